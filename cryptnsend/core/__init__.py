@@ -1,0 +1,1 @@
+"""What things are, and the rules: pure, no I/O, no clock, no globals."""

@@ -1,0 +1,107 @@
+"""The interfaces that rooms share. Each is tiny and states its contract; implementations live elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+Row = dict[str, Any]
+
+
+class Clock(Protocol):
+    """The time of day, injected so that tests and rules need no wall clock."""
+
+    def now(self) -> int:
+        """Return UTC milliseconds since 1970."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go backwards; for back-off and deadlines only."""
+
+
+class Rows(Protocol):
+    """What a write sees: statements inside one transaction. Values are named (`:name`)."""
+
+    def execute(self, sql: str, values: dict[str, Any] | Sequence[Any] = ()) -> int:
+        """Run one statement that returns no rows; return how many rows it touched."""
+
+    def many(self, sql: str, rows: Iterable[dict[str, Any] | Sequence[Any]]) -> None:
+        """Run one statement once per row of values."""
+
+    def query(self, sql: str, values: dict[str, Any] | Sequence[Any] = ()) -> list[Row]:
+        """Run one statement that returns rows, as seen inside this transaction."""
+
+
+class Engine(Protocol):
+    """Rows at rest. Every implementation passes tests/contracts/engine.py."""
+
+    def query(self, sql: str, **values: Any) -> list[Row]:
+        """Read committed rows with one statement; values are named (`:name`)."""
+
+    def write(self, fn: Callable[[Rows], T]) -> Future[T]:
+        """
+        Run *fn* inside a group-committed transaction.
+
+        The future resolves with *fn*'s result after COMMIT is durable; with *fn*'s own exception if it raised (its
+        changes are undone, others in the batch go on); with `StoreBroken` or `StoreFull` if the commit failed, in
+        which case nothing of the batch was kept. *fn* may run again after a failed batch, so it has no outside effect.
+        """
+
+    def migrate(self, steps: Sequence[Migration]) -> None:
+        """Apply the steps not yet applied, in order, each in its own transaction; safe with concurrent starters."""
+
+    def close(self) -> None:
+        """Finish what is queued, then release everything."""
+
+
+class Migration(Protocol):
+    """One appended schema step; never edited once released."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def statements(self) -> Sequence[str]: ...
+
+
+class Blobs(Protocol):
+    """
+    Ciphertext at rest, by random key. Every implementation passes tests/contracts/blobs.py.
+
+    `put` returns when the octets are durable under their final name, but for the folder entry: `settle` makes the
+    names of all finished puts durable, and is called before the COMMIT of the rows that name them.
+    """
+
+    def put(self, key: str, chunks: Iterable[bytes]) -> int:
+        """Store the chunks under *key* and return how many octets; raise `StoreFull`/`StoreBroken`, leaving nothing."""
+
+    def writer(self, key: str) -> BlobWriter:
+        """Open *key* for streaming; the blob exists once `close` returned, and never after `abort`."""
+
+    def settle(self, keys: Sequence[str]) -> None:
+        """Make the names of these finished blobs durable."""
+
+    def open(self, key: str, start: int = 0) -> Iterator[bytes]:
+        """Yield the octets from *start* on in pieces; raise KeyError if there is no such blob."""
+
+    def size(self, key: str) -> int:
+        """Return the number of octets stored; raise KeyError if there is no such blob."""
+
+    def delete(self, key: str) -> None:
+        """Remove the blob; absent is fine."""
+
+    def keys(self) -> Iterator[tuple[str, int]]:
+        """Yield every (key, UTC milliseconds of its last change)."""
+
+
+class BlobWriter(Protocol):
+    """A blob being written by one thread at a time."""
+
+    def write(self, octets: bytes) -> None: ...
+
+    def close(self) -> int:
+        """Make the octets durable and return how many there are."""
+
+    def abort(self) -> None:
+        """Throw away what was written; safe to call twice and after a failure."""

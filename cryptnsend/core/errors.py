@@ -1,0 +1,116 @@
+"""What can go wrong, by what the caller does about it.
+
+    CryptnSendError
+    ├── Refusal            a permanent no to the sender of a message: SMTP 5xx, HTTP 4xx
+    │   ├── TooBig
+    │   ├── NotAuthor
+    │   └── Malformed
+    ├── Temporary          not now: SMTP 4xx, HTTP 503; nothing was kept
+    │   ├── KeeperGone
+    │   └── StoreBroken
+    ├── Denied             the keeper or a flow says no to a person: wrong code, wrong password, not yours
+    │   ├── WrongSecret    counts as a guess
+    │   ├── NoGrant        there is nothing here for this holder
+    │   └── Ended          it existed, and was taken back, expired or revoked
+    ├── SealBroken         sealed octets fail their check: damage or tampering, never a wrong password
+    └── ConfigError        names file, key, value and what is allowed
+
+`str()` of every one of them may be shown to the person concerned, so it tells no secrets.
+"""
+
+from __future__ import annotations
+
+
+class CryptnSendError(Exception):
+    """The root; never raised itself."""
+
+
+class Refusal(CryptnSendError):
+    """We do not take this message. Carries the SMTP reply (RFC 5321 §4.2.3) and enhanced code (RFC 3463)."""
+
+    code, status = 550, "5.7.1"
+
+    def __init__(self, text: str, *, code: int | None = None, status: str | None = None):
+        super().__init__(text)
+        if code is not None:
+            self.code = code
+        if status is not None:
+            self.status = status
+
+
+class TooBig(Refusal):
+    """The message has more octets than may be sent; both figures are octets as encoded."""
+
+    code, status = 552, "5.3.4"
+
+    def __init__(self, size: int, limit: int):
+        super().__init__(f"The message has {size:,} bytes; at most {limit:,} can be sent.")
+        self.size, self.limit = size, limit
+
+
+class NotAuthor(Refusal):
+    """The author of the message is not the subscriber who signed in."""
+
+    code, status = 550, "5.7.1"
+
+
+class Malformed(Refusal):
+    """Octets that no mail may contain: bare CR, bare LF, NUL (RFC 5321 §2.3.8)."""
+
+    code, status = 550, "5.5.2"
+
+
+class Temporary(CryptnSendError):
+    """Not now; nothing was kept, and trying again later is right."""
+
+    code, status = 451, "4.3.0"
+
+
+class KeeperGone(Temporary):
+    """The keeper does not answer, or has no master key."""
+
+
+class StoreBroken(Temporary):
+    """Rows or blobs cannot be made durable at this moment."""
+
+
+class StoreFull(StoreBroken):
+    """There is no room left (RFC 3463: 4.3.1)."""
+
+    code, status = 452, "4.3.1"
+
+
+class Denied(CryptnSendError):
+    """A person may not do this. The text says what to do next."""
+
+
+class WrongSecret(Denied):
+    """A code, password or proof that does not fit; `tries_left` is None where tries are not counted."""
+
+    def __init__(self, text: str, *, tries_left: int | None = None):
+        super().__init__(text)
+        self.tries_left = tries_left
+
+
+class Throttled(Denied):
+    """Too many failures from this source; `retry_after` is seconds."""
+
+    def __init__(self, text: str, *, retry_after: int):
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+class NoGrant(Denied):
+    """There is nothing here for this holder: not theirs, or not there; both look alike."""
+
+
+class Ended(Denied):
+    """It existed and has ended: taken back, expired, revoked."""
+
+
+class SealBroken(CryptnSendError):
+    """Sealed octets fail their check: damage or tampering. Never means a wrong password."""
+
+
+class ConfigError(CryptnSendError):
+    """The configuration cannot be used; the text names file, key, value and what is allowed."""

@@ -1,0 +1,100 @@
+"""What things are: ids, holders, cards, contacts. Words as DESIGN's glossary has them; nothing here acts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+Random = Callable[[int], bytes]  # a source of that many random octets
+INSTALLATION = 0  # the organisation that stands for the server itself
+MANAGED, STRICT = "managed", "strict"
+
+
+def new_id(now: int, random: Random) -> int:
+    """Return a 63-bit id: *now* in UTC milliseconds, then 22 random bits, so that later ids are larger."""
+    return (now << 22) | (int.from_bytes(random(3), "big") & 0x3FFFFF)
+
+
+def time_of(ident: int) -> int:
+    """Return the UTC milliseconds that `new_id` put into *ident*."""
+    return ident >> 22
+
+
+def account_holder(account: int) -> str:
+    """Name an account as the holder of grants and pairs."""
+    return f"account:{account}"
+
+
+def address_holder(canonical: str) -> str:
+    """Name an address that waits for its owner: its grants rest under the keeper's pending key."""
+    return f"address:{canonical}"
+
+
+def archive_holder(organisation: int) -> str:
+    """Name the archive of an organisation."""
+    return f"archive:{organisation}"
+
+
+KEEPER = "keeper"  # holder of the pending and the queue pair
+
+
+def contact_name(address: str, subscriber: int) -> str:
+    """Name the pair (recipient address, subscriber) as it stands in grants and statements."""
+    return f"{address}|{subscriber}"
+
+
+class PairCard(msgspec.Struct, frozen=True):
+    """One public key on a card."""
+
+    id: int
+    custody: str  # managed, strict
+    suite: int
+    public: bytes
+
+
+class Card(msgspec.Struct, frozen=True):
+    """
+    What the keeper vouches for about one holder. A sealer uses nothing about a holder that is not on its card.
+
+    `generation` rises with each weak reset: contact statements of an earlier generation count for nothing.
+    """
+
+    holder: str
+    version: int
+    organisation: int
+    account: int  # 0 for archives and the keeper
+    addresses: tuple[str, ...]  # canonical, the first is the original address
+    roles: tuple[str, ...]
+    custody: str  # of threads this holder starts
+    pairs: tuple[PairCard, ...]  # current ones
+    reply_address: str
+    form: str  # handoff form of replies: zip, link
+    weak: bool
+    generation: int
+
+    def pair(self, custody: str) -> PairCard:
+        """Return the current pair of that custody; raise LookupError if the holder has none."""
+        for pair in self.pairs:
+            if pair.custody == custody:
+                return pair
+        raise LookupError(f"{self.holder} has no {custody} pair")
+
+
+class ContactStatement(msgspec.Struct, frozen=True):
+    """The keeper's word that a contact is proven or waived, for one account and generation of it."""
+
+    address: str
+    subscriber: int
+    account: int
+    generation: int
+    state: str  # proven, waived
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """Octets and the keeper's Ed25519 signature over them."""
+
+    body: bytes
+    signature: bytes

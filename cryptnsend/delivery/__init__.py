@@ -1,0 +1,1 @@
+"""How mail leaves: routes, TLS, DKIM, the SMTP client."""

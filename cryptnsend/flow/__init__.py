@@ -1,0 +1,1 @@
+"""What happens, in order: admit, deliver, pick up, account, upkeep."""

@@ -1,0 +1,1 @@
+"""Where things rest: rows, blobs, the vault."""
