@@ -1,0 +1,285 @@
+"""Which values do the settings have, and what is a wrong one told?
+
+One TOML file (`cryptnsend.toml` in the home) and, over it, the environment: `[ports] portal` is
+`CRYPTNSEND_PORTS_PORTAL`. A key that does not exist is an error in both, so that a typing mistake never passes for a
+setting. The settings themselves, with unit, default and help, are in settings.py.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple, get_type_hints
+
+from cryptnsend import settings
+from cryptnsend.core.errors import ConfigError
+
+FILE_NAME = "cryptnsend.toml"
+PREFIX = "CRYPTNSEND_"
+HOME_VARIABLE = "CRYPTNSEND_HOME"  # which home the commands mean; not a setting, so it needs no section
+
+
+class Row(NamedTuple):
+    """One setting as its documentation shows it."""
+
+    section: str
+    key: str
+    variable: str
+    default: str  # as TOML
+    unit: str
+    allowed: str
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings. `Config()` has the defaults; `load` is how a server gets its own."""
+
+    server: settings.Server = field(default_factory=settings.Server)
+    tls: settings.Tls = field(default_factory=settings.Tls)
+    ports: settings.Ports = field(default_factory=settings.Ports)
+    signup: settings.Signup = field(default_factory=settings.Signup)
+    limits: settings.Limits = field(default_factory=settings.Limits)
+    life: settings.Life = field(default_factory=settings.Life)
+    codes: settings.Codes = field(default_factory=settings.Codes)
+    sessions: settings.Sessions = field(default_factory=settings.Sessions)
+    passwords: settings.Passwords = field(default_factory=settings.Passwords)
+    argon2: settings.Argon2 = field(default_factory=settings.Argon2)
+    delivery: settings.Delivery = field(default_factory=settings.Delivery)
+    keeper: settings.Keeper = field(default_factory=settings.Keeper)
+    policy: settings.Policy = field(default_factory=settings.Policy)
+    store: settings.Store = field(default_factory=settings.Store)
+    portal: settings.Portal = field(default_factory=settings.Portal)
+    log: settings.Log = field(default_factory=settings.Log)
+
+    @classmethod
+    def load(cls, path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+        """
+        Read *path* (the file, or a home that holds one), then the environment over it.
+
+        Relative paths in it are relative to the home. Raises ConfigError, whose text names file, key, value and what
+        is allowed.
+        """
+        file = path / FILE_NAME if path.is_dir() else path
+        values = _read(file)
+        known = sections()
+        for name, body in values.items():
+            if name not in known:
+                raise ConfigError(f"{file}: there is no section [{name}]{_meant(name, known)}.")
+            if not isinstance(body, dict):
+                raise ConfigError(f"{file}: {name} = {body!r} stands outside a section.")
+        environment = _environment(environ, values)
+        built: dict[str, Any] = {}
+        for name, kind in known.items():
+            built[name] = _section(kind, name, values.get(name, {}), str(file), environment)
+        return _settle(cls(**built), file)
+
+    @staticmethod
+    def describe() -> list[Row]:
+        """Return one row per setting, in the order of the sections."""
+        return [
+            Row(
+                section,
+                item.name,
+                f"{PREFIX}{section}_{item.name}".upper(),
+                toml(_default(item)),
+                item.metadata["unit"],
+                item.metadata["allowed"],
+                item.metadata["help"],
+            )
+            for section, kind in sections().items()
+            for item in fields(kind)
+        ]
+
+
+def sections() -> dict[str, type[Any]]:
+    """Return the class of each section by its name."""
+    return get_type_hints(Config)
+
+
+def render(values: Mapping[str, Mapping[str, Any]]) -> str:
+    """
+    Write a configuration file: *values* (by section and key) as settings, everything else as comments with its default.
+
+    What it writes loads again with the same values.
+    """
+    lines = ["# CryptnSend. Every setting is shown with its default; docs/configuration.md explains them.", ""]
+    for section, kind in sections().items():
+        chosen = values.get(section, {})
+        lines += [f"# {(kind.__doc__ or '').strip().splitlines()[0]}", f"[{section}]"]
+        for item in fields(kind):
+            value = chosen.get(item.name, _default(item))
+            lines.append(
+                f"# {item.metadata['help']}" + (f" ({item.metadata['unit']})" if item.metadata["unit"] else "")
+            )
+            lines.append(("" if item.name in chosen else "# ") + f"{item.name} = {toml(value)}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def toml(value: Any) -> str:
+    """Return *value* as TOML text: strings, paths, numbers, booleans, lists of strings, tables of strings."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(toml(entry) for entry in value) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{toml(key)} = {toml(entry)}" for key, entry in value.items()) + "}"
+    if not isinstance(value, str | Path):
+        return str(value)  # a float or a date, which no setting takes, but which an error has to show
+    text = "" if value == Path() else str(value)
+    escaped = "".join(f"\\u{ord(c):04x}" if c < " " or c in '"\\\x7f' else c for c in text)
+    return f'"{escaped}"'
+
+
+def web_root() -> Path:
+    """
+    Return the folder of templates, static files and mail texts.
+
+    A wheel carries it inside the package; in a checkout it stands beside the package.
+    """
+    package = Path(__file__).resolve().parent
+    for place in (package / "web", package.parent / "web"):
+        if (place / "templates").is_dir():
+            return place
+    raise ConfigError(f"{package / 'web'}: the folder web/ is missing here and beside the package; install again.")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as stream:
+            return tomllib.load(stream)
+    except FileNotFoundError:
+        raise ConfigError(f"{file}: there is no such file; `cryptnsend init` makes one.") from None
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: is not TOML: {error}.") from error
+
+
+def _meant(name: str, known: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else "; there are: " + ", ".join(known)
+
+
+def _environment(environ: Mapping[str, str], values: Mapping[str, Any]) -> dict[tuple[str, str], tuple[str, str]]:
+    """Return the settings found in the environment, (section, key) → (variable, text)."""
+    names = {row.variable: (row.section, row.key) for row in Config.describe()}
+    # The variable that carries the master key is named by a setting, so it may have our prefix without being one.
+    keeper = values.get("keeper", {}).get("key_variable", "CRYPTNSEND_MASTER_KEY")
+    keeper = environ.get(f"{PREFIX}KEEPER_KEY_VARIABLE", keeper)
+    found = {}
+    for variable, text in environ.items():
+        if not variable.startswith(PREFIX) or variable in (HOME_VARIABLE, keeper):
+            continue
+        if variable not in names:
+            near = difflib.get_close_matches(variable, list(names), n=1)
+            hint = f"; did you mean {near[0]}?" if near else "; docs/configuration.md lists them."
+            # The value stays out of the text: a mistyped name may hold the master key.
+            raise ConfigError(f"environment: there is no setting {variable}{hint}")
+        found[names[variable]] = (variable, text)
+    return found
+
+
+def _section(
+    kind: type[Any],
+    name: str,
+    body: Mapping[str, Any],
+    file: str,
+    environment: Mapping[tuple[str, str], tuple[str, str]],
+) -> Any:
+    known = {item.name: item for item in fields(kind)}
+    for key in body:
+        if key not in known:
+            raise ConfigError(f"{file}: there is no setting {key} in [{name}]{_meant(key, known)}.")
+    hints = get_type_hints(kind)
+    values = {}
+    for key, item in known.items():
+        if (name, key) in environment:
+            variable, text = environment[name, key]
+            values[key] = _checked(item, hints[key], _from_text(hints[key], text), f"environment: {variable}")
+        elif key in body:
+            values[key] = _checked(item, hints[key], body[key], f"{file}: [{name}] {key}")
+    return kind(**values)
+
+
+def _from_text(hint: Any, text: str) -> Any:
+    """Turn the text of an environment variable into what TOML would have given; leave it if it does not fit."""
+    if hint is bool:
+        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(text.lower(), text)
+    if hint is int:
+        return int(text) if re.fullmatch(r"[+-]?[0-9]+", text) else text
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if hint == tuple[str, ...]:
+        return parts
+    if hint == Mapping[str, str]:
+        return {part.partition("=")[0].strip(): part.partition("=")[2].strip() for part in parts}
+    return text
+
+
+def _checked(item: Any, hint: Any, value: Any, where: str) -> Any:
+    """Return *value* as its setting's type, or raise ConfigError with place, value and what is allowed."""
+    rules = item.metadata
+    words = {bool: "true or false", int: "a whole number", tuple[str, ...]: "a list of strings"}
+    allowed = rules["allowed"] or words.get(hint, "a string" if hint in (str, Path) else "a table of strings")
+    problem = ConfigError(f"{where} = {toml(value)}: allowed is {allowed}.")
+    if hint is bool or hint is int:
+        if type(value) is not hint:
+            raise problem
+    elif hint in (str, Path):
+        if not isinstance(value, str) or "\0" in value:
+            raise problem
+        value = hint(value)
+    elif hint == tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+            raise problem
+        value = tuple(value)
+    elif not isinstance(value, dict) or not all(isinstance(entry, str) for entry in value.values()):
+        raise problem
+    if hint is int and ((rules["low"] or 0) > value or (rules["high"] is not None and value > rules["high"])):
+        raise problem
+    if (rules["choices"] and value not in rules["choices"]) or (rules["check"] and not rules["check"](value)):
+        raise problem
+    return value
+
+
+def _default(item: Any) -> Any:
+    made = item.default_factory
+    return made() if callable(made) else item.default
+
+
+def _settle(config: Config, file: Path) -> Config:
+    """Fill in what follows from other settings, make paths absolute, and refuse settings that contradict each other."""
+    home = (file.parent / config.server.home).resolve()
+    server = replace(config.server, home=home, domain=config.server.domain or config.server.hostname)
+    settled = replace(
+        config,
+        server=server,
+        tls=replace(config.tls, certificate=home / config.tls.certificate, key=home / config.tls.key),
+        keeper=replace(config.keeper, key_file=home / config.keeper.key_file),
+        log=replace(config.log, file=str(home / config.log.file) if config.log.file else ""),
+    )
+    for problem in _contradictions(settled):
+        raise ConfigError(f"{file}: {problem}.")
+    return settled
+
+
+def _contradictions(config: Config) -> Iterator[str]:
+    life, delivery, ports = config.life, config.delivery, config.ports
+    if not life.min_days <= life.days <= life.max_days:
+        yield f"[life] days = {life.days}: allowed is from min_days ({life.min_days}) to max_days ({life.max_days})"
+    if delivery.first_retry_seconds > delivery.max_retry_seconds:
+        yield (
+            f"[delivery] first_retry_seconds = {delivery.first_retry_seconds}: allowed is at most max_retry_seconds "
+            f"({delivery.max_retry_seconds})"
+        )
+    fixed = [port for port in (ports.submissions, ports.submission, ports.portal) if port]
+    if len(set(fixed)) < len(fixed):
+        yield f"[ports] {fixed}: allowed are three different ports, or 0 for any free one"

@@ -1,0 +1,363 @@
+"""What may be set, in which unit, with which default: one frozen dataclass per section of the configuration file.
+
+The fields are the documentation too: docs/configuration.md and the file that `init` writes are made from them.
+How values are found and checked stands in config.py.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+T = TypeVar("T")
+
+LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
+
+
+def is_host(value: str) -> bool:
+    """Say whether *value* is a host name in lower-case A-labels (RFC 5890 §2.3.2.1)."""
+    return len(value) <= 253 and all(LABEL.fullmatch(label) for label in value.split("."))
+
+
+def is_endpoint(value: str) -> bool:
+    """Say whether *value* is `host:port`, the host a name, an IPv4 address or an IPv6 address in brackets."""
+    host, _, port = value.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        return is_ip(host[1:-1]) and port.isdecimal() and 0 < int(port) < 65536
+    return is_host(host.lower()) and port.isdecimal() and 0 < int(port) < 65536
+
+
+def is_ip(value: str) -> bool:
+    """Say whether *value* is an IPv4 or IPv6 address."""
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def is_smarthost(value: str) -> bool:
+    """Say whether *value* is empty or `smtp://host:port`, or `smtps://host:port` for TLS from the first octet."""
+    url = urlsplit(value)
+    return not value or (
+        url.scheme in ("smtp", "smtps") and is_endpoint(url.netloc) and not (url.path or url.query or url.fragment)
+    )
+
+
+def is_base_url(value: str) -> bool:
+    """Say whether *value* is empty or an https origin without path."""
+    url = urlsplit(value)
+    return not value or (
+        url.scheme == "https"
+        and bool(url.hostname)
+        and "@" not in url.netloc
+        and not (url.path or url.query or url.fragment)
+    )
+
+
+def setting(
+    default: T,
+    help: str,
+    *,
+    unit: str = "",
+    low: int | None = None,
+    high: int | None = None,
+    choices: tuple[str, ...] = (),
+    check: Callable[[Any], bool] | None = None,
+    allowed: str = "",
+) -> T:
+    """
+    Declare one setting: the dataclass field with everything that its documentation and its check need.
+
+    *allowed* says in words what *check* wants; numbers and *choices* find their words themselves.
+    """
+    if choices:
+        allowed = "one of " + ", ".join(f'"{choice}"' for choice in choices)
+    elif isinstance(default, int) and not isinstance(default, bool) and low is not None:
+        allowed = f"a whole number from {low} to {high}" if high is not None else f"a whole number of at least {low}"
+    metadata = {
+        "help": help,
+        "unit": unit,
+        "low": low,
+        "high": high,
+        "choices": choices,
+        "check": check,
+        "allowed": allowed,
+    }
+    if isinstance(default, dict):
+        made: T = field(default_factory=lambda: type(default)(default), metadata=metadata)
+    else:
+        made = field(default=default, metadata=metadata)
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Who this server is and where it keeps its things."""
+
+    home: Path = setting(Path(), "Folder that holds everything; empty means the folder of this file.", unit="folder")
+    hostname: str = setting(
+        "localhost",
+        "Name of this machine as clients and other servers see it; the certificate must carry it.",
+        unit="host name",
+        check=is_host,
+        allowed="a host name in lower-case letters, digits and hyphens, international names as xn--",
+    )
+    domain: str = setting(
+        "",
+        "Domain of our own addresses (notice@, replies, bounces) and of the DKIM key; empty means the host name.",
+        unit="domain",
+        check=lambda value: not value or is_host(value),
+        allowed="empty, or a domain in lower-case letters, digits and hyphens, international names as xn--",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """The certificate of all doors. Reloaded when the files change."""
+
+    certificate: Path = setting(
+        Path("tls/certificate.pem"), "Certificate chain, the server's own first.", unit="PEM file"
+    )
+    key: Path = setting(Path("tls/key.pem"), "Private key of the certificate, readable by us only.", unit="PEM file")
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where we listen. 0 takes any free port; the ports in use are then found in run/ports.json."""
+
+    bind: str = setting(
+        "0.0.0.0",  # noqa: S104 - a mail server is there for the network
+        "Address to listen on; :: is every IPv4 and IPv6 address.",
+        unit="IP address",
+        check=is_ip,
+        allowed="an IPv4 or IPv6 address",
+    )
+    submissions: int = setting(
+        465, "Submission with TLS from the first octet (RFC 8314).", unit="port", low=0, high=65535
+    )
+    submission: int = setting(587, "Submission with STARTTLS (RFC 6409).", unit="port", low=0, high=65535)
+    portal: int = setting(443, "The portal, https.", unit="port", low=0, high=65535)
+
+
+@dataclass(frozen=True, slots=True)
+class Signup:
+    """Who may become a subscriber, and what newcomers may do."""
+
+    mode: str = setting(
+        "invite",
+        "Who may sign up: nobody, the invited, or anyone who proves an address.",
+        choices=("closed", "invite", "open"),
+    )
+    invite_days: int = setting(7, "How long an invitation holds.", unit="days", low=1, high=90)
+    open_new_recipients_per_day: int = setting(
+        20, "New recipients a day for accounts from open sign-up, in their first week.", unit="recipients", low=0
+    )
+    open_probation_days: int = setting(
+        7, "How long accounts from open sign-up have that lower cap and may not send plain (::).", unit="days", low=0
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much at a time."""
+
+    message_octets: int = setting(
+        52_428_800,
+        "Largest message over SMTP, as encoded; announced by SIZE.",
+        unit="octets",
+        low=65_536,
+        high=2**31 - 1,
+    )
+    header_octets: int = setting(
+        4_194_304,
+        "Largest header block of a message; it is held in memory.",
+        unit="octets",
+        low=65_536,
+        high=67_108_864,
+    )
+    recipients: int = setting(100, "Recipients of one message (RFC 5321 §4.5.3.1.8 asks for 100).", low=1, high=10_000)
+    reply_octets: int = setting(
+        26_214_400, "All attachments of one reply on the portal together, raw.", unit="octets", low=0, high=2**31 - 1
+    )
+    connections: int = setting(500, "Open SMTP sessions.", low=1, high=100_000)
+    connections_per_ip: int = setting(50, "Open SMTP sessions from one address.", low=1, high=100_000)
+    idle_seconds: int = setting(300, "How long an SMTP session may stay silent.", unit="seconds", low=5, high=3600)
+    messages_per_day: int = setting(1000, "Messages a subscriber may send in a day.", low=1)
+    new_recipients_per_day: int = setting(
+        200, "Recipients a subscriber may write to for the first time in a day.", low=0
+    )
+    sign_in_failures: int = setting(
+        10, "Wrong passwords from one source before that source has to wait.", low=1, high=1000
+    )
+    sign_in_pause_minutes: int = setting(
+        15, "The first such wait; it doubles with each further failure.", unit="minutes", low=1, high=1440
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """How long messages can be opened by their recipients."""
+
+    days: int = setting(30, "Life of a message where its author says nothing.", unit="days", low=1, high=2555)
+    min_days: int = setting(1, "Shortest life an author may choose.", unit="days", low=1, high=2555)
+    max_days: int = setting(2555, "Longest life an author may choose (2555 days are seven years).", unit="days", low=1)
+    undo_days: int = setting(
+        7, "How long an expired or recalled message can be brought back.", unit="days", low=0, high=90
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """The code by which a recipient shows that the sender means them."""
+
+    rule: str = setting(
+        "new-contact",
+        "When a recipient needs the sender's code, unless the organisation has a rule of its own.",
+        choices=("new-contact", "new-recipient", "always", "never"),
+    )
+    digits: int = setting(6, "Length of a contact's first code.", unit="digits", low=6, high=10)
+    next_digits: int = setting(8, "Length of the codes after a used-up one.", unit="digits", low=6, high=10)
+    tries: int = setting(5, "Wrong tries before a code is used up.", low=1, high=20)
+    hours: int = setting(72, "Life of a code from its first showing or mailing.", unit="hours", low=1, high=720)
+    per_week: int = setting(5, "Codes a contact can have in a week.", low=1, high=50)
+    on_receipt: bool = setting(True, "Mail codes to the sender on receipts; false keeps them on the portal only.")
+    mail_minutes: int = setting(10, "Life of a code that proves an address by mail.", unit="minutes", low=1, high=1440)
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """How long somebody stays signed in to the portal."""
+
+    recipient_idle_minutes: int = setting(15, "Without activity, recipients.", unit="minutes", low=1, high=1440)
+    subscriber_idle_minutes: int = setting(30, "Without activity, subscribers.", unit="minutes", low=1, high=1440)
+    absolute_hours: int = setting(12, "In any case.", unit="hours", low=1, high=168)
+
+
+@dataclass(frozen=True, slots=True)
+class Passwords:
+    """What a new password must be (NIST SP 800-63B-4: length and strength, no rules of composition)."""
+
+    min_length: int = setting(15, "Shortest password.", unit="characters", low=8, high=64)
+    min_score: int = setting(3, "Lowest strength by zxcvbn's estimate.", unit="score 0-4", low=0, high=4)
+
+
+@dataclass(frozen=True, slots=True)
+class Argon2:
+    """Cost of Argon2id for new passwords (RFC 9106 §4); kept with each password, so a change harms no old one."""
+
+    memory_kib: int = setting(65_536, "Memory.", unit="KiB", low=32, high=4_194_304)
+    iterations: int = setting(3, "Passes over the memory.", low=1, high=100)
+    lanes: int = setting(4, "Degree of parallelism.", low=1, high=64)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How notices, replies and plain mail leave."""
+
+    smarthost: str = setting(
+        "",
+        "Hand everything to this relay, smtp:// or smtps://; empty looks up MX records.",
+        unit="URL",
+        check=is_smarthost,
+        allowed="empty, smtp://host:port or smtps://host:port",
+    )
+    routes: Mapping[str, str] = setting(
+        {},
+        "Relays for single domains, before smarthost and MX: domain to host:port.",
+        unit="table",
+        check=lambda value: all(is_host(key) and is_endpoint(route) for key, route in value.items()),
+        allowed='domain = "host:port" for each',
+    )
+    nameservers: tuple[str, ...] = setting(
+        (),
+        "Name servers to ask, ip:port each; empty asks the system's.",
+        unit="list",
+        check=lambda value: all(is_endpoint(entry) for entry in value),
+        allowed="a list of ip:port, IPv6 addresses in brackets",
+    )
+    allow_private: bool = setting(False, "Deliver to hosts in private, loopback and link-local networks found by MX.")
+    proven_domains: tuple[str, ...] = setting(
+        (),
+        "Domains whose servers the operator vouches for: mail that may leave in clear only over proven TLS goes there.",
+        unit="list",
+        check=lambda value: all(is_host(entry) for entry in value),
+        allowed="a list of domains in lower case",
+    )
+    threads: int = setting(4, "Deliveries under way at the same time.", low=1, high=256)
+    connect_seconds: int = setting(30, "Wait for a connection.", unit="seconds", low=1, high=600)
+    reply_seconds: int = setting(300, "Wait for a peer's reply (RFC 5321 §4.5.3.2).", unit="seconds", low=1, high=1800)
+    first_retry_seconds: int = setting(450, "Wait before the second try; doubles with each.", unit="seconds", low=1)
+    max_retry_seconds: int = setting(57_600, "Longest wait between two tries.", unit="seconds", low=1)
+    warn_seconds: int = setting(7_200, "When the sender is told of a delay.", unit="seconds", low=1)
+    give_up_seconds: int = setting(115_200, "When a delivery fails for good.", unit="seconds", low=1)
+    handoff_octets: int = setting(
+        15_728_640, "Largest reply sent to the original inbox; larger ones go as a link.", unit="octets", low=65_536
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """Where the master key comes from. It is never part of a backup."""
+
+    provider: str = setting("file", "Source of the master key.", choices=("file", "env"))
+    key_file: Path = setting(Path("keeper/master.key"), "The key, for provider file; mode 0600.", unit="file")
+    key_variable: str = setting(
+        "CRYPTNSEND_MASTER_KEY",
+        "Environment variable that holds the key, for provider env.",
+        check=lambda value: bool(re.fullmatch(r"[A-Z][A-Z0-9_]*", value)),
+        allowed="a name in capital letters, digits and underscores",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What happens to a message when neither its author nor its thread says otherwise."""
+
+    default: str = setting("vault", "Where an unmarked message goes.", choices=("vault", "plain", "tls-or-vault"))
+    plain_token: bool = setting(True, "Whether :: at the start of a subject sends plain.")
+    custody: str = setting(
+        "managed",
+        "Custody of a new organisation's mail: recoverable by the server's recovery key, or by the owner only.",
+        choices=("managed", "strict"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """How things rest."""
+
+    inline_octets: int = setting(
+        32_768,
+        "Sealed bodies up to this size rest in the database, larger ones in files.",
+        unit="octets",
+        low=0,
+        high=1_048_576,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Portal:
+    """The web pages."""
+
+    base_url: str = setting(
+        "",
+        "Start of every link we mail; empty makes it from host name and port.",
+        unit="URL",
+        check=is_base_url,
+        allowed="empty, or https://host or https://host:port without a path",
+    )
+    threads: int = setting(16, "Requests under way at the same time.", low=1, high=512)
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Structured lines, one JSON object each; never content, credentials, tokens or codes."""
+
+    level: str = setting("info", "Least important line that is written.", choices=("debug", "info", "warning", "error"))
+    file: str = setting("", "File to append to; empty writes to standard output.", unit="file")
