@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
@@ -39,20 +40,51 @@ class Engine(Protocol):
     def query(self, sql: str, **values: Any) -> list[Row]:
         """Read committed rows with one statement; values are named (`:name`)."""
 
-    def write(self, fn: Callable[[Rows], T]) -> Future[T]:
+    def write(self, fn: Callable[[Rows], T], *, blobs: Sequence[str] = ()) -> Future[T]:
         """
-        Run *fn* inside a group-committed transaction.
+        Run *fn* inside a group-committed transaction. *blobs*, the keys its rows name, are settled before COMMIT.
 
         The future resolves with *fn*'s result after COMMIT is durable; with *fn*'s own exception if it raised (its
         changes are undone, others in the batch go on); with `StoreBroken` or `StoreFull` if the commit failed, in
-        which case nothing of the batch was kept. *fn* may run again after a failed batch, so it has no outside effect.
+        which case nothing of the batch was kept. *fn* may be submitted again then, so it has no outside effect.
         """
+
+    def batcher(self, loop: AbstractEventLoop) -> Batcher:
+        """Return a writer for the coroutines of *loop*; `close` of the engine closes it."""
+
+    def on_failed(self, hook: Callable[[], None]) -> None:
+        """Call *hook* (from any thread; it must not raise) when an item's rows were undone, before its future resolves."""
+
+    def checkpoint(self) -> bool:
+        """Make sure that deleted rows are gone from the disk; False if that has to be tried again later."""
 
     def migrate(self, steps: Sequence[Migration]) -> None:
         """Apply the steps not yet applied, in order, each in its own transaction; safe with concurrent starters."""
 
     def close(self) -> None:
         """Finish what is queued, then release everything."""
+
+
+class Expected(Protocol):
+    """A session whose message a batch waits for."""
+
+    def leave(self) -> None:
+        """Stop waiting for it: it has submitted, was refused or is gone. Safe to call twice."""
+
+
+class Batcher(Protocol):
+    """`Engine.write` for coroutines: *fn* runs on the loop's own thread, which costs a fraction. Loop thread only."""
+
+    def enter(self) -> Expected:
+        """Announce a message on the way (MAIL); batches wait for it, at most about a millisecond."""
+
+    async def submit(
+        self, fn: Callable[[Rows], T], *, blobs: Sequence[str] = (), expected: Expected | None = None
+    ) -> T:
+        """Run *fn* in a shared transaction, return its result after COMMIT; raise as `Engine.write` does."""
+
+    def close(self) -> None:
+        """Finish the commit under way, refuse the rest."""
 
 
 class Migration(Protocol):
@@ -104,4 +136,4 @@ class BlobWriter(Protocol):
         """Make the octets durable and return how many there are."""
 
     def abort(self) -> None:
-        """Throw away what was written; safe to call twice and after a failure."""
+        """Throw away what was written; does nothing once `close` returned; safe to call twice and after a failure."""
