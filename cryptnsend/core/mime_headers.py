@@ -1,0 +1,210 @@
+"""What does a header block say, and which of its fields may nobody but the author see?
+
+Reading a header never decides whether a message is taken: whatever cannot be read is empty, and the octets stay as
+they are. The reader is on the accepting path, so it looks only at the fields it was asked for and decodes a value when
+somebody wants it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from urllib.parse import unquote_to_bytes
+
+from cryptnsend.core.addresses import Mailbox, parse_mailboxes
+from cryptnsend.core.charsets import decode_text, decode_words, guess_text, one_line
+
+_WANTED = frozenset(
+    b"from to cc bcc reply-to sender subject date message-id in-reply-to references mime-version content-type "
+    b"content-transfer-encoding content-disposition content-id content-description content-language content-location "
+    b"content-md5 auto-submitted".split()
+)
+_MESSAGE_ID = re.compile(rb"<[^<>\s]{1,990}>")
+
+
+class Headers:
+    """The wanted fields of one header block; names are lower case, a missing field is empty."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self, fields: dict[bytes, list[bytes]]):
+        self.fields = fields
+
+    def raw(self, name: bytes) -> bytes:
+        """Return the unfolded octets of the first field of that name."""
+        values = self.fields.get(name)
+        return values[0] if values else b""
+
+    def count(self, name: bytes) -> int:
+        """Tell how many fields of that name there are."""
+        return len(self.fields.get(name, ()))
+
+    def text(self, name: bytes, limit: int = 1000) -> str:
+        """Return the first field of that name decoded for display on one line, at most *limit* characters."""
+        value = self.raw(name)
+        if value.isascii() and b"=?" not in value:
+            return one_line(value.decode("ascii"), limit)
+        return one_line(decode_words(guess_text(value[: limit * 12])), limit)
+
+    @property
+    def subject(self) -> str:
+        """Return the subject, decoded from encoded-words and folding."""
+        return self.text(b"subject")
+
+    def mailboxes(self, name: bytes) -> list[Mailbox]:
+        """Return the mailboxes of all fields of that name, in order."""
+        values = self.fields.get(name)
+        return parse_mailboxes(guess_text(b",".join(values)).strip()) if values else []
+
+    def message_ids(self, name: bytes) -> list[str]:
+        """Return the message ids of a field, each with its angle brackets (RFC 5322 §3.6.4)."""
+        return [guess_text(ident) for ident in _MESSAGE_ID.findall(self.raw(name))]
+
+    @property
+    def content_type(self) -> tuple[str, dict[str, str]]:
+        """
+        Return media type and parameters (RFC 2045 §5).
+
+        Without the field it is text/plain; what cannot be read is opaque. Where two fields contradict each other the
+        first one counts, here and in every view of the message.
+        """
+        value = self.raw(b"content-type")
+        if not value.strip():
+            return "text/plain", {}
+        kind, params = parse_parameters(value)
+        if not _MEDIA_TYPE.fullmatch(kind):
+            kind = "text/plain" if kind.startswith("text") else "application/octet-stream"
+        return kind, params
+
+    @property
+    def encoding(self) -> str:
+        """Return the content transfer encoding in lower case, 7bit where none is named (RFC 2045 §6.1)."""
+        words = self.raw(b"content-transfer-encoding").split(b";")[0].split()
+        return one_line(guess_text(words[0].lower()), 40) if words else "7bit"
+
+    @property
+    def disposition(self) -> tuple[str, dict[str, str]]:
+        """Return the disposition type in lower case ("" without the field) and its parameters (RFC 2183)."""
+        return parse_parameters(self.raw(b"content-disposition"))
+
+
+def header_end(octets: bytes) -> int:
+    """Return the offset of the empty line that ends a header block, or the length of *octets* without one."""
+    if octets.startswith(b"\r\n"):
+        return 0
+    end = octets.find(b"\r\n\r\n")
+    return len(octets) if end < 0 else end + 2
+
+
+def read_headers(octets: bytes) -> Headers:
+    """Read a header block (it may end with the empty line, what follows is ignored); never raises."""
+    octets = octets[: header_end(octets)]
+    if b"\r\n " in octets or b"\r\n\t" in octets:
+        octets = octets.replace(b"\r\n ", b" ").replace(b"\r\n\t", b"\t")
+    fields: dict[bytes, list[bytes]] = {}
+    for line in octets.split(b"\r\n"):
+        name, colon, value = line.partition(b":")
+        name = name.strip().lower()
+        if name in _WANTED and colon:
+            if name in fields:
+                fields[name].append(value)
+            else:
+                fields[name] = [value]
+    return Headers(fields)
+
+
+_MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,80}/[a-z0-9!#$&^_.+-]{1,80}")
+_COMMENT = re.compile(r"\([^()\"]*\)")
+_PARAMETER = re.compile(r';\s*([^\s=;"]{1,80})\s*=\s*(?:"((?:[^"\\]|\\.)*+)"?|([^;]*))', re.DOTALL)
+_SECTION = re.compile(r"([^*]+)(?:\*([0-9]{1,3}))?(\*)?")
+
+
+def parse_parameters(value: bytes) -> tuple[str, dict[str, str]]:
+    """
+    Read a field like Content-Type: its value in lower case, and its parameters, decoded.
+
+    Understands continued and extended parameters (RFC 2231), and what else is sent: encoded-words inside quotes,
+    unlabelled 8-bit octets, missing quotes. At most 60 parameters count; names are lower case.
+    """
+    text = guess_text(value[:20_000])
+    head, _, _ = text.partition(";")
+    kind = one_line(_COMMENT.sub("", head), 170).lower()
+    if len(head) == len(text):
+        return kind, {}
+    plain: dict[str, str] = {}
+    sections: dict[str, dict[int, tuple[bool, str]]] = {}
+    for match, _ in zip(_PARAMETER.finditer(text), range(60), strict=False):
+        if match[2] is not None:
+            found = match[2].replace('\\"', '"').replace("\\\\", "\\")
+        else:
+            found = _COMMENT.sub("", match[3]).strip()
+        split = _SECTION.fullmatch(match[1].lower())
+        if split is None or (split[2] is None and split[3] is None):
+            plain.setdefault(match[1].lower(), one_line(decode_words(found)))
+        else:
+            sections.setdefault(split[1], {}).setdefault(int(split[2] or 0), (bool(split[3]), found))
+    plain.update((name, _joined(parts)) for name, parts in sections.items())
+    return kind, plain
+
+
+def _joined(parts: dict[int, tuple[bool, str]]) -> str:
+    """Join the sections of one parameter; the first extended one names the charset (RFC 2231 §4.1)."""
+    octets, charset = b"", "utf-8"
+    for at, number in enumerate(sorted(parts)):
+        extended, value = parts[number]
+        if extended and at == 0 and value.count("'") >= 2:
+            charset, _, value = value.split("'", 2)
+        octets += unquote_to_bytes(value) if extended else value.encode("utf-8", "replace")
+    return one_line(decode_text(octets, charset))
+
+
+# --- fields that only the author may see ---------------------------------------------------------------------------
+
+Cuts = list[tuple[int, bytes]]
+
+# Besides Bcc: what clients note for themselves in drafts and queues, which may hold text or tell about the machine.
+_HINTS = (b"bcc", b"fcc", b"x-mozilla", b"x-identity", b"x-account", b"x-k9mail", b"x-google", b"x-gm-", b"x-origin")
+_PRIVATE = re.compile(
+    rb"(?<=[\r\n])(?:(?:resent-)?bcc|fcc|x-mozilla-[^\s:]*|x-identity-key|x-account-key|x-k9mail-identity|x-google-[^\s:]*"
+    rb"|x-gm-[^\s:]*|x-originating-ip)[\x00-\x20]*:[^\r\n]*(?:(?:\r\n|\r|\n)[ \t][^\r\n]*)*(?:\r\n|\r|\n)?",
+    re.IGNORECASE,
+)
+
+
+def cut_bcc(header: bytes) -> tuple[bytes, Cuts]:
+    """
+    Take the fields out of a header block that only the author may see; return what is left and the cuts.
+
+    Bcc and Resent-Bcc (RFC 5322 §3.6.3) in any spelling, number and folding, and fields that clients write for
+    themselves. A cut is (offset in the original, octets with their line end); `restore_bcc` puts them back.
+    """
+    lower = header.lower()
+    if not any(hint in lower for hint in _HINTS):
+        return header, []
+    fields = b"\n" + header[: header_end(header)]
+    cuts = [(match.start() - 1, match[0]) for match in _PRIVATE.finditer(fields)]
+    kept, at = [], 0
+    for offset, octets in cuts:
+        kept.append(header[at:offset])
+        at = offset + len(octets)
+    return b"".join((*kept, header[at:])), cuts
+
+
+def restore_bcc(octets: bytes, cuts: Sequence[tuple[int, bytes]]) -> bytes:
+    """Put the cuts back into the header block, or whole message, that `cut_bcc` took them from."""
+    return b"".join(restore_stream((octets,), cuts))
+
+
+def restore_stream(chunks: Iterable[bytes], cuts: Sequence[tuple[int, bytes]]) -> Iterator[bytes]:
+    """Put the cuts back into a message that comes in pieces; memory stays flat."""
+    waiting, done = list(cuts), 0  # done: octets of the original already given out
+    for chunk in chunks:
+        while waiting and waiting[0][0] <= done + len(chunk):
+            offset, cut = waiting.pop(0)
+            head, chunk = chunk[: offset - done], chunk[offset - done :]
+            yield head
+            yield cut
+            done = offset + len(cut)
+        yield chunk
+        done += len(chunk)
+    yield from (cut for _, cut in waiting)
