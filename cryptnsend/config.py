@@ -66,17 +66,20 @@ class Config:
         is allowed.
         """
         file = path / FILE_NAME if path.is_dir() else path
-        values = _read(file)
+        return cls.parse(_read(file), file, environ)
+
+    @classmethod
+    def parse(cls, text: str, file: Path, environ: Mapping[str, str] = os.environ) -> Config:
+        """Do what `load` does with *text*, as if it were read from *file*."""
+        values = _toml(text, file)
         known = sections()
         for name, body in values.items():
             if name not in known:
                 raise ConfigError(f"{file}: there is no section [{name}]{_meant(name, known)}.")
             if not isinstance(body, dict):
-                raise ConfigError(f"{file}: {name} = {body!r} stands outside a section.")
-        environment = _environment(environ, values)
-        built: dict[str, Any] = {}
-        for name, kind in known.items():
-            built[name] = _section(kind, name, values.get(name, {}), str(file), environment)
+                raise ConfigError(f"{file}: {name} = {toml(body)} stands outside a section.")
+        found = _environment(environ, values)
+        built = {name: _section(kind, name, values.get(name, {}), file, found) for name, kind in known.items()}
         return _settle(cls(**built), file)
 
     @staticmethod
@@ -152,15 +155,21 @@ def web_root() -> Path:
     raise ConfigError(f"{package / 'web'}: the folder web/ is missing here and beside the package; install again.")
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> str:
     try:
-        with file.open("rb") as stream:
-            return tomllib.load(stream)
+        return file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{file}: there is no such file; `cryptnsend init` makes one.") from None
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: is not UTF-8, as TOML has to be: {error.reason} at octet {error.start}.") from error
+
+
+def _toml(text: str, file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file}: is not TOML: {error}.") from error
 
 
@@ -192,7 +201,7 @@ def _section(
     kind: type[Any],
     name: str,
     body: Mapping[str, Any],
-    file: str,
+    file: Path,
     environment: Mapping[tuple[str, str], tuple[str, str]],
 ) -> Any:
     known = {item.name: item for item in fields(kind)}

@@ -1,0 +1,111 @@
+"""What do all commands have in common: which home, how secrets come in, how answers and refusals go out?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from cryptnsend.config import HOME_VARIABLE, Config
+from cryptnsend.core.errors import ConfigError, CryptnSendError, Temporary
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_HOME = "/var/lib/cryptnsend"
+
+
+class Stopped(click.ClickException):
+    """One of our errors, on its way to the person at the terminal."""
+
+    def __init__(self, error: CryptnSendError):
+        super().__init__(str(error))
+        self.exit_code = 3 if isinstance(error, ConfigError) else 5 if isinstance(error, Temporary) else 4
+
+
+class Commands(click.Group):
+    """A group whose commands may raise our own errors: they become a sentence and an exit code, not a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CryptnSendError as error:
+            raise Stopped(error) from error
+
+
+def home_option(command: F) -> F:
+    """Add `--home`; the command gets the loaded *config*."""
+    return click.option(
+        "--home",
+        "config",
+        default=DEFAULT_HOME,
+        envvar=HOME_VARIABLE,
+        show_envvar=True,
+        show_default=True,
+        metavar="DIR",
+        callback=lambda _ctx, _param, value: _load(value),
+        help="Home of the server, or its configuration file.",
+    )(command)
+
+
+def _load(value: str) -> Config:
+    try:
+        return Config.load(Path(value))
+    except ConfigError as error:
+        raise Stopped(error) from error
+
+
+def json_option(command: F) -> F:
+    """Add `--json`; the command gets *as_json*."""
+    return click.option("--json", "as_json", is_flag=True, help="Answer as JSON, for scripts.")(command)
+
+
+def password_option(command: F) -> F:
+    """Add `--password-stdin`; the command gets *from_stdin* and hands it to `read_password`."""
+    return click.option(
+        "--password-stdin",
+        "from_stdin",
+        is_flag=True,
+        help="Read the password from standard input, one line each where several are asked for.",
+    )(command)
+
+
+def read_password(from_stdin: bool, what: str, *, new: bool = False) -> str:
+    """
+    Return a password: the next line of standard input, or what is typed at a prompt that shows nothing.
+
+    *what* names it to the person typing; a *new* one is typed twice. There is no way to give one as an argument, where
+    every user of the machine could read it.
+    """
+    if not from_stdin:
+        return str(click.prompt(what, hide_input=True, confirmation_prompt=new, err=True))
+    line = sys.stdin.readline()
+    if not line.strip("\r\n"):
+        raise click.UsageError(f"--password-stdin: standard input has no line for: {what}.")
+    return line.rstrip("\r\n")
+
+
+def show_json(answer: Any) -> None:
+    """Print *answer* as one JSON value."""
+    click.echo(json.dumps(answer, indent=1, ensure_ascii=False, default=str))
+
+
+def show_table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *, empty: str) -> None:
+    """Print *rows* with the *columns* (key to heading) side by side, or the sentence *empty*."""
+    cells = [[printable(row.get(key)) for key in columns] for row in rows]
+    if not cells:
+        click.echo(empty)
+        return
+    table = [list(columns.values()), *cells]
+    widths = [max(len(line[i]) for line in table) for i in range(len(columns))]
+    for line in table:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def printable(value: Any) -> str:
+    """Return *value* as text for a terminal: control characters of strangers' names do not reach it."""
+    text = "" if value is None else str(value)
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

@@ -1,0 +1,250 @@
+"""Where does a server keep its things, who may read them, and at which ports does it answer?
+
+A home is one folder. Everything in it is made for our eyes only (folders 0700, files 0600):
+
+    cryptnsend.toml   the configuration
+    keeper/           master key, ledger, journal: the keeper's own, no other role opens it
+    data/             main.db and blobs/, sealed
+    tls/ dkim/        certificate and signing keys
+    recovery/         files that their owner has to carry away
+    run/              sockets, locks and ports.json of the running server
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+import ipaddress
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import NameOID
+
+from cryptnsend.config import FILE_NAME, Config, render
+from cryptnsend.core.errors import ConfigError
+
+FOLDERS = ("keeper", "data", "data/blobs", "run", "tls", "dkim", "recovery")
+PORT_NAMES = ("submissions", "submission", "portal")
+SOCKET_ROOM = 70  # octets of the home's path: sun_path takes 107 (unix(7)), and run/ plus a socket's name follow
+SELF_SIGNED_DAYS = 825  # the longest life that Apple's clients take from a certificate that is trusted by hand
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The places inside one home. Nothing is made or read by naming them."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / FILE_NAME
+
+    @property
+    def main_db(self) -> Path:
+        return self.path / "data" / "main.db"
+
+    @property
+    def blobs(self) -> Path:
+        return self.path / "data" / "blobs"
+
+    @property
+    def keeper(self) -> Path:
+        return self.path / "keeper"
+
+    @property
+    def ledger(self) -> Path:
+        return self.keeper / "ledger.db"
+
+    @property
+    def journal(self) -> Path:
+        return self.keeper / "journal.log"
+
+    @property
+    def run(self) -> Path:
+        return self.path / "run"
+
+    @property
+    def tls(self) -> Path:
+        return self.path / "tls"
+
+    @property
+    def dkim(self) -> Path:
+        return self.path / "dkim"
+
+    @property
+    def recovery(self) -> Path:
+        return self.path / "recovery"
+
+    @property
+    def serve_lock(self) -> Path:
+        return self.run / "serve.lock"
+
+    @property
+    def ports_file(self) -> Path:
+        return self.run / "ports.json"
+
+    @property
+    def courier_wake(self) -> Path:
+        return self.run / "courier.wake"
+
+    def keeper_socket(self, role: str) -> Path:
+        """Return where the keeper listens for *role* and for nobody else."""
+        return self.run / f"keeper-{role}.sock"
+
+    def ports(self) -> dict[str, int]:
+        """Return the ports in use by name (submissions, submission, portal); empty if nothing runs."""
+        try:
+            return {str(name): int(port) for name, port in json.loads(self.ports_file.read_text()).items()}
+        except FileNotFoundError:
+            return {}
+
+    def announce(self, ports: Mapping[str, int]) -> None:
+        """Add *ports* to ports.json; processes that announce at the same time lose nothing of each other's."""
+        with locked(self.run / "ports.lock"):
+            write_private(self.ports_file, json.dumps(self.ports() | dict(ports), indent=1).encode() + b"\n")
+
+    def forget_ports(self) -> None:
+        """Empty ports.json, so that nobody takes an earlier run's ports for this one's."""
+        with locked(self.run / "ports.lock"):
+            self.ports_file.unlink(missing_ok=True)
+
+    def base_url(self, config: Config) -> str:
+        """Return what every link starts with: the configured URL, else host name and port of the portal."""
+        if config.portal.base_url:
+            return config.portal.base_url
+        port = config.ports.portal or self.ports().get("portal", 443)
+        return f"https://{config.server.hostname}" + ("" if port == 443 else f":{port}")
+
+
+def create(path: Path, values: Mapping[str, Mapping[str, Any]]) -> Config:
+    """
+    Make a home at *path* with the settings *values* (by section and key), and return its configuration.
+
+    Makes a self-signed certificate and DKIM keys where there are none. The configuration file comes last: a home
+    without one is unfinished, and creating it again goes on. Raises ConfigError if the home is there already, or if a
+    value is not allowed (then nothing is made).
+    """
+    path = path.resolve()
+    home = Home(path)
+    if home.config_file.exists():
+        raise ConfigError(f"{home.config_file}: there is a home here already; choose another folder or remove it.")
+    if len(os.fsencode(path)) > SOCKET_ROOM:
+        raise ConfigError(
+            f"--home {path}: allowed are paths of at most {SOCKET_ROOM} bytes, as sockets are made in it."
+        )
+    text = render(values)
+    config = Config.parse(text, home.config_file)
+    for folder in (path, *(path / name for name in FOLDERS)):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    if not config.tls.certificate.exists():
+        make_certificate(config)
+    make_dkim_keys(home)
+    write_private(home.config_file, text.encode())
+    return config
+
+
+def make_certificate(config: Config) -> None:
+    """Write a self-signed ECDSA P-256 certificate for host name, localhost and the loopback addresses."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, config.server.hostname[:64])])
+    hosts = dict.fromkeys([config.server.hostname, "localhost"])
+    names: list[x509.GeneralName] = [x509.DNSName(host) for host in hosts]
+    names += [x509.IPAddress(ipaddress.ip_address(loopback)) for loopback in ("127.0.0.1", "::1")]
+    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)  # clients' clocks differ from ours
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + datetime.timedelta(days=SELF_SIGNED_DAYS))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_signs_itself(), critical=True)  # RFC 5280 §4.2.1.3; strict verifiers ask for it
+        .add_extension(x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    write_private(config.tls.key, _pem(key))
+    write_private(config.tls.certificate, certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def make_dkim_keys(home: Home) -> None:
+    """Write dkim/<selector>.pem: `rsa1` (2048 bits, what every receiver checks) and `ed1` (RFC 8463), where missing."""
+    rsa_file, ed_file = home.dkim / "rsa1.pem", home.dkim / "ed1.pem"
+    if not rsa_file.exists():
+        write_private(rsa_file, _pem(rsa.generate_private_key(public_exponent=65537, key_size=2048)))
+    if not ed_file.exists():
+        write_private(ed_file, _pem(ed25519.Ed25519PrivateKey.generate()))
+
+
+def write_private(path: Path, octets: bytes) -> None:
+    """Write *octets* to *path*, durable and for us only; a reader sees the old file or the new one, never a part."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        stream.write(octets)
+        stream.flush()
+        os.fsync(stream.fileno())
+    draft.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file *path* against other processes, waiting for it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def free_port(address: str) -> int:
+    """
+    Return a port of *address* that nobody listens on at this moment.
+
+    For servers that cannot tell which port they were given: another process may take it first, so the caller tries
+    again with another one when its server cannot start.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.bind((address, 0))
+        return int(probe.getsockname()[1])
+
+
+def _signs_itself() -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

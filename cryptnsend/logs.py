@@ -1,0 +1,188 @@
+"""What is written about the running server, and what never is.
+
+One JSON object per line. Content, credentials, tokens and codes stay out by construction, not by care at each call:
+fields with a telling name are blotted out, links lose their secret part, an exception is shown by its type and its
+place in the code without its text (which may quote what it tripped over), and lines of other people's libraries lose
+their arguments.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import threading
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import structlog
+
+from cryptnsend.core.errors import CryptnSendError
+
+OURS = "cryptnsend"
+BLOTTED = "[withheld]"
+
+# Names of fields that carry what must not be written, whatever the value.
+TELLING = re.compile(
+    r"passw|passphrase|secret|token|cookie|credential|authorization|seed|octets|content|body|subject|header|link|query"
+    r"|filename|file_name|(^|_)(code|codes|key|keys|path|url|claims|ticket|text|k)$",
+    re.IGNORECASE,
+)
+# A path below one of our link pages, a reply or bounce address, or a long run of key-like characters.
+SECRET_SHAPES = (
+    (re.compile(r"(https?://[^/\s\"]+)/[^\s\"]*"), rf"\1/{BLOTTED}"),
+    (re.compile(r"(?<![\w.+-])([rbu])([+-])[a-z0-9]{16,}(?=@)"), rf"\1\2{BLOTTED}"),
+    (re.compile(r"\b[A-Za-z0-9_-]{32,}\b"), BLOTTED),
+)
+# Libraries write what they were given into their lines, from commands to message content (aiosmtpd: DATA at DEBUG).
+LIBRARY_WORDS = re.compile(r"[\"'`<({\[:=%\n]")
+
+
+def configure(level: str = "info", file: str = "", role: str = "") -> None:
+    """
+    Send all log lines of this process, ours and the libraries', as JSON to *file*, or to standard output.
+
+    *role* names the process in every line. Calling it again replaces the earlier arrangement.
+    """
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        _take_exception,
+        _name_role(role),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        _show_exception,
+        redact,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    if file:
+        Path(file).touch(mode=0o600)
+    handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(sort_keys=False),
+            ],
+        )
+    )
+    handler.addFilter(_forget_arguments)
+    root = logging.getLogger()
+    for earlier in list(root.handlers):
+        root.removeHandler(earlier)
+        earlier.close()
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    logging.getLogger(OURS).setLevel(level.upper())
+    logging.captureWarnings(True)
+    for loud in ("mail", "mail.log", "mail.debug", "asyncio", "werkzeug", "_granian", "granian.access"):
+        logging.getLogger(loud).setLevel(logging.WARNING)
+    sys.excepthook = _uncaught
+    threading.excepthook = _uncaught_in_thread
+
+
+def logger(name: str) -> Any:
+    """Return the logger of one of our modules; call it with `__name__`. Events are words, facts are keywords."""
+    return structlog.stdlib.get_logger(name)
+
+
+def redact(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Blot out every field whose name tells that it is secret, and every secret shape inside the others."""
+    for name, value in line.items():
+        if name not in ("event", "level", "logger", "at", "role", "exception") and not name.startswith("_"):
+            line[name] = BLOTTED if TELLING.search(name) else _clean(value)
+        elif isinstance(value, str) and name == "event":
+            line[name] = _clean(value)
+    return line
+
+
+def _clean(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): BLOTTED if TELLING.search(str(key)) else _clean(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean(entry) for entry in value]
+    if isinstance(value, CryptnSendError):
+        value = str(value)  # their texts are made to be shown
+    if not isinstance(value, str | Path):
+        return type(value).__name__  # octets, exceptions, objects: their text is not ours to vouch for
+    text = str(value)
+    for shape, instead in SECRET_SHAPES:
+        text = shape.sub(instead, text)
+    return text
+
+
+def _forget_arguments(record: logging.LogRecord) -> bool:
+    """Keep the words of a library's line and drop its arguments, before anybody formats them."""
+    if not _is_ours(record.name):
+        record.msg = LIBRARY_WORDS.split(str(record.msg), maxsplit=1)[0].strip() or "(no words)"
+        record.args = None
+    return True
+
+
+def _is_ours(name: str) -> bool:
+    return name == OURS or name.startswith(f"{OURS}.")
+
+
+def _take_exception(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    record = line.get("_record")
+    if record is not None and record.exc_info:
+        line["exc_info"] = record.exc_info
+    return line
+
+
+def _name_role(role: str) -> Any:
+    def add(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if role:
+            line["role"] = role
+        return line
+
+    return add
+
+
+def _show_exception(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Replace `exc_info` by type and place; the text only of our own errors, which are made to be shown."""
+    info = line.pop("exc_info", None)
+    error = sys.exc_info()[1] if info is True else info[1] if isinstance(info, tuple) else info
+    if isinstance(error, BaseException):
+        line["exception"] = describe_exception(error)
+    return line
+
+
+def describe_exception(error: BaseException) -> dict[str, Any]:
+    """Return an exception's type, the places it passed in the code, and its cause; no values."""
+    places = []
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        places.append(f"{'/'.join(Path(code.co_filename).parts[-2:])}:{trace.tb_lineno} {code.co_name}")
+        trace = trace.tb_next
+    shown: dict[str, Any] = {"type": type(error).__qualname__, "at": places[-12:]}
+    if isinstance(error, CryptnSendError):
+        shown["says"] = _clean(str(error))
+    if isinstance(error, OSError) and error.errno is not None:
+        shown["errno"] = error.errno
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None:
+        shown["because"] = type(cause).__qualname__
+    return shown
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    logger(OURS).critical("a process dies of an error", exc_info=error)
+
+
+def _uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None:
+        logger(OURS).critical("a thread dies of an error", exc_info=args.exc_value)
