@@ -1,0 +1,94 @@
+"""Rows of the audit trail: one hash chain per organisation, only ever appended.
+
+The hash of a row is SHA-256 over the hash of the row before it and the row's own fields, each framed by its length.
+Editing, removing or reordering a row breaks the chain behind it; cutting off its end shows against the checkpoints
+that the keeper has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from cryptnsend.core.contracts import Engine, Row, Rows
+from cryptnsend.core.seal import framed
+
+START = bytes(32)  # what stands in for the hash before the first row
+_PAGE = 1000  # rows read at once
+
+
+class Head(NamedTuple):
+    """The newest row of a chain: its number (0: none yet) and its hash."""
+
+    seq: int
+    hash: bytes
+
+
+class Verified(NamedTuple):
+    """What a walk along a chain found; `broken` is the number of the first row that does not fit, else None."""
+
+    rows: int
+    head: Head
+    broken: int | None
+
+
+def append(rows: Rows, org: int, at: int, actor: str, action: str, object: str, detail: Mapping[str, object]) -> Head:
+    """
+    Append one row to the chain of *org*. The head is read inside the transaction, so that chains stay whole.
+
+    *detail* has no content, names, subjects or secrets: ids, counts, addresses at most.
+    """
+    found = rows.query("SELECT seq, hash FROM audit WHERE org = :org ORDER BY seq DESC LIMIT 1", {"org": org})
+    seq, before = (found[0]["seq"] + 1, found[0]["hash"]) if found else (1, START)
+    text = json.dumps(detail, sort_keys=True, separators=(",", ":"))
+    digest = link(before, org, seq, at, actor, action, object, text)
+    rows.execute(
+        "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (org, seq, at, actor, action, object, text, digest)
+    )
+    return Head(seq, digest)
+
+
+def link(before: bytes, org: int, seq: int, at: int, actor: str, action: str, object: str, detail: str) -> bytes:
+    """Return the hash of a row, given that of the row before it and the row's fields; *detail* is the stored JSON."""
+    return hashlib.sha256(framed("audit", before, org, seq, at, actor, action, object, detail)).digest()
+
+
+def head(engine: Engine, org: int) -> Head:
+    """Return the newest row's number and hash."""
+    found = engine.query("SELECT seq, hash FROM audit WHERE org = :org ORDER BY seq DESC LIMIT 1", org=org)
+    return Head(found[0]["seq"], found[0]["hash"]) if found else Head(0, START)
+
+
+def hash_of(engine: Engine, org: int, seq: int) -> bytes | None:
+    """Return the hash of one row, to compare with a checkpoint; None if there is no such row."""
+    found = engine.query("SELECT hash FROM audit WHERE org = :org AND seq = :seq", org=org, seq=seq)
+    digest: bytes | None = found[0]["hash"] if found else None
+    return digest
+
+
+def entries(engine: Engine, org: int, after: int = 0) -> Iterator[Row]:
+    """Yield the rows of a chain behind row *after* in order, reading a page at a time."""
+    while page := engine.query(
+        "SELECT seq, at, actor, action, object, detail, hash FROM audit"
+        " WHERE org = :org AND seq > :after ORDER BY seq LIMIT :limit",
+        org=org,
+        after=after,
+        limit=_PAGE,
+    ):
+        yield from page
+        after = page[-1]["seq"]
+
+
+def verify(engine: Engine, org: int) -> Verified:
+    """Walk the chain of *org* from its first row and compare each hash; stops at the first row that does not fit."""
+    newest = Head(0, START)
+    for row in entries(engine, org):
+        fits = row["seq"] == newest.seq + 1 and row["hash"] == link(
+            newest.hash, org, row["seq"], row["at"], row["actor"], row["action"], row["object"], row["detail"]
+        )
+        if not fits:
+            return Verified(newest.seq, newest, newest.seq + 1)
+        newest = Head(row["seq"], row["hash"])
+    return Verified(newest.seq, newest, None)

@@ -1,0 +1,138 @@
+"""Rows that end: grants whose time is up, contents nobody can open, sessions, nonces, counters.
+
+Upkeep walks over all organisations at once, so these queries are the other named exception to "every query takes the
+organisation"; rows that are acted upon carry theirs along. What a statement may end it says itself, once more, inside
+the transaction: the row may have changed since it was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from cryptnsend.core.contracts import Engine, Row, Rows
+
+_PAGE = 500
+
+
+def organisations(engine: Engine) -> list[int]:
+    """Return the id of every organisation, the installation (0) among them."""
+    return [row["id"] for row in engine.query("SELECT id FROM organisations ORDER BY id")]
+
+
+def grants_to_suspend(engine: Engine, now: int, limit: int = _PAGE) -> list[Row]:
+    """Return recipients' grants (id, org, message, holder) whose life is over but that still open."""
+    return engine.query(
+        "SELECT id, org, message, holder FROM grants"
+        " WHERE state = 'active' AND ends <= :now AND role = 'recipient' ORDER BY ends LIMIT :limit",
+        now=now,
+        limit=limit,
+    )
+
+
+def suspend(rows: Rows, grants: Iterable[tuple[int, int]], now: int, until: int) -> int:
+    """Refuse these (org, id) grants from now on, keeping them until *until*; return how many still were active."""
+    return sum(
+        rows.execute(
+            "UPDATE grants SET state = 'suspended', ends = ?"
+            " WHERE org = ? AND id = ? AND state = 'active' AND ends <= ?",
+            (until, org, ident, now),
+        )
+        for org, ident in grants
+    )
+
+
+def grants_to_shred(engine: Engine, now: int, limit: int = _PAGE) -> list[Row]:
+    """Return suspended grants (id, org, message, holder) whose time for undo is over."""
+    return engine.query(
+        "SELECT id, org, message, holder FROM grants"
+        " WHERE state = 'suspended' AND ends <= :now AND role = 'recipient' ORDER BY ends LIMIT :limit",
+        now=now,
+        limit=limit,
+    )
+
+
+def shred(rows: Rows, grants: Iterable[tuple[int, int]], now: int) -> int:
+    """Delete these (org, id) grants unless they were restored meanwhile; return how many are gone."""
+    return sum(
+        rows.execute(
+            "DELETE FROM grants WHERE org = ? AND id = ? AND state = 'suspended' AND ends <= ?", (org, ident, now)
+        )
+        for org, ident in grants
+    )
+
+
+def bury(rows: Rows, org: int, message: int) -> list[str]:
+    """
+    Mark a message gone with its last grant and delete its sealed parts; return the blobs to discard after COMMIT.
+
+    To be called for the messages of shredded grants. Changes nothing while some grant is left: the author's, the
+    archive's. Epochs stay: without a wrap under them they open nothing, and looking for the unused ones costs more.
+    """
+    changed = rows.execute(
+        "UPDATE messages SET state = 'gone' WHERE org = ? AND id = ? AND state = 'sealed'"
+        " AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.message = messages.id)",
+        (org, message),
+    )
+    if not changed:
+        return []
+    blobs = rows.query(
+        "SELECT blob_key FROM contents WHERE org = :org AND message = :message AND blob_key IS NOT NULL",
+        {"org": org, "message": message},
+    )
+    rows.execute("DELETE FROM contents WHERE org = ? AND message = ?", (org, message))
+    return [row["blob_key"] for row in blobs]
+
+
+def forget_stale(rows: Rows, now: int) -> dict[str, int]:
+    """Delete what only mattered for a while and return how many rows of each table; times are milliseconds."""
+    day = 86_400_000
+    ended = {
+        "sessions": ("created < ?", (now - day,)),  # their absolute life is 12 h
+        "form_nonces": ("created < ?", (now - 2 * day,)),
+        "throttle": ("until < ? AND last < ?", (now, now - day)),
+        "counters": ("day < ?", (now // day - 8,)),
+    }
+    # Table and condition are from the list above, never from a caller.
+    return {
+        table: rows.execute(f"DELETE FROM {table} WHERE {condition}", values)  # noqa: S608
+        for table, (condition, values) in ended.items()
+    }
+
+
+def stale_links(engine: Engine, now: int, limit: int = _PAGE) -> list[bytes]:
+    """Return ids of links that ended a month ago; until then their page still explains itself."""
+    found = engine.query(
+        "SELECT id FROM links WHERE expires < :before LIMIT :limit", before=now - 30 * 86_400_000, limit=limit
+    )
+    return [row["id"] for row in found]
+
+
+def drop_links(rows: Rows, links: Iterable[bytes]) -> None:
+    """Delete links by their ids."""
+    rows.many("DELETE FROM links WHERE id = ?", [(link,) for link in links])
+
+
+def named_blobs(engine: Engine, keys: Sequence[str]) -> set[str]:
+    """Return which of these blob keys some row names; at most 500 are asked for at once."""
+    found: set[str] = set()
+    for start in range(0, len(keys), _PAGE):
+        page = keys[start : start + _PAGE]
+        names = {f"k{number}": key for number, key in enumerate(page)}
+        marks = ", ".join(f":{name}" for name in names)
+        asked = f"SELECT blob_key FROM contents WHERE blob_key IN ({marks})"  # noqa: S608
+        found.update(row["blob_key"] for row in engine.query(asked, **names))
+    return found
+
+
+def blobs_in_use(engine: Engine) -> Iterator[Row]:
+    """Yield (org, message, part, blob_key) of every part that rests in a blob, reading a page at a time."""
+    message, part = -1, ""
+    while page := engine.query(
+        "SELECT org, message, part, blob_key FROM contents WHERE blob_key IS NOT NULL"
+        " AND (message, part) > (:message, :part) ORDER BY message, part LIMIT :limit",
+        message=message,
+        part=part,
+        limit=_PAGE,
+    ):
+        yield from page
+        message, part = page[-1]["message"], page[-1]["part"]
