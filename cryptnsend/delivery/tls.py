@@ -1,0 +1,64 @@
+"""How much must a connection prove before content of a given class may pass? DESIGN's TLS classes; RFC 7435, RFC 3207.
+
+opportunistic: notices and handoffs that are encrypted themselves. TLS if it works, else in clear.
+plain: content that its author declared plain. TLS if offered; in clear only if the organisation allows it.
+proven: protected content in clear. A certificate that names a host which the operator vouches for, or nothing.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+TlsClass = Literal["opportunistic", "plain", "proven"]
+NO_TLS = "none"
+
+
+def unchecked_context() -> ssl.SSLContext:
+    """Return a context that encrypts to whoever answers: most mail hosts have certificates that prove nothing."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def checked_context(ca_file: Path | None = None) -> ssl.SSLContext:
+    """Return a context that wants a certificate for the host's name from the system's authorities, or *ca_file*'s."""
+    context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def describe(sock: ssl.SSLSocket | None) -> str:
+    """Say in words for people how this connection is protected."""
+    if sock is None:
+        return NO_TLS
+    checked = "checked" if sock.context.verify_mode is ssl.CERT_REQUIRED else "not checked"
+    return f"{sock.version()}, certificate {checked}"
+
+
+class Vouched:
+    """
+    The operator's list of domains whose mail hosts are proven by a certificate from a public authority.
+
+    MX records come over unsigned DNS, so a valid certificate alone proves nothing: the host's name must also be one
+    that belongs to the domain. By default that is the domain or anything below it; a mapping names others, as
+    {"clinic.example": ("mx.provider.example", ".provider.example")}.
+    """
+
+    def __init__(self, domains: Collection[str] | Mapping[str, Sequence[str]] = ()):
+        named = domains if isinstance(domains, Mapping) else {}
+        self._patterns = {domain: tuple(named.get(domain, ())) or (domain, f".{domain}") for domain in domains}
+
+    def __contains__(self, domain: str) -> bool:
+        return domain in self._patterns
+
+    def allows(self, domain: str, host: str) -> bool:
+        """Say whether *host* may stand for *domain*; a pattern with a leading dot stands for every name below it."""
+        return any(
+            host.endswith(pattern) if pattern.startswith(".") else host == pattern
+            for pattern in self._patterns.get(domain, ())
+        )
