@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
@@ -35,7 +34,7 @@ class Rows(Protocol):
 
 
 class Engine(Protocol):
-    """Rows at rest. Every implementation passes tests/contracts/engine.py."""
+    """Rows at rest. Every implementation passes tests/contracts/test_engine.py."""
 
     def query(self, sql: str, **values: Any) -> list[Row]:
         """Read committed rows with one statement; values are named (`:name`)."""
@@ -49,11 +48,11 @@ class Engine(Protocol):
         which case nothing of the batch was kept. *fn* may be submitted again then, so it has no outside effect.
         """
 
-    def batcher(self, loop: AbstractEventLoop) -> Batcher:
+    def batcher(self, loop: Loop) -> Batcher:
         """Return a writer for the coroutines of *loop*; `close` of the engine closes it."""
 
     def on_failed(self, hook: Callable[[], None]) -> None:
-        """Call *hook* (from any thread; it must not raise) when an item's rows were undone, before its future resolves."""
+        """Call *hook* (from any thread; it must not raise) when some rows were undone, before their future resolves."""
 
     def checkpoint(self) -> bool:
         """Make sure that deleted rows are gone from the disk; False if that has to be tried again later."""
@@ -63,6 +62,26 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Finish what is queued, then release everything."""
+
+
+class Timer(Protocol):
+    """Something a loop will call later."""
+
+    def cancel(self) -> None: ...
+
+
+class Loop(Protocol):
+    """What a batcher needs of an event loop, as asyncio's loops have it; the store itself has no colour but plain."""
+
+    def time(self) -> float: ...
+
+    def create_future(self) -> Any: ...
+
+    def call_soon(self, callback: Callable[[], object], /) -> object: ...
+
+    def call_later(self, delay: float, callback: Callable[[], object], /) -> Timer: ...
+
+    def call_soon_threadsafe(self, callback: Callable[[], object], /) -> object: ...
 
 
 class Expected(Protocol):
@@ -99,7 +118,7 @@ class Migration(Protocol):
 
 class Blobs(Protocol):
     """
-    Ciphertext at rest, by random key. Every implementation passes tests/contracts/blobs.py.
+    Ciphertext at rest, by random key. Every implementation passes tests/contracts/test_blobs.py.
 
     `put` returns when the octets are durable under their final name, but for the folder entry: `settle` makes the
     names of all finished puts durable, and is called before the COMMIT of the rows that name them.

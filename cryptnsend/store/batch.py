@@ -9,13 +9,13 @@ Batches are gathered: while other sessions have a message on the way, a batch wa
 
 from __future__ import annotations
 
-import asyncio
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from cryptnsend.core.contracts import Rows
+from cryptnsend.core.contracts import Expected as ExpectedProtocol
+from cryptnsend.core.contracts import Loop, Rows, Timer
 from cryptnsend.core.errors import StoreBroken
 from cryptnsend.store.group import LIMIT, Item, Settle, Transaction, TransactionLost, fail, fill, named_blobs
 
@@ -47,7 +47,7 @@ class Batcher:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        loop: Loop,
         transaction: Transaction,
         settle: Settle | None,
         failed: Callable[[], None],
@@ -60,7 +60,7 @@ class Batcher:
         self._expecting = 0
         self._pending: list[Item] = []
         self._since = 0.0  # loop time at which the oldest pending item came
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._busy = False  # a batch is between its start and its end
         self._closed = False
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -78,7 +78,7 @@ class Batcher:
         return Expected(self)
 
     async def submit(
-        self, fn: Callable[[Rows], T], *, blobs: Sequence[str] = (), expected: Expected | None = None
+        self, fn: Callable[[Rows], T], *, blobs: Sequence[str] = (), expected: ExpectedProtocol | None = None
     ) -> T:
         """
         Run *fn* on this thread inside a shared transaction and return its result once that is durable.
@@ -88,7 +88,7 @@ class Batcher:
         """
         if self._closed:
             raise StoreBroken("The store is closed.")
-        future: asyncio.Future[Any] = self._loop.create_future()
+        future = self._loop.create_future()
         if not self._pending:
             self._since = self._loop.time()
         self._pending.append(Item(fn, blobs, future))
@@ -151,7 +151,7 @@ class Batcher:
 
     def _fill(self, batch: list[Item]) -> None:
         """Run the items here, then leave flush and COMMIT to the thread."""
-        alive = [item for item in batch if not _is_done(item)]
+        alive = [item for item in batch if not item.promise.done()]
         try:
             fill(self._transaction, alive)
         except TransactionLost as lost:
@@ -178,7 +178,7 @@ class Batcher:
         if any(item.error is not None for item in batch):
             self._failed()
         for item in batch:
-            if not _is_done(item):
+            if not item.promise.done():
                 item.resolve()
         self._busy = False
         self._consider()
@@ -219,8 +219,3 @@ class Batcher:
             self._loop.call_soon_threadsafe(call)
         except RuntimeError:  # the loop is closed: nobody is left to tell, but the lock must not stay behind
             self._transaction.rollback()
-
-
-def _is_done(item: Item) -> bool:
-    """Say whether whoever waited has gone away."""
-    return isinstance(item.promise, asyncio.Future) and item.promise.done()

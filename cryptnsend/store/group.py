@@ -49,7 +49,9 @@ class Transaction(Protocol):
 
 
 class Promise(Protocol):
-    """What the futures of threads and of asyncio have in common."""
+    """What the futures of threads and of event loops have in common."""
+
+    def done(self) -> bool: ...
 
     def set_result(self, result: Any, /) -> None: ...
 

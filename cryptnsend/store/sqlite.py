@@ -6,7 +6,6 @@ Reads go through one connection per thread; writes through a group-committing th
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sqlite3
 import threading
@@ -18,7 +17,7 @@ from typing import Any, TypeVar
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from cryptnsend.core.contracts import Migration, Row, Rows
+from cryptnsend.core.contracts import Loop, Migration, Row, Rows
 from cryptnsend.core.errors import ConfigError, StoreBroken
 from cryptnsend.store.batch import Batcher
 from cryptnsend.store.connection import PATIENCE, SqliteTransaction, broken, connect, dicts
@@ -72,7 +71,7 @@ class SqliteEngine:
         """Run *fn* inside a group-committed transaction; see `Engine.write`."""
         return self._group.submit(fn, blobs)
 
-    def batcher(self, loop: asyncio.AbstractEventLoop, *, gather: float = 0.001) -> Batcher:
+    def batcher(self, loop: Loop, *, gather: float = 0.001) -> Batcher:
         """Return a writer for coroutines of *loop*, whose rows are filled on the loop's own thread."""
         batcher = Batcher(loop, self._transaction(), self._settle, self._failed, patience=self._patience, gather=gather)
         self._batchers.append(batcher)
