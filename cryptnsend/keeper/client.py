@@ -1,0 +1,424 @@
+"""How does another role ask the keeper? One typed method per request; which ones are answered depends on the socket.
+
+Requests are safe to repeat: the same proof gives the same answer. The few that make something new at each call are
+sent once only, so that a broken connection never makes two.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from cryptnsend.core.errors import KeeperGone, Temporary
+from cryptnsend.core.model import Signed
+from cryptnsend.core.tokens import Claims
+from cryptnsend.keeper import requests as q
+from cryptnsend.keeper import wire
+
+T = TypeVar("T")
+ANCHORED = 30.0  # seconds for which anchors are remembered
+
+# Requests that make something new at each call.
+ONCE = frozenset({"mail_proof", "next_code", "device_add", "new_passphrase", "organisation_add", "invite", "restored"})
+
+_MAYBE_SIGNED: Any = Signed | None
+_answers = msgspec.msgpack.Decoder(wire.Answer)
+
+
+class Keeper:
+    """
+    The keeper as one role sees it: thread-safe, one connection per thread, reconnecting once.
+
+    Every method raises `KeeperGone` if the keeper does not answer within *timeout* seconds or has no master key, and
+    `Denied` for requests that this role's socket does not serve.
+    """
+
+    def __init__(self, path: Path, timeout: float = 10.0):
+        self.path, self.timeout = path, timeout
+        self._threads = threading.local()
+        self._guard = threading.Lock()
+        self._open: dict[threading.Thread, socket.socket] = {}
+        self._anchors: tuple[float, q.Anchors] | None = None
+        self._closed = False
+
+    def close(self) -> None:
+        """Close every connection; safe to call twice."""
+        with self._guard:
+            self._closed = True
+            for peer in self._open.values():
+                peer.close()
+            self._open.clear()
+
+    # -- every role ---------------------------------------------------------------------------------------------------
+
+    def anchors(self) -> q.Anchors:
+        """Return the keeper's public keys; remembered for half a minute, and never over a lost connection."""
+        known = self._anchors
+        if known is not None and time.monotonic() < known[0]:
+            return known[1]
+        anchors = self._ask(q.Anchors, "anchors")
+        self._anchors = (time.monotonic() + ANCHORED, anchors)
+        return anchors
+
+    def health(self) -> q.Health:
+        """Say whether the keeper can work, and why not; answered even without a master key."""
+        return self._ask(q.Health, "health")
+
+    def card(self, holder: str) -> Signed | None:
+        """Return the newest card of a holder, or None without one."""
+        newest: Signed | None = self._ask(_MAYBE_SIGNED, "card", holder=holder)
+        return newest
+
+    def checkpoint(self, organisation: int, seq: int, head: bytes) -> Signed:
+        """
+        Note how far an audit chain has come, and return the keeper's signature over it.
+
+        Raise `Denied` if the keeper knows a later entry, `SealBroken` if it knows another one at *seq*.
+        """
+        return self._ask(Signed, "checkpoint", organisation=organisation, seq=seq, head=head)
+
+    def ended(self, kind: str, ids: Sequence[int]) -> None:
+        """
+        Write to the journal that these have ended; durable on return. Call it before the COMMIT.
+
+        Kinds: suspend, undo, shred (grants or messages), cancel (deliveries), revoke (devices).
+        """
+        self._ask(type(None), "ended", kind=kind, ids=list(ids))
+
+    def link(self, token: str, claims: Claims) -> bool:
+        """Say whether *token* is ours and stands for exactly these claims (submission and portal)."""
+        return self._ask(bool, "link", token=token, claims=claims)
+
+    def resend_keys(self) -> dict[int, bytes]:
+        """Return the keys for recognising resent mail, of today and yesterday, by days since 1970."""
+        return self._ask(dict[int, bytes], "resend_keys")
+
+    # -- sign-in ------------------------------------------------------------------------------------------------------
+
+    def salt(self, address: str) -> q.Salt:
+        """Return how the password of this address becomes K; unknown addresses get a stable answer of their own."""
+        return self._ask(q.Salt, "salt", address=address)
+
+    def check_password(self, address: str, k: bytes) -> q.Who:
+        """Return whose password K is; raise `WrongSecret` (submission)."""
+        return self._ask(q.Who, "check_password", address=address, k=k)
+
+    def check_device(self, device: int, secret: bytes, scope: str) -> q.Who:
+        """Return whose device password it is; raise `WrongSecret`, also for one that was revoked (submission)."""
+        return self._ask(q.Who, "check_device", device=device, secret=secret, scope=scope)
+
+    def open(self, address: str, k: bytes) -> q.Opened:
+        """Open every pair that K opens; raise `WrongSecret`, or `SealBroken` for a damaged ledger."""
+        return self._ask(q.Opened, "open", address=address, k=k)
+
+    # -- first opening ------------------------------------------------------------------------------------------------
+
+    def prove(self, token: str, claims: Claims, code: str) -> q.Proof:
+        """
+        Check a sender's code for the contact that a link names.
+
+        Raise `WrongSecret` with the tries left, or `Ended` for a code or link that works no more.
+        """
+        return self._ask(q.Proof, "prove", token=token, claims=claims, code=code)
+
+    def prove_session(self, ticket: bytes, token: str, claims: Claims, code: str) -> q.ContactRow:
+        """Prove a contact for who is signed in; errors as `prove`."""
+        return self._ask(q.ContactRow, "prove_session", ticket=ticket, token=token, claims=claims, code=code)
+
+    def register(self, ticket: bytes, salt: bytes, params: str, k: bytes, name: str, locale: str) -> q.Opened:
+        """
+        Make the account of who gave the proof, and sign it in. Take the salt from the proof.
+
+        Raise `Denied` if the address is somebody's already, `Ended` if the proof is too old.
+        """
+        return self._ask(q.Opened, "register", ticket=ticket, salt=salt, params=params, k=k, name=name, locale=locale)
+
+    # -- mailed codes -------------------------------------------------------------------------------------------------
+
+    def mail_proof(self, address: str, purpose: str) -> q.MailProof:
+        """Start a proof by mail for `reset`, `signup` or `alias`; known and unknown addresses get the same answer."""
+        return self._ask(q.MailProof, "mail_proof", address=address, purpose=purpose)
+
+    def mail_salt(self, ident: int) -> bytes:
+        """Return the salt to finish a mailed proof or an invitation with, for pages that kept the id only."""
+        return self._ask(bytes, "mail_salt", ident=ident)
+
+    def reset(self, ident: int, code: str, salt: bytes, params: str, k: bytes) -> q.Opened:
+        """
+        Set a new password by mail alone: a weak reset. Old pairs are withheld or locked, nothing is lost.
+
+        Raise `WrongSecret` with the tries left, or `Ended`.
+        """
+        return self._ask(q.Opened, "reset", ident=ident, code=code, salt=salt, params=params, k=k)
+
+    def signup(self, ident: int, code: str, salt: bytes, params: str, k: bytes, name: str, locale: str) -> q.Opened:
+        """
+        Make a subscriber's account by a mailed code or an invitation; *ident* is the proof's or the invitation's.
+
+        Without an inviting organisation they get one of their own, and `recovery` has its archive's file.
+        """
+        return self._ask(
+            q.Opened, "signup", ident=ident, code=code, salt=salt, params=params, k=k, name=name, locale=locale
+        )
+
+    def alias(self, ticket: bytes, ident: int, code: str) -> q.Opened:
+        """Add an address proven by mail to who is signed in; `seeds` of the answer is empty."""
+        return self._ask(q.Opened, "alias", ticket=ticket, ident=ident, code=code)
+
+    def subscribe(self, ticket: bytes, k: bytes, ident: int | None, code: str) -> q.Opened:
+        """Make a subscriber of a recipient who is signed in; by an invitation unless sign-up is open."""
+        return self._ask(q.Opened, "subscribe", ticket=ticket, k=k, ident=ident, code=code)
+
+    # -- who is signed in ---------------------------------------------------------------------------------------------
+
+    def change(self, ticket: bytes, old_k: bytes, salt: bytes, params: str, k: bytes) -> q.Opened:
+        """Change the password; all other tickets end. Raise `WrongSecret` if *old_k* is not right."""
+        return self._ask(q.Opened, "change", ticket=ticket, old_k=old_k, salt=salt, params=params, k=k)
+
+    def store_wraps(self, ticket: bytes, kind: str, key: bytes, seeds: Mapping[int, bytes]) -> tuple[int, ...]:
+        """
+        Wrap the session's seeds under another *key* of *kind* `recovery`; return the pairs that it now opens.
+
+        A new recovery code takes the place of the earlier one for these pairs.
+        """
+        return self._ask(tuple[int, ...], "store_wraps", ticket=ticket, kind=kind, key=key, seeds=dict(seeds))
+
+    def unlock(self, ticket: bytes, kind: str, secret: bytes, current_k: bytes, device: int = 0) -> q.Unlocked:
+        """
+        Open pairs from before a reset again, and end the weakness.
+
+        *kind*: `password` (an old K, by `LockedPair.salt`), `recovery` (K of the recovery code), `device` (the secret
+        of *device*); `officer` and `waited` need no secret, the ledger knows. Raise `WrongSecret` or `Denied`.
+        """
+        return self._ask(
+            q.Unlocked, "unlock", ticket=ticket, kind=kind, secret=secret, current_k=current_k, device=device
+        )
+
+    def confirm(self, ticket: bytes, address: str) -> None:
+        """Confirm, as an officer, that a member of the organisation who reset their password is who they say."""
+        self._ask(type(None), "confirm", ticket=ticket, address=address)
+
+    def codes(self, ticket: bytes, addresses: Sequence[str]) -> list[q.Code]:
+        """Return the codes of the subscriber's contacts; showing one the first time starts its 72 hours."""
+        return self._ask(list[q.Code], "codes", ticket=ticket, addresses=list(addresses))
+
+    def next_code(self, ticket: bytes, address: str) -> q.Code:
+        """Replace a contact's code by the next; at most five a week."""
+        return self._ask(q.Code, "next_code", ticket=ticket, address=address)
+
+    def adopt(self, ticket: bytes, grants: Sequence[q.SealedGrant]) -> list[q.Adopted]:
+        """Re-wrap those of the grants whose contact is proven to who is signed in; the others are left out."""
+        return self._ask(list[q.Adopted], "adopt", ticket=ticket, grants=list(grants))
+
+    def profile(
+        self, ticket: bytes, name: str | None = None, form: str | None = None, locale: str | None = None
+    ) -> q.Opened:
+        """Change what the account says of itself; `seeds` of the answer is empty."""
+        return self._ask(q.Opened, "profile", ticket=ticket, name=name, form=form, locale=locale)
+
+    def device_add(self, ticket: bytes, scope: str) -> q.NewDevice:
+        """Make a device password of scope `submit` or `read`."""
+        return self._ask(q.NewDevice, "device_add", ticket=ticket, scope=scope)
+
+    def device_revoke(self, ticket: bytes, device: int) -> None:
+        """Revoke a device password; it fails from the next check on."""
+        self._ask(type(None), "device_revoke", ticket=ticket, device=device)
+
+    def passphrase(self, ticket: bytes, k: bytes) -> list[q.Passphrase]:
+        """Return the delivery passphrases, newest first."""
+        return self._ask(list[q.Passphrase], "passphrase", ticket=ticket, k=k)
+
+    def new_passphrase(self, ticket: bytes, k: bytes) -> list[q.Passphrase]:
+        """Make a new delivery passphrase and return all, newest first."""
+        return self._ask(list[q.Passphrase], "new_passphrase", ticket=ticket, k=k)
+
+    def archive_recovery(self, ticket: bytes, k: bytes) -> q.RecoveryFile:
+        """Make a recovery file of the organisation's archive, as an officer."""
+        return self._ask(q.RecoveryFile, "archive_recovery", ticket=ticket, k=k)
+
+    def share_archive(self, ticket: bytes, k: bytes, address: str) -> None:
+        """Let another officer of the organisation open its archive too."""
+        self._ask(type(None), "share_archive", ticket=ticket, k=k, address=address)
+
+    def close_account(self, ticket: bytes, k: bytes) -> None:
+        """Close the account for good: no sign-in, no pairs."""
+        self._ask(type(None), "close_account", ticket=ticket, k=k)
+
+    # -- courier ------------------------------------------------------------------------------------------------------
+
+    def notice(self, address: str, subscriber: int, message: int, author: str = "") -> q.Notice:
+        """
+        Return where a notice goes and its tokens; the same for each try.
+
+        *author* is who gets answers to the notice, by default the subscriber.
+        """
+        return self._ask(q.Notice, "notice", address=address, subscriber=subscriber, message=message, author=author)
+
+    def reply_token(self, address: str, subscriber: int, message: int) -> q.Token:
+        """Return the local part that stands for *address* in this thread."""
+        return self._ask(q.Token, "reply_token", address=address, subscriber=subscriber, message=message)
+
+    def receipt(self, subscriber: int, addresses: Sequence[str]) -> q.Receipt:
+        """Return where the subscriber's receipt goes, and the codes it tells."""
+        return self._ask(q.Receipt, "receipt", subscriber=subscriber, addresses=list(addresses))
+
+    def queue(self, grant: q.QueueGrant) -> q.Leaving:
+        """Open mail that waits to leave; raise `SealBroken` if the grant is not for this delivery."""
+        return self._ask(q.Leaving, "queue", grant=grant)
+
+    def mail_code(self, ident: int) -> q.MailCode:
+        """Return the code to mail; raise `NoGrant` where nothing is to be mailed."""
+        return self._ask(q.MailCode, "mail_code", ident=ident)
+
+    def bounce(self, delivery: int) -> q.Token:
+        """Return the local part that failures of this delivery come back to."""
+        return self._ask(q.Token, "bounce", delivery=delivery)
+
+    def invitation(self, ident: int) -> q.Invitation:
+        """Return the invitation to mail; raise `NoGrant` if it was used or taken back."""
+        return self._ask(q.Invitation, "invitation", ident=ident)
+
+    def alert(self, account: int) -> str:
+        """Return the address that alerts about an account go to."""
+        return self._ask(str, "alert", account=account)
+
+    # -- owner --------------------------------------------------------------------------------------------------------
+
+    def organisation_add(self, name: str, custody: str, code_rule: str) -> q.OrganisationRow:
+        """Make an organisation; its archive comes with its first officer."""
+        return self._ask(q.OrganisationRow, "organisation_add", name=name, custody=custody, code_rule=code_rule)
+
+    def organisation_rule(self, organisation: int, code_rule: str) -> q.OrganisationRow:
+        """Change when the organisation's contacts need a code."""
+        return self._ask(q.OrganisationRow, "organisation_rule", organisation=organisation, code_rule=code_rule)
+
+    def add(
+        self,
+        address: str,
+        organisation: int | None,
+        roles: Sequence[str],
+        salt: bytes,
+        params: str,
+        k: bytes,
+        name: str,
+        locale: str = "en",
+    ) -> q.Opened:
+        """
+        Make an account on the owner's word; without *organisation* it gets one of its own.
+
+        Roles: subscriber, officer, manager. `recovery` of the answer is the archive's file where one was made.
+        """
+        return self._ask(
+            q.Opened,
+            "add",
+            address=address,
+            organisation=organisation,
+            roles=list(roles),
+            salt=salt,
+            params=params,
+            k=k,
+            name=name,
+            locale=locale,
+        )
+
+    def invite(self, address: str, organisation: int, name: str) -> q.MailProof:
+        """Invite a subscriber, into *organisation* or, if that is 0, into one of their own."""
+        return self._ask(q.MailProof, "invite", address=address, organisation=organisation, name=name)
+
+    def disable(self, address: str) -> q.Opened:
+        """Stop an account from signing in; `seeds` of the answer is empty."""
+        return self._ask(q.Opened, "disable", address=address)
+
+    def enable(self, address: str) -> q.Opened:
+        """Let a disabled account sign in again; `seeds` of the answer is empty."""
+        return self._ask(q.Opened, "enable", address=address)
+
+    def passwd(self, address: str, salt: bytes, params: str, k: bytes, old_k: bytes | None = None) -> q.Opened:
+        """Set a password; without the old one it is a weak reset."""
+        return self._ask(q.Opened, "passwd", address=address, salt=salt, params=params, k=k, old_k=old_k)
+
+    def revoke(self, device: int) -> None:
+        """Revoke a device password of any account."""
+        self._ask(type(None), "revoke", device=device)
+
+    def device_list(self, address: str) -> list[q.DeviceRow]:
+        """Return the devices of an account."""
+        return self._ask(list[q.DeviceRow], "device_list", address=address)
+
+    def recovery_file(self) -> q.RecoveryFile:
+        """Make a recovery file of the installation: the master key under a fresh code."""
+        return self._ask(q.RecoveryFile, "recovery_file")
+
+    def restored(self) -> q.Anchors:
+        """
+        Note that the ledger came from a backup: replay the journal and raise the era.
+
+        Earlier codes, tickets and mailed codes die; what the journal ended stays ended.
+        """
+        self._anchors = None
+        return self._ask(q.Anchors, "restored")
+
+    # -- the wire -----------------------------------------------------------------------------------------------------
+
+    def _ask(self, kind: type[T], request: str, /, **values: Any) -> T:
+        frame = wire.request(request, values)
+        for attempt in (1, 2):
+            peer, fresh = self._connection()
+            sent = False
+            try:
+                peer.sendall(frame)
+                sent = True
+                body = wire.receive(peer, self.timeout)
+                if body is None:
+                    raise ConnectionResetError("the keeper closed the connection")
+                said = _answers.decode(body)
+                if said.error:
+                    raise wire.raised(said)
+                return msgspec.msgpack.decode(said.ok, type=kind)
+            except TimeoutError:
+                self._drop(peer)
+                raise KeeperGone("The keeper does not answer in time.") from None
+            except (OSError, wire.FrameTooLong, msgspec.MsgspecError):
+                self._drop(peer)
+                # A connection that idled is closed by a keeper that restarted: that is worth a second try. Where the
+                # request may have been heard, it is repeated only if repeating it changes nothing.
+                if fresh or attempt == 2 or (sent and request in ONCE):
+                    raise KeeperGone("The keeper does not answer.") from None
+        raise Temporary("The keeper does not answer.")
+
+    def _connection(self) -> tuple[socket.socket, bool]:
+        """Return this thread's connection, and whether it was made just now."""
+        peer: socket.socket | None = getattr(self._threads, "peer", None)
+        if peer is not None and peer.fileno() >= 0:
+            return peer, False
+        peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        peer.settimeout(self.timeout)
+        try:
+            peer.connect(str(self.path))
+        except OSError:
+            peer.close()
+            raise KeeperGone("The keeper is not running.") from None
+        with self._guard:
+            if self._closed:
+                peer.close()
+                raise KeeperGone("The connection to the keeper is closed.")
+            for thread in [thread for thread in self._open if not thread.is_alive()]:
+                self._open.pop(thread).close()
+            self._open[threading.current_thread()] = peer
+            self._anchors = None  # another keeper may listen there now
+        self._threads.peer = peer
+        return peer, True
+
+    def _drop(self, peer: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            peer.close()
+        self._threads.peer = None
+        with self._guard:
+            self._open.pop(threading.current_thread(), None)
