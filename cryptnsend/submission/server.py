@@ -1,0 +1,249 @@
+"""How do the doors open, and how do they close? Sockets, accepting, deadlines, certificates, signals."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from cryptnsend.submission.auth import Turnstile
+from cryptnsend.submission.contract import Gatekeeper, Intake
+from cryptnsend.submission.limits import Admission, Limits, source_of
+from cryptnsend.submission.listener import House, SubmissionSession
+
+_AT_ONCE = 64  # connections accepted before the loop does something else
+_BACKLOG = 1024
+_SWEEP = 0.5  # seconds between two looks at the deadlines
+_RENEW = 30.0  # seconds between two looks at the certificate's files
+
+
+class Renewable(Protocol):
+    """A TLS context that can be made anew; `tls.Certificate` and `tls.FixedCertificate` are."""
+
+    @property
+    def context(self) -> ssl.SSLContext: ...
+
+    def renew(self, *, always: bool = False) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A bound socket, and whether TLS starts with its first octet (465) or by STARTTLS (587)."""
+
+    socket: socket.socket
+    implicit_tls: bool
+
+
+def bind(address: str, port: int, *, shared: bool = False) -> socket.socket:
+    """
+    Return a bound TCP socket; port 0 takes a free one, `::` takes IPv4 too.
+
+    *shared* lets several processes bind the same port, among which the system spreads connections (SO_REUSEPORT).
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        bound.bind((address, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+class Server:
+    """The doors of one process. Everything but the constructor runs on the event loop."""
+
+    def __init__(
+        self,
+        doors: Sequence[Door],
+        *,
+        gatekeeper: Gatekeeper,
+        intake: Intake,
+        certificate: Renewable,
+        hostname: str,
+        log: structlog.typing.FilteringBoundLogger,
+        limits: Limits | None = None,
+        help_url: str = "",
+    ):
+        limits = limits or Limits()
+        turnstile = Turnstile(gatekeeper, limits, log)
+        self._doors = doors
+        self._certificate = certificate
+        self._log = log
+        self.house = House(hostname, limits, turnstile, intake, certificate, log, help_url)
+        self._arriving: set[asyncio.Task[None]] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._next_look = 0.0
+
+    async def start(self) -> None:
+        """Listen."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(self._unhandled)
+        for door in self._doors:
+            door.socket.setblocking(False)
+            door.socket.listen(_BACKLOG)
+            self._loop.add_reader(door.socket, self._accept, door)
+        self._sweep()
+        self._log.info("doors open", ports=[door.socket.getsockname()[1] for door in self._doors])
+
+    async def stop(self) -> None:
+        """Take no more connections, give open transactions `Limits.drain` seconds, then end what is left."""
+        house = self.house
+        house.draining = True
+        for door in self._doors:
+            self._loop.remove_reader(door.socket)
+            door.socket.close()
+        for task in self._arriving:
+            task.cancel()
+        for session in list(house.sessions):
+            session.drain()
+        if not await self._empty(within=house.limits.drain):
+            for session in list(house.sessions):
+                session.cut()
+            await self._empty(within=house.limits.linger + 2 * _SWEEP)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        house.turnstile.close()
+        self._log.info("doors closed", left=len(house.sessions))
+
+    def renew(self, *, always: bool = False) -> None:
+        """Look whether the certificate is a new one."""
+        self._certificate.renew(always=always)
+
+    async def _empty(self, *, within: float) -> bool:
+        until = self._loop.time() + within
+        while self.house.sessions and self._loop.time() < until:
+            await asyncio.sleep(0.05)
+        return not self.house.sessions
+
+    def _sweep(self) -> None:
+        # One timer for all sessions: setting and cancelling one per command costs more than this look at them all.
+        now = self._loop.time()
+        for session in list(self.house.sessions):
+            if session.deadline <= now:
+                session.expire(now)
+        if now >= self._next_look:
+            self._next_look = now + _RENEW
+            self._certificate.renew()
+        self._sweeper = self._loop.call_later(_SWEEP, self._sweep)
+
+    def _accept(self, door: Door) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                connection, address = door.socket.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                # Out of file descriptors, most likely. The socket stays readable, so looking again at once would spin.
+                self._log.error("cannot accept connections", error=error.strerror)
+                self._loop.remove_reader(door.socket)
+                self._loop.call_later(1.0, self._listen_again, door)
+                return
+            connection.setblocking(False)
+            counted_as = source_of(address[0])
+            admission = self.house.connections.arrive(counted_as)
+            if admission is Admission.DROPPED:
+                connection.close()
+                continue
+            task = self._loop.create_task(self._welcome(door, connection, address[0], counted_as, admission))
+            self._arriving.add(task)
+            task.add_done_callback(self._arriving.discard)
+
+    def _listen_again(self, door: Door) -> None:
+        if not self.house.draining:
+            self._loop.add_reader(door.socket, self._accept, door)
+
+    async def _welcome(
+        self, door: Door, connection: socket.socket, source: str, counted_as: str, admission: Admission
+    ) -> None:
+        limits = self.house.limits
+        session = SubmissionSession(
+            self.house,
+            source=source.partition("%")[0],
+            counted_as=counted_as,
+            implicit_tls=door.implicit_tls,
+            refused=admission is Admission.REFUSED,
+        )
+        secured: dict[str, Any] = {}
+        if door.implicit_tls:
+            secured["ssl"] = self._certificate.context
+            secured["ssl_handshake_timeout"] = limits.handshake
+            secured["ssl_shutdown_timeout"] = limits.linger
+        try:
+            await self._loop.connect_accepted_socket(lambda: session, connection, **secured)
+        except BaseException as error:
+            if session not in self.house.sessions:
+                connection.close()
+                self.house.connections.leave(counted_as, None)
+            if not isinstance(error, OSError):
+                raise
+            # Port scanners, and clients that do not like our certificate.
+            self._log.info("no TLS", source=source, error=type(error).__name__)
+
+    def _unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        # The default handler prints representations of whatever was involved.
+        self._log.error("event loop", what=context.get("message"), error=type(context.get("exception")).__name__)
+
+
+def serve(
+    doors: Sequence[Door],
+    *,
+    gatekeeper: Gatekeeper,
+    intake: Intake,
+    certificate: Renewable,
+    hostname: str,
+    log: structlog.typing.FilteringBoundLogger,
+    limits: Limits | None = None,
+    help_url: str = "",
+    ready: Callable[[], None] | None = None,
+) -> None:
+    """
+    Keep the doors open until SIGTERM or SIGINT; call in the main thread.
+
+    The first of them drains (`Server.stop`), the second ends at once; SIGHUP reloads the certificate. *ready* is called
+    when the doors are open. *intake* is used from this thread only.
+    """
+
+    async def run() -> None:
+        server = Server(
+            doors,
+            gatekeeper=gatekeeper,
+            intake=intake,
+            certificate=certificate,
+            hostname=hostname,
+            log=log,
+            limits=limits,
+            help_url=help_url,
+        )
+        loop = asyncio.get_running_loop()
+        asked, insisted = asyncio.Event(), asyncio.Event()
+
+        def end() -> None:
+            (insisted if asked.is_set() else asked).set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, end)
+        loop.add_signal_handler(signal.SIGHUP, lambda: server.renew(always=True))
+        await server.start()
+        if ready is not None:
+            ready()
+        await asked.wait()
+        stopping = loop.create_task(server.stop())
+        insisting = loop.create_task(insisted.wait())
+        await asyncio.wait({stopping, insisting}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (stopping, insisting):
+            task.cancel()
+        await asyncio.gather(stopping, insisting, return_exceptions=True)
+
+    asyncio.run(run())

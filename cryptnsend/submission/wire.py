@@ -1,0 +1,70 @@
+"""What came in from the client and was not read yet? Octets, by line for commands and in bulk for DATA."""
+
+from __future__ import annotations
+
+
+class LineTooLong(Exception):
+    """The line had more octets than allowed; all of it has been skipped."""
+
+
+class Inbox:
+    """
+    Octets in the order they came.
+
+    `line` and `take` never wait: None or no octets means that more has to arrive first. A line that is too long is
+    skipped as it arrives, so that it never costs more memory than one piece of input.
+    """
+
+    def __init__(self) -> None:
+        self._octets = bytearray()
+        self._searched = 0  # no LF before this offset
+        self._skipping = False
+
+    def __len__(self) -> int:
+        return len(self._octets)
+
+    def feed(self, octets: bytes) -> None:
+        """Append what arrived."""
+        self._octets += octets
+
+    def unread(self, octets: bytes) -> None:
+        """Put back, in front, what was taken too much."""
+        self._octets[:0] = octets
+        self._searched = 0
+
+    def clear(self) -> None:
+        """Forget everything (RFC 3207 §4.2)."""
+        self._octets.clear()
+        self._searched, self._skipping = 0, False
+
+    def has_line(self) -> bool:
+        """Say whether `line` would answer at once."""
+        return self._octets.find(b"\n", self._searched) >= 0
+
+    def line(self, limit: int) -> bytes | None:
+        """
+        Return the next line with its end, up to LF and whatever is before it, or None if there is none yet.
+
+        Raises `LineTooLong` once the end of a line of more than *limit* octets was seen.
+        """
+        end = self._octets.find(b"\n", self._searched) + 1
+        if not end:
+            if len(self._octets) > limit:
+                self._skipping = True
+                self._octets.clear()
+            self._searched = len(self._octets)
+            return None
+        line = bytes(self._octets[:end])
+        del self._octets[:end]
+        self._searched = 0
+        if self._skipping or len(line) > limit:
+            self._skipping = False
+            raise LineTooLong
+        return line
+
+    def take(self) -> bytes:
+        """Return everything that is here."""
+        octets = bytes(self._octets)
+        self._octets.clear()
+        self._searched = 0
+        return octets
