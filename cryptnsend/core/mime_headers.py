@@ -104,7 +104,7 @@ def read_headers(octets: bytes) -> Headers:
     fields: dict[bytes, list[bytes]] = {}
     for line in octets.split(b"\r\n"):
         name, colon, value = line.partition(b":")
-        name = name.strip().lower()
+        name = name.rstrip().lower()
         if name in _WANTED and colon:
             if name in fields:
                 fields[name].append(value)

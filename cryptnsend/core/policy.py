@@ -1,0 +1,187 @@
+"""What may happen to a message on its way to each recipient?
+
+`decide` is a pure function of what is known about the submission and of the organisation's rules. Two properties hold
+whatever the input: a request for protection never lowers it, and what is unclear is `Vault`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from cryptnsend.core.subject import Token, peel
+
+FORMS = frozenset({"zip", "pdf", "smime", "openpgp", "link", "tls"})  # handoff forms, DESIGN's names
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientFacts:
+    """What is known about one recipient, all of it proven by cards and contact statements."""
+
+    address: str  # canonical
+    is_self: bool = False  # one of the author's own addresses
+    is_member: bool = False  # subscriber of the same organisation, or one whose contact with the author is proven
+    is_thread_subscriber: bool = False  # the thread belongs to this recipient
+    form: str = "zip"  # how a thread's subscriber or member wants mail in the original inbox
+    blocked: bool = False  # this recipient has blocked the author
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What is known about one message before it is sealed."""
+
+    author: str  # canonical
+    author_is_subscriber: bool  # who is not gets no tokens read and sends nothing plain
+    subject: str  # decoded from encoded-words and folding
+    recipients: tuple[RecipientFacts, ...]
+    thread_vaulted: bool = False  # an earlier message of the thread was sealed for its recipients
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What an organisation allows."""
+
+    default: Literal["vault", "plain", "tls-or-vault"] = "vault"
+    allow_plain: bool = True  # whether `::` counts
+
+
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """Seal it; the recipient gets a notice, or finds it in their list."""
+
+    reason: str
+    rank: ClassVar[int] = 3
+
+    def explain(self) -> str:
+        """Say the decision and why in one sentence."""
+        return f"Sealed in the vault: {_WHY[self.reason]}."
+
+
+@dataclass(frozen=True, slots=True)
+class Handoff:
+    """Seal it, and send it encrypted in that form to the recipient's original inbox."""
+
+    form: str
+    reason: str
+    rank: ClassVar[int] = 2
+
+    def explain(self) -> str:
+        """Say the decision and why in one sentence."""
+        return f"Sealed in the vault and handed to the recipient's inbox as {self.form}: {_WHY[self.reason]}."
+
+
+@dataclass(frozen=True, slots=True)
+class Pdf:
+    """Seal it, and send it as an encrypted PDF whose key waits on the portal."""
+
+    reason: str
+    rank: ClassVar[int] = 2
+
+    def explain(self) -> str:
+        """Say the decision and why in one sentence."""
+        return f"Sent as an encrypted PDF: {_WHY[self.reason]}."
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """Send it in plain; `tls` says which proof of encryption in transit is asked for."""
+
+    tls: Literal["opportunistic"]
+    reason: str
+    rank: ClassVar[int] = 0
+
+    def explain(self) -> str:
+        """Say the decision and why in one sentence."""
+        return f"Sent as plain mail, not sealed for this recipient: {_WHY[self.reason]}."
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Seal it and ask the author what to do."""
+
+    reason: str
+    rank: ClassVar[int] = 3
+
+    def explain(self) -> str:
+        """Say the decision and why in one sentence."""
+        return f"Held until the sender decides: {_WHY[self.reason]}."
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Do not take the message at all: SMTP reply and enhanced status code (RFC 3463)."""
+
+    reason: str
+    code: int = 550
+    status: str = "5.7.1"
+    rank: ClassVar[int] = 4
+
+    def explain(self) -> str:
+        """Say the decision and why in one sentence."""
+        return f"Refused: {_WHY[self.reason]}."
+
+
+Decision = Vault | Handoff | Pdf | Relay | Hold | Refuse
+
+_WHY = {
+    "blocked": "this recipient does not accept messages from this sender",
+    "self": "the recipient is the sender, so no code is needed",
+    "secure-token": "the subject begins with secure/",
+    "pdf-not-yet": "the subject begins with encrypt/, and since no encrypted PDF can be made here yet it is sealed",
+    "thread-subscriber": "the conversation belongs to this recipient",
+    "member": "this recipient can open secure mail without a new password",
+    "form-unknown": "the way this recipient wants secure mail is not known here",
+    "plain-token": "the subject begins with ::",
+    "plain-not-allowed": "the subject begins with ::, but the organisation does not allow plain mail",
+    "thread-vaulted": "plain mail was asked for, but an earlier message of this conversation was sealed",
+    "default-vault": "the organisation seals everything that nothing else applies to",
+    "default-plain": "the organisation sends plain unless protection is asked for",
+    "tls-not-yet": "the organisation asks for proven encryption in transit, which cannot be shown here yet",
+    "not-subscriber": "only subscribers can send plain mail",
+    "default-unknown": "the organisation's default is not known here",
+}
+
+
+def decide(submission: Submission, rules: Rules) -> dict[str, Decision]:
+    """
+    Return one decision per recipient, by canonical address and in the order given.
+
+    If an address stands there twice with different facts, the more protective decision counts.
+    """
+    asked = peel(submission.subject).token if submission.author_is_subscriber else None
+    decisions: dict[str, Decision] = {}
+    for recipient in submission.recipients:
+        decision = _decide(submission, rules, recipient, asked)
+        earlier = decisions.get(recipient.address)
+        if earlier is None or decision.rank > earlier.rank:
+            decisions[recipient.address] = decision
+    return decisions
+
+
+def _decide(submission: Submission, rules: Rules, recipient: RecipientFacts, asked: Token | None) -> Decision:
+    if recipient.blocked:
+        return Refuse("blocked")
+    if recipient.is_self:
+        return Vault("self")
+    if asked == "secure":
+        return Vault("secure-token")
+    if asked == "pdf":
+        return Vault("pdf-not-yet")
+    if recipient.is_thread_subscriber or recipient.is_member:
+        reason = "thread-subscriber" if recipient.is_thread_subscriber else "member"
+        return Handoff(recipient.form, reason) if recipient.form in FORMS else Vault("form-unknown")
+    return _otherwise(submission, rules, asked)
+
+
+def _otherwise(submission: Submission, rules: Rules, asked: Token | None) -> Decision:
+    """Decide for a recipient about whom nothing special is known."""
+    plain = asked == "plain"
+    if not submission.author_is_subscriber:
+        return Vault("not-subscriber")
+    if plain and not rules.allow_plain:
+        return Vault("plain-not-allowed")
+    if not plain and rules.default != "plain":
+        return Vault({"vault": "default-vault", "tls-or-vault": "tls-not-yet"}.get(rules.default, "default-unknown"))
+    if submission.thread_vaulted:
+        return Vault("thread-vaulted")
+    return Relay("opportunistic", "plain-token" if plain else "default-plain")
