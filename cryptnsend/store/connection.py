@@ -105,6 +105,8 @@ class SqliteRows:
             raise self._note(error) from error
 
     def _run(self, call: Callable[[str, Any], sqlite3.Cursor], sql: str, values: Any) -> sqlite3.Cursor:
+        if self.lost is None and not self._db.conn.in_transaction:
+            self.lost = StoreBroken("The store gave up a transaction.")
         if self.lost is not None:
             # Whoever swallowed the first error must not go on: the statement would commit by itself.
             raise self.lost
