@@ -170,6 +170,7 @@ FIRST = Step(
             state TEXT NOT NULL,                -- checking due held leased delivered delayed failed parked cancelled
             due INTEGER NOT NULL,
             attempts INTEGER NOT NULL,
+            crashes INTEGER NOT NULL DEFAULT 0, -- leases that ended without a word: the worker died
             lease_until INTEGER,
             lease_owner TEXT,
             fence INTEGER NOT NULL,

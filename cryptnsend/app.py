@@ -1,0 +1,233 @@
+"""The composition root: the only place that knows which implementation is used.
+
+`build` makes the pieces of one role's process; what a role does not use is not made, so that no process holds more
+than it needs. Nobody imports this module but `__main__`, `cli` and `demo`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from functools import cached_property
+
+from cryptnsend.config import Config
+from cryptnsend.core import keys
+from cryptnsend.core.passwords import Argon
+from cryptnsend.delivery.courier import Courier, CourierSettings, Timeouts
+from cryptnsend.delivery.dkim import DkimKey, from_pem
+from cryptnsend.delivery.dns import DnsResolver
+from cryptnsend.delivery.retry import Schedule
+from cryptnsend.flow import admit, deliver
+from cryptnsend.flow.account import Accounts
+from cryptnsend.flow.gate import Gate
+from cryptnsend.flow.holders import Holders
+from cryptnsend.flow.letters import Letters
+from cryptnsend.flow.pickup import Pickup
+from cryptnsend.flow.replies import Replies
+from cryptnsend.flow.upkeep import Upkeep
+from cryptnsend.home import Home
+from cryptnsend.keeper.client import Keeper
+from cryptnsend.store.files import FileBlobs
+from cryptnsend.store.schema import STEPS
+from cryptnsend.store.sqlite import SqliteEngine
+from cryptnsend.store.vault import Vault
+
+DAY = 86_400_000  # milliseconds
+
+
+class SystemClock:
+    """The clock of the machine."""
+
+    def now(self) -> int:
+        """Return UTC milliseconds since 1970."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        """Return seconds that never go backwards."""
+        return time.monotonic()
+
+
+@dataclass
+class App:
+    """The pieces of one role, each made when it is first asked for."""
+
+    config: Config
+    role: str
+
+    @cached_property
+    def home(self) -> Home:
+        return Home(self.config.server.home)
+
+    @cached_property
+    def clock(self) -> SystemClock:
+        return SystemClock()
+
+    @cached_property
+    def blobs(self) -> FileBlobs:
+        return FileBlobs(self.home.blobs)
+
+    @cached_property
+    def engine(self) -> SqliteEngine:
+        engine = SqliteEngine(self.home.main_db, settle=self.blobs.settle)
+        engine.migrate(STEPS)
+        return engine
+
+    @cached_property
+    def vault(self) -> Vault:
+        return Vault(self.blobs, os.urandom, self.home.run / "deletions.lock")
+
+    @cached_property
+    def keeper(self) -> Keeper:
+        return Keeper(self.home.keeper_socket(self.role))
+
+    @cached_property
+    def holders(self) -> Holders:
+        return Holders(self.keeper.anchors)
+
+    @cached_property
+    def epochs(self) -> keys.Epochs:
+        return keys.Epochs(os.urandom, self.clock.now)
+
+    @cached_property
+    def argon(self) -> Argon:
+        figures = self.config.argon2
+        return Argon(figures.memory_kib, figures.iterations, figures.lanes)
+
+    @cached_property
+    def admission(self) -> admit.Admission:
+        config = self.config
+        return admit.Admission(
+            engine=self.engine,
+            vault=self.vault,
+            keeper=self.keeper,
+            holders=self.holders,
+            epochs=self.epochs,
+            clock=self.clock,
+            random=os.urandom,
+            settings=admit.Settings(
+                hostname=config.server.hostname,
+                domain=config.server.domain,
+                message_octets=config.limits.message_octets,
+                life=config.life.days * DAY,
+                messages_per_day=config.limits.messages_per_day,
+                new_recipients_per_day=config.limits.new_recipients_per_day,
+                default=config.policy.default,
+                plain_token=config.policy.plain_token,
+            ),
+            wake=deliver.ringer(self.home.courier_wake),
+        )
+
+    @cached_property
+    def gate(self) -> Gate:
+        return Gate(
+            engine=self.engine,
+            keeper=self.keeper,
+            clock=self.clock,
+            argon=self.argon,
+            settings=self.config.limits,
+        )
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        return Accounts(
+            engine=self.engine,
+            keeper=self.keeper,
+            holders=self.holders,
+            clock=self.clock,
+            random=os.urandom,
+            argon=self.argon,
+            config=self.config,
+            wake=deliver.ringer(self.home.courier_wake),
+        )
+
+    @cached_property
+    def pickup(self) -> Pickup:
+        return Pickup(
+            engine=self.engine,
+            vault=self.vault,
+            keeper=self.keeper,
+            holders=self.holders,
+            clock=self.clock,
+            random=os.urandom,
+            config=self.config,
+        )
+
+    @cached_property
+    def replies(self) -> Replies:
+        return Replies(admission=self.admission, pickup=self.pickup, clock=self.clock, config=self.config)
+
+    @cached_property
+    def upkeep(self) -> Upkeep:
+        return Upkeep(
+            engine=self.engine,
+            vault=self.vault,
+            keeper=self.keeper,
+            clock=self.clock,
+            undo=self.config.life.undo_days * DAY,
+        )
+
+    @cached_property
+    def dkim_keys(self) -> tuple[DkimKey, ...]:
+        """Return the signing keys of our own domain; only the courier reads them."""
+        found = sorted(self.home.dkim.glob("*.pem"))
+        return tuple(from_pem(path.stem, self.config.server.domain, path.read_bytes()) for path in found)
+
+    @cached_property
+    def letters(self) -> Letters:
+        return Letters(
+            engine=self.engine,
+            vault=self.vault,
+            keeper=self.keeper,
+            clock=self.clock,
+            random=os.urandom,
+            dkim_keys=self.dkim_keys,
+            config=self.config,
+            base_url=lambda: self.home.base_url(self.config),
+        )
+
+    @cached_property
+    def courier(self) -> Courier:
+        figures = self.config.delivery
+        servers = [_endpoint(entry) for entry in figures.nameservers]
+        settings = CourierSettings(
+            hostname=self.config.server.hostname,
+            smarthost=figures.smarthost,
+            routes=figures.routes,
+            allow_private=figures.allow_private,
+            proven_domains=figures.proven_domains,
+            per_domain=max(1, figures.threads),
+            timeouts=Timeouts(connect=figures.connect_seconds),
+        )
+        return Courier(DnsResolver(servers), settings, self.clock)
+
+    @cached_property
+    def deliver(self) -> deliver.Deliver:
+        figures = self.config.delivery
+        return deliver.Deliver(
+            engine=self.engine,
+            letters=self.letters,
+            courier=self.courier,
+            holders=self.holders,
+            epochs=self.epochs,
+            clock=self.clock,
+            random=os.urandom,
+            schedule=Schedule(
+                first=figures.first_retry_seconds * 1000,
+                longest=figures.max_retry_seconds * 1000,
+                warn=figures.warn_seconds * 1000,
+                give_up=figures.give_up_seconds * 1000,
+            ),
+            threads=figures.threads,
+            wake_socket=self.home.courier_wake,
+        )
+
+
+def build(config: Config, role: str) -> App:
+    """Return the pieces of *role*: keeper, submission, portal, courier or owner (the command line)."""
+    return App(config, role)
+
+
+def _endpoint(entry: str) -> tuple[str, int]:
+    host, _, port = entry.rpartition(":")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,550 @@
+"""How does a message come in? One road for mail clients, the compose page, replies and our own mail.
+
+A `Draft` takes the header block, then the body in blocks, and seals both as they arrive: plaintext never rests. At the
+end one transaction decides per recipient and writes thread, message, contents, grants, deliveries and the audit row;
+only when that is durable does anybody hear a yes. What cannot be parsed is sealed all the same: parsing never decides
+acceptance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import Any
+
+import msgspec
+
+from cryptnsend.core import keys, mime, policy, tokens
+from cryptnsend.core.addresses import canonical, single_author
+from cryptnsend.core.contracts import Clock, Engine, Rows
+from cryptnsend.core.errors import NotAuthor, Refusal, Temporary, TooBig
+from cryptnsend.core.model import Card, Random, account_holder, archive_holder, new_id
+from cryptnsend.core.seal import Sealer, pad, seal
+from cryptnsend.flow.granting import Addressee, Author, Envelope, Making, Person, Thread, needs_code
+from cryptnsend.flow.holders import Holders
+from cryptnsend.keeper.client import Keeper
+from cryptnsend.store.records import audit, cards, links, messages
+from cryptnsend.store.vault import Stored, Vault, VaultWriter
+
+DAY = 86_400_000  # milliseconds
+RESEND_WINDOW = DAY
+REFERENCES = 20  # Message-IDs of a References field that are looked at, newest first
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an admission needs of the configuration; sizes are octets, times milliseconds."""
+
+    hostname: str
+    domain: str
+    message_octets: int
+    life: int
+    messages_per_day: int
+    new_recipients_per_day: int
+    default: str
+    plain_token: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What was admitted. `repeated`: the same mail was admitted before, and nothing new was made."""
+
+    message: int
+    decisions: dict[str, policy.Decision]
+    repeated: bool = False
+
+
+Submit = Callable[[Callable[[Rows], Admitted], Sequence[str]], Awaitable[Admitted]]
+
+
+class Admission:
+    """Admits messages for one process. Its pieces are shared; each `Draft` is one message's."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        vault: Vault,
+        keeper: Keeper,
+        holders: Holders,
+        epochs: keys.Epochs,
+        clock: Clock,
+        random: Random,
+        settings: Settings,
+        wake: Callable[[], None],
+    ):
+        self.engine, self.vault, self.keeper, self.holders = engine, vault, keeper, holders
+        self.epochs, self.clock, self.random, self.settings, self.wake = epochs, clock, random, settings, wake
+        self._day_keys: dict[int, bytes] = {}
+        self._day_keys_until = 0.0
+
+    def begin(
+        self,
+        author: Author,
+        envelope: Envelope,
+        origin: str,
+        *,
+        parent: int | None = None,
+        nonce: bytes | None = None,
+        life: int | None = None,
+    ) -> Draft:
+        """
+        Start a message. *origin* is smtp, page or reply; *parent* the message a reply answers.
+
+        *nonce* is the form's, so that a form sent twice makes one message; *life* is how long recipients may open it,
+        in milliseconds.
+        """
+        return Draft(self, author, envelope, origin, parent, nonce, life)
+
+    def resolve(self, addressees: Sequence[Addressee]) -> dict[str, Addressee]:
+        """
+        Return each addressee under the canonical address of the person meant, token addresses of ours resolved.
+
+        Raises Refusal for an address of ours that stands for nobody: unknown, forged and expired look alike.
+        """
+        people: dict[str, Addressee] = {}
+        for each in addressees:
+            try:
+                name = canonical(each.address)
+            except ValueError as wrong:
+                raise Refusal(
+                    f"The address {each.address[:100]!a} cannot be used: {wrong}", code=553, status="5.1.3"
+                ) from None
+            if name.endswith("@" + self.settings.domain):
+                name = self._person_behind(name, each.address)
+            people.setdefault(name, each)
+        return people
+
+    def _person_behind(self, name: str, shown: str) -> str:
+        """Return whose address a token of ours stands for, after the keeper's MAC agreed."""
+        local = name.partition("@")[0]
+        unknown = Refusal(
+            f"Nobody can be reached at {shown[:100]}. Answer the newest mail you got.", code=550, status="5.1.1"
+        )
+        token = local.removeprefix("r+")
+        parts = tokens.split(token) if token != local else None
+        if parts is None:
+            raise unknown
+        row = links.link(self.engine, parts[1])
+        if row is None or row["purpose"] != "reply":
+            raise unknown
+        if row["expires"] is not None and row["expires"] <= self.clock.now():
+            raise unknown
+        claims = tokens.Claims("reply", row["address"], row["subscriber"], row["message"])
+        if not self.keeper.link(token, claims):
+            raise unknown
+        behind: str = row["address"]
+        return behind
+
+    def is_ours(self, address: str) -> bool:
+        """Say whether an address is at our own domain, so that it stands for somebody else."""
+        return address.rpartition("@")[2].lower() == self.settings.domain
+
+    def resend_keys(self) -> dict[int, bytes]:
+        """Return the keeper's keys of today and yesterday by day, asked for anew every ten minutes."""
+        now = self.clock.monotonic()
+        if now >= self._day_keys_until:
+            self._day_keys = self.keeper.resend_keys()
+            self._day_keys_until = now + 600
+        return self._day_keys
+
+
+@dataclass(slots=True)
+class _Sealed:
+    """The octets of a draft once all of them are sealed, and what the header said."""
+
+    contents: list[messages.Content]
+    keys: bytes  # content key and author's key
+    size: int
+    index: mime.Index
+    blobs: list[str] = field(default_factory=list)
+    resend_macs: list[bytes] = field(default_factory=list)
+
+
+class Draft:
+    """One message on its way in: `header` once, `body` as often as there are blocks, then `commit` or `abort`."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        author: Author,
+        envelope: Envelope,
+        origin: str,
+        parent: int | None,
+        nonce: bytes | None,
+        life: int | None,
+    ):
+        self._house, self._author, self._envelope, self._origin = admission, author, envelope, origin
+        self._parent, self._nonce, self._life = parent, nonce, life
+        self._people: dict[str, Addressee] = {}
+        self.message = new_id(admission.clock.now(), admission.random)
+        self._content_key = keys.new_key(admission.random)
+        self._author_key = keys.new_key(admission.random)
+        self._sealer = Sealer(self._content_key, self.message, "raw")
+        self._writer: VaultWriter = admission.vault.writer()
+        self._indexer = mime.Indexer()
+        self._digest = hashlib.sha256()
+        self._size = 0
+        self._bcc: list[tuple[int, bytes]] = []
+
+    def header(self, octets: bytes) -> None:
+        """
+        Take the whole header block with its empty line, as submitted.
+
+        Raises NotAuthor if the message speaks for anyone but the author. Bcc fields are cut out here and rest only in
+        the author's index.
+        """
+        self._check_author(octets)
+        self._count(octets)
+        kept, self._bcc = mime.cut_bcc(octets)
+        self._keep(kept)
+
+    def body(self, octets: bytes) -> None:
+        """Take a block of the body; raises TooBig when the message passes the limit."""
+        self._count(octets)
+        self._keep(octets)
+
+    def abort(self) -> None:
+        """Throw everything away; safe at any time, also after a failure."""
+        self._writer.abort()
+
+    async def commit(self, submit: Submit) -> Admitted:
+        """Finish inside an event loop: *submit*(fill, blobs) is the engine's batcher, which resolves once durable."""
+        used: set[int] = set()
+        loop = asyncio.get_running_loop()
+        try:
+            if any(self._house.is_ours(each.address) for each in self._envelope.recipients):
+                await loop.run_in_executor(None, self._resolve)  # asks the keeper, which may be slow or gone
+            else:
+                self._resolve()
+            sealed = self._finish()
+            if self._writer.spilled:
+                await loop.run_in_executor(None, self._settle, sealed)
+            else:
+                self._settle(sealed)
+            admitted = await submit(lambda rows: self._fill(rows, sealed, used), sealed.blobs)
+        except BaseException:
+            self.abort()
+            raise
+        return self._committed(admitted, sealed, used)
+
+    def commit_now(self) -> Admitted:
+        """Finish in a thread; returns once everything is durable."""
+        used: set[int] = set()
+        try:
+            self._resolve()
+            sealed = self._finish()
+            self._settle(sealed)
+            admitted = self._house.engine.write(
+                lambda rows: self._fill(rows, sealed, used), blobs=sealed.blobs
+            ).result()
+        except BaseException:
+            self.abort()
+            raise
+        return self._committed(admitted, sealed, used)
+
+    def _resolve(self) -> None:
+        self._people = self._house.resolve(self._envelope.recipients)
+
+    def _count(self, octets: bytes) -> None:
+        self._size += len(octets)
+        limit = self._house.settings.message_octets
+        if self._size > limit:
+            raise TooBig(self._size, limit)
+        self._digest.update(octets)
+
+    def _keep(self, octets: bytes) -> None:
+        self._indexer.feed(octets)
+        self._writer.write(self._sealer.update(octets))
+
+    def _check_author(self, octets: bytes) -> None:
+        if self._origin != "smtp":
+            return  # our own pages wrote this header
+        own = self._author.aliases
+        if self._envelope.reverse_path:
+            sender = _canonical_or_none(self._envelope.reverse_path)
+            if sender not in own:
+                raise NotAuthor(f"You are signed in as {self._author.address}; MAIL FROM must be that address.")
+        mailbox = single_author(octets)
+        if _canonical_or_none(mailbox.address) not in own:
+            raise NotAuthor(f"You are signed in as {self._author.address}; the From line must be that address.")
+
+    def _finish(self) -> _Sealed:
+        """Seal the last octets and the indexes; what comes back fits into one transaction."""
+        index = self._indexer.finish()
+        self._writer.write(self._sealer.finalize())
+        ident, org = self.message, self._author.organisation
+        contents = [
+            messages.Content(
+                org,
+                ident,
+                "index",
+                keys.SUITE,
+                0,
+                seal(self._content_key, ident, "index", pad(index.to_octets())),
+                None,
+            )
+        ]
+        if self._bcc:
+            said = msgspec.json.encode({"v": 1, "bcc": self._bcc})
+            sealed = seal(self._author_key, ident, "author_index", pad(said))
+            contents.append(messages.Content(org, ident, "author_index", keys.SUITE, 0, sealed, None))
+        both = self._content_key + self._author_key
+        sealed_ = _Sealed(contents, both, self._size, index)
+        if self._origin == "smtp":
+            sealed_.resend_macs = self._resend_macs()
+        return sealed_
+
+    def _resend_macs(self) -> list[bytes]:
+        """Return the HMAC of this very submission under today's and yesterday's day key, today's first."""
+        envelope = sorted(self._people)
+        what = msgspec.msgpack.encode(
+            (self._author.account, self._envelope.reverse_path, envelope, self._digest.digest())
+        )
+        by_day = self._house.resend_keys()
+        return [hmac.digest(by_day[day], what, "sha256") for day in sorted(by_day, reverse=True)]
+
+    def _settle(self, sealed: _Sealed) -> None:
+        """Make the sealed body durable, or take it inline if it is small."""
+        stored: Stored = self._writer.close()
+        sealed.contents.append(
+            messages.Content(
+                self._author.organisation, self.message, "raw", keys.SUITE, self._size, stored.body, stored.blob_key
+            )
+        )
+        if stored.blob_key is not None:
+            sealed.blobs.append(stored.blob_key)
+
+    def _committed(self, admitted: Admitted, sealed: _Sealed, used: set[int]) -> Admitted:
+        self._house.epochs.confirm(used)
+        if admitted.repeated:
+            for blob in sealed.blobs:  # litter from here on; upkeep would sweep it later
+                self._house.vault.discard(blob)
+        else:
+            self._house.wake()
+        return admitted
+
+    # What follows runs inside the transaction, and may run again after a failed batch.
+
+    def _fill(self, rows: Rows, sealed: _Sealed, used: set[int]) -> Admitted:
+        house, author, now = self._house, self._author, self._house.clock.now()
+        earlier = self._earlier(rows, sealed, now)
+        if earlier is not None:
+            return Admitted(earlier, {}, repeated=True)
+        card = house.holders.card(rows, account_holder(author.account))
+        if card is None:
+            raise Temporary("Your account is not ready yet. Try again in a minute.")
+        rules = rules_of(cards.policy(rows, author.organisation), house.settings)
+        thread = self._thread(rows, sealed.index, card, now)
+        people = [self._person(rows, name, asked, card, thread, now) for name, asked in self._people.items()]
+        decisions = policy.decide(self._submission(sealed.index, people, thread), rules)
+        for person in people:
+            refused = decisions[person.canonical]
+            if isinstance(refused, policy.Refuse):
+                raise Refusal(refused.explain(), code=refused.code, status=refused.status)
+        self._check_caps(rows, people, now)
+        life = house.settings.life if self._life is None else self._life
+        making = Making(
+            house.epochs,
+            house.random,
+            house.settings.domain,
+            house.holders.anchored(),
+            self.message,
+            thread,
+            card,
+            author,
+            sealed.keys,
+            now,
+            used,
+        )
+        own = self._own_address(rows)
+        mac = sealed.resend_macs[0] if sealed.resend_macs else None
+        making.message(sealed.index, own, sealed.size, self._origin, self._received(now), mac, life)
+        making.contents(sealed.contents)
+        making.grant_author()
+        shown = {_canonical_or_none(each.address) for each in (*sealed.index.to, *sealed.index.cc)}
+        for person in people:
+            named = {person.canonical, _canonical_or_none(person.asked.address)}  # theirs, or our token for them
+            making.recipient(person, decisions[person.canonical], bool(named & shown), self._envelope)
+        making.grant_archives([house.holders.card(rows, archive_holder(org)) for org in making.archives(people)])
+        if author.subscriber:
+            making.receipt([person for person in people if needs_code(person, decisions[person.canonical])], own)
+        making.write(rows)
+        audit.append(
+            rows,
+            thread.organisation,
+            now,
+            account_holder(author.account),
+            "message.sealed",
+            str(self.message),
+            {"size": sealed.size, "recipients": len(people), "origin": self._origin},
+        )
+        return Admitted(self.message, decisions)
+
+    def _earlier(self, rows: Rows, sealed: _Sealed, now: int) -> int | None:
+        """Return the message that this one repeats, if it does: the same mail sent again, or the same form."""
+        if sealed.resend_macs:
+            earlier = messages.resent(rows, self._author.account, sealed.resend_macs, now - RESEND_WINDOW)
+            if earlier is not None:
+                return earlier
+        if self._nonce is None:
+            return None
+        return messages.use_nonce(rows, self._author.organisation, self._author.account, self._nonce, self.message, now)
+
+    def _thread(self, rows: Rows, index: mime.Index, card: Card, now: int) -> Thread:
+        """
+        Find the thread this message belongs to, or start one.
+
+        A subscriber's mail joins a thread of somebody else's only while it stays among the people of that thread:
+        otherwise new recipients would need the code of a person who never wrote to them.
+        """
+        holder = account_holder(self._author.account)
+        found = None
+        if self._parent is not None:
+            found = messages.granted(rows, holder, self._parent)
+        elif self._author.subscriber:
+            found = self._answered(rows, index, holder)
+        if found is not None:
+            known = messages.thread(rows, found["thread"])
+            if known is not None:
+                org, subscriber, custody = known
+                people = messages.thread_people(rows, found["thread"])
+                if subscriber == self._author.account or set(self._people) <= people:
+                    return Thread(found["thread"], org, subscriber, custody, new=False, parent=found["id"])
+        if not self._author.subscriber:
+            raise Refusal("You can answer here, but not start a new conversation.", code=550, status="5.7.1")
+        return Thread(new_id(now, self._house.random), card.organisation, card.account, card.custody, new=True)
+
+    def _answered(self, rows: Rows, index: mime.Index, holder: str) -> dict[str, int] | None:
+        """Return the message that In-Reply-To or References name, theirs or one of our own mails about it."""
+        named = [*index.in_reply_to, *reversed(index.references)]
+        for each in named[:REFERENCES]:
+            ours = _our_id(each, self._house.settings.domain)
+            if ours is None:
+                found = messages.granted_by_message_id(rows, holder, each)
+            else:
+                kind, ident = ours
+                message = ident if kind == "m" else messages.message_of_delivery(rows, ident)
+                found = messages.granted(rows, holder, message) if message is not None else None
+            if found is not None:
+                return found
+        return None
+
+    def _person(self, rows: Rows, name: str, asked: Addressee, author: Card, thread: Thread, now: int) -> Person:
+        house = self._house
+        known = cards.address(rows, name)
+        if known is None:
+            ident = new_id(now, house.random)
+            cards.add_address(rows, ident, name, asked.address if asked.address.lower() == name else name)
+            person = Person(name, asked.address, ident, None, asked, is_self=name in self._author.aliases)
+            if not person.is_self:
+                self._meet(rows, person, thread, now)
+            return person
+        ident, account = known
+        card = house.holders.account_card(rows, account, name) if account is not None else None
+        person = Person(name, asked.address, ident, card, asked, is_self=name in self._author.aliases)
+        if person.is_self:
+            return person
+        if card is not None:
+            person.owns_thread = card.account == thread.subscriber
+            person.is_member = not card.weak and "subscriber" in card.roles and card.organisation == author.organisation
+        if not person.owns_thread:
+            self._meet(rows, person, thread, now)
+        return person
+
+    def _meet(self, rows: Rows, person: Person, thread: Thread, now: int) -> None:
+        """Look up the contact between this person's address and the thread's subscriber, or note that it is new."""
+        contact = cards.contact(rows, person.address, thread.subscriber)
+        if contact is None:
+            cards.add_contact(
+                rows, new_id(now, self._house.random), thread.organisation, person.address, thread.subscriber, now
+            )
+            person.new_contact = True
+            return
+        state, statement, _ = contact
+        person.blocked = state == "blocked"
+        card = person.card
+        if card is not None and self._house.holders.is_proven(statement, card, person.canonical, thread.subscriber):
+            person.proven = True
+            person.is_member = person.is_member or "subscriber" in card.roles
+
+    def _submission(self, index: mime.Index, people: list[Person], thread: Thread) -> policy.Submission:
+        return policy.Submission(
+            author=self._author.address,
+            author_is_subscriber=self._author.subscriber,
+            subject=index.subject,
+            recipients=tuple(
+                policy.RecipientFacts(
+                    address=each.canonical,
+                    is_self=each.is_self,
+                    is_member=each.is_member,
+                    is_thread_subscriber=each.owns_thread,
+                    form=each.card.form if each.card is not None and each.card.form else "link",
+                    blocked=each.blocked,
+                )
+                for each in people
+            ),
+            thread_vaulted=not thread.new,
+        )
+
+    def _check_caps(self, rows: Rows, people: list[Person], now: int) -> None:
+        if not self._author.subscriber:
+            return
+        settings, org, account = self._house.settings, self._author.organisation, self._author.account
+        if messages.count(rows, org, account, now // DAY, "messages", 1) > settings.messages_per_day:
+            raise _over(f"You have sent {settings.messages_per_day} messages today. Go on tomorrow (UTC).")
+        new = sum(1 for each in people if each.new_contact)
+        if (
+            new
+            and messages.count(rows, org, account, now // DAY, "new-recipients", new) > settings.new_recipients_per_day
+        ):
+            raise _over(
+                f"You have written to {settings.new_recipients_per_day} new people today. Go on tomorrow (UTC)."
+            )
+
+    def _own_address(self, rows: Rows) -> int:
+        known = cards.address(rows, self._author.address)
+        if known is None or known[1] != self._author.account:
+            raise Temporary("Your address is not ready yet. Try again in a minute.")
+        return known[0]
+
+    def _received(self, now: int) -> bytes:
+        """Return our trace field (RFC 5321 §4.4), without the client's address: it rests outside the seal."""
+        stamp = formatdate(now / 1000, usegmt=False)
+        how = f"with {self._envelope.protocol} id {self.message}"
+        return f"Received: by {self._house.settings.hostname} (CryptnSend) {how};\r\n {stamp}\r\n".encode("ascii")
+
+
+def rules_of(text: str, settings: Settings) -> policy.Rules:
+    """Return the rules of an organisation: its own *text* (JSON) over the installation's defaults."""
+    said = msgspec.json.decode(text, type=dict[str, Any])
+    return policy.Rules(
+        default=said.get("default", settings.default),
+        allow_plain=said.get("plain_token", settings.plain_token),
+    )
+
+
+def _canonical_or_none(address: str) -> str | None:
+    try:
+        return canonical(address)
+    except ValueError:
+        return None
+
+
+def _over(text: str) -> Temporary:
+    over = Temporary(text)
+    over.code, over.status = 450, "4.7.1"
+    return over
+
+
+def _our_id(message_id: str, domain: str) -> tuple[str, int] | None:
+    """Return ("m", message) or ("d", delivery) if this is a Message-ID that we gave, else None."""
+    local, _, host = message_id.strip("<>").rpartition("@")
+    if host.lower() != domain or local[:1] not in ("m", "d") or not local[1:].isascii() or not local[1:].isdecimal():
+        return None
+    ident = int(local[1:])
+    return (local[0], ident) if ident < 1 << 63 else None

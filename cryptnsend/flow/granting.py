@@ -1,0 +1,344 @@
+"""Which rows does an admitted message make? Grants, deliveries, and the epochs both rest on.
+
+`Making` collects rows while the admission walks over the recipients, and writes them table by table, so that a message
+costs few statements. It reads nothing: what it needs stands on signed cards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from cryptnsend.core import keys, mime, policy, tokens
+from cryptnsend.core.contracts import Rows
+from cryptnsend.core.model import (
+    INSTALLATION,
+    KEEPER,
+    MANAGED,
+    Card,
+    PairCard,
+    Random,
+    address_holder,
+    contact_name,
+    new_id,
+)
+from cryptnsend.store.records import messages
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who submits: an account, signed in."""
+
+    account: int
+    organisation: int
+    address: str  # canonical, the one they wrote from
+    aliases: frozenset[str]  # every canonical address of theirs, `address` among them
+    subscriber: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """One RCPT of an envelope, with what the client asked for it (RFC 3461 §4)."""
+
+    address: str
+    notify: str = ""
+    orcpt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Where a message should go (RFC 5321 §2.3.1); never mixed with its header fields."""
+
+    reverse_path: str
+    recipients: tuple[Addressee, ...]
+    ret: str = ""
+    envid: str = ""
+    protocol: str = "ESMTPSA"  # RFC 3848
+
+
+@dataclass(slots=True)
+class Person:
+    """One addressee as the rows and cards show them, inside the transaction."""
+
+    canonical: str
+    display: str
+    address: int
+    card: Card | None
+    asked: Addressee
+    is_self: bool = False
+    is_member: bool = False
+    owns_thread: bool = False
+    proven: bool = False
+    blocked: bool = False
+    new_contact: bool = False
+
+
+@dataclass(slots=True)
+class Thread:
+    """The thread a message belongs to: its subscriber's organisation, custody and archive hold for all of it."""
+
+    id: int
+    organisation: int
+    subscriber: int
+    custody: str
+    new: bool
+    parent: int | None = None
+
+
+def is_trusted(person: Person) -> bool:
+    """Say whether a grant may be sealed to this person's own pair, without waiting for the subscriber's code."""
+    card = person.card
+    if card is None or card.weak:
+        return False
+    return person.is_self or person.owns_thread or person.is_member or person.proven
+
+
+def needs_code(person: Person, decision: policy.Decision) -> bool:
+    """Say whether this person will be asked for the subscriber's code before the message opens."""
+    return isinstance(decision, policy.Vault) and not is_trusted(person)
+
+
+class Making:
+    """The rows of one message, collected and then written."""
+
+    def __init__(
+        self,
+        epochs: keys.Epochs,
+        random: Random,
+        domain: str,
+        anchors: Anchored,
+        message: int,
+        thread: Thread,
+        card: Card,
+        author: Author,
+        content_keys: bytes,
+        now: int,
+        used: set[int],
+    ):
+        self._epochs, self._random, self._domain, self._anchors = epochs, random, domain, anchors
+        self._id, self._thread, self._card, self._author = message, thread, card, author
+        self._keys, self._now, self._used = content_keys, now, used
+        self._expires: int | None = None
+        self._message: messages.Message | None = None
+        self._contents: Sequence[messages.Content] = ()
+        self._recipients: list[messages.Recipient] = []
+        self._grants: list[messages.Grant] = []
+        self._deliveries: list[messages.Delivery] = []
+        self._epoch_rows: dict[int, tuple[messages.EpochRow, PairCard, str]] = {}
+
+    def message(
+        self, index: mime.Index, address: int, size: int, origin: str, received: bytes, mac: bytes | None, life: int
+    ) -> None:
+        """Make the row of the message itself; *life* is milliseconds until recipients' grants end."""
+        self._expires = self._now + life
+        own = f"<m{self._id}@{self._domain}>"
+        self._message = messages.Message(
+            self._id,
+            self._thread.organisation,
+            self._thread.id,
+            self._author.account,
+            address,
+            index.message_id or own,
+            self._thread.parent,
+            origin,
+            size,
+            "sealed",
+            received,
+            mac,
+            self._now,
+            self._expires,
+        )
+
+    def contents(self, contents: Iterable[messages.Content]) -> None:
+        """Take the sealed parts, which belong to the organisation of the thread."""
+        self._contents = [each._replace(org=self._thread.organisation) for each in contents]
+
+    def grant_author(self) -> None:
+        """Grant the author both keys. A recipient who answers holds it under the contact that let them in."""
+        contact = ""
+        if self._author.account != self._thread.subscriber:
+            contact = contact_name(self._author.address, self._thread.subscriber)
+        self._grant(self._card, "author", contact, self._keys, ends=None)
+
+    def recipient(self, person: Person, decision: policy.Decision, disclosed: bool, envelope: Envelope) -> None:
+        """
+        Make what one decision means: the row, a grant unless it leaves plain, and what has to leave.
+
+        *disclosed* says that the person stands in To or Cc; everybody else is never shown to others.
+        """
+        form = decision.form if isinstance(decision, policy.Handoff) else ""
+        self._recipients.append(
+            messages.Recipient(
+                self._thread.organisation,
+                self._id,
+                person.address,
+                type(decision).__name__.lower(),
+                form,
+                decision.reason,
+                int(disclosed),
+                tokens.display_id(self._random(8)),
+            )
+        )
+        if isinstance(decision, policy.Relay):
+            self._deliver("relay", "", person, envelope, "declared", queued=True)
+            return
+        self._grant_recipient(person)
+        if isinstance(decision, policy.Handoff):
+            self._deliver("handoff", form, person, envelope, "opportunistic", queued=form != "link")
+        else:
+            self._deliver("notice", "", person, envelope, "opportunistic", queued=False)
+
+    def archives(self, people: Iterable[Person]) -> list[int]:
+        """Return the organisations whose archive keeps this message: of the thread, the author and every subscriber."""
+        found = {self._thread.organisation}
+        for card in [self._card, *(each.card for each in people if each.card is not None)]:
+            if "subscriber" in card.roles:
+                found.add(card.organisation)
+        return sorted(found - {INSTALLATION})
+
+    def grant_archives(self, cards: Iterable[Card | None]) -> None:
+        """Grant both keys to each archive that has a pair."""
+        for card in cards:
+            if card is not None:
+                self._grant(card, "archive", "", self._keys, ends=None)
+
+    def receipt(self, newcomers: Sequence[Person], address: int) -> None:
+        """Tell the author which codes to pass on, if anybody is new to them."""
+        if newcomers:
+            self._add_delivery("receipt", "", address, "codes", "{}", "opportunistic", None)
+
+    def write(self, rows: Rows) -> None:
+        """Insert everything, in the order that references ask for."""
+        thread = self._thread
+        if thread.new:
+            messages.add_thread(rows, thread.id, thread.organisation, thread.subscriber, thread.custody)
+        for _, pair, holder in self._epoch_rows.values():
+            role = holder.partition(":")[0]
+            messages.add_pair(
+                rows, pair.id, self._thread.organisation, holder, role, pair.custody, pair.suite, pair.public, "current"
+            )
+        messages.add_epochs(rows, [row for row, _, _ in self._epoch_rows.values()])
+        if self._message is None:
+            raise RuntimeError("a message has to be made before it is written")
+        messages.add(rows, self._message)
+        messages.add_contents(rows, list(self._contents))
+        messages.add_recipients(rows, self._recipients)
+        messages.add_grants(rows, self._grants)
+        messages.add_deliveries(rows, self._deliveries)
+
+    def _grant_recipient(self, person: Person) -> None:
+        first = self._keys[:32]
+        if is_trusted(person) and person.card is not None:
+            contact = "" if person.is_self or person.owns_thread else self._contact(person)
+            self._grant(person.card, "recipient", contact, first, ends=self._ends(person))
+            return
+        # Nobody has shown this subscriber's code yet: the keeper keeps the key until somebody does.
+        contact = "" if person.owns_thread else self._contact(person)
+        holder = person.card.holder if person.owns_thread and person.card else address_holder(person.canonical)
+        self._wrap(self._anchors.pending, KEEPER, "pending", holder, "recipient", contact, first, self._ends(person))
+
+    def _contact(self, person: Person) -> str:
+        return contact_name(person.canonical, self._thread.subscriber)
+
+    def _ends(self, person: Person) -> int | None:
+        """Return when a grant ends by itself: never for the thread's own subscriber."""
+        return None if person.owns_thread or person.is_self else self._expires
+
+    def _grant(self, card: Card, role: str, contact: str, content: bytes, *, ends: int | None) -> None:
+        custody = MANAGED if role == "archive" else self._thread.custody
+        pair = card.pair(custody) if role != "archive" else card.pairs[0]
+        self._wrap(pair, card.holder, card.holder, card.holder, role, contact, content, ends)
+
+    def _wrap(
+        self,
+        pair: PairCard,
+        owner: str,
+        epoch_holder: str,
+        holder: str,
+        role: str,
+        contact: str,
+        content: bytes,
+        ends: int | None,
+    ) -> None:
+        org = self._thread.organisation
+        epoch = self._epoch(pair, owner, epoch_holder)
+        binding = keys.GrantBinding(org, self._id, holder, role, contact, self._thread.custody)
+        wrap = keys.wrap_content(epoch.key, content, binding, self._random)
+        self._grants.append(
+            messages.Grant(
+                new_id(self._now, self._random),
+                org,
+                self._id,
+                holder,
+                role,
+                contact,
+                self._thread.custody,
+                epoch.id,
+                wrap,
+                "active",
+                ends,
+            )
+        )
+
+    def _epoch(self, pair: PairCard, owner: str, holder: str) -> keys.Epoch:
+        epoch = self._epochs.current(pair.id, pair.public, owner, holder)
+        self._used.add(epoch.id)
+        if self._epochs.needs_row(epoch.id):
+            row = messages.EpochRow(epoch.id, INSTALLATION, pair.id, pair.suite, owner, holder, epoch.sealed)
+            self._epoch_rows[epoch.id] = (row, pair, owner if owner != KEEPER else holder)
+        return epoch
+
+    def _deliver(
+        self, kind: str, form: str, person: Person, envelope: Envelope, tls_class: str, *, queued: bool
+    ) -> None:
+        asked = {
+            name: value
+            for name, value in (
+                ("notify", person.asked.notify),
+                ("orcpt", person.asked.orcpt),
+                ("ret", envelope.ret),
+                ("envid", envelope.envid),
+            )
+            if value
+        }
+        dsn = msgspec.json.encode(asked).decode() if asked else "{}"
+        self._add_delivery(kind, form, person.address, "", dsn, tls_class, person.canonical if queued else None)
+
+    def _add_delivery(
+        self, kind: str, form: str, address: int, template: str, dsn: str, tls_class: str, queued_for: str | None
+    ) -> None:
+        ident, org = new_id(self._now, self._random), self._thread.organisation
+        epoch_id = wrap = None
+        if queued_for is not None:
+            epoch = self._epoch(self._anchors.queue, KEEPER, "queue")
+            binding = keys.QueueBinding(org, self._id, ident, queued_for, form or kind)
+            epoch_id, wrap = epoch.id, keys.wrap_content(epoch.key, self._keys[:32], binding, self._random)
+        self._deliveries.append(
+            messages.Delivery(
+                ident,
+                org,
+                kind,
+                form,
+                self._id,
+                address,
+                None,
+                template,
+                "",
+                dsn,
+                tls_class,
+                self._now,
+                epoch_id,
+                wrap,
+                self._now,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """The keeper's own pairs, which it vouches for by being asked: for grants that wait, and for mail that leaves."""
+
+    pending: PairCard
+    queue: PairCard

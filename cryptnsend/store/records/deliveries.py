@@ -1,0 +1,201 @@
+"""Rows of what has to leave: claimed by lease, settled with the peer's words.
+
+A claim is a lease with a fencing number: whoever settles shows the number they claimed with, so that a worker that was
+thought dead changes nothing any more. The claim itself counts the attempt, before it is made. The queue is the
+installation's, so `claim` is a named exception to "every query takes its organisation".
+"""
+
+from __future__ import annotations
+
+from cryptnsend.core.contracts import Engine, Row, Rows
+
+FATAL_CRASHES = 3  # a delivery that took its worker down that often is parked, so that the others flow
+
+
+def claim(rows: Rows, owner: str, now: int, lease: int, limit: int) -> list[Row]:
+    """
+    Lease up to *limit* deliveries that are due, for *lease* milliseconds, and return their rows as leased.
+
+    A lease that ran out without a word counts as a crash; after three the delivery is parked and not returned again.
+    """
+    rows.execute(
+        "UPDATE deliveries SET crashes = crashes + 1, state = 'due', due = :now"
+        " WHERE state = 'leased' AND lease_until <= :now",
+        {"now": now},
+    )
+    rows.execute(
+        "UPDATE deliveries SET state = 'parked', settled = :now, reply = 'parked after three crashes'"
+        " WHERE state = 'due' AND crashes >= :fatal",
+        {"now": now, "fatal": FATAL_CRASHES},
+    )
+    found = rows.query(
+        "SELECT id FROM deliveries WHERE state IN ('due', 'delayed') AND due <= :now ORDER BY due LIMIT :limit",
+        {"now": now, "limit": limit},
+    )
+    for row in found:
+        rows.execute(
+            "UPDATE deliveries SET state = 'leased', attempts = attempts + 1, fence = fence + 1,"
+            " lease_owner = :owner, lease_until = :until WHERE id = :id",
+            {"owner": owner, "until": now + lease, "id": row["id"]},
+        )
+    return [leased for row in found if (leased := _one(rows, row["id"])) is not None]
+
+
+def _one(rows: Rows, ident: int) -> Row | None:
+    found = rows.query(
+        "SELECT d.*, a.canonical AS recipient_address, m.author, m.author_address, m.thread, m.message_id,"
+        " m.received, m.size, m.parent, m.created AS message_created, m.expires, t.subscriber, t.custody,"
+        " r.display_id, r.decision, r.notified"
+        " FROM deliveries d LEFT JOIN addresses a ON a.id = d.recipient LEFT JOIN messages m ON m.id = d.message"
+        " LEFT JOIN threads t ON t.id = m.thread"
+        " LEFT JOIN recipients r ON r.message = d.message AND r.address = d.recipient WHERE d.id = :id",
+        {"id": ident},
+    )
+    return found[0] if found else None
+
+
+def renew(rows: Rows, ident: int, fence: int, until: int) -> bool:
+    """Prolong a lease that is still ours; False means somebody else has it now."""
+    return bool(
+        rows.execute(
+            "UPDATE deliveries SET lease_until = :until WHERE id = :id AND fence = :fence AND state = 'leased'",
+            {"until": until, "id": ident, "fence": fence},
+        )
+    )
+
+
+def settle(rows: Rows, ident: int, fence: int, state: str, outcome: str, reply: str, now: int) -> bool:
+    """
+    Write a final outcome and destroy the queue key; False if the lease is no longer ours.
+
+    *state* is delivered, failed or parked; *outcome* JSON about route and TLS; *reply* the peer's words.
+    """
+    return bool(
+        rows.execute(
+            "UPDATE deliveries SET state = :state, outcome = :outcome, reply = :reply, settled = :now,"
+            " lease_until = NULL, lease_owner = NULL, queue_epoch = NULL, queue_wrap = NULL"
+            " WHERE id = :id AND fence = :fence AND state = 'leased'",
+            {"state": state, "outcome": outcome, "reply": reply, "now": now, "id": ident, "fence": fence},
+        )
+    )
+
+
+def delay(rows: Rows, ident: int, fence: int, due: int, outcome: str, reply: str) -> bool:
+    """Give the delivery back for a later try; False if the lease is no longer ours."""
+    return bool(
+        rows.execute(
+            "UPDATE deliveries SET state = 'delayed', due = :due, outcome = :outcome, reply = :reply,"
+            " lease_until = NULL, lease_owner = NULL WHERE id = :id AND fence = :fence AND state = 'leased'",
+            {"due": due, "outcome": outcome, "reply": reply, "id": ident, "fence": fence},
+        )
+    )
+
+
+def untouched(rows: Rows, ident: int, fence: int, due: int) -> bool:
+    """Give back a delivery that was not tried at all, so that the attempt does not count."""
+    return bool(
+        rows.execute(
+            "UPDATE deliveries SET state = CASE attempts WHEN 1 THEN 'due' ELSE 'delayed' END, due = :due,"
+            " attempts = attempts - 1, lease_until = NULL, lease_owner = NULL"
+            " WHERE id = :id AND fence = :fence AND state = 'leased'",
+            {"due": due, "id": ident, "fence": fence},
+        )
+    )
+
+
+def become(rows: Rows, ident: int, fence: int, kind: str, form: str, tls_class: str, due: int) -> bool:
+    """Turn a delivery into another kind or form that is tried at once, and destroy its queue key."""
+    return bool(
+        rows.execute(
+            "UPDATE deliveries SET kind = :kind, form = :form, tls_class = :tls_class, state = 'due', due = :due,"
+            " attempts = 0, lease_until = NULL, lease_owner = NULL, queue_epoch = NULL, queue_wrap = NULL"
+            " WHERE id = :id AND fence = :fence AND state = 'leased'",
+            {"kind": kind, "form": form, "tls_class": tls_class, "due": due, "id": ident, "fence": fence},
+        )
+    )
+
+
+def told_of_delay(rows: Rows, ident: int, now: int) -> None:
+    """Remember that the sender was told that this takes longer."""
+    rows.execute("UPDATE deliveries SET delayed_told = :now WHERE id = :id", {"now": now, "id": ident})
+
+
+def notified(rows: Rows, org: int, message: int, address: int, now: int) -> None:
+    """Remember when the recipient's own mail server took the notice."""
+    rows.execute(
+        "UPDATE recipients SET notified = :now WHERE org = :org AND message = :message AND address = :address"
+        " AND notified IS NULL",
+        {"now": now, "org": org, "message": message, "address": address},
+    )
+
+
+def decided(rows: Rows, org: int, message: int, address: int, decision: str, reason: str) -> None:
+    """Write down that a recipient's decision changed on the way out, for instance from relay to vault."""
+    rows.execute(
+        "UPDATE recipients SET decision = :decision, form = '', reason = :reason"
+        " WHERE org = :org AND message = :message AND address = :address",
+        {"decision": decision, "reason": reason, "org": org, "message": message, "address": address},
+    )
+
+
+def next_due(engine: Engine) -> int | None:
+    """Return when the next delivery is due or the next lease ends, or None when nothing waits."""
+    found = engine.query(
+        "SELECT min(CASE state WHEN 'leased' THEN lease_until ELSE due END) AS due FROM deliveries"
+        " WHERE state IN ('due', 'delayed', 'leased')"
+    )
+    due: int | None = found[0]["due"]
+    return due
+
+
+def newcomers(engine: Engine, org: int, message: int) -> list[str]:
+    """Return the canonical addresses of a message that still wait for the subscriber's code."""
+    found = engine.query(
+        "SELECT a.canonical FROM grants g JOIN recipients r ON r.message = g.message"
+        " JOIN addresses a ON a.id = r.address AND g.holder = 'address:' || a.canonical"
+        " WHERE g.org = :org AND g.message = :message AND g.role = 'recipient' AND g.state = 'active'"
+        " ORDER BY a.canonical",
+        org=org,
+        message=message,
+    )
+    return [row["canonical"] for row in found]
+
+
+def epoch(engine: Engine, ident: int) -> Row:
+    """Return the row of one epoch; it exists, since grants refer to it."""
+    return engine.query("SELECT id, pair, suite, owner, holder, sealed FROM epochs WHERE id = :id", id=ident)[0]
+
+
+def listing(engine: Engine, state: str | None, limit: int) -> list[Row]:
+    """Return deliveries for the operator, newest first: those in *state* or, with None, all that are not settled."""
+    return engine.query(
+        "SELECT d.id, d.org, d.kind, d.form, d.message, a.canonical AS recipient, d.state, d.due, d.attempts,"
+        " d.outcome, d.reply, d.created FROM deliveries d LEFT JOIN addresses a ON a.id = d.recipient"
+        " WHERE d.state = :state OR (:state IS NULL AND d.state NOT IN ('delivered', 'failed', 'cancelled'))"
+        " ORDER BY d.id DESC LIMIT :limit",
+        state=state,
+        limit=limit,
+    )
+
+
+def retry(rows: Rows, ident: int, now: int) -> bool:
+    """Make a waiting, failed or parked delivery due now; False if there is none such or its key is gone."""
+    return bool(
+        rows.execute(
+            "UPDATE deliveries SET state = 'due', due = :now, crashes = 0, settled = NULL WHERE id = :id"
+            " AND state IN ('due', 'delayed', 'failed', 'parked')"
+            " AND (queue_wrap IS NOT NULL OR kind NOT IN ('relay', 'handoff') OR form = 'link')",
+            {"now": now, "id": ident},
+        )
+    )
+
+
+def drop(rows: Rows, ident: int, now: int) -> bool:
+    """Cancel a delivery that has not left and destroy its queue key; False if it is settled or under way."""
+    return bool(
+        rows.execute(
+            "UPDATE deliveries SET state = 'cancelled', settled = :now, queue_epoch = NULL, queue_wrap = NULL"
+            " WHERE id = :id AND state IN ('checking', 'due', 'held', 'delayed', 'parked')",
+            {"now": now, "id": ident},
+        )
+    )

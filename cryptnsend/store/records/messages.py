@@ -1,0 +1,257 @@
+"""Rows of an admission: message, thread, contents, recipients, grants, deliveries, counters."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from cryptnsend.core.contracts import Row, Rows
+
+
+class Message(NamedTuple):
+    """One row of `messages`, in the order of its columns."""
+
+    id: int
+    org: int
+    thread: int
+    author: int
+    author_address: int
+    message_id: str
+    parent: int | None
+    origin: str
+    size: int  # octets as submitted
+    state: str
+    received: bytes
+    resend_mac: bytes | None
+    created: int
+    expires: int | None
+
+
+class Content(NamedTuple):
+    """One sealed part: its octets, or the key of the blob that has them."""
+
+    org: int
+    message: int
+    part: str
+    suite: int
+    size: int  # octets before sealing
+    body: bytes | None
+    blob_key: str | None
+
+
+class Recipient(NamedTuple):
+    """One person addressed by a message and what was decided for them."""
+
+    org: int
+    message: int
+    address: int
+    decision: str
+    form: str
+    reason: str
+    disclosed: int
+    display_id: str
+
+
+class Grant(NamedTuple):
+    """One holder's right to open one message."""
+
+    id: int
+    org: int
+    message: int
+    holder: str
+    role: str
+    contact: str
+    custody: str
+    epoch: int
+    wrap: bytes
+    state: str
+    ends: int | None
+
+
+class EpochRow(NamedTuple):
+    """One epoch key, sealed to the pair it belongs to."""
+
+    id: int
+    org: int
+    pair: int
+    suite: int
+    owner: str
+    holder: str
+    sealed: bytes
+
+
+class Delivery(NamedTuple):
+    """Something that has to leave for one recipient."""
+
+    id: int
+    org: int
+    kind: str
+    form: str
+    message: int | None
+    recipient: int | None
+    subject_id: int | None
+    template: str
+    reverse_path: str
+    dsn: str
+    tls_class: str
+    due: int
+    queue_epoch: int | None
+    queue_wrap: bytes | None
+    created: int
+
+
+def add_thread(rows: Rows, ident: int, org: int, subscriber: int, custody: str) -> None:
+    """Start a thread that belongs to *subscriber*."""
+    rows.execute(
+        "INSERT INTO threads(id, org, subscriber, custody) VALUES (?, ?, ?, ?)", (ident, org, subscriber, custody)
+    )
+
+
+def thread(rows: Rows, ident: int) -> tuple[int, int, str] | None:
+    """Return (organisation, subscriber, custody) of a thread."""
+    found = rows.query("SELECT org, subscriber, custody FROM threads WHERE id = :id", {"id": ident})
+    return (found[0]["org"], found[0]["subscriber"], found[0]["custody"]) if found else None
+
+
+def add(rows: Rows, message: Message) -> None:
+    """Insert one message."""
+    rows.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", message)
+
+
+def add_contents(rows: Rows, contents: list[Content]) -> None:
+    """Insert the sealed parts of a message."""
+    rows.many("INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?)", contents)
+
+
+def add_recipients(rows: Rows, recipients: list[Recipient]) -> None:
+    """Insert who a message is addressed to."""
+    rows.many(
+        "INSERT INTO recipients(org, message, address, decision, form, reason, disclosed, display_id)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        recipients,
+    )
+
+
+def add_epochs(rows: Rows, epochs: list[EpochRow]) -> None:
+    """Insert epoch rows that are not there yet; every grant brings its own until a commit with it is confirmed."""
+    rows.many(
+        "INSERT INTO epochs(id, org, pair, suite, owner, holder, sealed) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT(id) DO NOTHING",
+        epochs,
+    )
+
+
+def add_grants(rows: Rows, grants: list[Grant]) -> None:
+    """Insert grants; the epoch of each is an enforced reference."""
+    rows.many("INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", grants)
+
+
+def add_deliveries(rows: Rows, deliveries: list[Delivery]) -> None:
+    """Insert what has to leave, due at once."""
+    rows.many(
+        "INSERT INTO deliveries(id, org, kind, form, message, recipient, subject_id, template, reverse_path, dsn,"
+        " tls_class, due, queue_epoch, queue_wrap, created, state, attempts, fence, outcome, reply)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'due', 0, 0, '', '')",
+        deliveries,
+    )
+
+
+def pair_exists(rows: Rows, pair: int) -> bool:
+    """Say whether the copy of a pair has reached this database; an epoch cannot name a pair that has not."""
+    return bool(rows.query("SELECT 1 AS one FROM pairs WHERE id = :pair", {"pair": pair}))
+
+
+def add_pair(
+    rows: Rows, ident: int, org: int, holder: str, role: str, custody: str, suite: int, public: bytes, state: str
+) -> None:
+    """Copy a pair from its signed card or anchor, if it is not there."""
+    rows.execute(
+        "INSERT INTO pairs(id, org, holder, role, custody, suite, public, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT(id) DO NOTHING",
+        (ident, org, holder, role, custody, suite, public, state),
+    )
+
+
+def resent(rows: Rows, author: int, macs: list[bytes], since: int) -> int | None:
+    """
+    Return the message that the same author submitted with the same envelope and octets after *since*, if it still
+    reaches everyone: a message with a suspended, shredded or never made grant is sent anew.
+    """
+    for mac in macs:
+        found = rows.query(
+            "SELECT m.id FROM messages m WHERE m.author = :author AND m.resend_mac = :mac AND m.created > :since"
+            " AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.message = m.id AND g.state <> 'active')"
+            " AND (SELECT count(*) FROM recipients r WHERE r.message = m.id AND r.decision IN ('vault', 'handoff'))"
+            "   = (SELECT count(*) FROM grants g WHERE g.message = m.id AND g.role = 'recipient')"
+            " ORDER BY m.id DESC LIMIT 1",
+            {"author": author, "mac": mac, "since": since},
+        )
+        if found:
+            ident: int = found[0]["id"]
+            return ident
+    return None
+
+
+def granted(rows: Rows, holder: str, message: int) -> Row | None:
+    """Return thread, org and author of a message that *holder* has an active grant on, else None."""
+    found = rows.query(
+        "SELECT m.id, m.org, m.thread, m.author FROM messages m WHERE m.id = :message AND EXISTS"
+        " (SELECT 1 FROM grants g WHERE g.message = m.id AND g.holder = :holder AND g.state = 'active')",
+        {"message": message, "holder": holder},
+    )
+    return found[0] if found else None
+
+
+def granted_by_message_id(rows: Rows, holder: str, message_id: str) -> Row | None:
+    """Return the newest message with that Message-ID that *holder* has an active grant on, else None."""
+    found = rows.query(
+        "SELECT m.id, m.org, m.thread, m.author FROM messages m WHERE m.message_id = :message_id AND EXISTS"
+        " (SELECT 1 FROM grants g WHERE g.message = m.id AND g.holder = :holder AND g.state = 'active')"
+        " ORDER BY m.id DESC LIMIT 1",
+        {"message_id": message_id, "holder": holder},
+    )
+    return found[0] if found else None
+
+
+def message_of_delivery(rows: Rows, delivery: int) -> int | None:
+    """Return the message that one of our own mails was about, from the id in its Message-ID."""
+    found = rows.query("SELECT message FROM deliveries WHERE id = :delivery", {"delivery": delivery})
+    message: int | None = found[0]["message"] if found else None
+    return message
+
+
+def thread_people(rows: Rows, thread_id: int) -> set[str]:
+    """Return the canonical addresses that took part in a thread: authors and everyone a message went to."""
+    found = rows.query(
+        "SELECT a.canonical FROM messages m JOIN addresses a ON a.id = m.author_address WHERE m.thread = :thread"
+        " UNION SELECT a.canonical FROM messages m JOIN recipients r ON r.message = m.id"
+        " JOIN addresses a ON a.id = r.address WHERE m.thread = :thread",
+        {"thread": thread_id},
+    )
+    return {row["canonical"] for row in found}
+
+
+def count(rows: Rows, org: int, account: int, day: int, what: str, by: int) -> int:
+    """Add *by* to an account's counter of the day (days since 1970, UTC) and return the new total."""
+    found = rows.query(
+        "INSERT INTO counters(org, account, day, what, n) VALUES (:org, :account, :day, :what, :by)"
+        " ON CONFLICT(account, day, what) DO UPDATE SET n = counters.n + excluded.n RETURNING n",
+        {"org": org, "account": account, "day": day, "what": what, "by": by},
+    )
+    total: int = found[0]["n"]
+    return total
+
+
+def use_nonce(rows: Rows, org: int, account: int, nonce: bytes, message: int, created: int) -> int | None:
+    """Bind a form's nonce to the message it made; return the earlier message if the form was sent before."""
+    found = rows.query(
+        "SELECT message FROM form_nonces WHERE account = :account AND nonce = :nonce",
+        {"account": account, "nonce": nonce},
+    )
+    if found:
+        earlier: int = found[0]["message"]
+        return earlier
+    rows.execute(
+        "INSERT INTO form_nonces(org, account, nonce, message, created) VALUES (?, ?, ?, ?, ?)",
+        (org, account, nonce, message, created),
+    )
+    return None
