@@ -55,9 +55,7 @@ def broken(error: sqlite3.Error) -> StoreBroken | None:
 
 def connect(path: Path, *, readonly: bool = False, max_pages: int | None = None) -> Database:
     """Open a connection with every setting the design asks for; the caller sees to it that one thread uses it."""
-    conn = sqlite3.connect(
-        path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=PATIENCE if readonly else 0
-    )
+    conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=PATIENCE)
     try:
         # Plugins would run code that we did not choose; recursive triggers cost and we have none.
         db = Database(conn, execute_plugins=False, recursive_triggers=False, strict=True)
@@ -74,6 +72,10 @@ def connect(path: Path, *, readonly: bool = False, max_pages: int | None = None)
             conn.execute(f"PRAGMA {pragma}")
         if readonly:
             conn.execute("PRAGMA query_only=ON")
+        else:
+            # From here on waiting is the turnstile's business. Before, it is not: whoever closes the last connection
+            # to a file keeps everybody else out for a moment.
+            conn.execute("PRAGMA busy_timeout=0")
         if max_pages is not None:
             conn.execute(f"PRAGMA max_page_count={int(max_pages)}")
     except BaseException:

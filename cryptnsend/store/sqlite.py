@@ -180,11 +180,11 @@ class SqliteEngine:
 
     def _advance(self, transaction: SqliteTransaction, steps: Sequence[Migration]) -> bool:
         """Apply the first step that is missing and say whether there was one."""
-        # Rebuilding a table needs the checks off; they are made up for before COMMIT. No effect inside a transaction.
-        transaction.db.conn.execute("PRAGMA foreign_keys=OFF")
-        if not transaction.begin(SETUP_PATIENCE):
-            raise StoreBroken("The store is busy.")
         try:
+            # Rebuilding a table needs the checks off; they are made up for before COMMIT. Too late in a transaction.
+            transaction.db.conn.execute("PRAGMA foreign_keys=OFF")
+            if not transaction.begin(SETUP_PATIENCE):
+                raise StoreBroken("The store is busy.")
             known = _as_migrations(steps)
             done = [step.name for step in known.applied(transaction.db)]
             names = [step.name for step in steps]
