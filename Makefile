@@ -39,7 +39,7 @@ lint: .venv/.packages
 	$(BIN)/lint-imports --no-logo
 
 docs: .venv/.packages
-	$(BIN)/python -m cryptnsend.cli.reference docs
+	$(BIN)/python docs/reference.py
 
 bench: .venv/.packages .venv/.debian
 	$(BIN)/python benchmarks/accept.py $(ARGS)

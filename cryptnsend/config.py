@@ -236,9 +236,7 @@ def _from_text(hint: Any, text: str) -> Any:
 def _checked(item: Any, hint: Any, value: Any, where: str) -> Any:
     """Return *value* as its setting's type, or raise ConfigError with place, value and what is allowed."""
     rules = item.metadata
-    words = {bool: "true or false", int: "a whole number", tuple[str, ...]: "a list of strings"}
-    allowed = rules["allowed"] or words.get(hint, "a string" if hint in (str, Path) else "a table of strings")
-    problem = ConfigError(f"{where} = {toml(value)}: allowed is {allowed}.")
+    problem = ConfigError(f"{where} = {toml(value)}: allowed is {rules['allowed'] or 'a string'}.")
     if hint is bool or hint is int:
         if type(value) is not hint:
             raise problem

@@ -78,7 +78,9 @@ def setting(
     """
     if choices:
         allowed = "one of " + ", ".join(f'"{choice}"' for choice in choices)
-    elif isinstance(default, int) and not isinstance(default, bool) and low is not None:
+    elif isinstance(default, bool):
+        allowed = "true or false"
+    elif isinstance(default, int) and low is not None:
         allowed = f"a whole number from {low} to {high}" if high is not None else f"a whole number of at least {low}"
     metadata = {
         "help": help,
