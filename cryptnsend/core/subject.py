@@ -35,7 +35,7 @@ class Peeled(NamedTuple):
     @property
     def shown(self) -> str:
         """The subject without its token."""
-        return self.prefixes + self.rest
+        return (self.prefixes + self.rest).strip()
 
 
 def peel(subject: str) -> Peeled:
