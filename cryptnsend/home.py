@@ -217,17 +217,27 @@ def locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def free_port(address: str) -> int:
+def reserve(address: str, port: int) -> socket.socket:
     """
-    Return a port of *address* that nobody listens on at this moment.
+    Take *port* of *address* for a server that binds with SO_REUSEPORT, and return what holds it; 0 takes a free one.
 
-    For servers that cannot tell which port they were given: another process may take it first, so the caller tries
-    again with another one when its server cannot start.
+    For servers that cannot tell which port they were given: nobody else gets it while the socket is open, and
+    connections do not reach a socket that does not listen. Raises OSError if somebody listens there.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
+    if port:
+        # Another server that shares its port would let us in; one that does not care asks first.
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))
+    held = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind((address, port))
+    except OSError:
+        held.close()
+        raise
+    return held
 
 
 def _signs_itself() -> x509.KeyUsage:

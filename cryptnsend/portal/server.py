@@ -1,0 +1,130 @@
+"""How does the portal open its port, and how does it close? granian around the Flask application.
+
+The process that calls `serve` holds the port and watches the certificate; the pages are made in a worker process that
+granian forks. A new certificate gets a new worker, which takes over while the old one finishes its requests.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from granian import Granian
+from granian.constants import Interfaces, SSLProtocols
+from granian.log import LogLevels
+
+from cryptnsend.core.errors import ConfigError
+from cryptnsend.logs import logger
+
+RENEW = 30.0  # seconds between two looks at the certificate's files
+DRAIN = 20  # seconds that open requests get when the server stops
+PROBE = 0.05  # seconds between two tries to reach the worker
+
+log = logger(__name__)
+
+
+def serve(
+    make_app: Callable[[], Any],
+    held: socket.socket,
+    *,
+    certificate: Path,
+    key: Path,
+    threads: int,
+    ready: Callable[[], None],
+    renew: float = RENEW,
+) -> None:
+    """
+    Serve the WSGI application of *make_app* on the port that *held* reserves until SIGTERM or SIGINT.
+
+    Call it in the main thread. *make_app* runs in the worker, so that nothing is shared over the fork; *ready* is
+    called here when connections are taken. Raises ConfigError if the certificate cannot be used, SystemExit if the
+    worker died.
+    """
+    address, port = held.getsockname()[:2]
+    if problem := _problem(certificate, key):
+        raise ConfigError(f"[tls] certificate = {certificate}, key = {key}: cannot be used: {problem}.")
+    granian = Granian(
+        "cryptnsend portal",
+        address=address,
+        port=port,
+        interface=Interfaces.WSGI,
+        blocking_threads=threads,
+        websockets=False,
+        ssl_cert=certificate,
+        ssl_key=key,
+        ssl_protocol_min=SSLProtocols.tls12,
+        # Its own handlers would write to the terminal; incremental leaves ours in place.
+        log_dictconfig={"incremental": True, "handlers": {}, "loggers": {}},
+        log_level=LogLevels.error,
+        workers_kill_timeout=DRAIN,
+        respawn_interval=1.0,
+    )
+    ended = threading.Event()
+    for name, watch in (
+        ("portal ready", partial(_tell, (address, port), ready, ended)),
+        ("certificate", partial(_renew, certificate, key, renew, ended)),
+    ):
+        threading.Thread(target=watch, name=name, daemon=True).start()
+    try:
+        granian.serve(target_loader=partial(_load, make_app))
+    finally:
+        ended.set()
+        held.close()
+
+
+def _load(make_app: Callable[[], Any], _target: str) -> Any:
+    return make_app()
+
+
+def _tell(place: tuple[str, int], ready: Callable[[], None], ended: threading.Event) -> None:
+    """Call *ready* as soon as the worker takes connections."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(place[0], place[0])  # noqa: S104 - compared, not bound
+    while not ended.wait(PROBE):
+        try:
+            socket.create_connection((host, place[1]), timeout=1.0).close()
+        except OSError:
+            continue
+        log.info("the portal is open", port=place[1])
+        ready()
+        return
+
+
+def _renew(certificate: Path, key: Path, every: float, ended: threading.Event) -> None:
+    """Ask granian for a new worker when the certificate's files change and belong together."""
+    seen = _marks(certificate, key)
+    while not ended.wait(every):
+        marks = _marks(certificate, key)
+        if marks == seen or marks is None:
+            continue
+        if problem := _problem(certificate, key):
+            # Half written, perhaps: the marks stay, so that the next look tries again.
+            log.warning("certificate not reloaded", problem=problem)
+            continue
+        seen = marks
+        log.info("certificate reloaded")
+        os.kill(os.getpid(), signal.SIGHUP)
+
+
+def _marks(*files: Path) -> tuple[tuple[int, int, int], ...] | None:
+    try:
+        stats = [file.stat() for file in files]
+    except OSError:
+        return None
+    return tuple((each.st_mtime_ns, each.st_ino, each.st_size) for each in stats)
+
+
+def _problem(certificate: Path, key: Path) -> str:
+    """Return why chain and key cannot be used together, or the empty string."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None)
+        return str(reason or type(error).__name__)
+    return ""

@@ -1,0 +1,130 @@
+"""The portal's server: tells its port, drains, takes up a new certificate, and keeps the old one if that is broken."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cryptnsend.config import Config
+from cryptnsend.home import Home, make_certificate
+from tests.support.homes import make_home
+from tests.support.waiting import wait_for
+
+PORTAL = """
+import os, sys, threading
+from pathlib import Path
+from cryptnsend import logs
+from cryptnsend.home import reserve
+from cryptnsend.portal.server import serve
+folder = Path(sys.argv[1])
+logs.configure(role="portal")
+def app(environ, start):
+    path = environ["PATH_INFO"]
+    if path == "/slow":
+        (folder / "slow").touch()
+        threading.Event().wait(1.0)
+    if path == "/broken":
+        raise ValueError("kumquat-4711")
+    start("200 OK", [("content-type", "text/plain")])
+    return [str(os.getpid()).encode()]
+held = reserve("127.0.0.1", 0)
+port = held.getsockname()[1]
+serve(lambda: app, held, certificate=folder / "tls/certificate.pem", key=folder / "tls/key.pem", threads=4,
+      ready=lambda: (folder / "port").write_text(str(port)), renew=0.1)
+"""
+
+
+class Portal:
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.log = (folder / "log").open("wb")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PORTAL, str(folder)], stdout=self.log, stderr=subprocess.STDOUT
+        )
+        file = folder / "port"
+        self.port = int(wait_for(lambda: file.exists() and file.read_text(), f"the portal: {self.said()}"))
+
+    def said(self) -> str:
+        return (self.folder / "log").read_text()
+
+    def ask(self, path: str) -> tuple[int, bytes]:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=context, timeout=30)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def certificate(self) -> str:
+        return ssl.get_server_certificate(("127.0.0.1", self.port), timeout=30)
+
+
+@pytest.fixture
+def portal(short_folder: Path) -> Iterator[Portal]:
+    make_home(short_folder / "home")
+    running = Portal(short_folder / "home")
+    yield running
+    if running.process.poll() is None:
+        running.process.terminate()
+        running.process.wait(60)
+    running.log.close()
+
+
+def test_it_is_ready_when_it_says_so_and_ends_when_told(portal):
+    assert portal.ask("/")[0] == 200
+    portal.process.terminate()
+    assert portal.process.wait(60) == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", portal.port), 5)
+
+
+def test_a_request_under_way_is_finished_before_it_ends(portal):
+    answers: list[tuple[int, bytes]] = []
+    asking = threading.Thread(target=lambda: answers.append(portal.ask("/slow")))
+    asking.start()
+    wait_for((portal.folder / "slow").exists, "the request to arrive")
+    portal.process.terminate()
+    asking.join(60)
+    assert [status for status, _ in answers] == [200]
+    assert portal.process.wait(60) == 0
+
+
+def test_an_exception_of_the_application_keeps_its_text_to_itself(portal):
+    assert portal.ask("/broken") == (500, b"")
+    wait_for(lambda: "Application callable raised an exception" in portal.said(), "the line about it")
+    assert "kumquat" not in portal.said()
+
+
+def test_a_new_certificate_is_taken_up_without_a_gap_and_a_broken_one_is_not(portal):
+    first = portal.certificate()
+    home = Home(portal.folder)
+    (home.tls / "certificate.pem").write_text("broken")
+    wait_for(lambda: "certificate not reloaded" in portal.said(), "the refusal")
+    assert portal.certificate() == first
+    make_certificate(Config.load(portal.folder, {}))
+
+    def is_new() -> bool:
+        assert portal.ask("/")[0] == 200
+        return portal.certificate() != first
+
+    wait_for(is_new, "the new certificate")
+
+
+def test_it_ends_with_an_error_when_its_worker_dies(portal):
+    worker = int(portal.ask("/")[1])
+    assert worker != portal.process.pid
+    os.kill(worker, signal.SIGKILL)
+    assert portal.process.wait(60) == 1
