@@ -33,11 +33,15 @@ class Rows(Protocol):
         """Run one statement that returns rows, as seen inside this transaction."""
 
 
-class Engine(Protocol):
-    """Rows at rest. Every implementation passes tests/contracts/test_engine.py."""
+class Reader(Protocol):
+    """Something whose committed rows can be read: an engine, or a copy in a backup."""
 
     def query(self, sql: str, **values: Any) -> list[Row]:
         """Read committed rows with one statement; values are named (`:name`)."""
+
+
+class Engine(Reader, Protocol):
+    """Rows at rest. Every implementation passes tests/contracts/test_engine.py."""
 
     def write(self, fn: Callable[[Rows], T], *, blobs: Sequence[str] = ()) -> Future[T]:
         """

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from cryptnsend.core.contracts import Engine, Row, Rows
+from cryptnsend.core.contracts import Reader, Row, Rows
 from cryptnsend.core.seal import framed
 
 START = bytes(32)  # what stands in for the hash before the first row
@@ -55,22 +55,22 @@ def link(before: bytes, org: int, seq: int, at: int, actor: str, action: str, ob
     return hashlib.sha256(framed("audit", before, org, seq, at, actor, action, object, detail)).digest()
 
 
-def head(engine: Engine, org: int) -> Head:
+def head(reader: Reader, org: int) -> Head:
     """Return the newest row's number and hash."""
-    found = engine.query("SELECT seq, hash FROM audit WHERE org = :org ORDER BY seq DESC LIMIT 1", org=org)
+    found = reader.query("SELECT seq, hash FROM audit WHERE org = :org ORDER BY seq DESC LIMIT 1", org=org)
     return Head(found[0]["seq"], found[0]["hash"]) if found else Head(0, START)
 
 
-def hash_of(engine: Engine, org: int, seq: int) -> bytes | None:
+def hash_of(reader: Reader, org: int, seq: int) -> bytes | None:
     """Return the hash of one row, to compare with a checkpoint; None if there is no such row."""
-    found = engine.query("SELECT hash FROM audit WHERE org = :org AND seq = :seq", org=org, seq=seq)
+    found = reader.query("SELECT hash FROM audit WHERE org = :org AND seq = :seq", org=org, seq=seq)
     digest: bytes | None = found[0]["hash"] if found else None
     return digest
 
 
-def entries(engine: Engine, org: int, after: int = 0) -> Iterator[Row]:
+def entries(reader: Reader, org: int, after: int = 0) -> Iterator[Row]:
     """Yield the rows of a chain behind row *after* in order, reading a page at a time."""
-    while page := engine.query(
+    while page := reader.query(
         "SELECT seq, at, actor, action, object, detail, hash FROM audit"
         " WHERE org = :org AND seq > :after ORDER BY seq LIMIT :limit",
         org=org,
@@ -81,10 +81,10 @@ def entries(engine: Engine, org: int, after: int = 0) -> Iterator[Row]:
         after = page[-1]["seq"]
 
 
-def verify(engine: Engine, org: int) -> Verified:
+def verify(reader: Reader, org: int) -> Verified:
     """Walk the chain of *org* from its first row and compare each hash; stops at the first row that does not fit."""
     newest = Head(0, START)
-    for row in entries(engine, org):
+    for row in entries(reader, org, after=-(1 << 62)):  # a row slipped in before the first does not fit either
         fits = row["seq"] == newest.seq + 1 and row["hash"] == link(
             newest.hash, org, row["seq"], row["at"], row["actor"], row["action"], row["object"], row["detail"]
         )

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from cryptnsend.core.contracts import Engine, Row, Rows
+from cryptnsend.core.contracts import Reader, Row, Rows
 
 _PAGE = 500
 
 
-def organisations(engine: Engine) -> list[int]:
+def organisations(reader: Reader) -> list[int]:
     """Return the id of every organisation, the installation (0) among them."""
-    return [row["id"] for row in engine.query("SELECT id FROM organisations ORDER BY id")]
+    return [row["id"] for row in reader.query("SELECT id FROM organisations ORDER BY id")]
 
 
-def grants_to_suspend(engine: Engine, now: int, limit: int = _PAGE) -> list[Row]:
+def grants_to_suspend(reader: Reader, now: int, limit: int = _PAGE) -> list[Row]:
     """Return recipients' grants (id, org, message, holder) whose life is over but that still open."""
-    return engine.query(
+    return reader.query(
         "SELECT id, org, message, holder FROM grants"
         " WHERE state = 'active' AND ends <= :now AND role = 'recipient' ORDER BY ends LIMIT :limit",
         now=now,
@@ -41,9 +41,9 @@ def suspend(rows: Rows, grants: Iterable[tuple[int, int]], now: int, until: int)
     )
 
 
-def grants_to_shred(engine: Engine, now: int, limit: int = _PAGE) -> list[Row]:
+def grants_to_shred(reader: Reader, now: int, limit: int = _PAGE) -> list[Row]:
     """Return suspended grants (id, org, message, holder) whose time for undo is over."""
-    return engine.query(
+    return reader.query(
         "SELECT id, org, message, holder FROM grants"
         " WHERE state = 'suspended' AND ends <= :now AND role = 'recipient' ORDER BY ends LIMIT :limit",
         now=now,
@@ -99,9 +99,9 @@ def forget_stale(rows: Rows, now: int) -> dict[str, int]:
     }
 
 
-def stale_links(engine: Engine, now: int, limit: int = _PAGE) -> list[bytes]:
+def stale_links(reader: Reader, now: int, limit: int = _PAGE) -> list[bytes]:
     """Return ids of links that ended a month ago; until then their page still explains itself."""
-    found = engine.query(
+    found = reader.query(
         "SELECT id FROM links WHERE expires < :before LIMIT :limit", before=now - 30 * 86_400_000, limit=limit
     )
     return [row["id"] for row in found]
@@ -112,7 +112,7 @@ def drop_links(rows: Rows, links: Iterable[bytes]) -> None:
     rows.many("DELETE FROM links WHERE id = ?", [(link,) for link in links])
 
 
-def named_blobs(engine: Engine, keys: Sequence[str]) -> set[str]:
+def named_blobs(reader: Reader, keys: Sequence[str]) -> set[str]:
     """Return which of these blob keys some row names; at most 500 are asked for at once."""
     found: set[str] = set()
     for start in range(0, len(keys), _PAGE):
@@ -120,14 +120,14 @@ def named_blobs(engine: Engine, keys: Sequence[str]) -> set[str]:
         names = {f"k{number}": key for number, key in enumerate(page)}
         marks = ", ".join(f":{name}" for name in names)
         asked = f"SELECT blob_key FROM contents WHERE blob_key IN ({marks})"  # noqa: S608
-        found.update(row["blob_key"] for row in engine.query(asked, **names))
+        found.update(row["blob_key"] for row in reader.query(asked, **names))
     return found
 
 
-def blobs_in_use(engine: Engine) -> Iterator[Row]:
+def blobs_in_use(reader: Reader) -> Iterator[Row]:
     """Yield (org, message, part, blob_key) of every part that rests in a blob, reading a page at a time."""
     message, part = -1, ""
-    while page := engine.query(
+    while page := reader.query(
         "SELECT org, message, part, blob_key FROM contents WHERE blob_key IS NOT NULL"
         " AND (message, part) > (:message, :part) ORDER BY message, part LIMIT :limit",
         message=message,

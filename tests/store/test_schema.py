@@ -1,0 +1,66 @@
+"""Databases of every release upgrade to the present schema, losing nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from cryptnsend.store.records import audit, upkeep
+from cryptnsend.store.schema import STEPS
+from cryptnsend.store.sqlite import SqliteEngine
+
+SAVED = sorted(Path(__file__).with_name("schemas").glob("v*.sql"))
+SCHEMA = (
+    "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+    " AND name <> '_sqlite_migrations' ORDER BY type, name"
+)
+
+
+def engine_on(path: Path, saved: Path | None) -> SqliteEngine:
+    if saved is not None:
+        conn = sqlite3.connect(path)
+        conn.executescript(saved.read_text("utf-8"))
+        conn.close()
+    engine = SqliteEngine(path)
+    engine.migrate(STEPS)
+    return engine
+
+
+def test_there_is_a_saved_database_to_start_from() -> None:
+    assert [path.stem for path in SAVED] == [f"v{number}" for number in range(1, len(SAVED) + 1)]
+    assert SAVED
+
+
+@pytest.mark.parametrize("saved", SAVED, ids=lambda path: path.stem)
+def test_a_saved_database_upgrades_to_the_schema_of_a_fresh_one(saved: Path, tmp_path: Path) -> None:
+    fresh, old = engine_on(tmp_path / "fresh.db", None), engine_on(tmp_path / "old.db", saved)
+    try:
+        # Not yet released? Then save it anew: python tests/store/save_schema.py 1
+        assert old.query(SCHEMA) == fresh.query(SCHEMA)
+    finally:
+        fresh.close()
+        old.close()
+
+
+@pytest.mark.parametrize("saved", SAVED, ids=lambda path: path.stem)
+def test_the_rows_of_a_saved_database_are_still_there_after_the_upgrade(saved: Path, tmp_path: Path) -> None:
+    engine = engine_on(tmp_path / "old.db", saved)
+    try:
+        assert [row["id"] for row in engine.query("SELECT id FROM messages ORDER BY id")] == [1, 2]
+        assert engine.query("SELECT body FROM contents WHERE message = 1") == [{"body": b"sealed"}]
+        assert [row["blob_key"] for row in upkeep.blobs_in_use(engine)] == ["f0" * 20]
+        assert [row["id"] for row in upkeep.grants_to_suspend(engine, 1000)] == [1]
+        assert audit.verify(engine, 7).broken is None
+        assert audit.head(engine, 7).seq == 1
+        assert engine.query("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+        assert engine.query("PRAGMA foreign_key_check") == []
+    finally:
+        engine.close()
+
+
+def test_steps_have_names_in_order() -> None:
+    names = [step.name for step in STEPS]
+    assert names == sorted(set(names))
+    assert [int(name.partition("-")[0]) for name in names] == list(range(1, len(names) + 1))
