@@ -15,22 +15,22 @@ from typing import BinaryIO
 import msgspec
 
 from cryptnsend.core import keys, seal
-from cryptnsend.core.errors import NoGrant, SealBroken
+from cryptnsend.core.errors import SealBroken
 from cryptnsend.core.mime_headers import restore_stream
 from cryptnsend.core.model import Random
 from cryptnsend.core.passwords import SALT, Argon, derive, unwrap_seed, wrap_seed
 
 FORMAT = "cryptnsend-sealed/1"
 STREAM = "stream.bin"
-MOST_META, MOST_KEY, MOST_INDEX = 1 << 16, 1 << 13, 1 << 26  # octets that members besides the stream may have
+MOST_SMALL, MOST_INDEX = 1 << 16, 1 << 26  # octets that members besides the stream may have
 
 _BLOCK = 512  # of a tar file
 _PIECE = 1 << 18
 _MEMBERS = {
-    "meta.json": MOST_META,
-    "seed.wrap": MOST_KEY,
-    "epoch.bin": MOST_KEY,
-    "grant.bin": MOST_KEY,
+    "meta.json": MOST_SMALL,
+    "seed.wrap": MOST_SMALL,
+    "epoch.bin": MOST_SMALL,
+    "grant.bin": MOST_SMALL,
     "index.bin": MOST_INDEX,
     "author_index.bin": MOST_INDEX,
 }
@@ -175,9 +175,8 @@ class _AuthorIndex(msgspec.Struct):
 
 def author_cuts(exported: Exported, content_keys: bytes) -> Sequence[tuple[int, bytes]]:
     """Return (offset, octets) of what was cut out of the header block; `NoGrant` for a recipient's key."""
-    if len(content_keys) != 64:
-        raise NoGrant("Only the author and the archive may see this.")
-    opened = seal.open_sealed(content_keys[32:], exported.grant.message, "author_index", exported.author_index)
+    key = keys.author_key(content_keys)
+    opened = seal.open_sealed(key, exported.grant.message, "author_index", exported.author_index)
     try:
         return msgspec.json.decode(seal.unpad(opened), type=_AuthorIndex).bcc
     except msgspec.MsgspecError:

@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.hpke import (
 )
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from cryptnsend.core.errors import SealBroken
+from cryptnsend.core.errors import NoGrant, SealBroken
 from cryptnsend.core.model import Random, new_id
 from cryptnsend.core.seal import framed
 
@@ -198,6 +198,13 @@ def unwrap_content(epoch_key: bytes, wrap: bytes, binding: Binding) -> bytes:
     grant is known before, from there being no row or from its having 32 octets where two keys are wanted.
     """
     return unbox(epoch_key, wrap, binding.aad())
+
+
+def author_key(content_keys: bytes) -> bytes:
+    """Return the key of the author's index, the second of two; raise `NoGrant` for a recipient's one."""
+    if len(content_keys) != 64:
+        raise NoGrant("Only the author and the archive may see this.")
+    return content_keys[32:]
 
 
 @dataclass(frozen=True, slots=True)
