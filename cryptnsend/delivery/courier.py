@@ -5,6 +5,7 @@ A courier is shared by all delivery threads. It knows envelopes, octets and peer
 
 from __future__ import annotations
 
+import re
 import smtplib
 import ssl
 import threading
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from random import Random, SystemRandom
 
@@ -20,7 +22,7 @@ from cryptnsend.delivery.dns import Resolver
 from cryptnsend.delivery.outcome import Envelope, Outcome, one_line, outcome_of
 from cryptnsend.delivery.outgoing import Message, Outgoing, pieces
 from cryptnsend.delivery.pool import Key, Pool
-from cryptnsend.delivery.route import Hop, Router, Unroutable, is_loopback
+from cryptnsend.delivery.route import SMTP_PORT, Hop, Router, Unroutable, is_loopback
 from cryptnsend.delivery.session import Reply, Session, SessionLost, Timeouts
 from cryptnsend.delivery.tls import TlsClass, Vouched, checked_context, unchecked_context
 
@@ -36,6 +38,7 @@ class CourierSettings:
     password_file: Path | None = None  # for a smarthost with a user
     routes: Mapping[str, str] = field(default_factory=dict)  # domain or .domain to host:port
     allow_private: bool = False  # deliver to private addresses found by MX
+    mx_port: int = SMTP_PORT
     proven_domains: Collection[str] | Mapping[str, Sequence[str]] = ()  # see tls.Vouched
     ca_file: Path | None = None  # authorities for checked certificates instead of the system's
     max_size: int = 64 * 1024 * 1024
@@ -61,12 +64,16 @@ class Courier:
         self._settings = settings
         self._clock = clock
         self._router = Router(
-            resolver, rng or SystemRandom(), settings.smarthost, settings.routes, settings.hostname,
-            settings.allow_private,
-        )  # fmt: skip
+            resolver,
+            rng or SystemRandom(),
+            smarthost=settings.smarthost,
+            routes=settings.routes,
+            hostname=settings.hostname,
+            allow_private=settings.allow_private,
+            port=settings.mx_port,
+        )
         self._vouched = Vouched(settings.proven_domains)
         self._unchecked = unchecked_context()
-        self._checked = checked_context(settings.ca_file)
         self._pool = Pool(clock.monotonic, reuse=settings.reuse, idle=settings.idle)
         self._busy: Counter[str] = Counter()
         self._freed = threading.Condition()
@@ -96,6 +103,10 @@ class Courier:
     def close(self) -> None:
         """End the connections that wait. Deliveries under way end by themselves."""
         self._pool.close()
+
+    @cached_property
+    def _checked(self) -> ssl.SSLContext:
+        return checked_context(self._settings.ca_file)
 
     @contextmanager
     def _slot(self, name: str) -> Iterator[bool]:
@@ -302,12 +313,17 @@ def _obstacle(session: Session, host: str, outgoing: Outgoing) -> Outcome | None
 
 
 def _judged(outcome: Outcome, content: bool = True) -> Outcome:
-    """Add the reason that lets a caller do something else: the size, or the content that was seen and refused."""
+    """
+    Add the reason that lets a caller do something else: the size, or the content that was seen and refused.
+
+    5.7.20 to 5.7.29 (RFC 7372, RFC 7489) and one large provider's 5.7.509 are about who sends, so that the same mail
+    without its content would fare no better.
+    """
     if outcome.kind != "failed":
         return outcome
     if outcome.status in ("5.3.4", "5.2.3"):
         return replace(outcome, reason=Outcome.TOO_LARGE)
-    if content and (outcome.status == "5.0.0" or outcome.status.startswith(("5.6.", "5.7."))):
+    if content and re.match(r"5\.(0\.0|6\.\d+|7\.(?!2\d|509)\d+)\Z", outcome.status):
         return replace(outcome, reason=Outcome.CONTENT)
     return outcome
 

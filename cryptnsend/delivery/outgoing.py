@@ -17,7 +17,7 @@ Message = bytes | Callable[[], Iterator[bytes]]  # a callable gives the same oct
 
 # RFC 5321 §4.1.2 with RFC 6531's UTF-8: a dot-string, here generous about dots, or a quoted string.
 _LOCAL_PART = re.compile(
-    r"""(?:[^\x00-\x20\x7f-\x9f<>()\[\]\\,;:@"]+|"(?:[^\x00-\x1f\x7f-\x9f"\\]|\\[\x20-\x7e])*")\Z"""
+    r"""(?:[^\x00-\x20\x7f-\x9f\ud800-\udfff<>()\[\]\\,;:@"]+|"(?:[^\x00-\x1f\x7f-\x9f\ud800-\udfff"\\]|\\[\x20-\x7e])*")\Z"""
 )
 _NOTIFY = re.compile(r"(?:NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY)){0,2})\Z")
 _XTEXT = r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+"  # RFC 3461 §4
@@ -109,7 +109,7 @@ def survey(chunks: Iterator[bytes]) -> tuple[int, bool]:
 def _path(address: str, status: str, whose: str) -> tuple[str, str]:
     """Return the address as it goes between <>, and its domain. Raises `Unroutable`."""
     local, _, domain = address.rpartition("@")
-    if not _LOCAL_PART.match(local) or len(local.encode("utf-8", "replace")) > 64:
+    if not _LOCAL_PART.match(local) or len(local.encode()) > 64:
         raise Unroutable(Outcome("failed", None, status, f"{whose} address is not one that mail can be sent to"))
     name = a_label(domain)
     return f"{local}@{name}", name

@@ -65,12 +65,13 @@ class Router:
     routes: Mapping[str, str] | None = None
     hostname: str = ""
     allow_private: bool = False
+    port: int = SMTP_PORT  # of hosts found by MX; others only where tests play the Internet
 
     def hops(self, domain: str) -> list[Hop]:
         """Return the hosts to try for *domain* (A- or U-label), best first. Raises `Unroutable`."""
         name = a_label(domain)
         chosen = self._chosen(name)
-        return [chosen] if chosen else [Hop(host) for host in self._exchanges(name)[:MAX_HOSTS]]
+        return [chosen] if chosen else [Hop(host, self.port) for host in self._exchanges(name)[:MAX_HOSTS]]
 
     def _chosen(self, domain: str) -> Hop | None:
         routes = self.routes or {}

@@ -45,6 +45,8 @@ class SessionLost(Exception):
 class Session(smtplib.SMTP):
     """A connection that is open, greeted and through EHLO; `tls` describes its protection."""
 
+    ehlo_msg = "EHLO"
+
     def __init__(self, hostname: str, timeouts: Timeouts, monotonic: Callable[[], float] = time.monotonic):
         super().__init__(local_hostname=hostname)
         # Addresses may hold UTF-8; a command has other octets than ASCII only where the peer offered SMTPUTF8.

@@ -18,7 +18,7 @@ NO_TLS = "none"
 
 def unchecked_context() -> ssl.SSLContext:
     """Return a context that encrypts to whoever answers: most mail hosts have certificates that prove nothing."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.TLSv1_2

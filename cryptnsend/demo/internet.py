@@ -72,6 +72,7 @@ class Internet:
         self._arrived = threading.Condition()
         self._greylist: set[tuple[str, str]] = set()
         self._refusals: list[tuple[str, str]] = []
+        self._version = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="internet", daemon=True)
         self._ready = threading.Event()
@@ -130,10 +131,15 @@ class Internet:
         with self._arrived:
             return list(self._refusals)
 
-    def total(self) -> int:
-        """Return how many mails arrived since the start."""
+    def mail(self, number: int) -> Mail | None:
+        """Return the mail with that number, wherever it is."""
         with self._arrived:
-            return sum(len(mails) for mails in self._inboxes.values())
+            return next((mail for mails in self._inboxes.values() for mail in mails if mail.number == number), None)
+
+    def version(self) -> int:
+        """Return a number that changes whenever something arrives, is refused or is cleared away."""
+        with self._arrived:
+            return self._version
 
     def wait_for(
         self, address: str, count: int = 1, predicate: Callable[[Mail], bool] | None = None, timeout: float = 10.0
@@ -161,6 +167,7 @@ class Internet:
     def clear(self) -> None:
         """Empty all inboxes and forget refusals and greylisting."""
         with self._arrived:
+            self._version += 1
             self._inboxes.clear()
             self._refusals.clear()
             self._greylist.clear()
@@ -198,6 +205,7 @@ class Internet:
     def refuse(self, recipients: list[str], reply: str) -> str:
         """Note a refusal and return its reply."""
         with self._arrived:
+            self._version += 1
             self._refusals += [(recipient.lower(), reply) for recipient in recipients]
             self._arrived.notify_all()
         return reply
@@ -206,6 +214,7 @@ class Internet:
         """Put a message into the inboxes of its recipients."""
         now = time.time_ns() // 1_000_000
         with self._arrived:
+            self._version += 1
             for recipient in recipients:
                 mail = Mail(next(self._numbers), octets, now, reverse_path, recipient, hello, tls)
                 self._inboxes.setdefault(recipient.lower(), []).append(mail)
