@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from functools import cached_property
 
-from cryptnsend.config import Config
+from cryptnsend.config import Config, web_root
 from cryptnsend.core import keys
 from cryptnsend.core.passwords import Argon
 from cryptnsend.delivery.courier import Courier, CourierSettings, Timeouts
@@ -23,6 +23,7 @@ from cryptnsend.flow.account import Accounts
 from cryptnsend.flow.gate import Gate
 from cryptnsend.flow.holders import Holders
 from cryptnsend.flow.letters import Letters
+from cryptnsend.flow.letters import Settings as LetterSettings
 from cryptnsend.flow.pickup import Pickup
 from cryptnsend.flow.replies import Replies
 from cryptnsend.flow.upkeep import Upkeep
@@ -182,7 +183,13 @@ class App:
             clock=self.clock,
             random=os.urandom,
             dkim_keys=self.dkim_keys,
-            config=self.config,
+            settings=LetterSettings(
+                domain=self.config.server.domain,
+                hostname=self.config.server.hostname,
+                handoff_octets=self.config.delivery.handoff_octets,
+                give_up=self.config.delivery.give_up_seconds * 1000,
+            ),
+            web=web_root(),
             base_url=lambda: self.home.base_url(self.config),
         )
 

@@ -104,14 +104,15 @@ def _body_header(boundary: str, *, mixed: bool, html: bool) -> bytes:
 
 def _texts(message: Outgoing, boundary: str) -> Iterator[bytes]:
     if not message.html:
-        yield _quoted_printable(message.text)
+        yield quoted_printable(message.text)
         return
     for header, text in ((_PLAIN, message.text), (_HTML, message.html)):
-        yield f"\r\n--{boundary}\r\n".encode() + header + b"\r\n" + _quoted_printable(text)
+        yield f"\r\n--{boundary}\r\n".encode() + header + b"\r\n" + quoted_printable(text)
     yield f"\r\n--{boundary}--\r\n".encode()
 
 
-def _quoted_printable(text: str) -> bytes:
+def quoted_printable(text: str) -> bytes:
+    """Return *text* as the body of a quoted-printable part in UTF-8 (RFC 2045 §6.7), ending in CRLF."""
     lines = re.split(r"\r\n|\r|\n", text if text.endswith(("\r", "\n")) else f"{text}\n")
     return binascii.b2a_qp("\r\n".join(lines).encode("utf-8", "replace"), istext=True)
 

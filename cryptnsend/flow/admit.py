@@ -125,7 +125,7 @@ class Admission:
         unknown = Refusal(
             f"Nobody can be reached at {shown[:100]}. Answer the newest mail you got.", code=550, status="5.1.1"
         )
-        token = local.removeprefix("r+")
+        token = local.removeprefix("r+").removeprefix("u-")
         parts = tokens.split(token) if token != local else None
         if parts is None:
             raise unknown

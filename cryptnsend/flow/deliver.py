@@ -142,13 +142,13 @@ class Deliver:
         for each in letter.links:
             links.add(
                 rows,
-                each.ident,
+                each.row.id,
                 row["org"],
-                each.purpose,
-                each.key_id,
-                each.message,
-                each.address,
-                each.subscriber,
+                each.row.purpose,
+                each.row.key_id,
+                each.row.message,
+                each.row.address,
+                each.row.subscriber,
                 row["id"],
                 each.expires,
             )

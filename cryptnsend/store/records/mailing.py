@@ -1,0 +1,95 @@
+"""What our mails say about people and messages: names, times, states. Never a subject, never a recipient to another.
+
+Deliveries are the installation's work list and each of these starts from one, so the organisation comes with the row.
+"""
+
+from __future__ import annotations
+
+from cryptnsend.core.contracts import Engine, Row
+
+
+def author(engine: Engine, org: int, message: int) -> Row:
+    """Return name, phone, address and organisation of a message's author."""
+    return engine.query(
+        "SELECT c.name, c.phone, a.canonical AS address, a.display, CASE o.single WHEN 1 THEN '' ELSE o.name END AS"
+        " organisation FROM messages m JOIN accounts c ON c.id = m.author"
+        " JOIN addresses a ON a.id = m.author_address JOIN organisations o ON o.id = m.org"
+        " WHERE m.org = :org AND m.id = :message",
+        org=org,
+        message=message,
+    )[0]
+
+
+def phrase(engine: Engine, org: int, address: int, subscriber: int) -> str | None:
+    """Return the check phrase of a contact that is proven or waived; None while it is new."""
+    found = engine.query(
+        "SELECT phrase, state FROM contacts WHERE org = :org AND address = :address AND subscriber = :subscriber",
+        org=org,
+        address=address,
+        subscriber=subscriber,
+    )
+    if not found or found[0]["state"] not in ("proven", "waived"):
+        return None
+    words: str = found[0]["phrase"]
+    return words
+
+
+def still_waits(engine: Engine, org: int, message: int, address: int) -> bool:
+    """Say whether a recipient can still open a message, so that telling them of it makes sense."""
+    found = engine.query(
+        "SELECT 1 AS one FROM grants g JOIN addresses a ON a.id = :address WHERE g.org = :org AND g.message = :message"
+        " AND g.role = 'recipient' AND g.state = 'active'"
+        " AND (g.holder = 'address:' || a.canonical OR g.holder = 'account:' || a.account) LIMIT 1",
+        org=org,
+        message=message,
+        address=address,
+    )
+    return bool(found)
+
+
+def is_open(engine: Engine, org: int, message: int) -> bool:
+    """Say whether a message still has any grant at all."""
+    return bool(
+        engine.query(
+            "SELECT 1 AS one FROM grants WHERE org = :org AND message = :message LIMIT 1", org=org, message=message
+        )
+    )
+
+
+def content(engine: Engine, org: int, message: int, part: str) -> Row | None:
+    """Return where a sealed part rests, and how many octets it has unsealed."""
+    found = engine.query(
+        "SELECT suite, size, body, blob_key FROM contents WHERE org = :org AND message = :message AND part = :part",
+        org=org,
+        message=message,
+        part=part,
+    )
+    return found[0] if found else None
+
+
+def answered(engine: Engine, org: int, message: int) -> str | None:
+    """Return the Message-ID of the message that this one answers, or None."""
+    found = engine.query(
+        "SELECT p.message_id FROM messages m JOIN messages p ON p.id = m.parent WHERE m.org = :org AND m.id = :message",
+        org=org,
+        message=message,
+    )
+    ident: str | None = found[0]["message_id"] if found else None
+    return ident
+
+
+def reported(engine: Engine, org: int, delivery: int) -> Row | None:
+    """Return how a delivery stands, for a report about it."""
+    found = engine.query(
+        "SELECT d.kind, d.state, d.attempts, d.outcome, d.reply, d.created, d.dsn, a.canonical AS address, a.display"
+        " FROM deliveries d JOIN addresses a ON a.id = d.recipient WHERE d.org = :org AND d.id = :delivery",
+        org=org,
+        delivery=delivery,
+    )
+    return found[0] if found else None
+
+
+def organisation_name(engine: Engine, org: int) -> str:
+    """Return an organisation's name; empty for the installation and for an organisation of one."""
+    found = engine.query("SELECT name, single FROM organisations WHERE id = :org", org=org)
+    return "" if not found or found[0]["single"] or org == 0 else str(found[0]["name"])
