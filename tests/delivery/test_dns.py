@@ -1,0 +1,151 @@
+"""The resolver against a name server of our own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+import pytest
+
+from cryptnsend.delivery.dns import DnsResolver, DnsTrouble, Mx, NoSuchDomain
+
+ZONE = {
+    ("peer.example.", "MX"): ["20 Mx2.Peer.Example.", "10 mx1.peer.example."],
+    ("mx1.peer.example.", "A"): ["192.0.2.1", "192.0.2.2"],
+    ("mx1.peer.example.", "AAAA"): ["2001:db8::1"],
+    ("v6.example.", "AAAA"): ["2001:db8::6"],
+    ("null.example.", "MX"): ["0 ."],
+    ("alias.example.", "CNAME"): ["mx1.peer.example."],
+}
+NAMES = {name for name, _ in ZONE} | {"bare.example."}
+
+
+class NameServer:
+    """Answers from ZONE over UDP; servfail.* fails, silent.* gets no answer, half.* has an A that fails."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self.address: tuple[str, int] = self._socket.getsockname()
+        self.questions: list[str] = []
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+            last.sendto(b"", self.address)
+        self._thread.join()
+        self._socket.close()
+
+    def _serve(self) -> None:
+        while True:
+            octets, client = self._socket.recvfrom(4096)
+            if not octets:
+                return
+            query = dns.message.from_wire(octets)
+            answer = self._answer(query)
+            if answer is not None:
+                self._socket.sendto(answer.to_wire(), client)
+
+    def _answer(self, query: dns.message.Message) -> dns.message.Message | None:
+        name, kind = query.question[0].name.to_text().lower(), dns.rdatatype.to_text(query.question[0].rdtype)
+        self.questions.append(f"{name} {kind}")
+        response = dns.message.make_response(query)
+        response.flags |= dns.flags.RA
+        if name.startswith("silent."):
+            return None
+        if name.startswith("servfail.") or (name.startswith("half.") and kind == "A"):
+            response.set_rcode(dns.rcode.SERVFAIL)
+        elif name.startswith("half."):
+            response.answer.append(dns.rrset.from_text(name, 60, "IN", kind, "2001:db8::9"))
+        elif name not in NAMES:
+            response.set_rcode(dns.rcode.NXDOMAIN)
+        else:
+            target = ZONE.get((name, "CNAME"))
+            if target:
+                response.answer.append(dns.rrset.from_text(name, 60, "IN", "CNAME", *target))
+                name = target[0]
+            if (name, kind) in ZONE:
+                response.answer.append(dns.rrset.from_text(name, 60, "IN", kind, *ZONE[name, kind]))
+        return response
+
+
+@pytest.fixture
+def server() -> Iterator[NameServer]:
+    made = NameServer()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def resolver(server: NameServer) -> DnsResolver:
+    return DnsResolver([server.address], lifetime=3.0)
+
+
+def test_mx_records_come_in_lower_case_without_final_dot(resolver: DnsResolver) -> None:
+    assert set(resolver.mx("peer.example")) == {Mx(10, "mx1.peer.example"), Mx(20, "mx2.peer.example")}
+
+
+def test_a_null_mx_has_no_host(resolver: DnsResolver) -> None:
+    """RFC 7505 §3."""
+    assert resolver.mx("null.example") == [Mx(0, "")]
+
+
+def test_a_domain_without_the_record_exists(resolver: DnsResolver) -> None:
+    assert resolver.mx("bare.example") == []
+    assert resolver.addresses("bare.example") == []
+
+
+def test_both_families_are_found_ipv4_first(resolver: DnsResolver) -> None:
+    found = resolver.addresses("mx1.peer.example")
+    assert (set(found[:2]), found[2:]) == ({"192.0.2.1", "192.0.2.2"}, ["2001:db8::1"])
+    assert resolver.addresses("v6.example") == ["2001:db8::6"]
+
+
+def test_aliases_are_followed(resolver: DnsResolver) -> None:
+    assert "192.0.2.1" in resolver.addresses("alias.example")
+
+
+def test_a_name_that_does_not_exist_is_told_from_trouble(resolver: DnsResolver) -> None:
+    with pytest.raises(NoSuchDomain):
+        resolver.mx("gone.example")
+    with pytest.raises(NoSuchDomain):
+        resolver.addresses("gone.example")
+    with pytest.raises(DnsTrouble):
+        resolver.mx("servfail.example")
+    with pytest.raises(DnsTrouble):
+        resolver.addresses("servfail.example")
+
+
+def test_one_family_is_enough(resolver: DnsResolver) -> None:
+    assert resolver.addresses("half.example") == ["2001:db8::9"]
+
+
+def test_silence_is_trouble_and_ends_in_time(server: NameServer) -> None:
+    with pytest.raises(DnsTrouble):
+        DnsResolver([server.address], lifetime=0.3).mx("silent.example")
+
+
+@pytest.mark.parametrize("name", ["a..example", "x" * 64 + ".example", "x." * 130 + "example"])
+def test_what_cannot_be_a_name_does_not_exist(resolver: DnsResolver, server: NameServer, name: str) -> None:
+    with pytest.raises(NoSuchDomain):
+        resolver.mx(name)
+    assert server.questions == []
+
+
+def test_answers_are_kept_for_their_time(resolver: DnsResolver, server: NameServer) -> None:
+    resolver.mx("peer.example")
+    resolver.mx("peer.example")
+    assert server.questions == ["peer.example. MX"]
+
+
+def test_trouble_does_not_name_our_servers(resolver: DnsResolver, server: NameServer) -> None:
+    with pytest.raises(DnsTrouble) as caught:
+        resolver.mx("servfail.example")
+    assert str(server.address[1]) not in str(caught.value)
