@@ -1,1 +1,66 @@
-"""The HTTP door."""
+"""The HTTP door: how is the portal put together?
+
+`create_app` makes a Flask application from the flows it is handed. Pages are rendered here, work without a script and
+decide nothing by themselves: what somebody may do is the flows' and the keeper's to say.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from flask_babel import Babel
+from jinja2 import StrictUndefined
+
+from cryptnsend.config import Config
+from cryptnsend.portal import account, errors, letters, pages, recipient, security, signup, subscriber, words
+from cryptnsend.portal.desk import EXTENSION, Desk, fingerprints, web_folder
+from cryptnsend.portal.flows import Pieces
+from cryptnsend.portal.uploads import PortalRequest
+
+
+class Portal(Flask):
+    """A Flask application that keeps paths, which may hold link tokens, out of its log lines."""
+
+    request_class = PortalRequest
+
+    def log_exception(self, exc_info: Any) -> None:
+        """Write nothing: `errors` logs type and place of an exception, where Flask would write the path too."""
+
+
+def create_app(
+    pieces: Pieces,
+    config: Config,
+    *,
+    secret: bytes | None = None,
+    ports: Callable[[], Mapping[str, int]] = dict,
+    demo: bool = False,
+    spool: Path | None = None,
+) -> Portal:
+    """
+    Build the portal.
+
+    *secret* signs the form cookie; the processes of one portal share it, and a fresh one only makes open forms stale.
+    *ports* tells the ports in use, for the set-up page. *spool* is the folder where uploads wait, sealed.
+    """
+    web = web_folder()
+    app = Portal(
+        __name__, template_folder=str(web / "templates"), static_folder=str(web / "static"), static_url_path="/static"
+    )
+    app.secret_key = secret or os.urandom(32)
+    app.config["BABEL_TRANSLATION_DIRECTORIES"] = str(web / "translations")
+    app.config["UPLOAD_FOLDER"] = spool
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.extensions[EXTENSION] = Desk(pieces, config, ports, demo, fingerprints(web / "static"))
+    Babel(app, locale_selector=lambda: "en", timezone_selector=lambda: "UTC")  # type: ignore[no-untyped-call]
+    errors.watch(app)
+    security.protect(app)
+    words.register(app)
+    pages.register(app)
+    for module in (recipient, letters, account, signup, subscriber):
+        app.register_blueprint(module.blueprint)
+    return app

@@ -22,7 +22,13 @@ class Session(Protocol):
     @property
     def roles(self) -> Sequence[str]: ...
     @property
-    def address(self) -> str: ...
+    def address(self) -> str:
+        """The address of the account's first day: what they sign in with."""
+
+    @property
+    def addresses(self) -> Sequence[str]:
+        """All of the account's addresses, canonical."""
+
     @property
     def name(self) -> str: ...
     @property

@@ -1,0 +1,195 @@
+"""How does somebody sign in and out, replace a password, and get back what a forgotten one has locked?
+
+One answer for known and unknown addresses, everywhere. A reset by mail is *weak*: the page says before it happens
+what will be locked, and afterwards how it opens again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask_babel import gettext
+
+from cryptnsend.core import words
+from cryptnsend.core.errors import Denied, Ended, Throttled, WrongSecret
+from cryptnsend.portal.desk import desk
+from cryptnsend.portal.flows import SignedIn
+from cryptnsend.portal.recipient import WRONG, not_the_code, too_weak
+from cryptnsend.portal.security import check_form
+from cryptnsend.portal.visits import (
+    after_sign_in,
+    agent,
+    cookie,
+    forget,
+    forget_session,
+    needs_session,
+    recall,
+    remember,
+    signed_in,
+    source,
+    start_session,
+    visitor,
+)
+
+blueprint = Blueprint("account", __name__)
+blueprint.before_request(check_form)
+
+ADDRESS_LENGTH = 254  # RFC 5321 §4.5.3.1.3
+
+
+@blueprint.route("/sign-in", methods=["GET", "POST"])
+def sign_in() -> Any:
+    """Sign in with address and password."""
+    if request.method == "GET":
+        away = bool(recall("away"))
+        forget("away")
+        return render_template("sign-in.html", address="", error=None, away=away)
+    address = request.form.get("address", "").strip()[:ADDRESS_LENGTH]
+    try:
+        made = desk().accounts.sign_in(address, request.form.get("password", ""), source(), agent())
+    except WrongSecret:
+        error = gettext("Address and password don’t belong together. The password is the one you chose on these pages.")
+        return render_template("sign-in.html", address=address, error=error, away=False), WRONG
+    answer = after_sign_in()
+    return start_session(answer, SignedIn(made))
+
+
+@blueprint.post("/sign-out")
+def sign_out() -> Any:
+    """End the session, here and on the server."""
+    if visitor() is not None:
+        desk().accounts.sign_out(cookie())
+    return forget_session(redirect(url_for("account.signed_out"), 303))
+
+
+@blueprint.get("/signed-out")
+def signed_out() -> Any:
+    """Say that nobody can go on reading from this browser."""
+    return render_template("signed-out.html")
+
+
+@blueprint.route("/forgot", methods=["GET", "POST"])
+def forgot() -> Any:
+    """Explain what a new password by mail means, and mail a code."""
+    if request.method == "GET":
+        return render_template("forgot.html", address="", error=None)
+    address = request.form.get("address", "").strip()[:ADDRESS_LENGTH]
+    if "@" not in address:
+        error = gettext("An address has an @ in it. Type the one our mails come to.")
+        return render_template("forgot.html", address=address, error=error), WRONG
+    started = desk().accounts.start_reset(address, source())
+    remember("reset", {"id": str(started.id), "address": address, "expires": started.expires})
+    return redirect(url_for("account.forgot_code"), 303)
+
+
+@blueprint.route("/forgot/code", methods=["GET", "POST"])
+def forgot_code() -> Any:
+    """Take the mailed code and the new password."""
+    begun = recall("reset")
+    if not isinstance(begun, dict):
+        return redirect(url_for("account.forgot"), 303)
+    page: dict[str, Any] = {"begun": begun, "code": "", "error": None, "code_error": None, "suggestion": None}
+    if request.method == "GET":
+        return render_template("forgot-code.html", **page)
+    page["code"] = typed = "".join(request.form.get("code", "").split())[:20]
+    if "suggest" in request.form:
+        page["suggestion"] = words.suggestion(desk().pieces.random)
+        return render_template("forgot-code.html", **page)
+    chosen = request.form.get("password", "")
+    page["error"] = too_weak(chosen, [begun["address"]])
+    if page["error"]:
+        return render_template("forgot-code.html", **page), WRONG
+    try:
+        fresh = desk().accounts.finish_reset(int(begun["id"]), typed, chosen, source(), agent())
+    except WrongSecret as wrong:
+        page["code_error"] = not_the_code(wrong)
+        return render_template("forgot-code.html", **page), WRONG
+    except Ended:
+        page["code_error"] = gettext("This code no longer works. Have another one mailed.")
+        return render_template("forgot-code.html", **page), WRONG
+    return start_session(redirect(url_for("account.forgot_done"), 303), fresh)
+
+
+@blueprint.get("/forgot/done")
+@needs_session
+def forgot_done() -> Any:
+    """Say what is locked now and how it comes back."""
+    return render_template("forgot-done.html")
+
+
+@blueprint.get("/account")
+@needs_session
+def overview() -> Any:
+    """Show how this account is signed in to, and what can be changed."""
+    somebody = signed_in()
+    profile = desk().accounts.profile(somebody) if "subscriber" in somebody.roles else None
+    saved = recall("saved")
+    forget("saved")
+    return render_template("account.html", profile=profile, saved=saved)
+
+
+@blueprint.route("/account/password", methods=["GET", "POST"])
+@needs_session
+def password() -> Any:
+    """Change the password: everything stays open, other browsers are signed out."""
+    if request.method == "GET":
+        return render_template("change-password.html", error=None, old_error=None, suggestion=None)
+    if "suggest" in request.form:
+        suggestion = words.suggestion(desk().pieces.random)
+        return render_template("change-password.html", error=None, old_error=None, suggestion=suggestion)
+    somebody, chosen = signed_in(), request.form.get("password", "")
+    weakness = too_weak(chosen, [somebody.address, somebody.name])
+    if weakness:
+        return render_template("change-password.html", error=weakness, old_error=None, suggestion=None), WRONG
+    try:
+        fresh = desk().accounts.change_password(somebody, request.form.get("old", ""), chosen, source(), agent())
+    except WrongSecret:
+        wrong = gettext("That is not your present password.")
+        return render_template("change-password.html", error=None, old_error=wrong, suggestion=None), WRONG
+    answer = start_session(redirect(url_for("account.overview"), 303), fresh)
+    remember("saved", "password")
+    return answer
+
+
+@blueprint.route("/account/recovery", methods=["GET", "POST"])
+@needs_session
+def recovery() -> Any:
+    """Make a recovery code and show it, this once."""
+    if request.method == "GET":
+        return render_template("recovery.html", code=None, error=None)
+    try:
+        code = desk().accounts.recovery_code(signed_in(), request.form.get("password", ""))
+    except WrongSecret:
+        return render_template("recovery.html", code=None, error=gettext("That is not your password.")), WRONG
+    return render_template("recovery.html", code=code, error=None)
+
+
+@blueprint.route("/account/unlock", methods=["GET", "POST"])
+@needs_session
+def unlock() -> Any:
+    """Open what an earlier password or the recovery code still locks."""
+    page: dict[str, Any] = {"error": None, "secret_error": None, "kind": "recovery"}
+    if request.method == "GET":
+        return render_template("unlock.html", **page)
+    page["kind"] = kind = "password" if request.form.get("kind") == "password" else "recovery"
+    try:
+        desk().accounts.confirm(signed_in(), request.form.get("password", ""), source())
+    except WrongSecret:
+        page["error"] = gettext("That is not your present password.")
+        return render_template("unlock.html", **page), WRONG
+    try:
+        desk().accounts.unlock(
+            signed_in(), kind, request.form.get("secret", "").strip(), request.form.get("password", "")
+        )
+    except Throttled:
+        raise
+    except Denied:
+        page["secret_error"] = (
+            gettext("That is not the recovery code. Check each group of four.")
+            if kind == "recovery"
+            else gettext("That is not the earlier password.")
+        )
+        return render_template("unlock.html", **page), WRONG
+    remember("saved", "unlocked")
+    return redirect(url_for("account.overview"), 303)

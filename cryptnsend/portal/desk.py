@@ -1,0 +1,76 @@
+"""What does every page have at hand?
+
+One `Desk` per application: the flows, the settings and where the files of the pages lie. Views reach it through
+`desk()`, so that blueprints stay plain modules and tests build as many applications as they like.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flask import current_app
+
+from cryptnsend.config import Config
+from cryptnsend.portal.flows import Accounts, Pickup, Pieces, Replies
+
+EXTENSION = "cryptnsend"
+MINUTE = 60_000  # milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The flows and settings of one application."""
+
+    pieces: Pieces
+    config: Config
+    ports: Callable[[], Mapping[str, int]]
+    demo: bool
+    versions: Mapping[str, str] = field(default_factory=dict)  # static file → fingerprint
+
+    @property
+    def accounts(self) -> Accounts:
+        return self.pieces.accounts
+
+    @property
+    def pickup(self) -> Pickup:
+        return self.pieces.pickup
+
+    @property
+    def replies(self) -> Replies:
+        return self.pieces.replies
+
+    def now(self) -> int:
+        """Return UTC milliseconds."""
+        return self.pieces.now()
+
+    def idle_minutes(self, roles: object) -> int:
+        """Return how many minutes somebody with these roles stays signed in without a tap."""
+        subscriber = isinstance(roles, list | tuple | frozenset | set) and "subscriber" in roles
+        sessions = self.config.sessions
+        return sessions.subscriber_idle_minutes if subscriber else sessions.recipient_idle_minutes
+
+
+def desk() -> Desk:
+    """Return the desk of the application that answers this request."""
+    found = current_app.extensions[EXTENSION]
+    assert isinstance(found, Desk)  # noqa: S101 - create_app put it there
+    return found
+
+
+def web_folder() -> Path:
+    """Return the folder of templates and static files: inside an installed package, else beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package / "web", package.parent / "web"):
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError("The folder web/ with the pages is missing: install the package again.")
+
+
+def fingerprints(folder: Path) -> dict[str, str]:
+    """Return a short fingerprint per file of *folder*, for URLs whose content never changes."""
+    return {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:12] for file in folder.iterdir() if file.is_file()
+    }

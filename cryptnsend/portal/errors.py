@@ -1,0 +1,137 @@
+"""What does somebody see when a request comes to nothing, and what does the log keep of it?
+
+Every error has a page in plain words. Those that are our fault carry a number that stands in the log beside the type
+and the place of the exception: never its text, never the path of the request.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any, NamedTuple
+
+from flask import Flask, Response, g, render_template, request
+from flask_babel import gettext, lazy_gettext
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from cryptnsend import logs
+from cryptnsend.core.errors import Ended, NoGrant, Temporary, Throttled, TooBig
+from cryptnsend.portal.security import WrongForm
+
+log = logs.logger(__name__)
+
+
+class Page(NamedTuple):
+    """Title, what it means, and whether it is our fault."""
+
+    title: Any  # words that are translated when they are shown
+    meaning: Any
+    ours: bool = False
+
+
+PAGES = {
+    400: Page(
+        lazy_gettext("This page was open for too long"),
+        lazy_gettext("Nothing was sent and nothing is lost. Go back, load the page again and repeat the last step."),
+    ),
+    403: Page(
+        lazy_gettext("This is not for this account"),
+        lazy_gettext("You are signed in with an address that it was not sent to. Sign in with the other one."),
+    ),
+    404: Page(
+        lazy_gettext("There is nothing at this address"),
+        lazy_gettext(
+            "A link in our mails is long: check that all of it came along, or copy it once more. "
+            "What was sent to you stands under “All messages” after you sign in."
+        ),
+    ),
+    405: Page(
+        lazy_gettext("This step needs its page"),
+        lazy_gettext("It was opened as a link, and works only from the button on our page. Nothing has happened."),
+    ),
+    413: Page(
+        lazy_gettext("That is too much at once"),
+        lazy_gettext("Nothing was sent. Take out a file or two and send them in a second message."),
+    ),
+    429: Page(
+        lazy_gettext("Too many tries in a row"),
+        lazy_gettext("Nothing is lost. Wait a little; then it works again."),
+    ),
+    500: Page(
+        lazy_gettext("Something broke on our side"),
+        lazy_gettext("What we had stored is safe. Try again in a minute, or tell us the number below."),
+        ours=True,
+    ),
+    503: Page(
+        lazy_gettext("We are away for a moment"),
+        lazy_gettext("Your messages are safe. Try again in a minute."),
+        ours=True,
+    ),
+}
+
+
+def watch(app: Flask) -> None:
+    """Give *app* these pages and one log line per request: the route's name, never the path."""
+    app.before_request(_start_clock)
+    app.after_request(_log_request)
+    app.register_error_handler(Exception, show)
+
+
+def show(error: Exception) -> tuple[str, int] | tuple[str, int, dict[str, str]]:
+    """Turn any exception into a page."""
+    headers: dict[str, str] = {}
+    if isinstance(error, CSRFError | WrongForm):
+        status = 400
+    elif isinstance(error, TooBig | RequestEntityTooLarge):
+        status = 413
+    elif isinstance(error, Throttled):
+        status, headers = 429, {"Retry-After": str(error.retry_after)}
+    elif isinstance(error, NoGrant | Ended):
+        status = 404  # not yours and not there look alike
+    elif isinstance(error, Temporary):
+        status, headers = 503, {"Retry-After": "60"}
+    elif isinstance(error, HTTPException):
+        status = error.code or 500
+        if status in (301, 302, 303, 304, 307, 308):
+            return error.get_body(), status, dict(error.get_headers())
+        headers = {"Allow": ", ".join(sorted(methods))} if (methods := getattr(error, "valid_methods", None)) else {}
+    else:
+        status = 500
+    return page(status, error, headers)
+
+
+def page(status: int, error: Exception, headers: dict[str, str]) -> tuple[str, int, dict[str, str]]:
+    """Render the page of *status*; log what is our fault."""
+    words = PAGES.get(status) or PAGES[400 if status < 500 else 500]
+    number = ""
+    if words.ours:
+        number = reference()
+        log.error("request failed", route=request.endpoint or "none", reference=number, exc_info=error)
+    waiting = ""
+    if isinstance(error, Throttled):
+        waiting = gettext("You can try again in about %(minutes)s minutes.", minutes=-(-error.retry_after // 60))
+    g.failed = True  # the frame of an error page asks no flow who is looking
+    text = render_template("error.html", title=words.title, meaning=words.meaning, number=number, waiting=waiting)
+    return text, status, headers
+
+
+def reference() -> str:
+    """Return a number to tell us by phone, such as 4F2-811: it names a line of the log and nothing else."""
+    digits = secrets.token_hex(3).upper()
+    return f"{digits[:3]}-{digits[3:]}"
+
+
+def _start_clock() -> None:
+    g.started = time.perf_counter()
+
+
+def _log_request(response: Response) -> Response:
+    log.info(
+        "request",
+        route=request.endpoint or "none",
+        method=request.method,
+        status=response.status_code,
+        ms=round((time.perf_counter() - g.get("started", time.perf_counter())) * 1000, 1),
+    )
+    return response

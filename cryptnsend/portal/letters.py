@@ -1,0 +1,243 @@
+"""How does somebody who is signed in list, read, save and answer what was sent to them?
+
+The same pages for recipients and for subscribers who got a reply. Showing a message of one's own after signing in is
+what counts as opened; HEAD and speculative requests show nothing and count for nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+from urllib.parse import quote
+
+from flask import (
+    Blueprint,
+    Response,
+    current_app,
+    redirect,
+    render_template,
+    request,
+    session,
+    stream_with_context,
+    url_for,
+)
+from flask_babel import gettext
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+
+from cryptnsend.core import words
+from cryptnsend.core.errors import Refusal
+from cryptnsend.portal.desk import desk
+from cryptnsend.portal.flows import Letter, Part
+from cryptnsend.portal.security import FILE_POLICY, LETTER_POLICY, check_form
+from cryptnsend.portal.uploads import safe_name, uploads
+from cryptnsend.portal.visits import forget, needs_session, recall, remember, signed_in, visitor
+
+blueprint = Blueprint("letters", __name__)
+
+PAGE = 50  # messages in one page of the list
+FORM_EXTRA = 1024 * 1024  # octets of a reply form besides its files
+ZIP_SECONDS = 3600  # how long the password on a ZIP page is good for
+FRAME_STEPS = 8
+LETTER_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><base target="_blank">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>
+<style>html{{background:#fff;color:#14242b}}body{{margin:0;padding:4px;font:17px/1.6 system-ui,sans-serif;\
+overflow-wrap:anywhere}}img{{max-width:100%;height:auto}}table{{max-width:100%}}pre{{white-space:pre-wrap}}</style>
+</head><body>{body}</body></html>"""
+
+
+@blueprint.before_request
+def _check() -> None:
+    """Let a reply be large before its form is read, but only from somebody who is signed in."""
+    if visitor() is None:
+        return  # every view here sends them to the sign-in page, and reads no form
+    if request.endpoint == "letters.reply":
+        request.max_content_length = desk().config.limits.reply_octets + FORM_EXTRA
+        request.max_form_memory_size = FORM_EXTRA
+    check_form()
+
+
+@blueprint.get("/messages")
+@needs_session
+def listing() -> Any:
+    """List all own messages, newest first, a page at a time."""
+    before = request.args.get("before", type=int)
+    entries = desk().pickup.list(signed_in(), before=before, limit=PAGE + 1)
+    return render_template(
+        "messages.html", entries=entries[:PAGE], more=len(entries) > PAGE, before=before, now=desk().now()
+    )
+
+
+@blueprint.get("/messages/<int:message>")
+@needs_session
+def read(message: int) -> Any:
+    """Show one message."""
+    if request.method == "HEAD":
+        return Response()
+    letter = desk().pickup.show(signed_in(), message)
+    return letter_page(letter)
+
+
+@blueprint.get("/messages/<int:message>/code")
+@needs_session
+def needs_code(message: int) -> Any:
+    """Say how a message is opened whose sender's code is still missing."""
+    for entry in desk().pickup.list(signed_in(), before=message + 1, limit=1):
+        if entry.message == message and entry.state == "code":
+            return render_template("needs-code.html", entry=entry)
+    return redirect(url_for("letters.read", message=message), 303)
+
+
+@blueprint.get("/messages/<int:message>/letter")
+@needs_session
+def frame(message: int) -> Any:
+    """Serve the sanitised HTML of a message for its frame, under a policy that allows nothing."""
+    if request.method == "HEAD":
+        return Response()
+    letter = desk().pickup.show(signed_in(), message)
+    text = LETTER_PAGE.format(title=gettext("The message"), body=letter.html or "")
+    response = Response(text, mimetype="text/html")
+    response.headers["Content-Security-Policy"] = LETTER_POLICY
+    response.headers["X-Frame-Options"] = "SAMEORIGIN"
+    return response
+
+
+@blueprint.get("/messages/<int:message>/files/<part>")
+@needs_session
+def file(message: int, part: str) -> Any:
+    """Hand over one attachment."""
+    if request.method == "HEAD":
+        return Response()
+    return download(desk().pickup.part(signed_in(), message, part))
+
+
+@blueprint.get("/messages/<int:message>/eml")
+@needs_session
+def eml(message: int) -> Any:
+    """Hand over the message as a mail file, as this reader may see it."""
+    if request.method == "HEAD":
+        return Response()
+    return download(desk().pickup.eml(signed_in(), message))
+
+
+@blueprint.route("/messages/<int:message>/zip", methods=["GET", "POST"])
+@needs_session
+def locked_zip(message: int) -> Any:
+    """Show the password of a ZIP that is about to be made; the button then brings the file."""
+    letter = desk().pickup.show(signed_in(), message)
+    if request.method in ("GET", "HEAD"):
+        password = words.passphrase(desk().pieces.random)
+        return render_template("zip.html", letter=letter, password=password, proof=_signer().dumps(password))
+    try:
+        password = _signer().loads(request.form.get("proof", ""), max_age=ZIP_SECONDS)
+    except BadSignature:
+        return redirect(url_for("letters.locked_zip", message=message), 303)
+    chunks = desk().pickup.zip(signed_in(), message, password)
+    return download(Part("message.zip", "application/zip", None, chunks))
+
+
+@blueprint.post("/messages/<int:message>/reply")
+@needs_session
+def reply(message: int) -> Any:
+    """Send a reply, to the author or to everybody, with files."""
+    letter = desk().pickup.show(signed_in(), message)
+    text = request.form.get("text", "")
+    files = uploads(request.files.getlist("files"))
+    problem = _problem(text, files_size=sum(each.size for each in files), any_files=bool(files))
+    if problem:
+        return letter_page(letter, text=text, error=problem), 422
+    everybody = request.form.get("to") == "all" and bool(letter.others)
+    try:
+        desk().replies.send(
+            signed_in(),
+            message,
+            everybody=everybody,
+            text=text,
+            files=files,
+            nonce=_nonce(request.form.get("nonce", "")),
+        )
+    except Refusal as refused:
+        return letter_page(letter, text=text, error=str(refused)), 422
+    remember("sent", {"message": str(message), "files": len(files), "all": everybody})
+    return redirect(url_for("letters.reply_sent", message=message), 303)
+
+
+@blueprint.get("/messages/<int:message>/sent")
+@needs_session
+def reply_sent(message: int) -> Any:
+    """Say that the reply is on its way."""
+    facts = recall("sent")
+    if not isinstance(facts, dict) or facts.get("message") != str(message):
+        return redirect(url_for("letters.read", message=message), 303)
+    letter = desk().pickup.show(signed_in(), message)
+    return render_template("reply-sent.html", letter=letter, facts=facts, now=desk().now())
+
+
+def letter_page(letter: Letter, text: str = "", error: str | None = None) -> str:
+    """Render the reading page, with what was typed so far."""
+    offer = recall("offer") == "recovery"
+    forget("offer")
+    plain = letter.html is None or request.args.get("view") == "text"
+    return render_template(
+        "read.html",
+        letter=letter,
+        plain=plain,
+        steps=frame_steps(letter),
+        nonce=secrets.token_hex(16),
+        text=text,
+        error=error,
+        offer=offer,
+        limit=desk().config.limits.reply_octets,
+    )
+
+
+def download(part: Part) -> Response:
+    """Return a file as an attachment that no browser opens by itself."""
+    response = Response(stream_with_context(part.chunks), mimetype=_harmless(part.media_type))
+    if part.size is not None:
+        response.content_length = part.size
+    name = safe_name(part.name)
+    plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\%' else "_" for c in name)
+    response.headers["Content-Disposition"] = (
+        f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+    )
+    response.headers["Content-Security-Policy"] = FILE_POLICY
+    return response
+
+
+def frame_steps(letter: Letter) -> int:
+    """Guess how tall the frame of an HTML letter must be, in steps: it cannot tell us itself."""
+    lines = sum(1 + len(line) // 70 for line in (letter.text or "").splitlines())
+    lines += 12 * (letter.html or "").count("<img")
+    return min(FRAME_STEPS, 1 + lines // 16)
+
+
+def _harmless(media_type: str) -> str:
+    """Return the type for a download: types that a browser would run or show as a page become plain octets."""
+    lower = media_type.lower()
+    risky = ("html", "xml", "svg", "script")
+    return "application/octet-stream" if any(word in lower for word in risky) else lower
+
+
+def _problem(text: str, files_size: int, any_files: bool) -> str | None:
+    limit = desk().config.limits.reply_octets
+    if not text.strip() and not any_files:
+        return gettext("There is nothing to send yet. Write a line, or attach a file.")
+    if files_size > limit:
+        return gettext(
+            "The files are too large together. Up to %(size)d MB go with one reply.", size=limit // 1_000_000
+        )
+    return None
+
+
+def _nonce(typed: str) -> bytes:
+    """Return the form's nonce; a form without one is sent each time it comes."""
+    try:
+        octets = bytes.fromhex(typed)
+    except ValueError:
+        octets = b""
+    return octets if len(octets) == 16 else secrets.token_bytes(16)
+
+
+def _signer() -> URLSafeTimedSerializer:
+    """Return what signs the password of a ZIP page for this browser, so that nobody makes us use a weak one."""
+    return URLSafeTimedSerializer(str(current_app.secret_key), salt="zip:" + str(session.get("csrf_token", "")))

@@ -1,0 +1,76 @@
+"""Which pages belong to nobody in particular: the first page, help, privacy, "is this page real?", and the files."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as Answer
+
+from cryptnsend.portal import visits
+from cryptnsend.portal.desk import desk
+from cryptnsend.portal.flows import Session
+
+FOREVER = "public, max-age=31536000, immutable"
+
+
+def register(app: Flask) -> None:
+    """Give *app* these pages and what every template may call."""
+    app.add_url_rule("/", "home", home)
+    app.add_url_rule("/help", "help", lambda: render_template("help.html"))
+    app.add_url_rule("/privacy", "privacy", lambda: render_template("privacy.html"))
+    app.add_url_rule("/real", "real", lambda: render_template("real.html"))
+    app.add_url_rule("/healthz", "healthz", lambda: Response("ok\n", mimetype="text/plain"))
+    app.add_url_rule("/robots.txt", "robots", lambda: Response("User-agent: *\nDisallow: /\n", mimetype="text/plain"))
+    app.add_url_rule("/style", "style", style)
+    app.jinja_env.globals.update(
+        somebody=somebody,
+        is_subscriber=visits.is_subscriber,
+        idle_minutes=idle_minutes,
+        static_url=static_url,
+        host=host,
+        settings=lambda: desk().config,
+    )
+    app.after_request(keep_static)
+
+
+def home() -> Answer | str:
+    """Lead those who are signed in to their messages; tell the others what this is."""
+    if visits.visitor() is not None:
+        return redirect(url_for("letters.listing"), 303)
+    return render_template("home.html", mode=desk().config.signup.mode)
+
+
+def style() -> str | tuple[str, int]:
+    """Show the components, where somebody works on them: in the demonstration only."""
+    if not desk().demo:
+        return render_template("error.html", title="404", meaning="", number="", waiting=""), 404
+    return render_template("style.html")
+
+
+def somebody() -> Session | None:
+    """Return who is signed in; on an error page nobody, because the store may be what failed."""
+    return None if g.get("failed") else visits.visitor()
+
+
+def idle_minutes() -> int:
+    """Return how long the visitor stays signed in without a tap."""
+    found = visits.visitor()
+    return desk().idle_minutes(() if found is None else tuple(found.roles))
+
+
+def static_url(name: str) -> str:
+    """Return the URL of a static file; it changes with the file, so browsers may keep it for ever."""
+    return url_for("static", filename=name, v=desk().versions[name])
+
+
+def host() -> str:
+    """Return the host that every true page of ours begins with; never what the request claims."""
+    return urlsplit(desk().config.portal.base_url).hostname or desk().config.server.hostname
+
+
+def keep_static(response: Response) -> Response:
+    """Let browsers keep the files whose URL has their fingerprint."""
+    if request.endpoint == "static" and response.status_code == 200 and request.args.get("v"):
+        response.headers["Cache-Control"] = FOREVER
+    return response

@@ -1,0 +1,153 @@
+"""What does somebody see who opens the link of a notice?
+
+GET shows only what the notice said already and changes nothing. The code or the password comes by POST; after it the
+link's token leaves the address bar. First time: code, then a password of one's own. Later: the password. A sender who
+writes for the first time to somebody with a password: that password, then the sender's code.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask_babel import gettext
+
+from cryptnsend.core import words
+from cryptnsend.core.errors import Denied, Ended, WrongSecret
+from cryptnsend.core.passwords import check_strength
+from cryptnsend.portal.desk import desk
+from cryptnsend.portal.flows import SignedIn, Waiting
+from cryptnsend.portal.security import check_form
+from cryptnsend.portal.visits import (
+    agent,
+    forget,
+    is_same_person,
+    recall,
+    remember,
+    source,
+    start_session,
+    visitor,
+)
+
+blueprint = Blueprint("recipient", __name__)
+blueprint.before_request(check_form)
+
+WRONG = 422  # a form that was understood and is not right: the page again, with words
+NOT_DIGITS = re.compile(r"[\s\-.]")
+
+
+@blueprint.get("/m/<token>")
+def waiting(token: str) -> Any:
+    """Show who wrote, and the one field that comes next for this visitor."""
+    try:
+        found = desk().pickup.waiting(token)
+    except Denied:
+        return render_template("unknown-link.html"), 404
+    somebody = visitor()
+    if found.state in ("expired", "suspended"):
+        return render_template("dead-end.html", waiting=found), 410
+    if somebody is None:
+        return entrance(token, found)
+    if not is_same_person(somebody, found.to):
+        return render_template("other-account.html", waiting=found, masked=masked(found.to)), 403
+    if found.state == "known":
+        return redirect(url_for("letters.read", message=found.message), 303)
+    return render_template("code-new-sender.html", waiting=found, token=token, error=None)
+
+
+@blueprint.post("/m/<token>/code")
+def code(token: str) -> Any:
+    """Take the sender's code: of a newcomer towards a password, of somebody signed in towards the message."""
+    found = alive(token)
+    typed = NOT_DIGITS.sub("", request.form.get("code", ""))[:20]
+    somebody = visitor()
+    try:
+        if somebody is not None and is_same_person(somebody, found.to):
+            desk().pickup.prove_as(somebody, token, typed, source())
+            return redirect(url_for("letters.read", message=found.message), 303)
+        proof = desk().pickup.prove(token, typed, source())
+    except WrongSecret as wrong:
+        page = "code-new-sender.html" if somebody is not None else "code.html"
+        return render_template(page, waiting=found, token=token, error=not_the_code(wrong)), WRONG
+    except Ended:
+        return render_template("code-used-up.html", waiting=found), 410
+    if not proof.may_register:
+        remember("link", token)
+        return render_template("have-password.html", waiting=found, token=token), 200
+    remember("link", token)
+    remember("proof", base64.b64encode(proof.ticket).decode())
+    return redirect(url_for("recipient.choose"), 303)
+
+
+@blueprint.post("/m/<token>/password")
+def password(token: str) -> Any:
+    """Take the password of somebody who has one, and show the message, or ask for this sender's code."""
+    found = alive(token)
+    try:
+        fresh = SignedIn(desk().accounts.sign_in(found.to, request.form.get("password", ""), source(), agent()))
+    except WrongSecret:
+        return entrance(token, found, error=gettext("That is not the password. It is the one you chose here.")), WRONG
+    return start_session(redirect(url_for("recipient.waiting", token=token), 303), fresh)
+
+
+@blueprint.route("/open/password", methods=["GET", "POST"])
+def choose() -> Any:
+    """Choose a password after the code was right; then the message."""
+    token, ticket = recall("link"), recall("proof")
+    if not isinstance(token, str) or not isinstance(ticket, str):
+        return render_template("start-again.html"), 410
+    found = alive(token)
+    if request.method == "GET":
+        return render_template("choose-password.html", waiting=found, error=None, suggestion=None)
+    if "suggest" in request.form:
+        suggestion = words.suggestion(desk().pieces.random)
+        return render_template("choose-password.html", waiting=found, error=None, suggestion=suggestion)
+    chosen = request.form.get("password", "")
+    weakness = too_weak(chosen, [found.to, found.sender_name, found.sender_address])
+    if weakness:
+        return render_template("choose-password.html", waiting=found, error=weakness, suggestion=None), WRONG
+    try:
+        fresh = desk().accounts.register(base64.b64decode(ticket), chosen, "", source(), agent(), "en")
+    except Denied:
+        forget("proof")
+        return render_template("start-again.html"), 410
+    answer = start_session(redirect(url_for("letters.read", message=found.message), 303), fresh)
+    remember("offer", "recovery")  # the reading page offers the recovery code once
+    return answer
+
+
+def entrance(token: str, found: Waiting, error: str | None = None) -> str:
+    """Render the first page for somebody who is not signed in: password if there is one, else the code."""
+    page = "password.html" if found.has_account else "code.html"
+    return render_template(page, waiting=found, token=token, error=error)
+
+
+def alive(token: str) -> Waiting:
+    """Return what the link stands for; raise Ended (a 404 page) if it stands for nothing that can be opened now."""
+    found = desk().pickup.waiting(token)
+    if found.state in ("expired", "suspended"):
+        raise Ended("This message can no longer be opened.")
+    return found
+
+
+def too_weak(chosen: str, hints: list[str]) -> str | None:
+    """Return what is wrong with a new password, in words, or None."""
+    strength = check_strength(chosen, hints=hints, second_factor=False)
+    return None if strength.ok else gettext(strength.advice)
+
+
+def not_the_code(wrong: WrongSecret) -> str:
+    """Say how many tries are left, where they are counted."""
+    if wrong.tries_left is None:
+        return gettext("That is not the code.")
+    if wrong.tries_left == 1:
+        return gettext("That is not the code. You have 1 try left.")
+    return gettext("That is not the code. You have %(tries)d tries left.", tries=wrong.tries_left)
+
+
+def masked(address: str) -> str:
+    """Return an address with all but the first character of its local part hidden."""
+    local, _, domain = address.rpartition("@")
+    return f"{local[:1]}…@{domain}"

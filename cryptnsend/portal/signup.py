@@ -1,0 +1,100 @@
+"""How does somebody become a subscriber?
+
+By the installation's mode: `closed` (an officer adds them), `invite` (a mailed link), `open`. The address is proven by
+a mailed code in every mode; the pages answer the same for addresses that have an account already.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask_babel import gettext
+
+from cryptnsend.core import words
+from cryptnsend.core.errors import Denied, Ended, Throttled, WrongSecret
+from cryptnsend.portal.account import ADDRESS_LENGTH
+from cryptnsend.portal.desk import desk
+from cryptnsend.portal.recipient import WRONG, not_the_code, too_weak
+from cryptnsend.portal.security import check_form
+from cryptnsend.portal.visits import agent, forget, recall, remember, source, start_session
+
+blueprint = Blueprint("signup", __name__)
+blueprint.before_request(check_form)
+
+NAME_LENGTH = 80
+
+
+@blueprint.route("/sign-up", methods=["GET", "POST"])
+def start() -> Any:
+    """Take name and address, and mail a code."""
+    mode, invite = desk().config.signup.mode, recall("invite")
+    if mode == "closed" or (mode == "invite" and not invite):
+        return render_template("sign-up-closed.html", mode=mode), 200
+    page = {"name": "", "address": "", "error": None, "name_error": None}
+    if request.method == "GET":
+        return render_template("sign-up.html", **page)
+    page["name"] = name = " ".join(request.form.get("name", "").split())[:NAME_LENGTH]
+    page["address"] = address = request.form.get("address", "").strip()[:ADDRESS_LENGTH]
+    if not name:
+        page["name_error"] = gettext("Type the name that people know you by.")
+    if "@" not in address:
+        page["error"] = gettext("An address has an @ in it. Type the one you write from.")
+    if page["error"] or page["name_error"]:
+        return render_template("sign-up.html", **page), WRONG
+    try:
+        started = desk().accounts.start_signup(address, source(), invite or "")
+    except Throttled:
+        raise
+    except Denied as denied:
+        page["error"] = str(denied)
+        return render_template("sign-up.html", **page), WRONG
+    remember("signup", {"id": str(started.id), "address": address, "name": name, "expires": started.expires})
+    return redirect(url_for("signup.finish"), 303)
+
+
+@blueprint.get("/invite/<token>")
+def invited(token: str) -> Any:
+    """Take up an invitation: the browser remembers it, nothing else happens."""
+    remember("invite", token[:100])
+    return redirect(url_for("signup.start"), 303)
+
+
+@blueprint.route("/sign-up/code", methods=["GET", "POST"])
+def finish() -> Any:
+    """Take the mailed code and a password; the account is there."""
+    begun = recall("signup")
+    if not isinstance(begun, dict):
+        return redirect(url_for("signup.start"), 303)
+    page: dict[str, Any] = {"begun": begun, "code": "", "error": None, "code_error": None, "suggestion": None}
+    if request.method == "GET":
+        return render_template("sign-up-code.html", **page)
+    page["code"] = typed = "".join(request.form.get("code", "").split())[:20]
+    if "suggest" in request.form:
+        page["suggestion"] = words.suggestion(desk().pieces.random)
+        return render_template("sign-up-code.html", **page)
+    chosen = request.form.get("password", "")
+    page["error"] = too_weak(chosen, [begun["address"], begun["name"]])
+    if page["error"]:
+        return render_template("sign-up-code.html", **page), WRONG
+    try:
+        fresh = desk().accounts.finish_signup(
+            int(begun["id"]), typed, chosen, begun["name"], source(), agent(), "en", recall("invite") or ""
+        )
+    except WrongSecret as wrong:
+        page["code_error"] = not_the_code(wrong)
+        return render_template("sign-up-code.html", **page), WRONG
+    except Throttled:
+        raise
+    except Ended:
+        page["code_error"] = gettext("This code no longer works. Have another one mailed.")
+        return render_template("sign-up-code.html", **page), WRONG
+    except Denied as denied:
+        page["code_error"] = str(denied)
+        return render_template("sign-up-code.html", **page), WRONG
+    forget("invite")
+    if fresh.recovery_file:
+        # Shown in the answer itself: it goes nowhere else, and cannot be asked for again.
+        text = render_template("recovery-file.html", file=fresh.recovery_file, address=begun["address"])
+        return start_session(make_response(text), fresh)
+    return start_session(redirect(url_for("subscriber.setup"), 303), fresh)

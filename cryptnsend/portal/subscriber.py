@@ -1,0 +1,250 @@
+"""What does a subscriber do here besides reading: set up a mail program, follow what was sent, keep their settings?
+
+Codes are shown after a button, because their days start to count with the first showing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask_babel import gettext
+
+from cryptnsend.core.errors import Denied, Ended, NoGrant, Throttled, WrongSecret
+from cryptnsend.portal.desk import desk
+from cryptnsend.portal.flows import Code, NewDevice, Reached, SentEntry, Status
+from cryptnsend.portal.recipient import WRONG
+from cryptnsend.portal.security import check_form
+from cryptnsend.portal.visits import forget, needs_subscriber, recall, remember, signed_in, source
+
+blueprint = Blueprint("subscriber", __name__)
+blueprint.before_request(check_form)
+
+PAGE = 50
+PROGRAMS = ("outlook", "apple", "thunderbird", "other")
+NAME_LENGTH = 60
+
+
+# ---- the mail program -------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/setup")
+@needs_subscriber
+def setup() -> Any:
+    """Show host, ports, user name and the steps for one mail program, and the devices there are."""
+    return setup_page()
+
+
+@blueprint.post("/setup/devices")
+@needs_subscriber
+def add_device() -> Any:
+    """Make a device password and show it in the steps, this once."""
+    name = " ".join(request.form.get("name", "").split())[:NAME_LENGTH] or gettext("My computer")
+    made = desk().accounts.add_device(signed_in(), name, "submit")
+    return setup_page(made)
+
+
+@blueprint.post("/setup/devices/<int:device>/revoke")
+@needs_subscriber
+def revoke_device(device: int) -> Any:
+    """Stop a device password at once."""
+    desk().accounts.revoke_device(signed_in(), device)
+    remember("saved", "revoked")
+    return redirect(url_for("subscriber.setup", program=program()), 303)
+
+
+def setup_page(made: NewDevice | None = None) -> str:
+    """Render the set-up page; *made* is the device password to show."""
+    somebody, config, ports = signed_in(), desk().config, desk().ports()
+    saved = recall("saved")
+    forget("saved")
+    return render_template(
+        "setup.html",
+        program=program(),
+        made=made,
+        saved=saved,
+        devices=desk().accounts.devices(somebody),
+        server=config.server.hostname,
+        submissions=ports.get("submissions", config.ports.submissions),
+        submission=ports.get("submission", config.ports.submission),
+        provider=somebody.address.rpartition("@")[2],
+    )
+
+
+def program() -> str:
+    """Return which mail program's steps are asked for."""
+    asked = request.values.get("program", "")
+    return asked if asked in PROGRAMS else PROGRAMS[0]
+
+
+# ---- what was sent ----------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/sent")
+@needs_subscriber
+def sent() -> Any:
+    """List what was sent, newest first, each with the state that matters most."""
+    before = request.args.get("before", type=int)
+    entries = desk().pickup.sent(signed_in(), before=before, limit=PAGE + 1)
+    return render_template(
+        "sent.html", entries=entries[:PAGE], more=len(entries) > PAGE, before=before, now=desk().now(), summary=summary
+    )
+
+
+@blueprint.get("/sent/<int:message>")
+@needs_subscriber
+def status(message: int) -> Any:
+    """Show what became of one message, recipient by recipient."""
+    return status_page(desk().pickup.status(signed_in(), message))
+
+
+@blueprint.post("/sent/<int:message>/codes")
+@needs_subscriber
+def codes(message: int) -> Any:
+    """Show the codes of those who still need one; from here on their days count."""
+    found = desk().pickup.status(signed_in(), message)
+    needed = [each.address for each in found.recipients if each.needs_code]
+    return status_page(found, desk().accounts.codes(signed_in(), needed) if needed else ())
+
+
+@blueprint.post("/sent/<int:message>/next-code")
+@needs_subscriber
+def next_code(message: int) -> Any:
+    """Make a recipient's next code; the one before stops working."""
+    found = desk().pickup.status(signed_in(), message)
+    address = recipient_of(found)
+    try:
+        made = [desk().accounts.next_code(signed_in(), address)]
+        problem = None
+    except Throttled:
+        made, problem = (
+            [],
+            gettext("This week’s codes for this person are used up. A new one can be made in some days."),
+        )
+    except (Denied, Ended) as denied:
+        made, problem = [], str(denied)
+    return status_page(found, made, problem)
+
+
+@blueprint.post("/sent/<int:message>/expire")
+@needs_subscriber
+def expire(message: int) -> Any:
+    """Take a message back, from one recipient or from all."""
+    found = desk().pickup.status(signed_in(), message)
+    desk().pickup.expire(signed_in(), message, recipient_of(found) if request.form.get("address") else None)
+    remember("saved", "taken-back")
+    return redirect(url_for("subscriber.status", message=message), 303)
+
+
+@blueprint.post("/sent/<int:message>/restore")
+@needs_subscriber
+def restore(message: int) -> Any:
+    """Give a message back that was taken back, while that is possible."""
+    found = desk().pickup.status(signed_in(), message)
+    desk().pickup.restore(signed_in(), message, recipient_of(found) if request.form.get("address") else None)
+    remember("saved", "restored")
+    return redirect(url_for("subscriber.status", message=message), 303)
+
+
+def recipient_of(found: Status) -> str:
+    """Return the recipient that the form names; it must be one of this message."""
+    address = request.form.get("address", "")
+    if address not in [each.address for each in found.recipients]:
+        raise NoGrant("This message did not go to that address.")
+    return address
+
+
+def status_page(found: Status, shown: Sequence[Code] = (), problem: str | None = None) -> str:
+    """Render one sent message with the codes that are to be seen now."""
+    saved = recall("saved")
+    forget("saved")
+    return render_template(
+        "status.html",
+        status=found,
+        codes={each.address: each for each in shown},
+        problem=problem,
+        saved=saved,
+        waiting=[each for each in found.recipients if each.needs_code],
+        open_to=[each for each in found.recipients if not each.suspended and each.state != "ended"],
+        now=desk().now(),
+    )
+
+
+def summary(entry: SentEntry) -> tuple[str, str, str]:
+    """Return the chip of one line of Sent (kind, symbol, words): what needs its author first, else how far it got."""
+    reached: Sequence[Reached] = entry.recipients
+    total = len(reached)
+
+    def count(*states: str) -> int:
+        return sum(1 for each in reached if each.state in states)
+
+    if entry.taken_back:
+        return "", "reply", gettext("Taken back")
+    if bounced := count("bounced"):
+        return (
+            "bad",
+            "warning",
+            gettext("%(n)d of %(all)d came back", n=bounced, all=total) if total > 1 else gettext("Came back"),
+        )
+    if needing := sum(1 for each in reached if each.needs_code):
+        return "warn", "phone", gettext("Tell %(n)d codes", n=needing) if needing > 1 else gettext("Tell the code")
+    if opened := count("opened"):
+        return (
+            "good",
+            "good",
+            gettext("%(n)d of %(all)d opened", n=opened, all=total) if total > 1 else gettext("Opened"),
+        )
+    if count("ended") == total and total:
+        return "", "clock", gettext("Time is up")
+    if count("delayed"):
+        return "warn", "clock", gettext("On its way, delayed")
+    if count("relayed") == total and total:
+        return "", "sent", gettext("Sent as ordinary mail")
+    if count("waiting"):
+        return "", "open-circle", gettext("On its way")
+    return "", "open-circle", gettext("Not opened yet")
+
+
+# ---- settings ---------------------------------------------------------------------------------------------------
+
+
+@blueprint.route("/account/profile", methods=["GET", "POST"])
+@needs_subscriber
+def profile() -> Any:
+    """Change the name and number on notices, and the form in which replies come."""
+    known = desk().accounts.profile(signed_in())
+    page: dict[str, Any] = {"name": known.name, "phone": known.phone, "form": known.form, "error": None}
+    if request.method == "GET":
+        return render_template("profile.html", **page)
+    page["name"] = " ".join(request.form.get("name", "").split())[:80]
+    page["phone"] = " ".join(request.form.get("phone", "").split())[:40]
+    page["form"] = request.form.get("form", known.form)
+    if page["form"] not in ("zip", "link"):
+        abort(400)
+    if not page["name"]:
+        page["error"] = gettext("Type the name that people know you by.")
+        return render_template("profile.html", **page), WRONG
+    try:
+        desk().accounts.set_profile(signed_in(), name=page["name"], phone=page["phone"], form=page["form"])
+    except Denied as denied:
+        page["error"] = str(denied)
+        return render_template("profile.html", **page), WRONG
+    remember("saved", "profile")
+    return redirect(url_for("account.overview"), 303)
+
+
+@blueprint.route("/account/passphrase", methods=["GET", "POST"])
+@needs_subscriber
+def passphrase() -> Any:
+    """Show the delivery passphrases after the password was typed again, or make a new one."""
+    if request.method == "GET":
+        return render_template("passphrase.html", phrases=None, error=None)
+    typed = request.form.get("password", "")
+    try:
+        if "new" in request.form:
+            desk().accounts.new_passphrase(signed_in(), typed, source())
+        phrases = desk().accounts.passphrases(signed_in(), typed, source())
+    except WrongSecret:
+        return render_template("passphrase.html", phrases=None, error=gettext("That is not your password.")), WRONG
+    return render_template("passphrase.html", phrases=phrases, error=None)

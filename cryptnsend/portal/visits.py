@@ -1,0 +1,136 @@
+"""Who is looking at the page, and what does their browser carry?
+
+Two cookies. `__Host-cryptnsend` names the server-side session of somebody who is signed in. The form cookie, signed and
+readable by its owner, holds the form token and the few facts that lead from one page to the next: which link was
+opened, which code was mailed. It opens nothing by itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any, ParamSpec, cast
+
+from flask import Response, abort, g, redirect, request, session, url_for
+from werkzeug.wrappers import Response as Answer
+
+from cryptnsend.portal.desk import desk
+from cryptnsend.portal.flows import Session, SignedIn
+
+SESSION_COOKIE = "__Host-cryptnsend"
+STEP_SECONDS = 1800  # how long a half-finished way through several pages is remembered
+AGENT_LENGTH = 200
+
+P = ParamSpec("P")
+View = Callable[P, Any]
+
+
+def visitor() -> Session | None:
+    """Return the session of this request, or None; looked up once, when a page first asks."""
+    if "visitor" not in g:
+        cookie = request.cookies.get(SESSION_COOKIE, "")
+        g.visitor = desk().accounts.session(cookie) if cookie else None
+        g.was_signed_in = bool(cookie) and g.visitor is None
+    return cast("Session | None", g.visitor)
+
+
+def signed_in() -> Session:
+    """Return the session of a view that `needs_session` guards."""
+    found = visitor()
+    assert found is not None  # noqa: S101 - the guard let nobody else in
+    return found
+
+
+def needs_session(view: View[P]) -> View[P]:
+    """Send those who are not signed in to the sign-in page, and back to a page they only wanted to look at."""
+
+    @functools.wraps(view)
+    def guarded(*args: P.args, **values: P.kwargs) -> Any:
+        if visitor() is not None:
+            return view(*args, **values)
+        if request.method == "GET" and request.endpoint:
+            remember("next", [request.endpoint, dict(request.view_args or {})])
+        if g.was_signed_in:
+            remember("away", True)
+        return forget_session(redirect(url_for("account.sign_in"), 303))
+
+    return guarded
+
+
+def needs_subscriber(view: View[P]) -> View[P]:
+    """Let only subscribers in. To others such a page does not exist."""
+
+    @needs_session
+    @functools.wraps(view)
+    def guarded(*args: P.args, **values: P.kwargs) -> Any:
+        if not is_subscriber(signed_in()):
+            abort(404)
+        return view(*args, **values)
+
+    return guarded
+
+
+def is_subscriber(somebody: Session | None) -> bool:
+    """Say whether this person may send on their own account."""
+    return somebody is not None and "subscriber" in somebody.roles
+
+
+def is_same_person(somebody: Session, address: str) -> bool:
+    """Say whether a message to *address* (canonical) is for this person."""
+    return address in somebody.addresses
+
+
+def source() -> str:
+    """Return the network address that throttling counts by."""
+    return request.remote_addr or ""
+
+
+def agent() -> str:
+    """Return what the browser calls itself, cut to a decent length and to printable characters."""
+    return "".join(c for c in request.user_agent.string[:AGENT_LENGTH] if c.isprintable())
+
+
+def cookie() -> str:
+    """Return the session cookie as it came."""
+    return request.cookies.get(SESSION_COOKIE, "")
+
+
+def start_session(answer: Answer, fresh: SignedIn) -> Answer:
+    """Give the browser its new session; everything it carried from page to page before is forgotten."""
+    session.clear()
+    answer.set_cookie(SESSION_COOKIE, fresh.cookie, secure=True, httponly=True, samesite="Lax", path="/")
+    return answer
+
+
+def forget_session(answer: Answer) -> Answer:
+    """Take the session cookie away."""
+    answer.delete_cookie(SESSION_COOKIE, secure=True, httponly=True, samesite="Lax", path="/")
+    return answer
+
+
+def after_sign_in() -> Response | Answer:
+    """Lead on to the page that was asked for first, or to the list of messages."""
+    wanted = recall("next")
+    if isinstance(wanted, list) and len(wanted) == 2:
+        return redirect(url_for(wanted[0], **wanted[1]), 303)
+    return redirect(url_for("letters.listing"), 303)
+
+
+def remember(name: str, fact: Any) -> None:
+    """Keep *fact* in the form cookie for the next page; octets are not allowed, secrets neither."""
+    session[name] = [int(time.time()), fact]
+
+
+def recall(name: str) -> Any:
+    """Return what was remembered under *name*, or None if it is gone or too old."""
+    kept = session.get(name)
+    if not isinstance(kept, list) or len(kept) != 2 or not isinstance(kept[0], int):
+        return None
+    return kept[1] if time.time() - kept[0] < STEP_SECONDS else None
+
+
+def forget(*names: str) -> None:
+    """Drop what was remembered."""
+    for name in names:
+        session.pop(name, None)

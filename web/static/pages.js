@@ -1,0 +1,107 @@
+// What a script can add to the pages. They work without it; nothing here opens, sends or releases anything.
+"use strict";
+(function () {
+  const words = document.getElementById("words").dataset; // translated by the server
+
+  // Times in the reader's own zone instead of UTC.
+  const styles = {
+    long: { weekday: "long", day: "numeric", month: "long", year: "numeric", hour: "2-digit", minute: "2-digit", hour12: false },
+    short: { weekday: "short", day: "numeric", month: "long", hour: "2-digit", minute: "2-digit", hour12: false },
+    day: { day: "numeric", month: "long", year: "numeric" },
+    clock: { hour: "2-digit", minute: "2-digit", hour12: false },
+    date: { day: "numeric", month: "short" },
+  };
+  for (const time of document.querySelectorAll("time[data-style]")) {
+    const moment = new Date(time.dateTime);
+    const format = styles[time.dataset.style];
+    if (!isNaN(moment) && format) {
+      time.textContent = new Intl.DateTimeFormat("en-GB", format).format(moment).replace(" at ", ", ");
+    }
+  }
+
+  // "Show what I type", one box after the last password field of each form.
+  for (const form of document.querySelectorAll("form")) {
+    const fields = form.querySelectorAll("input[data-show]");
+    if (!fields.length) continue;
+    const label = document.createElement("label");
+    label.className = "choice";
+    const box = document.createElement("input");
+    box.type = "checkbox";
+    const text = document.createElement("span");
+    text.textContent = words.show;
+    label.append(box, text);
+    box.addEventListener("change", () => fields.forEach((field) => { field.type = box.checked ? "text" : "password"; }));
+    form.addEventListener("submit", () => fields.forEach((field) => { field.type = "password"; }));
+    fields[fields.length - 1].closest(".field").after(label);
+  }
+
+  // A button that copies a value.
+  for (const value of document.querySelectorAll("[data-copy]")) {
+    if (!navigator.clipboard) break;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "button second short";
+    const unseen = document.createElement("span");
+    unseen.className = "unseen";
+    unseen.textContent = " " + value.dataset.copy;
+    button.append(words.copy, unseen);
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(value.textContent.trim());
+      button.firstChild.data = words.copied;
+      setTimeout(() => { button.firstChild.data = words.copy; }, 3000);
+    });
+    if (value.tagName === "DD") {
+      const holder = document.createElement("dd");
+      holder.className = "act";
+      holder.append(button);
+      value.after(holder);
+    } else {
+      value.after(button);
+    }
+  }
+
+  // A form is sent once.
+  for (const form of document.querySelectorAll("form[enctype]")) {
+    form.addEventListener("submit", (event) => {
+      const files = form.querySelector("input[type=file]");
+      const limit = Number(form.dataset.limit || 0);
+      const size = files ? Array.from(files.files).reduce((sum, file) => sum + file.size, 0) : 0;
+      if (limit && size > limit) {
+        event.preventDefault();
+        files.setCustomValidity(words.large);
+        files.reportValidity();
+        files.addEventListener("change", () => files.setCustomValidity(""), { once: true });
+        return;
+      }
+      const button = form.querySelector("button:not([type=button])");
+      setTimeout(() => { button.disabled = true; button.textContent = words.sending; });
+    });
+  }
+  // Back from the browser's memory of pages: what was disabled works again, and a page of somebody gone is loaded anew.
+  window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+
+  // Two minutes before the end of an idle session: say so. The page goes away by itself when time is up.
+  const idle = Number(document.body.dataset.idle || 0);
+  if (idle) {
+    let timers = [];
+    const begin = () => {
+      timers.forEach(clearTimeout);
+      timers = [setTimeout(warn, (idle - 2) * 60000), setTimeout(leave, idle * 60000 + 2000)];
+    };
+    const warn = () => {
+      const toast = document.createElement("div");
+      toast.className = "toast";
+      toast.setAttribute("role", "alert");
+      const text = document.createElement("span");
+      text.textContent = words.soon;
+      const button = document.createElement("a");
+      button.className = "button short";
+      button.href = location.href;
+      button.textContent = words.stay;
+      toast.append(text, button);
+      document.body.append(toast);
+    };
+    const leave = () => location.replace(document.body.dataset.away);
+    begin();
+  }
+})();
