@@ -12,7 +12,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
@@ -56,6 +56,7 @@ class Config:
     store: settings.Store = field(default_factory=settings.Store)
     portal: settings.Portal = field(default_factory=settings.Portal)
     log: settings.Log = field(default_factory=settings.Log)
+    source: Path = Path(FILE_NAME)  # the file that it came from
 
     @classmethod
     def load(cls, path: Path, environ: Mapping[str, str] = os.environ) -> Config:
@@ -102,7 +103,7 @@ class Config:
 
 def sections() -> dict[str, type[Any]]:
     """Return the class of each section by its name."""
-    return get_type_hints(Config)
+    return {name: kind for name, kind in get_type_hints(Config).items() if is_dataclass(kind)}
 
 
 def render(values: Mapping[str, Mapping[str, Any]]) -> str:
@@ -268,6 +269,7 @@ def _settle(config: Config, file: Path) -> Config:
     server = replace(config.server, home=home, domain=config.server.domain or config.server.hostname)
     settled = replace(
         config,
+        source=file.absolute(),
         server=server,
         tls=replace(config.tls, certificate=home / config.tls.certificate, key=home / config.tls.key),
         keeper=replace(config.keeper, key_file=home / config.keeper.key_file),

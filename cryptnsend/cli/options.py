@@ -21,9 +21,25 @@ DEFAULT_HOME = "/var/lib/cryptnsend"
 class Stopped(click.ClickException):
     """One of our errors, on its way to the person at the terminal."""
 
-    def __init__(self, error: CryptnSendError):
-        super().__init__(str(error))
-        self.exit_code = 3 if isinstance(error, ConfigError) else 5 if isinstance(error, Temporary) else 4
+    exit_code = 4
+
+
+class Misconfigured(Stopped):
+    """A ConfigError on its way."""
+
+    exit_code = 3
+
+
+class NotNow(Stopped):
+    """A Temporary on its way."""
+
+    exit_code = 5
+
+
+def stopped(error: CryptnSendError) -> Stopped:
+    """Return *error* as what ends a command."""
+    kind = Misconfigured if isinstance(error, ConfigError) else NotNow if isinstance(error, Temporary) else Stopped
+    return kind(str(error))
 
 
 class Commands(click.Group):
@@ -33,7 +49,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except CryptnSendError as error:
-            raise Stopped(error) from error
+            raise stopped(error) from error
 
 
 def home_option(command: F) -> F:
@@ -55,7 +71,7 @@ def _load(value: str) -> Config:
     try:
         return Config.load(Path(value))
     except ConfigError as error:
-        raise Stopped(error) from error
+        raise stopped(error) from error
 
 
 def json_option(command: F) -> F:

@@ -32,6 +32,7 @@ def test_an_empty_file_gives_the_defaults(tmp_path):
 def test_the_home_is_the_folder_of_the_file(tmp_path):
     assert load(tmp_path, "").server.home == tmp_path
     assert Config.load(tmp_path, {}).server.home == tmp_path
+    assert Config.load(tmp_path, {}).source == tmp_path / FILE_NAME
 
 
 def test_relative_paths_lie_in_the_home(tmp_path):
