@@ -158,12 +158,12 @@ def test_a_queue_wrap_moved_anywhere_is_refused(moved):
         keys.unwrap_content(EPOCH_KEY, wrap, moved)
 
 
-@pytest.mark.parametrize("bit", range(60 * 8))
-def test_every_flipped_bit_of_a_grant_is_found(bit):
-    wrap = bytearray(WRAP)
-    wrap[bit // 8] ^= 1 << bit % 8
-    with pytest.raises(SealBroken):
-        keys.unwrap_content(EPOCH_KEY, bytes(wrap), GRANT)
+def test_every_flipped_bit_of_a_grant_is_found():
+    for bit in range(len(WRAP) * 8):
+        wrap = bytearray(WRAP)
+        wrap[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(SealBroken):
+            keys.unwrap_content(EPOCH_KEY, bytes(wrap), GRANT)
 
 
 WRAP = keys.wrap_content(EPOCH_KEY, CONTENT_KEY, GRANT, os.urandom)

@@ -127,12 +127,12 @@ def test_a_wrap_moved_to_another_pair_or_kind_is_damage(pair, kind):
         unwrap_seed(K, WRAP, pair=pair, kind=kind)
 
 
-@pytest.mark.parametrize("bit", range(100 * 8))
-def test_no_flipped_bit_is_ever_taken_for_a_wrong_password(bit):
-    damaged = bytearray(WRAP)
-    damaged[bit // 8] ^= 1 << bit % 8
-    with pytest.raises(SealBroken):
-        unwrap_seed(K, bytes(damaged), pair=41, kind="password")
+def test_no_flipped_bit_is_ever_taken_for_a_wrong_password():
+    for bit in range(len(WRAP) * 8):
+        damaged = bytearray(WRAP)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(SealBroken):
+            unwrap_seed(K, bytes(damaged), pair=41, kind="password")
 
 
 @given(st.binary(max_size=120))

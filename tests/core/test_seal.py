@@ -70,25 +70,25 @@ def test_what_we_seal_is_the_public_format():
     assert decryptor.update(seal(KEY, 7, "raw", b"hello")) + decryptor.finalize() == b"hello"
 
 
-@pytest.mark.parametrize("bit", range((HEADER + TAG + 3) * 8))
-def test_every_flipped_bit_is_found(bit):
-    sealed = bytearray(SMALL)
-    sealed[bit // 8] ^= 1 << bit % 8
-    with pytest.raises(SealBroken):
-        open_sealed(KEY, 7, "raw", bytes(sealed))
-    with pytest.raises(SealBroken):
-        b"".join(seeker(bytes(sealed)).read_range(0, 3))
+def test_every_flipped_bit_is_found():
+    for bit in range(len(SMALL) * 8):
+        sealed = bytearray(SMALL)
+        sealed[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(SealBroken):
+            open_sealed(KEY, 7, "raw", bytes(sealed))
+        with pytest.raises(SealBroken):
+            list(seeker(bytes(sealed)).read_range(0, 3))
 
 
 SMALL = seal(KEY, 7, "raw", b"abc")
 
 
-@pytest.mark.parametrize("length", range(len(SMALL)))
-def test_a_stream_cut_at_any_octet_is_found(length):
-    with pytest.raises(SealBroken):
-        open_sealed(KEY, 7, "raw", SMALL[:length])
-    with pytest.raises(SealBroken):
-        seeker(SMALL[:length]).verify()
+def test_a_stream_cut_at_any_octet_is_found():
+    for length in range(len(SMALL)):
+        with pytest.raises(SealBroken):
+            open_sealed(KEY, 7, "raw", SMALL[:length])
+        with pytest.raises(SealBroken):
+            seeker(SMALL[:length]).verify()
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def vectors(kind: str) -> list[Any]:
 
 
 def test_there_are_vectors_of_every_kind():
-    found = {kind: len(vectors(kind)) for kind in ("seal", "epoch", "grant", "wrap", "token")}
+    found = {kind: len(vectors(kind)) for kind in ("seal", "epoch", "grant", "wrap", "token", "export")}
     assert all(number >= 12 for number in found.values()), found
 
 
@@ -146,6 +146,28 @@ def test_token_vector(vector):
         return
     claims = tokens.Claims(*(vector[name] for name in ("purpose", "address", "subscriber", "message")))
     assert tokens.verify(key, vector["token"], claims) is (vector["expect"] == "success")
+
+
+@pytest.mark.parametrize("vector", vectors("export"))
+def test_export_vector(vector):
+    """Files that this version wrote must open for ever."""
+    try:
+        message = opened(base64.b64decode(vector["object"]), vector["password"])
+    except WrongSecret:
+        outcome = "wrong secret"
+    except SealBroken:
+        outcome = "damaged"
+    else:
+        outcome = "success"
+        assert hashlib.sha256(message).hexdigest() == vector["message_sha256"]
+    assert outcome == vector["expect"]
+
+
+@pytest.mark.parametrize("vector", [each for each in vectors("export") if each.values[0]["expect"] == "success"])
+def test_a_reader_written_from_the_format_page_alone_opens_the_export_vectors(vector, tmp_path):
+    (tmp_path / "77.sealed.tar").write_bytes(base64.b64decode(vector["object"]))
+    message = independent_reader.read(tmp_path / "77.sealed.tar", vector["password"])
+    assert hashlib.sha256(message).hexdigest() == vector["message_sha256"]
 
 
 # -- exported objects -------------------------------------------------------------------------------------------------

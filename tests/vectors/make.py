@@ -9,7 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import io
 import json
+import tarfile
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
@@ -51,16 +53,21 @@ def write(folder: str, name: str, about: str, expect: str, **fields: object) -> 
 
 # -- sealed streams, §3 -----------------------------------------------------------------------------------------------
 
-KEY = chance("content key", 32)
+KEY, AUTHOR_KEY = chance("content key", 32), chance("author key", 32)
 
 
 def sealed(
-    content: bytes, message: int = 77, part: str = "raw", label: str = "salt", always_full: bool = False
+    content: bytes,
+    message: int = 77,
+    part: str = "raw",
+    label: str = "salt",
+    key: bytes = KEY,
+    always_full: bool = False,
 ) -> bytes:
     """Seal by hand; *always_full* leaves out the empty last chunk, which no correct sealer does."""
     salt = chance(label, 24)
     info = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0" + salt
-    derived = HKDFExpand(SHA512(), 76, info + f"cryptnsend/v1 message {message} {part}".encode()).derive(KEY)
+    derived = HKDFExpand(SHA512(), 76, info + f"cryptnsend/v1 message {message} {part}".encode()).derive(key)
     cipher, base = AESGCM(derived[:32]), int.from_bytes(derived[32:44], "big")
     octets = [salt + derived[44:]]
     for k in range(len(content) // 16384 + (not always_full)):
@@ -450,6 +457,104 @@ def tokens() -> None:
     code("code-era", "after a restore", 6, 0, **{**fields, "era": 2})
 
 
+# -- exported objects, §9 ---------------------------------------------------------------------------------------------
+
+PASSWORD = "correct horse, b\u00e4ttery staple"
+HEADER = b"From: ann@gmail.example\r\nSubject: Potassium\r\n\r\n"
+BCC = b"Bcc: quinn@example.org\r\n"
+RAW = HEADER + b"It is fine.\r\n" * 20
+
+
+def tar(members: dict[str, bytes]) -> str:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as new:
+        for name, octets in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(octets)
+            new.addfile(member, io.BytesIO(octets))
+    return b64(file.getvalue())
+
+
+def exports() -> None:
+    own = {**GRANT, "holder": "account:9", "role": "author", "contact": ""}
+    epoch = {"id": "7130316800004143384", "pair": "41", "owner": "account:9", "holder": "account:9"}
+    first = HERE / "export" / "author.json"
+    if first.exists():
+        with tarfile.open(fileobj=io.BytesIO(base64.b64decode(json.loads(first.read_text())["object"]))) as file:
+            epoch_sealed = file.extractfile("epoch.bin").read()
+    else:
+        suite = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+        info = frame("hpke", "epoch", epoch["owner"], epoch["holder"], epoch["id"])
+        epoch_sealed = suite.encrypt(EPOCH_KEY, public_of(SEED)[0], info=info)
+
+    def members(grant: dict[str, object], content_keys: bytes) -> dict[str, bytes]:
+        meta = {
+            "format": "cryptnsend-sealed/1",
+            "suite": 1,
+            "grant": {key: str(value) for key, value in grant.items()},
+            "epoch": epoch,
+            "password": {"parameters": ARGON, "salt": b64(SALT)},
+        }
+        index = json.dumps({"v": 1, "bcc": [[25, b64(BCC)]]}).encode()
+        index += b"\x80" + bytes(-(len(index) + 1) % 256)
+        return {
+            "meta.json": json.dumps(meta, indent=2).encode(),
+            "seed.wrap": wrapped(argon(PASSWORD), 41, "export"),
+            "epoch.bin": epoch_sealed,
+            "grant.bin": box(EPOCH_KEY, content_keys, frame("grant", *grant.values())),
+            "index.bin": sealed(b"{}\x80" + bytes(253), part="index", label="index salt"),
+            "author_index.bin": sealed(index, part="author_index", label="author salt", key=AUTHOR_KEY),
+            "stream.bin": sealed(RAW),
+        }
+
+    def vector(name: str, about: str, expect: str, found: dict[str, bytes], message: bytes = b"", **other: str) -> None:
+        good = {"message_sha256": hashlib.sha256(message).hexdigest()} if expect == "success" else {}
+        write("export", name, about, expect, **{"password": PASSWORD, **other}, **good, object=tar(found))
+
+    both, submitted = KEY + AUTHOR_KEY, RAW[:25] + BCC + RAW[25:]
+    author = members(own, both)
+    archive = {**own, "role": "archive"}
+    without = {name: octets for name, octets in author.items() if name != "author_index.bin"}
+    last = author.pop("stream.bin")
+    vector("author", "the author's: Bcc is back in its place", "success", {**author, "stream.bin": last}, submitted)
+    vector("archive", "the same under an archive's grant", "success", members(archive, both), submitted)
+    vector(
+        "recipient",
+        "a recipient's: no Bcc, though the file has the author's index",
+        "success",
+        members(GRANT | {"holder": "account:9"}, KEY),
+        RAW,
+    )
+    vector("nothing-cut", "the author's, of a message that had no Bcc", "success", without, RAW)
+    vector(
+        "wrong-password", "another password", "wrong secret", {**author, "stream.bin": last}, password="correct horse"
+    )
+    moved = {**author, "meta.json": author["meta.json"].replace(b'"77"', b'"78"'), "stream.bin": last}
+    vector("wrong-message", "the description names another message", "damaged", moved)
+    newer = {**author, "meta.json": author["meta.json"].replace(b'"suite": 1', b'"suite": 2'), "stream.bin": last}
+    vector("newer-suite", "a suite that this version does not know", "damaged", newer)
+    vector("stream-cut", "the last octet of the body is missing", "damaged", {**author, "stream.bin": last[:-1]})
+    vector("stream-missing", "no body", "damaged", author)
+    vector(
+        "grant-missing",
+        "no grant",
+        "damaged",
+        {n: o for n, o in {**author, "stream.bin": last}.items() if n != "grant.bin"},
+    )
+    vector(
+        "unknown-member",
+        "something else in the file",
+        "damaged",
+        {"evil.sh": b"#!/bin/sh", **author, "stream.bin": last},
+    )
+    vector(
+        "climbing-member",
+        "a member that would leave its folder",
+        "damaged",
+        {"../meta.json": b"{}", **author, "stream.bin": last},
+    )
+
+
 if __name__ == "__main__":
-    for each in (streams, epochs, grants, wraps, tokens):
+    for each in (streams, epochs, grants, wraps, tokens, exports):
         each()
