@@ -90,7 +90,7 @@ class Submission(Protocol):
 
     def header(self, octets: bytes) -> None:
         """
-        Take the whole header block, blank line included if there was one (RFC 5322 §2.1).
+        Take the whole header block, blank line included if there was one (RFC 5322 §2.1); empty for an empty message.
 
         Raises `Refusal` when the author is not the subscriber, or policy says so.
         """

@@ -14,7 +14,7 @@ from cryptnsend.submission.contract import Submission
 from cryptnsend.submission.limits import Limits
 
 _END = b"\r\n.\r\n"
-_HOPS = 300  # dots looked at one by one in a piece; text has more, and is split in one go instead
+_HOPS = 300  # dots of one piece that are looked at one by one; where there are more, all pieces are split instead
 
 
 class Content:
@@ -30,6 +30,7 @@ class Content:
         self._carry = b"\r\n"
         self._virtual = 2
         self._newlines = io.IncrementalNewlineDecoder(None, translate=False)
+        self._dotted = False
         self.ended = False
         self.rest = b""  # what came behind the end; set when ended
 
@@ -46,7 +47,7 @@ class Content:
         limit = len(octets) - held
         kept: list[bytes] = []
         start = look = hops = 0
-        while (dot := octets.find(b".", look, limit)) >= 0:
+        while not self._dotted and (dot := octets.find(b".", look, limit)) >= 0:
             if octets[dot - 2 : dot] == b"\r\n":
                 if octets.startswith(b"\r\n", dot + 1):
                     limit = dot
@@ -56,14 +57,15 @@ class Content:
                 start = dot + 1
             look = dot + 1
             hops += 1
-            if hops > _HOPS:
-                end = octets.find(_END, start)
-                if end >= 0:
-                    limit = end + 2
-                    self._finish(octets, end + 5)
-                kept.append(octets[start:limit].replace(b"\r\n.", b"\r\n"))
-                start = limit
-                break
+            self._dotted = hops > _HOPS
+        if self._dotted and not self.ended:
+            lines = octets[start:limit].split(b"\r\n.")
+            if len(lines) > 1 and (end := octets.find(_END, start)) >= 0:
+                limit = end + 2
+                self._finish(octets, end + 5)
+                lines = octets[start:limit].split(b"\r\n.")
+            kept.append(b"\r\n".join(lines))
+            start = limit
         self._check(piece if not self.ended else octets[fresh : len(octets) - len(self.rest)])
         self._carry = octets[limit:] if not self.ended else b""
         if start < limit:

@@ -19,7 +19,7 @@ _ROUTE = re.compile(r"@[^\s:<>]+(?:,@[^\s:<>]+)*:")  # RFC 5321 §4.1.2: to be a
 _QUOTED = re.compile(r'"(?:[^"\\\x00-\x1f\x7f]|\\[\x20-\x7e])*"')
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*\Z")
 _XCHAR = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*\Z")
-_UTF8_CHAR = re.compile(r"\\x\{([0-9A-F]{2,6})\}")
+_UTF8_CHAR = re.compile(r"\\x\{([0-9A-F]{1,6})\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +226,7 @@ def _utf8_address(text: str) -> str:
         decoded = _UTF8_CHAR.sub(lambda match: chr(int(match[1], 16)), text)
     except (ValueError, OverflowError):
         raise _bad("ORCPT is not valid.") from None
-    if not decoded or not decoded.isprintable():
+    if not decoded or not decoded.isprintable() or "\\" in _UTF8_CHAR.sub("", text):
         raise _bad("ORCPT is not valid.")
     return decoded
 

@@ -22,7 +22,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture
 def open_doors(authority: trustme.CA) -> Iterator[Callable[..., Doors]]:
-    """Return a function that opens doors with other limits; they are closed, and checked to be empty, after the test."""
+    """Return a function that opens doors with other limits; they are closed and checked for leaks after the test."""
     opened: list[Doors] = []
 
     def open_with(*, help_url: str = "", **limits: float) -> Doors:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import socket
 import ssl
@@ -93,13 +94,13 @@ class Draft:
             raise NotAuthor("You may only send as yourself.")
 
     def body(self, octets: bytes) -> Awaitable[None] | None:
+        assert octets
         self._take(octets)
         if not self.intake.only_hash:
             self.pieces.append(octets)
         return self.intake.slowly() if self.intake.slowly is not None else None
 
     def _take(self, octets: bytes) -> None:
-        assert octets
         self.size += len(octets)
         self.digest.update(octets)
 
@@ -288,8 +289,6 @@ class Client:
 
 def plain(username: str, password: str, acts_for: str = "") -> str:
     """Return an AUTH PLAIN line."""
-    import base64
-
     return "AUTH PLAIN " + base64.b64encode(f"{acts_for}\0{username}\0{password}".encode()).decode()
 
 

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
+import re
+import select
 import smtplib
+import socket
+import threading
+import time
+from collections.abc import Callable
 from email.message import EmailMessage
 
-from tests.submission.doubles import PASSWORD, USER, Client, Doors
+import pytest
+
+from cryptnsend.core.errors import KeeperGone, Refusal, StoreBroken, StoreFull
+from cryptnsend.submission.listener import Envelope, Peer, Rcpt
+from tests.submission.doubles import PASSWORD, USER, Client, Doors, plain
+from tests.support.waiting import wait_for
 
 MESSAGE = b"From: ann@gmail.example\r\nTo: pat@yahoo.example\r\nSubject: hello\r\n\r\nHow are you?\r\n"
 
@@ -36,3 +50,344 @@ def test_250_names_the_message(doors: Doors) -> None:
         assert client.say("QUIT") == "221 2.0.0 Bye."
         assert client.closed()
     assert doors.intake.kept[0].header + doors.intake.kept[0].body == MESSAGE
+
+
+def test_every_reply_but_greeting_ehlo_and_3xx_has_an_enhanced_code(doors: Doors) -> None:
+    """RFC 2034 §4."""
+    lines = ["NOOP", "HELO", "WHAT", "VRFY x", "EXPN x", "HELP", "RSET", "MAIL", "RCPT", "DATA", "STARTTLS x", "AUTH x"]
+    with Client(doors) as client:
+        client.sign_in().envelope()
+        for line in [*lines, "MAIL FROM:<x>", "RCPT TO:<pat@yahoo.example> A=b", "EHLO", "AUTH PLAIN", "QUIT"]:
+            for part in client.say(line).split("\n"):
+                assert re.fullmatch(r"([245])\d\d[- ]\1\.\d+\.\d+ .+", part), line
+
+
+def test_envelope_has_what_the_client_said(doors: Doors) -> None:
+    with Client(doors) as client:
+        client.sign_in()
+        assert (
+            client.say(f"MAIL FROM:<{USER}> SIZE=99 RET=FULL ENVID=Qq BODY=8BITMIME SMTPUTF8 REQUIRETLS")[:3] == "250"
+        )
+        assert client.say("RCPT TO:<José@correo.example> NOTIFY=DELAY ORCPT=rfc822;j@x.example")[:3] == "250"
+        client.data()
+        client.send(MESSAGE + b".\r\n")
+        assert client.reply()[:3] == "250"
+    assert doors.intake.kept[0].envelope == Envelope(
+        reverse_path=USER,
+        recipients=(Rcpt("José@correo.example", frozenset({"DELAY"}), "rfc822;j@x.example"),),
+        received_from=Peer("127.0.0.1", "test", "TLSv1.3"),
+        size=99,
+        ret="FULL",
+        envid="Qq",
+        body_8bit=True,
+        smtputf8=True,
+        requiretls=True,
+    )
+
+
+def test_pipelined_octets_behind_starttls_are_dropped(doors: Doors) -> None:
+    """What somebody on the way puts behind STARTTLS must not be taken for the client's (CVE-2011-0411)."""
+    with Client(doors, tls=False) as client:
+        assert client.reply()[:3] == "220"
+        client.send(b"EHLO evil\r\nSTARTTLS\r\nEHLO evil\r\nNOOP\r\nNOOP\r\n")
+        assert client.reply()[:4] == "250-"
+        assert client.reply() == "220 2.0.0 Ready to start TLS."
+        client.upgrade()
+        # The first word after the handshake is ours, and the greeting from before is forgotten.
+        assert client.say(plain(USER, PASSWORD)) == "503 5.5.1 Say EHLO first."
+        assert client.say("HELP")[:3] == "214"
+
+
+def test_ten_messages_in_one_connection_and_rset_between(doors: Doors) -> None:
+    with Client(doors) as client:
+        client.sign_in()
+        for number in range(10):
+            client.envelope()
+            if number % 3 == 0:
+                assert client.say("RSET") == "250 2.0.0 OK"
+                client.envelope()
+            client.data()
+            client.send(MESSAGE + b"%d\r\n.\r\n" % number)
+            assert client.reply() == f"250 2.0.0 Sealed as m{number}"
+    assert [kept.body for kept in doors.intake.kept] == [b"How are you?\r\n%d\r\n" % number for number in range(10)]
+
+
+def test_a_hundred_recipients_and_no_more(doors: Doors) -> None:
+    with Client(doors) as client:
+        client.sign_in().envelope(*(f"r{number}@yahoo.example" for number in range(100)))
+        for number in range(150):  # more than the junk limit: a client that splits lists is no attacker
+            assert client.say(f"RCPT TO:<more{number}@yahoo.example>")[:10] == "452 4.5.3 "
+        client.data()
+        client.send(MESSAGE + b".\r\n")
+        assert client.reply()[:3] == "250"
+    assert len(doors.intake.kept[0].envelope.recipients) == 100
+
+
+@pytest.mark.parametrize(
+    ("trouble", "answer"),
+    [
+        (StoreBroken("The store is not available."), "451 4.3.0 The store is not available."),
+        (StoreFull("There is no room left."), "452 4.3.1 There is no room left."),
+        (KeeperGone("The keeper does not answer."), "451 4.3.0 The keeper does not answer."),
+        (Refusal("Policy says no."), "550 5.7.1 Policy says no."),
+    ],
+)
+def test_trouble_at_commit_or_begin_keeps_nothing_and_the_session_goes_on(
+    doors: Doors, trouble: Exception, answer: str
+) -> None:
+    with Client(doors) as client:
+        client.sign_in()
+        doors.intake.trouble = trouble
+        client.envelope().data()
+        client.send(MESSAGE + b".\r\n")
+        assert client.reply() == answer
+        doors.intake.trouble, doors.intake.refuse_to_begin = None, trouble
+        client.envelope()
+        assert client.say("DATA") == answer
+        doors.intake.refuse_to_begin = None
+        client.envelope().data()
+        client.send(MESSAGE + b".\r\n")
+        assert client.reply() == "250 2.0.0 Sealed as m0"
+    assert len(doors.intake.aborted) == 1
+
+
+def test_a_fault_answers_451_and_tells_nobody_what_it_was(doors: Doors) -> None:
+    secret = "the patient's name"
+    doors.intake.trouble = RuntimeError(secret)
+    with Client(doors) as client:
+        client.sign_in().envelope().data()
+        client.send(MESSAGE + b".\r\n")
+        assert client.reply() == "451 4.3.0 Something went wrong here; nothing was kept. Try again later."
+        assert client.closed()
+    doors.settle()
+    failed = [event for event in doors.events if event["level"] == "error"]
+    assert [event["error"] for event in failed] == ["RuntimeError"]
+    assert "doubles.py" in failed[0]["place"]
+    assert secret not in str(doors.events)
+
+
+def test_logs_have_no_content_and_no_credentials(doors: Doors, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        logging.getLogger("mail.log").setLevel(logging.DEBUG)
+        with Client(doors) as client:
+            client.sign_in()
+            assert client.say(plain("somebody", "hunter2"))[:3] == "503"
+            client.envelope("pat@yahoo.example").data()
+            client.send(MESSAGE + b".\r\n")
+            assert client.reply()[:3] == "250"
+    doors.settle()
+    everything = str(doors.events) + caplog.text
+    words = ["How are you", "Subject", PASSWORD, "hunter2", "somebody", "pat@", plain(USER, PASSWORD)[11:]]
+    assert [word for word in words if word in everything] == []
+    assert {"message taken", "signed in"} <= {event["event"] for event in doors.events}
+
+
+def test_refusals_say_where_to_read_more(open_doors: Callable[..., Doors]) -> None:
+    doors = open_doors(help_url="https://portal.example/help/smtp")
+    with Client(doors) as client:
+        assert client.reply()[:3] == "220"
+        assert client.say("MAIL FROM:<a@b.example>") == (
+            "530 5.7.0 Sign in first. https://portal.example/help/smtp#5.7.0"
+        )
+
+
+# --- time and number -----------------------------------------------------------------------------------------------
+
+
+def test_an_idle_client_is_told_and_closed(open_doors: Callable[..., Doors]) -> None:
+    doors = open_doors(idle=0.3)
+    with Client(doors) as idle, Client(doors) as trickle:
+        assert idle.reply()[:3] == trickle.reply()[:3] == "220"
+        trickle.send(b"NO")  # half a command is no command
+        for client in (idle, trickle):
+            assert client.reply()[:10] == "421 4.4.2 "
+            assert client.closed()
+    doors.settle()
+
+
+def test_a_trickle_of_data_ends_at_its_deadline(open_doors: Callable[..., Doors]) -> None:
+    doors = open_doors(data_idle=0.8, data_rate=1_000_000)
+    with Client(doors) as client:
+        client.sign_in().envelope().data()
+        client.send(b"From: ann@gmail.example\r\n\r\n")
+        begun = time.monotonic()
+        pause = threading.Event()
+        with contextlib.suppress(OSError):
+            while time.monotonic() - begun < 15 and not select.select([client.socket], [], [], 0)[0]:
+                client.send(b"x")
+                pause.wait(0.1)
+        assert client.reply()[:10] == "421 4.4.2 "
+        assert time.monotonic() - begun < 10
+    doors.settle()
+    assert len(doors.intake.aborted) == 1
+
+
+def test_connections_of_one_source_are_capped_until_they_sign_in(open_doors: Callable[..., Doors]) -> None:
+    doors = open_doors(per_source=3)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(Client(doors)) for _ in range(3)]
+        for client in clients:
+            assert client.reply()[:3] == "220"
+        refused = stack.enter_context(Client(doors))
+        assert refused.reply() == "421 4.3.2 Too many connections; try again later."
+        assert refused.closed()
+        in_clear = stack.enter_context(Client(doors, tls=False))
+        assert in_clear.reply()[:10] == "421 4.3.2 "
+        assert clients[0].say("EHLO x")[:3] == "250"
+        assert clients[0].say(plain(USER, PASSWORD))[:3] == "235"
+        wait_for(lambda: doors.server.house.connections.open == 3, "the refused to leave")
+        again = stack.enter_context(Client(doors))
+        assert again.reply()[:3] == "220"
+    doors.settle()
+
+
+def test_connections_of_one_account_are_capped(open_doors: Callable[..., Doors]) -> None:
+    doors = open_doors(per_account=1)
+    with Client(doors) as first, Client(doors) as second:
+        first.sign_in()
+        assert second.reply()[:3] == "220"
+        assert second.say("EHLO x")[:3] == "250"
+        assert second.say(plain(USER, PASSWORD)) == "421 4.3.2 Too many connections of this account."
+        assert second.closed()
+    doors.settle()
+    with Client(doors) as third:
+        third.sign_in()
+
+
+def test_far_too_many_connections_are_closed_without_words(open_doors: Callable[..., Doors]) -> None:
+    doors = open_doors(per_source=2)
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_connection(("127.0.0.1", doors.starttls), 10)) for _ in range(12)]
+        heard = [each.recv(100)[:3] for each in sockets]
+        assert heard.count(b"220") == 2
+        assert set(heard) == {b"220", b"421", b""}
+    doors.settle()
+
+
+def test_a_client_that_never_starts_its_handshake_is_cut(open_doors: Callable[..., Doors]) -> None:
+    doors = open_doors(handshake=0.3)
+    with socket.create_connection(("127.0.0.1", doors.implicit), 10) as silent:
+        assert silent.recv(100) == b""
+    with socket.create_connection(("127.0.0.1", doors.implicit), 10) as noisy:
+        noisy.sendall(b"EHLO there\r\n" * 10)
+        with contextlib.suppress(ConnectionResetError):
+            while noisy.recv(100):
+                pass
+    with Client(doors, tls=False) as client:
+        assert client.reply()[:3] == "220"
+        assert client.say("STARTTLS")[:3] == "220"
+        client.send(b"no handshake at all\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            while client.socket.recv(100):
+                pass
+    doors.settle()
+    assert {event["level"] for event in doors.events} == {"info"}
+
+
+def test_a_client_that_does_not_read_replies_is_not_answered_without_end(open_doors: Callable[..., Doors]) -> None:
+    doors = open_doors(idle=0.5, junk=10**9, linger=0.5)
+    with Client(doors) as client:
+        client.socket.settimeout(0.5)
+        with contextlib.suppress(OSError):
+            for _ in range(3000):
+                client.send(b"HELP\r\n" * 2000)
+        doors.settle()
+    assert not doors.server.house.sessions
+
+
+def test_a_session_that_stays_open_is_looked_at_again_before_a_message(open_doors: Callable[..., Doors]) -> None:
+    doors = open_doors(recheck=0.0)
+    with Client(doors) as client:
+        client.sign_in().envelope()
+        assert client.say("RSET")[:3] == "250"
+        doors.gate.revoked = True
+        assert client.say(f"MAIL FROM:<{USER}>") == "421 4.7.0 This sign-in has ended; sign in again."
+        assert client.closed()
+
+
+def test_back_pressure_reaches_the_client(doors: Doors) -> None:
+    """While a blob is being written, at most a few hundred KiB are read ahead."""
+    gate = threading.Event()
+
+    async def slowly() -> None:
+        while not gate.is_set():
+            await asyncio.sleep(0.01)
+
+    doors.intake.slowly = slowly
+    with Client(doors) as client:
+        client.sign_in().envelope().data()
+        client.socket.settimeout(1.0)
+        sent = 0
+        block = b"x" * 65_534 + b"\r\n"
+        client.send(b"From: ann@gmail.example\r\n\r\n")
+        with contextlib.suppress(TimeoutError):
+            while sent < 200 * 65_536:
+                client.send(block)
+                sent += len(block)
+        assert sent < 200 * 65_536
+        wait_for(lambda: doors.intake.begun[0].size < 2_000_000, "little to be read")
+        waiting = next(iter(doors.server.house.sessions))._inbox
+        assert len(waiting) < 1_000_000
+        gate.set()
+    doors.settle()
+    assert len(doors.intake.aborted) == 1
+
+
+def test_message_whose_last_dot_was_read_is_kept_though_the_client_left(doors: Doors) -> None:
+    """The client will send it again, and gets the same id: losing it would be worse."""
+    left = threading.Event()
+
+    async def until_left() -> None:
+        while not left.is_set():
+            await asyncio.sleep(0.01)
+
+    doors.intake.before_commit = until_left
+    with Client(doors) as client:
+        client.sign_in().envelope().data()
+        client.send(MESSAGE + b".\r\n")
+        wait_for(lambda: doors.intake.begun and doors.intake.begun[0].size == len(MESSAGE), "the message to be read")
+    wait_for(lambda: not doors.server.house.sessions, "the connection to be lost")
+    assert doors.intake.kept == []
+    left.set()
+    doors.settle()
+    assert len(doors.intake.kept) == 1
+
+
+def test_many_headers_deep_mime_and_a_line_of_a_mebibyte(open_doors: Callable[..., Doors]) -> None:
+    doors = open_doors(header=1_048_576)
+    fields = b"".join(b"X-%d: y\r\n" % number for number in range(10_000))
+    deep = b"".join(b"--%d\r\nContent-Type: multipart/mixed; boundary=%d\r\n\r\n" % (n, n + 1) for n in range(100))
+    line = b"z" * 1_048_576 + b"\r\n"
+    start = b"From: ann@gmail.example\r\n"
+    with Client(doors) as client:
+        client.sign_in()
+        for message in (start + fields + b"\r\n", start + b"\r\n" + deep, start + b"\r\n" + line):
+            client.envelope().data()
+            client.send(message + b".\r\n")
+            assert client.reply()[:3] == "250"
+            assert doors.intake.kept[-1].header + doors.intake.kept[-1].body == message
+
+
+def test_too_large_a_header_is_refused_cleanly(doors: Doors) -> None:
+    fields = b"".join(b"X-%d: yyyyyyyy\r\n" % number for number in range(10_000))
+    with Client(doors) as client:
+        client.sign_in()
+        for end in (b"\r\n", b""):
+            client.envelope().data()
+            client.send(b"From: ann@gmail.example\r\n" + fields + end + b".\r\n")
+            assert client.reply() == "552 5.6.0 The header has more than 102,400 bytes."
+    assert doors.intake.kept == []
+
+
+def test_oversize_message_is_read_to_its_end_in_constant_memory(open_doors: Callable[..., Doors]) -> None:
+    doors = open_doors(size=1_000_000)
+    block = b"y" * 998 + b"\r\n"
+    with Client(doors) as client:
+        client.sign_in().envelope().data()
+        client.send(b"From: ann@gmail.example\r\n\r\n")
+        for _ in range(40):
+            client.send(block * 500)
+        client.send(b".\r\n")
+        assert client.reply()[:10] == "552 5.3.4 "
+        assert client.say("NOOP")[:3] == "250"
+    assert doors.intake.begun[0].size <= 1_000_000
