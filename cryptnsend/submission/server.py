@@ -200,7 +200,7 @@ def serve(
     doors: Sequence[Door],
     *,
     gatekeeper: Gatekeeper,
-    intake: Intake,
+    intake: Intake | Callable[[asyncio.AbstractEventLoop], Intake],
     certificate: Renewable,
     hostname: str,
     log: structlog.typing.FilteringBoundLogger,
@@ -212,21 +212,21 @@ def serve(
     Keep the doors open until SIGTERM or SIGINT; call in the main thread.
 
     The first of them drains (`Server.stop`), the second ends at once; SIGHUP reloads the certificate. *ready* is called
-    when the doors are open. *intake* is used from this thread only.
+    when the doors are open. *intake*, or what makes it for the loop, is used from this thread only.
     """
 
     async def run() -> None:
+        loop = asyncio.get_running_loop()
         server = Server(
             doors,
             gatekeeper=gatekeeper,
-            intake=intake,
+            intake=intake(loop) if callable(intake) else intake,
             certificate=certificate,
             hostname=hostname,
             log=log,
             limits=limits,
             help_url=help_url,
         )
-        loop = asyncio.get_running_loop()
         asked, insisted = asyncio.Event(), asyncio.Event()
 
         def end() -> None:
