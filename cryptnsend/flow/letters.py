@@ -269,7 +269,7 @@ class Letters:
             values = {
                 "organisation": invited.organisation_name if invited.organisation else "",
                 "recipient": invited.address,
-                "link": self._url(f"/invited/{invited.token}"),
+                "link": self._url(f"/invite/{invited.token}"),
                 "code": invited.code,
                 "until": moment(invited.expires),
             }

@@ -1,0 +1,97 @@
+"""Who may submit? The `Gatekeeper` of the SMTP doors: device passwords first, the main password by Argon2id.
+
+The keeper decides; the main database only says which credential version is current, so that a revocation made by one
+process counts in all of them at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NoReturn
+
+from cryptnsend.core import passwords
+from cryptnsend.core.addresses import canonical
+from cryptnsend.core.contracts import Clock, Engine
+from cryptnsend.core.errors import Denied, Throttled, WrongSecret
+from cryptnsend.flow.throttling import Throttle
+from cryptnsend.keeper.client import Keeper
+from cryptnsend.keeper.requests import Who
+from cryptnsend.store.records import accounts, devices
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """Somebody who signed in at an SMTP door; see submission/contract.py."""
+
+    account: int
+    organisation: int
+    address: str
+    aliases: frozenset[str]
+    credential_version: int
+    device: int | None
+
+
+class Gate:
+    """Checks user names and passwords for the SMTP doors. Thread-safe; `authenticate` blocks."""
+
+    def __init__(self, *, engine: Engine, keeper: Keeper, clock: Clock, throttle: Throttle):
+        self._engine, self._keeper, self._clock, self._throttle = engine, keeper, clock, throttle
+
+    def authenticate(self, username: str, password: str, source: str) -> Subscriber:
+        """Return whose password it is; see submission/contract.py's `Gatekeeper`."""
+        try:
+            name = canonical(username)
+        except ValueError:
+            name = "-"  # no address at all: still the same work and the same answer
+        self._throttle.check(name, source)
+        device = passwords.parse_device_password(password)
+        try:
+            who = self._by_device(name, *device) if device else self._by_password(name, password)
+        except Throttled:
+            raise
+        except Denied:
+            self._throttle.failed(name, source, password)
+            self._wrong()
+        if "subscriber" not in who.roles:
+            self._wrong()
+        self._throttle.forgive(name, source)
+        return Subscriber(
+            who.account,
+            who.organisation,
+            name,
+            frozenset(who.addresses),
+            self._version(who),
+            device[0] if device else None,
+        )
+
+    def still_valid(self, subscriber: Subscriber) -> bool:
+        """Say whether nothing was changed, revoked or disabled since."""
+        row = accounts.account(self._engine, subscriber.account)
+        if row is None or row["state"] not in ("active", "weak"):
+            return False
+        if row["credential_version"] != subscriber.credential_version:
+            return False
+        return subscriber.device is None or devices.is_live(self._engine, subscriber.account, subscriber.device)
+
+    def _by_device(self, name: str, device: int, secret: bytes) -> Who:
+        who = self._keeper.check_device(device, secret, "submit")
+        if name not in who.addresses:
+            raise WrongSecret("wrong user name")
+        known = devices.named(self._engine, device)
+        if known is not None and known["revoked"] is not None:
+            raise WrongSecret("revoked")
+        return who
+
+    def _by_password(self, name: str, password: str) -> Who:
+        salt = self._keeper.salt(name)
+        k = passwords.derive(password, salt.salt, passwords.Argon.decode(salt.params))
+        return self._keeper.check_password(name, k)
+
+    def _version(self, who: Who) -> int:
+        """Return the credential version of the main row, which is raised before anything is changed or revoked."""
+        row = accounts.account(self._engine, who.account)
+        return row["credential_version"] if row is not None else who.credential_version
+
+    @staticmethod
+    def _wrong() -> NoReturn:
+        raise WrongSecret("That user name and password do not belong together.")

@@ -1,0 +1,69 @@
+"""How many guesses may a source make at one address? Counted per address and source, so that nobody is shut out.
+
+Mail programs try the same wrong password again and again; one wrong password counts once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import threading
+from collections import OrderedDict
+
+from cryptnsend.core.contracts import Clock, Engine
+from cryptnsend.core.errors import Throttled
+from cryptnsend.core.model import Random
+from cryptnsend.store.records import throttle
+
+REMEMBERED = 10_000  # wrong passwords of this process that would not count again
+
+
+class Throttle:
+    """Failures at one door (smtp, page). Thread-safe."""
+
+    def __init__(self, engine: Engine, clock: Clock, random: Random, door: str, *, failures: int, pause_minutes: int):
+        self._engine, self._clock, self._door = engine, clock, door
+        self._free, self._pause = failures, pause_minutes * 60_000
+        self._key = random(32)
+        self._lock = threading.Lock()
+        self._seen: OrderedDict[bytes, None] = OrderedDict()
+
+    def check(self, subject: str, source: str) -> None:
+        """Raise Throttled while this source must wait for this subject."""
+        until = throttle.paused_until(self._engine, self._door, subject, source)
+        now = self._clock.now()
+        if until > now:
+            self._refuse(until - now)
+
+    def failed(self, subject: str, source: str, secret: str) -> None:
+        """Count a wrong *secret*, unless this very one was counted before; raise Throttled if it was one too many."""
+        if self._is_known(subject, secret):
+            return
+        now = self._clock.now()
+        until = self._engine.write(
+            lambda rows: throttle.failed(rows, self._door, subject, source, now, self._free, self._pause)
+        ).result()
+        if until > now:
+            self._refuse(until - now)
+
+    def forgive(self, subject: str, source: str) -> None:
+        """Forget this source's failures after a success; costs nothing when there were none."""
+        if throttle.has_failures(self._engine, self._door, subject, source):
+            self._engine.write(lambda rows: throttle.forgive(rows, self._door, subject, source)).result()
+
+    def _is_known(self, subject: str, secret: str) -> bool:
+        mark = hmac.digest(self._key, f"{subject}\0{secret}".encode(), hashlib.sha256)
+        with self._lock:
+            known = mark in self._seen
+            self._seen[mark] = None
+            self._seen.move_to_end(mark)
+            if len(self._seen) > REMEMBERED:
+                self._seen.popitem(last=False)
+        return known
+
+    @staticmethod
+    def _refuse(wait: int) -> None:
+        minutes = max(1, -(-wait // 60_000))
+        plural = "" if minutes == 1 else "s"
+        text = f"Too many wrong passwords from here. Wait {minutes} minute{plural}, or use a device you used before."
+        raise Throttled(text, retry_after=-(-wait // 1000))

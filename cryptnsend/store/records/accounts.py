@@ -1,0 +1,155 @@
+"""Rows of people: accounts, addresses, cards, pairs, organisations, contacts; all copies of what the keeper said.
+
+Accounts and addresses belong to whoever they are, over all organisations, which makes these queries a named exception
+to "every query takes its organisation".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cryptnsend.core.contracts import Engine, Row, Rows
+
+
+def put_organisation(rows: Rows, ident: int, name: str, single: bool, now: int) -> None:
+    """Copy an organisation; its policy starts empty and is never overwritten here."""
+    rows.execute(
+        "INSERT INTO organisations(id, name, single, policy, created) VALUES (?, ?, ?, '{}', ?)"
+        " ON CONFLICT(id) DO UPDATE SET name = excluded.name, single = excluded.single",
+        (ident, name, int(single), now),
+    )
+
+
+def put_account(
+    rows: Rows, ident: int, org: int, roles: Sequence[str], state: str, version: int, name: str, locale: str, now: int
+) -> None:
+    """Copy an account; profile fields that only rest here stay as they are."""
+    rows.execute(
+        "INSERT INTO accounts(id, org, roles, state, credential_version, name, phone, locale, created)"
+        " VALUES (?, ?, ?, ?, ?, ?, '', ?, ?) ON CONFLICT(id) DO UPDATE SET org = excluded.org, roles = excluded.roles,"
+        " state = excluded.state, credential_version ="
+        " CASE WHEN accounts.credential_version > excluded.credential_version"
+        " THEN accounts.credential_version ELSE excluded.credential_version END,"
+        " name = CASE excluded.name WHEN '' THEN accounts.name ELSE excluded.name END",
+        (ident, org, ",".join(roles), state, version, name, locale, now),
+    )
+
+
+def put_address(rows: Rows, ident: int, canonical: str, account: int) -> None:
+    """Say whose an address is, as a signed card has it; *ident* is used if the address is new."""
+    rows.execute(
+        "INSERT INTO addresses(id, org, canonical, display, account) VALUES (?, 0, ?, ?, ?)"
+        " ON CONFLICT(canonical) DO UPDATE SET account = excluded.account",
+        (ident, canonical, canonical, account),
+    )
+
+
+def release_addresses(rows: Rows, account: int, kept: Sequence[str]) -> None:
+    """Take addresses from an account that its newest card no longer lists."""
+    held = rows.query("SELECT id, canonical FROM addresses WHERE account = :account", {"account": account})
+    for row in held:
+        if row["canonical"] not in kept:
+            rows.execute("UPDATE addresses SET account = NULL WHERE id = :id", {"id": row["id"]})
+
+
+def put_card(rows: Rows, org: int, holder: str, version: int, body: bytes, signature: bytes) -> None:
+    """Add a card; versions are never rewritten."""
+    rows.execute(
+        "INSERT INTO cards(org, holder, version, body, signature) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT(holder, version) DO NOTHING",
+        (org, holder, version, body, signature),
+    )
+
+
+def put_pair(
+    rows: Rows, ident: int, org: int, holder: str, role: str, custody: str, suite: int, public: bytes, state: str
+) -> None:
+    """Copy a pair and its present state."""
+    rows.execute(
+        "INSERT INTO pairs(id, org, holder, role, custody, suite, public, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT(id) DO UPDATE SET state = excluded.state",
+        (ident, org, holder, role, custody, suite, public, state),
+    )
+
+
+def put_contact(
+    rows: Rows,
+    ident: int,
+    org: int,
+    address: int,
+    subscriber: int,
+    state: str,
+    account: int,
+    statement: bytes,
+    now: int,
+) -> None:
+    """Copy a contact's state with the keeper's statement; a phrase that was agreed stays."""
+    rows.execute(
+        "INSERT INTO contacts(id, org, address, subscriber, state, account, statement, phrase, created)"
+        " VALUES (:id, :org, :address, :subscriber, :state, :account, :statement, '', :now)"
+        " ON CONFLICT(address, subscriber) DO UPDATE SET state = CASE contacts.state WHEN 'blocked' THEN 'blocked'"
+        " ELSE excluded.state END, account = excluded.account, statement = excluded.statement",
+        {
+            "id": ident, "org": org, "address": address, "subscriber": subscriber, "state": state,
+            "account": account, "statement": statement, "now": now,
+        },
+    )  # fmt: skip
+
+
+def reset_contacts(rows: Rows, account: int) -> None:
+    """Take the proof from every contact of an account whose password was reset by mail."""
+    rows.execute(
+        "UPDATE contacts SET state = 'new', statement = NULL WHERE account = :account AND state <> 'blocked'",
+        {"account": account},
+    )
+
+
+def set_phrase(rows: Rows, org: int, address: int, subscriber: int, phrase: str) -> None:
+    """Write the check phrase of a contact, once."""
+    rows.execute(
+        "UPDATE contacts SET phrase = :phrase WHERE org = :org AND address = :address AND subscriber = :subscriber"
+        " AND phrase = ''",
+        {"phrase": phrase, "org": org, "address": address, "subscriber": subscriber},
+    )
+
+
+def bump(rows: Rows, account: int) -> None:
+    """Raise the credential version before a change or revocation, so that no process trusts an old success."""
+    rows.execute(
+        "UPDATE accounts SET credential_version = credential_version + 1 WHERE id = :account", {"account": account}
+    )
+
+
+def account(engine: Engine, ident: int) -> Row | None:
+    """Return an account's row."""
+    found = engine.query(
+        "SELECT id, org, roles, state, credential_version, name, phone, locale FROM accounts WHERE id = :id", id=ident
+    )
+    return found[0] if found else None
+
+
+def by_address(engine: Engine, canonical: str) -> Row | None:
+    """Return the account that an address is said to belong to, with the address's id."""
+    found = engine.query(
+        "SELECT c.id, c.org, c.roles, c.state, c.credential_version, c.name, c.phone, c.locale, a.id AS address_id"
+        " FROM addresses a JOIN accounts c ON c.id = a.account WHERE a.canonical = :canonical",
+        canonical=canonical,
+    )
+    return found[0] if found else None
+
+
+def set_profile(rows: Rows, ident: int, name: str, phone: str) -> None:
+    """Write what an account says of itself on notices."""
+    rows.execute(
+        "UPDATE accounts SET name = :name, phone = :phone WHERE id = :id", {"id": ident, "name": name, "phone": phone}
+    )
+
+
+def subscribers(engine: Engine) -> list[Row]:
+    """Return every account that may submit, with its original address and organisation, for the operator."""
+    return engine.query(
+        "SELECT c.id, a.canonical AS address, c.name, c.state, c.roles, o.name AS organisation, o.single, c.created"
+        " FROM accounts c JOIN addresses a ON a.account = c.id JOIN organisations o ON o.id = c.org"
+        " WHERE ',' || c.roles || ',' LIKE '%,subscriber,%' OR ',' || c.roles || ',' LIKE '%,officer,%'"
+        " ORDER BY a.canonical"
+    )

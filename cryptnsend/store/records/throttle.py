@@ -1,0 +1,65 @@
+"""Counts of failed sign-ins per door, address and source: a stranger's guesses never shut the owner out.
+
+These rows are the installation's, like the accounts they protect.
+"""
+
+from __future__ import annotations
+
+from cryptnsend.core.contracts import Engine, Rows
+
+
+def paused_until(engine: Engine, door: str, subject: str, source: str) -> int:
+    """Return until when (UTC milliseconds) this source must wait for this subject; 0 if it need not."""
+    found = engine.query(
+        "SELECT until FROM throttle WHERE door = :door AND subject = :subject AND source = :source",
+        door=door,
+        subject=subject,
+        source=source,
+    )
+    until: int = found[0]["until"] if found else 0
+    return until
+
+
+def failed(rows: Rows, door: str, subject: str, source: str, now: int, free: int, pause: int) -> int:
+    """
+    Count a failure; return until when the next try must wait.
+
+    *free* failures cost nothing; each further one doubles *pause* (milliseconds), at most to a day. A day without
+    failures forgets.
+    """
+    found = rows.query(
+        "INSERT INTO throttle(org, door, subject, source, failures, last, until)"
+        " VALUES (0, :door, :subject, :source, 1, :now, 0) ON CONFLICT(door, subject, source) DO UPDATE SET"
+        " failures = CASE WHEN throttle.last < :forgotten THEN 1 ELSE throttle.failures + 1 END, last = :now"
+        " RETURNING failures",
+        {"door": door, "subject": subject, "source": source, "now": now, "forgotten": now - 86_400_000},
+    )
+    failures: int = found[0]["failures"]
+    if failures < free:
+        return 0
+    until = now + min(pause << min(failures - free, 10), 86_400_000)
+    rows.execute(
+        "UPDATE throttle SET until = :until WHERE door = :door AND subject = :subject AND source = :source",
+        {"until": until, "door": door, "subject": subject, "source": source},
+    )
+    return until
+
+
+def forgive(rows: Rows, door: str, subject: str, source: str) -> None:
+    """Forget the failures of this source for this subject, after a success."""
+    rows.execute(
+        "DELETE FROM throttle WHERE door = :door AND subject = :subject AND source = :source",
+        {"door": door, "subject": subject, "source": source},
+    )
+
+
+def has_failures(engine: Engine, door: str, subject: str, source: str) -> bool:
+    """Say whether any failure is counted, so that a success need not write where there is none."""
+    return bool(
+        engine.query(
+            "SELECT 1 AS one FROM throttle WHERE door = :door AND subject = :subject AND source = :source",
+            door=door,
+            subject=subject,
+            source=source,
+        )
+    )
