@@ -13,6 +13,7 @@ import threading
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
@@ -234,6 +235,8 @@ def _device_checksum(octets: bytes) -> bytes:
 _PRODUCT = ("cryptnsend", "crypt", "send", "secure", "mail", "message", "password", "passphrase", "welcome", "letmein")
 _LONG, _SHORT = 15, 8  # characters: alone, and with a second factor (NIST SP 800-63B-4 §3.1.1.2)
 _SCORED = 72  # characters; zxcvbn's time grows with the square of the length
+_SIGNS = frozenset("4@8({[<369!1|05$7+%2")  # what zxcvbn tries as letters, in every combination
+_MOST_SIGNS = 8  # different ones; with all twenty it would be busy for seconds
 _zxcvbn_lock = threading.Lock()  # zxcvbn keeps the words of its caller in a module-wide dictionary
 
 
@@ -273,11 +276,21 @@ def check_strength(password: str, *, hints: Sequence[str], second_factor: bool) 
 
 
 def _score(password: str, words: list[str]) -> int:
-    if not password:
+    """Return zxcvbn's score of the first 72 characters, and at most 1 for what mostly runs on, like "!\\"#$%&'"."""
+    text = password[:_SCORED]
+    if not text:
         return 0
     with _zxcvbn_lock:
-        result = zxcvbn(password[:_SCORED], user_inputs=words)  # type: ignore[no-untyped-call]
-        return int(result["score"])
+        result = zxcvbn(_fewer_signs(text), user_inputs=words)  # type: ignore[no-untyped-call]
+    steps = [ord(b) - ord(a) for a, b in pairwise(text)]
+    runs = sum(a == b for a, b in pairwise(steps))
+    return min(int(result["score"]), 1 if 2 * runs > len(text) else 4)
+
+
+def _fewer_signs(text: str) -> str:
+    """Replace signs that may stand for letters, but for the first eight different ones: a stranger chose the text."""
+    kept = [each for each in dict.fromkeys(text) if each in _SIGNS][:_MOST_SIGNS]
+    return "".join("~" if each in _SIGNS and each not in kept else each for each in text)
 
 
 def _hint_words(hints: Sequence[str]) -> list[str]:

@@ -255,6 +255,19 @@ def test_a_password_must_be_long_and_hard_to_guess(password, second_factor, ok):
     assert 0 <= found.score <= 4
 
 
+@pytest.mark.parametrize("password", ["".join(map(chr, range(33, 105))), "zyxwvutsrqponmlkjihg", "x" * 72])
+def test_what_runs_on_is_no_password(password):
+    assert check_strength(password, hints=[], second_factor=False).score <= 1
+
+
+@given(st.text("4@8({[<369!1|05$7+%2ab", max_size=80))
+def test_signs_that_stand_for_letters_are_few_when_scored(password):
+    """zxcvbn tries them in every combination: with all twenty a stranger kept it busy for 6 seconds."""
+    scored = passwords._fewer_signs(password)
+    assert len(scored) == len(password)
+    assert len({each for each in scored if each in "4@8({[<369!1|05$7+%2"}) <= 8
+
+
 def test_suggested_passphrases_are_good_enough():
     for _ in range(20):
         assert check_strength(suggestion(os.urandom), hints=HINTS, second_factor=False).ok
