@@ -1,0 +1,175 @@
+"""The commands that need no running server: init, dns, and how all of them take passwords and give answers."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_private_key
+
+from cryptnsend.__main__ import main
+from cryptnsend.cli import options
+from cryptnsend.cli.dns import records, zone_line
+from cryptnsend.config import Config
+from cryptnsend.core import errors
+from cryptnsend.home import Home
+from tests.support.homes import make_home
+
+
+def run(*arguments: object, **more: object):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="cryptnsend", **more)
+
+
+def test_init_makes_a_home_that_can_be_loaded(short_folder):
+    path = short_folder / "home"
+    done = run("init", "--home", path, "--hostname", "mail.example", "--domain", "example", "--free-ports")
+    assert done.exit_code == 0, done.output
+    config = Config.load(path, {})
+    assert (config.server.hostname, config.server.domain) == ("mail.example", "example")
+    assert (config.ports.submissions, config.ports.submission, config.ports.portal) == (0, 0, 0)
+    assert config.ports.bind == "127.0.0.1"
+    assert config.tls.certificate.exists()
+
+
+def test_init_takes_a_smarthost(short_folder):
+    path = short_folder / "home"
+    done = run("init", "--home", path, "--hostname", "mail.example", "--smarthost", "smtp://relay.example:25")
+    assert done.exit_code == 0
+    assert Config.load(path, {}).delivery.smarthost == "smtp://relay.example:25"
+
+
+def test_a_value_that_is_not_allowed_ends_with_3_and_says_what_is(short_folder):
+    done = run("init", "--home", short_folder / "home", "--hostname", "Mail Example")
+    assert done.exit_code == 3
+    assert '[server] hostname = "Mail Example": allowed is a host name' in done.output
+
+
+def test_a_missing_home_ends_with_3_and_says_how_to_make_one(short_folder):
+    done = run("dns", "--home", short_folder / "nowhere")
+    assert done.exit_code == 3
+    assert "`cryptnsend init` makes one" in done.output
+
+
+def test_wrong_use_ends_with_2(short_folder):
+    assert run("init", "--home", short_folder / "home").exit_code == 2
+    assert run("no-such-command").exit_code == 2
+
+
+def test_the_home_can_come_from_the_environment(config, home):
+    done = run("dns", "--json", env={"CRYPTNSEND_HOME": str(home.path)})
+    assert done.exit_code == 0
+    assert {record["type"] for record in json.loads(done.output)} == {"MX", "TXT"}
+
+
+def test_dns_prints_zone_lines_with_strings_of_at_most_255(config, home):
+    done = run("dns", "--home", home.path)
+    lines = [line for line in done.output.splitlines() if not line.startswith(";")]
+    assert [line.split()[0] for line in lines] == [
+        "mail.clinic.example.",
+        "mail.clinic.example.",
+        "ed1._domainkey.mail.clinic.example.",
+        "rsa1._domainkey.mail.clinic.example.",
+        "_dmarc.mail.clinic.example.",
+    ]
+    for line in lines:
+        for string in line.split('"')[1::2]:
+            assert len(string) <= 255
+
+
+def test_the_published_key_verifies_what_the_signing_key_signs(config, home):
+    """RFC 6376 §3.6.1: p= is the SubjectPublicKeyInfo of an RSA key; RFC 8463 §4.2: the 32 octets of an Ed25519 key."""
+    published = {
+        record.name.partition(".")[0]: record.value for record in records(config) if "_domainkey" in record.name
+    }
+    keys = {name: base64.b64decode(value.partition("p=")[2]) for name, value in published.items()}
+    private = {name: load_pem_private_key((home.dkim / f"{name}.pem").read_bytes(), None) for name in keys}
+    assert load_der_public_key(keys["rsa1"]) == private["rsa1"].public_key()
+    Ed25519PublicKey.from_public_bytes(keys["ed1"]).verify(private["ed1"].sign(b"mail"), b"mail")
+
+
+def test_fixed_ports_are_announced_to_clients(short_folder):
+    config = make_home(short_folder / "home", {"ports": {"submissions": 465, "submission": 587}})
+    lines = [zone_line(record) for record in records(config)]
+    assert "_submissions._tcp.mail.clinic.example. IN SRV 0 1 465 mail.clinic.example." in lines
+    assert "_submission._tcp.mail.clinic.example. IN SRV 0 1 587 mail.clinic.example." in lines
+
+
+def test_a_file_in_dkim_that_is_no_signing_key_is_told(config, home):
+    (home.dkim / "ed1.pem").write_bytes(config.tls.key.read_bytes())
+    done = run("dns", "--home", home.path)
+    assert done.exit_code == 3
+    assert "a DKIM key is RSA or Ed25519" in done.output
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.ConfigError("c"), 3),
+        (errors.WrongSecret("w"), 4),
+        (errors.NoGrant("n"), 4),
+        (errors.Refusal("r"), 4),
+        (errors.SealBroken("s"), 4),
+        (errors.KeeperGone("k"), 5),
+        (errors.StoreBroken("b"), 5),
+    ],
+)
+def test_each_kind_of_error_has_its_exit_code_and_shows_its_text(error, code):
+    @click.group(cls=options.Commands)
+    def group() -> None:
+        """A group."""
+
+    @group.command()
+    def fails() -> None:
+        """Fail."""
+        raise error
+
+    done = CliRunner().invoke(group, ["fails"])
+    assert done.exit_code == code
+    assert done.output == f"Error: {error}\n"
+
+
+@click.command()
+@options.password_option
+def asks(from_stdin: bool) -> None:
+    """Ask for two passwords."""
+    click.echo([options.read_password(from_stdin, "Old"), options.read_password(from_stdin, "New", new=True)])
+
+
+def test_passwords_come_from_standard_input_one_a_line_with_their_spaces():
+    done = CliRunner().invoke(asks, ["--password-stdin"], input=" old pass \nnéw pass\r\n")
+    assert done.output == "[' old pass ', 'néw pass']\n"
+
+
+def test_a_missing_line_on_standard_input_is_told():
+    done = CliRunner().invoke(asks, ["--password-stdin"], input="only one\n")
+    assert done.exit_code == 2
+    assert "has no line for: New" in done.output
+
+
+def test_a_new_password_is_typed_twice_and_not_shown():
+    done = CliRunner().invoke(asks, input="old\nnew\nnew\n")
+    assert done.exit_code == 0
+    assert "old" not in done.output.partition("[")[0]
+    assert done.output.endswith("['old', 'new']\n")
+
+
+def test_what_strangers_wrote_cannot_steer_the_terminal(capsys):
+    options.show_table([{"name": "a\x1b[2Jb\u202ec"}], {"name": "who"}, empty="none")
+    assert capsys.readouterr().out == "who\na\ufffd[2Jb\ufffdc\n"
+
+
+def test_an_empty_table_says_so(capsys):
+    options.show_table([], {"name": "who"}, empty="Nobody is here.")
+    assert capsys.readouterr().out == "Nobody is here.\n"
+
+
+def test_places_of_a_home_are_where_the_documentation_says(home):
+    text = (Path(__file__).resolve().parents[2] / "docs" / "operating.md").read_text()
+    for place in (home.main_db, home.ledger, home.journal, home.ports_file):
+        assert str(place.relative_to(home.path)) in text or place.name in text
+    assert Home(home.path) == home
