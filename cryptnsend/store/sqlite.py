@@ -18,7 +18,7 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from cryptnsend.core.contracts import Loop, Migration, Row, Rows
-from cryptnsend.core.errors import ConfigError, StoreBroken
+from cryptnsend.core.errors import ConfigError, StoreBroken, StoreFull
 from cryptnsend.store.batch import Batcher
 from cryptnsend.store.connection import PATIENCE, SqliteTransaction, broken, connect, dicts
 from cryptnsend.store.group import GroupCommit, Settle
@@ -53,7 +53,9 @@ class SqliteEngine:
         self._hooks: list[Callable[[], None]] = []
         self._batchers: list[Batcher] = []
         self._closed = False
-        self._prepare()
+        # One connection stays open for as long as the engine is. While it is, a transaction whose flush failed cannot
+        # come back from the log's octets: they are overwritten by the next one.
+        self._anchor = self._prepare()
         self._group = GroupCommit(
             self._transaction(), settle, self._failed, patience=patience, name=f"writer of {path.name}"
         )
@@ -128,12 +130,17 @@ class SqliteEngine:
             batcher.close()
         with self._guard:
             self._closed = True
-            for db in self._opened.values():
+            for db in (*self._opened.values(), self._anchor):
                 db.conn.close()
             self._opened.clear()
 
-    def _prepare(self) -> None:
-        """Create the file with its mode, durable under its name, and switch it to WAL while nobody else does."""
+    def _prepare(self) -> Database:
+        """
+        Create the file with its mode, durable under its name, and switch it to WAL while nobody else does.
+
+        The first to open it also empties the log that a crash left. What is replayed from it may have been read from
+        memory only, if a flush had failed before; copied into the database it is flushed again.
+        """
         try:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._mode))
             folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -149,8 +156,14 @@ class SqliteEngine:
                 try:
                     db.conn.execute(f"PRAGMA busy_timeout={int(self._patience * 1000)}")
                     db.conn.execute("PRAGMA journal_mode=WAL")
-                finally:
+                    db.conn.execute("SELECT count(*) FROM sqlite_master").fetchall()
+                    db.conn.execute("PRAGMA busy_timeout=0")  # with others at work there was no crash to mend
+                    _empty_log(db)
+                    db.conn.execute("PRAGMA query_only=ON")
+                except BaseException:
                     db.conn.close()
+                    raise
+                return db
             finally:
                 turnstile.close()
         except sqlite3.Error as error:
@@ -203,6 +216,14 @@ class SqliteEngine:
         finally:
             transaction.rollback()
         return True
+
+
+def _empty_log(db: Database) -> None:
+    try:
+        db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except sqlite3.OperationalError as error:
+        if not isinstance(broken(error), StoreFull):  # with a full disk, what is there can still be read
+            raise
 
 
 def _as_migrations(steps: Sequence[Migration]) -> Migrations:
