@@ -96,12 +96,20 @@ def put_contact(
     )  # fmt: skip
 
 
-def reset_contacts(rows: Rows, account: int) -> None:
-    """Take the proof from every contact of an account whose password was reset by mail."""
-    rows.execute(
-        "UPDATE contacts SET state = 'new', statement = NULL WHERE account = :account AND state <> 'blocked'",
+def forget_contacts(rows: Rows, account: int, valid: set[tuple[str, int]]) -> None:
+    """Take the proof from contacts of an account that the keeper no longer vouches for, as after a reset by mail."""
+    held = rows.query(
+        "SELECT c.id, a.canonical, c.subscriber FROM contacts c JOIN addresses a ON a.id = c.address"
+        " WHERE c.account = :account AND c.statement IS NOT NULL",
         {"account": account},
     )
+    for row in held:
+        if (row["canonical"], row["subscriber"]) not in valid:
+            rows.execute(
+                "UPDATE contacts SET statement = NULL, state = CASE state WHEN 'blocked' THEN 'blocked' ELSE 'new' END"
+                " WHERE id = :id",
+                {"id": row["id"]},
+            )
 
 
 def set_phrase(rows: Rows, org: int, address: int, subscriber: int, phrase: str) -> None:
@@ -153,3 +161,9 @@ def subscribers(engine: Engine) -> list[Row]:
         " WHERE ',' || c.roles || ',' LIKE '%,subscriber,%' OR ',' || c.roles || ',' LIKE '%,officer,%'"
         " ORDER BY a.canonical"
     )
+
+
+def organisation_name(engine: Engine, org: int) -> str:
+    """Return an organisation's name; empty for the installation and for an organisation of one."""
+    found = engine.query("SELECT name, single FROM organisations WHERE id = :org", org=org)
+    return "" if not found or found[0]["single"] or org == 0 else str(found[0]["name"])

@@ -1,0 +1,66 @@
+"""How do the keeper's answers become rows of the main database? One transaction, the same each time.
+
+The keeper's ledger commits first. If this process dies before the rows are written, the next sign-in writes them: every
+answer of the keeper says everything again.
+"""
+
+from __future__ import annotations
+
+from cryptnsend.core.cards import read_card
+from cryptnsend.core.contracts import Rows
+from cryptnsend.core.model import Random, account_holder, new_id
+from cryptnsend.keeper.requests import ContactRow, Opened
+from cryptnsend.store.records import accounts, cards
+
+
+def write_opened(rows: Rows, opened: Opened, card_key: bytes, now: int, random: Random) -> None:
+    """Copy an account with everything that belongs to it, as the keeper says it stands now."""
+    org = opened.organisation_row
+    if org is not None:
+        accounts.put_organisation(rows, org.id, org.name, org.single, now)
+    accounts.put_account(
+        rows,
+        opened.account,
+        opened.organisation,
+        opened.roles,
+        opened.state,
+        opened.credential_version,
+        opened.name,
+        opened.locale,
+        now,
+    )
+    for pair in opened.pairs:
+        accounts.put_pair(
+            rows, pair.id, pair.organisation, pair.holder, pair.role, pair.custody, pair.suite, pair.public, pair.state
+        )
+    for signed in opened.cards:
+        card = read_card(signed, card_key)
+        accounts.put_card(rows, card.organisation, card.holder, card.version, signed.body, signed.signature)
+        if card.holder == account_holder(opened.account):
+            for address in card.addresses:
+                accounts.put_address(rows, new_id(now, random), address, card.account)
+            accounts.release_addresses(rows, card.account, card.addresses)
+    valid = {(each.address, each.subscriber) for each in opened.contacts}
+    accounts.forget_contacts(rows, opened.account, valid)
+    for contact in opened.contacts:
+        write_contact(rows, contact, now, random)
+
+
+def write_contact(rows: Rows, contact: ContactRow, now: int, random: Random) -> None:
+    """Copy one contact with the keeper's statement."""
+    known = cards.address(rows, contact.address)
+    if known is None:
+        ident = new_id(now, random)
+        cards.add_address(rows, ident, contact.address, contact.address)
+        known = ident, None
+    accounts.put_contact(
+        rows,
+        new_id(now, random),
+        contact.organisation,
+        known[0],
+        contact.subscriber,
+        contact.state,
+        contact.account,
+        contact.statement,
+        now,
+    )

@@ -1,0 +1,167 @@
+"""Who is signed in on a page? Server-side sessions whose seeds rest under a secret that only the cookie has.
+
+    cookie = base64url(id, 32 octets ‖ secret, 32 octets)
+    row    = SHA-256(id), seeds and ticket sealed by AES-256-GCM under HKDF(secret)
+
+A thief of the database has rows without secrets; a session ends by time, by sign-out, or with its credential version.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass, field, replace
+
+import msgspec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from cryptnsend.core.contracts import Clock, Engine
+from cryptnsend.core.errors import SealBroken
+from cryptnsend.core.keys import box, unbox
+from cryptnsend.core.model import Random
+from cryptnsend.core.seal import framed
+from cryptnsend.keeper.requests import LockedPair, Opened
+from cryptnsend.store.records import sessions
+
+TOUCH_EVERY = 30_000  # milliseconds; a page more often costs no write
+MINUTE = 60_000
+
+
+class _Kept(msgspec.Struct):
+    """What a session remembers, sealed."""
+
+    seeds: dict[int, bytes]
+    ticket: bytes
+    address: str
+    locked: tuple[LockedPair, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Somebody who is signed in. `ticket` is the keeper's; `seeds` open what was granted to them."""
+
+    account: int
+    organisation: int
+    roles: tuple[str, ...]
+    address: str
+    name: str
+    locale: str
+    weak: bool
+    seeds: dict[int, bytes] = field(repr=False)
+    ticket: bytes = field(repr=False)
+    locked_pairs: tuple[LockedPair, ...] = field(repr=False)
+    id_hash: bytes = field(repr=False)
+    secret: bytes = field(repr=False)
+
+    @property
+    def locked(self) -> tuple[int, ...]:
+        """Return the pairs of this account that its present password does not open."""
+        return tuple(each.pair for each in self.locked_pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a session may rest, and last, in milliseconds."""
+
+    recipient_idle: int
+    subscriber_idle: int
+    absolute: int
+
+
+class Sessions:
+    """Starts, finds and ends sessions."""
+
+    def __init__(self, engine: Engine, clock: Clock, random: Random, limits: Limits):
+        self._engine, self._clock, self._random, self._limits = engine, clock, random, limits
+
+    def start(self, opened: Opened, address: str, agent: str, version: int) -> str:
+        """Make a session of what the keeper opened and return the cookie's value; *version* is the main row's."""
+        ident, secret = self._random(32), self._random(32)
+        id_hash = hashlib.sha256(ident).digest()
+        kept = _Kept(opened.seeds, opened.ticket, address, opened.locked)
+        sealed = self._seal(kept, secret, id_hash)
+        now = self._clock.now()
+        self._engine.write(
+            lambda rows: sessions.add(rows, id_hash, opened.organisation, opened.account, sealed, version, now, agent)
+        ).result()
+        return base64.urlsafe_b64encode(ident + secret).rstrip(b"=").decode()
+
+    def find(self, cookie: str) -> Session | None:
+        """Return the session that a cookie names, or None if there is none or it has ended."""
+        parts = _parts(cookie)
+        if parts is None:
+            return None
+        ident, secret = parts
+        id_hash = hashlib.sha256(ident).digest()
+        row = sessions.session(self._engine, id_hash)
+        now = self._clock.now()
+        if row is None:
+            return None
+        roles = tuple(row["roles"].split(","))
+        idle = self._limits.subscriber_idle if "subscriber" in roles else self._limits.recipient_idle
+        ended = (
+            row["account_state"] not in ("active", "weak")
+            or row["credential_version"] != row["current_version"]
+            or not -MINUTE <= now - row["seen"] < idle
+            or not -MINUTE <= now - row["created"] < self._limits.absolute
+        )
+        if ended:
+            self._engine.write(lambda rows: sessions.end(rows, id_hash)).result()
+            return None
+        try:
+            kept = msgspec.msgpack.decode(unbox(_key(secret), row["sealed"], _place(id_hash)), type=_Kept)
+        except SealBroken:
+            return None  # a cookie whose two halves do not belong together
+        if now - row["seen"] > TOUCH_EVERY:
+            self._engine.write(lambda rows: sessions.touch(rows, id_hash, now)).result()
+        return Session(
+            row["account"],
+            row["org"],
+            roles,
+            kept.address,
+            row["name"],
+            row["locale"],
+            row["account_state"] == "weak",
+            kept.seeds,
+            kept.ticket,
+            kept.locked,
+            id_hash,
+            secret,
+        )
+
+    def refresh(self, session: Session, opened: Opened, version: int, seeds: dict[int, bytes] | None = None) -> Session:
+        """Put a newer answer of the keeper into a session that goes on; *seeds* are added to those it has."""
+        merged = session.seeds | opened.seeds | (seeds or {})
+        locked = tuple(each for each in opened.locked if each.pair not in merged)
+        kept = _Kept(merged, opened.ticket or session.ticket, session.address, locked)
+        sealed = self._seal(kept, session.secret, session.id_hash)
+        self._engine.write(lambda rows: sessions.replace(rows, session.id_hash, sealed, version)).result()
+        return replace(session, seeds=merged, ticket=kept.ticket, locked_pairs=locked, weak=opened.state == "weak")
+
+    def end(self, cookie: str) -> None:
+        """End the session that a cookie names; one that has ended already is fine."""
+        parts = _parts(cookie)
+        if parts is not None:
+            id_hash = hashlib.sha256(parts[0]).digest()
+            self._engine.write(lambda rows: sessions.end(rows, id_hash)).result()
+
+    def _seal(self, kept: _Kept, secret: bytes, id_hash: bytes) -> bytes:
+        return box(_key(secret), msgspec.msgpack.encode(kept), _place(id_hash), self._random)
+
+
+def _parts(cookie: str) -> tuple[bytes, bytes] | None:
+    try:
+        octets = base64.urlsafe_b64decode(cookie + "=" * (-len(cookie) % 4))
+    except (binascii.Error, ValueError):
+        return None
+    return (octets[:32], octets[32:]) if len(octets) == 64 else None
+
+
+def _key(secret: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=framed("session")).derive(secret)
+
+
+def _place(id_hash: bytes) -> bytes:
+    return framed("session", id_hash)

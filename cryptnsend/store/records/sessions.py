@@ -1,0 +1,62 @@
+"""Rows of who is signed in. Found by the hash of an id that only the cookie has; seeds rest under the cookie's secret.
+
+A session is one browser's, whatever organisations its account has to do with, and is found by its hash alone.
+"""
+
+from __future__ import annotations
+
+from cryptnsend.core.contracts import Engine, Row, Rows
+
+
+def add(rows: Rows, id_hash: bytes, org: int, account: int, sealed: bytes, version: int, now: int, agent: str) -> None:
+    """Remember a new session."""
+    rows.execute(
+        "INSERT INTO sessions(id_hash, org, account, sealed, state, stepped_up, credential_version, created, seen,"
+        " agent)"
+        " VALUES (?, ?, ?, ?, 'in', NULL, ?, ?, ?, ?)",
+        (id_hash, org, account, sealed, version, now, now, agent),
+    )
+
+
+def session(engine: Engine, id_hash: bytes) -> Row | None:
+    """Return a session with the account it belongs to as that stands now, or None."""
+    found = engine.query(
+        "SELECT s.account, s.org, s.sealed, s.credential_version, s.created, s.seen, s.state, c.roles,"
+        " c.state AS account_state, c.credential_version AS current_version, c.name, c.locale"
+        " FROM sessions s JOIN accounts c ON c.id = s.account WHERE s.id_hash = :id_hash",
+        id_hash=id_hash,
+    )
+    return found[0] if found else None
+
+
+def touch(rows: Rows, id_hash: bytes, now: int) -> None:
+    """Remember that the session was used."""
+    rows.execute("UPDATE sessions SET seen = :now WHERE id_hash = :id", {"now": now, "id": id_hash})
+
+
+def replace(rows: Rows, id_hash: bytes, sealed: bytes, version: int) -> None:
+    """Put new seeds into a session, after pairs were unlocked or a password changed."""
+    rows.execute(
+        "UPDATE sessions SET sealed = :sealed, credential_version = :version WHERE id_hash = :id",
+        {"sealed": sealed, "version": version, "id": id_hash},
+    )
+
+
+def end(rows: Rows, id_hash: bytes) -> None:
+    """End one session."""
+    rows.execute("DELETE FROM sessions WHERE id_hash = :id", {"id": id_hash})
+
+
+def end_all(rows: Rows, account: int, but: bytes = b"") -> None:
+    """End every session of an account, but for one."""
+    rows.execute("DELETE FROM sessions WHERE account = :account AND id_hash <> :but", {"account": account, "but": but})
+
+
+def known_agent(engine: Engine, account: int, agent: str) -> bool:
+    """Say whether this account was signed in from such a browser before, or never at all."""
+    found = engine.query(
+        "SELECT count(*) AS n, sum(agent = :agent) AS same FROM sessions WHERE account = :account",
+        account=account,
+        agent=agent,
+    )
+    return not found[0]["n"] or bool(found[0]["same"])
