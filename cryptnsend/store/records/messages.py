@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from cryptnsend.core.contracts import Row, Rows
+from cryptnsend.core.errors import StoreBroken
 
 
 class Message(NamedTuple):
@@ -132,12 +133,23 @@ def add_recipients(rows: Rows, recipients: list[Recipient]) -> None:
 
 
 def add_epochs(rows: Rows, epochs: list[EpochRow]) -> None:
-    """Insert epoch rows that are not there yet; every grant brings its own until a commit with it is confirmed."""
+    """
+    Insert epoch rows that are not there yet; every grant brings its own until a commit with it is confirmed.
+
+    Raises StoreBroken if another process took the same id in the same millisecond: a grant must never rest under an
+    epoch that is not its own.
+    """
     rows.many(
         "INSERT INTO epochs(id, org, pair, suite, owner, holder, sealed) VALUES (?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT(id) DO NOTHING",
         epochs,
     )
+    for epoch in epochs:
+        same = rows.query(
+            "SELECT 1 AS one FROM epochs WHERE id = :id AND sealed = :sealed", {"id": epoch.id, "sealed": epoch.sealed}
+        )
+        if not same:
+            raise StoreBroken("Two epochs got the same number. Try again.")
 
 
 def add_grants(rows: Rows, grants: list[Grant]) -> None:
