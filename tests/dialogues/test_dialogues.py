@@ -21,7 +21,7 @@ def test_dialogue(scenario: Scenario, open_doors: Callable[..., Doors]) -> None:
 def test_a_wrong_word_of_the_server_is_noticed(open_doors: Callable[..., Doors]) -> None:
     """The runner can fail."""
     wrong = Scenario("a wrong greeting", "nowhere", [(1, "S: /554 .*/")])
-    with pytest.raises(AssertionError, match="nowhere.dialogue:1: the server said '220 mail.example"):
+    with pytest.raises(AssertionError, match=r"nowhere\.dialogue:1: the server said '220 mail\.example"):
         Play(wrong, open_doors).run()
 
 

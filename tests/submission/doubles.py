@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 import trustme
 
+from cryptnsend.core.addresses import single_author
 from cryptnsend.core.errors import NotAuthor, Refusal, Throttled, WrongSecret
 from cryptnsend.submission.limits import Limits
 from cryptnsend.submission.listener import Envelope
@@ -90,7 +91,7 @@ class Draft:
         assert self.size == 0
         self.head = octets
         self._take(octets)
-        if b"\r\nfrom: " + USER.encode() not in b"\r\n" + octets.lower().replace(b"<", b"").replace(b">", b""):
+        if single_author(octets).address.lower() != USER:
             raise NotAuthor("You may only send as yourself.")
 
     def body(self, octets: bytes) -> Awaitable[None] | None:
