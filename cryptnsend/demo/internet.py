@@ -73,7 +73,7 @@ class Internet:
         self._greylist: set[tuple[str, str]] = set()
         self._refusals: list[tuple[str, str]] = []
         self._version = 0
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="internet", daemon=True)
         self._ready = threading.Event()
         self._failed: OSError | None = None
@@ -95,7 +95,7 @@ class Internet:
 
     def stop(self) -> None:
         """Stop listening and end all connections."""
-        if self._thread.is_alive():
+        if self._thread.is_alive() and self._loop is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
 
@@ -173,27 +173,30 @@ class Internet:
             self._greylist.clear()
 
     def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
         context = self_signed("mx.internet.example")
         try:
-            opening = self._loop.create_server(lambda: _Connection(self, context, self._loop), HOST, self._port)
-            server = self._loop.run_until_complete(opening)
+            server = loop.run_until_complete(
+                loop.create_server(lambda: _Connection(self, context, loop), HOST, self._port)
+            )
             self._port = server.sockets[0].getsockname()[1]
+            self._loop = loop
         except OSError as error:
             self._failed = error
-            self._loop.close()
+            loop.close()
             return
         finally:
             self._ready.set()
-        self._loop.run_forever()
+        loop.run_forever()
         server.close()
         for transport in list(self.connections):
             transport.abort()
         # Each lost connection cancels the task that served it; a few turns of the loop let them end.
-        while tasks := asyncio.all_tasks(self._loop):
-            self._loop.run_until_complete(asyncio.wait(tasks))
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
-        self._loop.close()
+        while tasks := asyncio.all_tasks(loop):
+            loop.run_until_complete(asyncio.wait(tasks))
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
 
     def greylisted(self, reverse_path: str, recipient: str) -> bool:
         """Say whether this pair is seen for the first time, and remember it."""

@@ -82,7 +82,7 @@ def test_bare_line_ends_and_nul_never_reach_a_peer(peer: Peer, sender: Courier, 
     assert peer.connections == 0
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 @given(
     st.lists(
         st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b".", b"x", b"\xc3"]), max_size=6).map(b"".join), max_size=6
@@ -99,7 +99,7 @@ def test_survey_agrees_with_the_definition_whatever_the_cuts(pieces: list[bytes]
         assert survey(iter(pieces)) == (len(octets) + end, not octets.isascii())
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 @given(st.lists(st.lists(st.sampled_from([b"\r\n", b".", b"x"]), max_size=6).map(b"".join), max_size=6))
 def test_unstuffing_gives_back_what_was_stuffed_whatever_the_cuts(pieces: list[bytes]) -> None:
     """RFC 5321 §4.5.2, read as a server does."""

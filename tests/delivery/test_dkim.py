@@ -118,7 +118,7 @@ def test_what_relays_add_or_fold_does_not_matter() -> None:
 body_pieces = st.lists(st.sampled_from([b"\r\n", b" ", b"\t", b"x", b"\r\n\r\n", b" \r\n", b"\r", b"\n"]), max_size=14)
 
 
-@settings(max_examples=400)
+@settings(deadline=None, max_examples=400)
 @given(body_pieces, st.integers(1, 5))
 def test_the_body_hash_does_not_depend_on_how_it_is_cut(parts: list[bytes], step: int) -> None:
     """RFC 6376 §3.4.4: blanks at the ends of lines and empty lines at the end do not count."""
@@ -133,7 +133,7 @@ def test_the_body_hash_does_not_depend_on_how_it_is_cut(parts: list[bytes], step
     assert whole.finish().digest() == hashlib.sha256(expected).digest()
 
 
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 @given(st.binary(max_size=300))
 def test_any_body_verifies_at_other_peoples(noise: bytes) -> None:
     body = noise.replace(b"\r", b"").replace(b"\n", b"\r\n") + b"x\r\n"

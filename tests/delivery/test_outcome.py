@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryptnsend.delivery.outcome import Outcome, one_line, outcome_of, split_status
@@ -33,6 +33,7 @@ def test_enhanced_codes_are_split_off_once(code: int, text: bytes, status: str, 
     assert split_status(code, text) == (status, words)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=3000))
 def test_a_peers_words_become_one_short_printable_line(text: bytes) -> None:
     line = one_line(text)

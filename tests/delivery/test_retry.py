@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryptnsend.delivery.retry import DEFAULT, Schedule, delay_is_due, next_try
@@ -34,6 +34,7 @@ def test_what_was_tried_late_gets_no_try_beyond_the_end() -> None:
     assert next_try(3, 0, DEFAULT.give_up - 1, Random(1)) == DEFAULT.give_up
 
 
+@settings(deadline=None)
 @given(st.integers(1, 500), st.integers(0, 2**45), st.integers(0, 2**28), st.integers())
 def test_a_next_try_is_later_and_near_its_wait(attempts: int, first: int, passed: int, seed: int) -> None:
     following = next_try(attempts, first, first + passed, Random(seed))

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryptnsend.core.errors import ConfigError
@@ -168,6 +168,7 @@ def test_a_domain_that_mapping_would_turn_into_another_is_refused(domain: str) -
         a_label(domain)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_whatever_is_a_label_is_safe_in_a_command(domain: str) -> None:
     name = ""
