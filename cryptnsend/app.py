@@ -24,6 +24,7 @@ from cryptnsend.flow.gate import Gate
 from cryptnsend.flow.holders import Holders
 from cryptnsend.flow.letters import Letters
 from cryptnsend.flow.letters import Settings as LetterSettings
+from cryptnsend.flow.owner import Owner
 from cryptnsend.flow.pickup import Pickup
 from cryptnsend.flow.replies import Replies
 from cryptnsend.flow.upkeep import Upkeep
@@ -166,6 +167,19 @@ class App:
             keeper=self.keeper,
             clock=self.clock,
             undo=self.config.life.undo_days * DAY,
+        )
+
+    @cached_property
+    def owner(self) -> Owner:
+        """Return what the owner's commands do about people."""
+        return Owner(
+            engine=self.engine,
+            keeper=self.keeper,
+            clock=self.clock,
+            random=os.urandom,
+            argon=self.argon,
+            custody=self.config.policy.custody,
+            wake=deliver.ringer(self.home.courier_wake),
         )
 
     @cached_property

@@ -1,0 +1,253 @@
+"""What may the owner of a home do about people? Add, invite, disable, reset, and manage their devices.
+
+The owner acts through commands on the machine itself, so their word is the proof of an address; opening anybody's mail
+still needs that person's password.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cryptnsend.core import passwords
+from cryptnsend.core.addresses import canonical
+from cryptnsend.core.contracts import Clock, Engine, Row, Rows
+from cryptnsend.core.errors import Denied, NoGrant
+from cryptnsend.core.model import INSTALLATION, MANAGED, Random, account_holder, new_id
+from cryptnsend.flow.mainrows import write_opened
+from cryptnsend.keeper.client import Keeper
+from cryptnsend.keeper.requests import Opened, OrganisationRow, RecoveryFile
+from cryptnsend.store.records import accounts, audit, devices, messages, operator, sessions
+
+BY_OWNER = "owner"  # who the audit says it was
+
+
+@dataclass(frozen=True, slots=True)
+class NewDevice:
+    """A device password, shown this once."""
+
+    id: int
+    name: str
+    password: str
+
+
+class Owner:
+    """The owner's flows. The keeper commits first, main rows follow in one transaction."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        keeper: Keeper,
+        clock: Clock,
+        random: Random,
+        argon: passwords.Argon,
+        custody: str = MANAGED,
+        code_rule: str = "",
+        wake: Callable[[], None],
+    ):
+        self._engine, self._keeper, self._clock, self._random = engine, keeper, clock, random
+        self._argon, self._custody, self._code_rule, self._wake = argon, custody, code_rule, wake
+
+    # -- organisations ------------------------------------------------------------------------------------------------
+
+    def organisations(self) -> list[Row]:
+        """Return the organisations of more than one (id, name), oldest first."""
+        return operator.organisations(self._engine)
+
+    def add_organisation(self, name: str) -> OrganisationRow:
+        """Make an organisation. Its archive comes with its first officer."""
+        made = self._keeper.organisation_add(name, self._custody, self._code_rule)
+        now = self._clock.now()
+
+        def write(rows: Rows) -> None:
+            accounts.put_organisation(rows, made.id, made.name, made.single, now)
+            audit.append(rows, made.id, now, BY_OWNER, "organisation.added", str(made.id), {})
+
+        self._engine.write(write).result()
+        return made
+
+    def organisation(self, name: str | None) -> int | None:
+        """
+        Return the organisation called *name*; without one the only one there is, else None: an organisation of one.
+
+        Raises Denied for a name nobody has, or where several could be meant.
+        """
+        there = self.organisations()
+        if name is None:
+            if len(there) > 1:
+                raise Denied("There are several organisations. Name one with --organisation, or say --own.")
+            return there[0]["id"] if there else None
+        for row in there:
+            if row["name"].casefold() == name.casefold():
+                return int(row["id"])
+        raise Denied(
+            f"There is no organisation {name!r}. There are: {', '.join(row['name'] for row in there) or 'none'}."
+        )
+
+    # -- people -------------------------------------------------------------------------------------------------------
+
+    def add(
+        self, address: str, password: str, *, organisation: int | None, roles: tuple[str, ...], name: str
+    ) -> Opened:
+        """
+        Make an account with this password; without *organisation* it gets one of its own.
+
+        `recovery` of the answer is the archive's file, where this made an archive. Raises Denied for an address that is
+        somebody's, or a weak password.
+        """
+        who = _canonical(address)
+        self.check_strength(password, [address, name])
+        salt = self._random(passwords.SALT)
+        k = passwords.derive(password, salt, self._argon)
+        opened = self._keeper.add(who, organisation, roles, salt, self._argon.encode(), k, name)
+        self._take(opened, "account.added", {"roles": ",".join(roles)})
+        return opened
+
+    def invite(self, address: str, organisation: int | None, name: str) -> int:
+        """Mail an invitation to subscribe, and return its number."""
+        invited = self._keeper.invite(_canonical(address), organisation or INSTALLATION, name)
+        now = self._clock.now()
+        delivery = messages.Delivery(
+            new_id(now, self._random), INSTALLATION, "code", "", None, None, invited.id, "invitation",
+            "", "{}", "opportunistic", now, None, None, now,
+        )  # fmt: skip
+
+        def write(rows: Rows) -> None:
+            messages.add_deliveries(rows, [delivery])
+            audit.append(rows, organisation or INSTALLATION, now, BY_OWNER, "account.invited", _canonical(address), {})
+
+        self._engine.write(write).result()
+        self._wake()
+        return invited.id
+
+    def disable(self, address: str) -> None:
+        """Stop an account from signing in anywhere, now; its mail stays."""
+        row = self._row(address)
+        # Every process re-reads the version at each sign-in, so it rises before the keeper acts.
+        self._engine.write(lambda rows: accounts.bump(rows, row["id"])).result()
+        self._take(self._keeper.disable(_canonical(address)), "account.disabled", {}, ends_sessions=True)
+
+    def enable(self, address: str) -> None:
+        """Let a disabled account sign in again."""
+        self._take(self._keeper.enable(_canonical(address)), "account.enabled", {})
+
+    def set_password(self, address: str, new: str, old: str | None) -> Opened:
+        """
+        Set a password. Without the *old* one it is a weak reset: nothing is lost, but mail from before stays closed.
+
+        Raises WrongSecret if *old* is not right.
+        """
+        who, row = _canonical(address), self._row(address)
+        self.check_strength(new, [address, row["name"]])
+        old_k = self.k(who, old) if old is not None else None
+        salt = self._random(passwords.SALT)
+        k = passwords.derive(new, salt, self._argon)
+        self._engine.write(lambda rows: accounts.bump(rows, row["id"])).result()
+        opened = self._keeper.passwd(who, salt, self._argon.encode(), k, old_k)
+        action = "account.password-changed" if old is not None else "account.reset"
+        self._take(opened, action, {}, ends_sessions=True)
+        return opened
+
+    def subscribers(self) -> list[Row]:
+        """Return everybody who may submit, without what is theirs."""
+        return accounts.subscribers(self._engine)
+
+    def show(self, address: str) -> Row:
+        """Return one account with its devices. Raises NoGrant."""
+        row = self._row(address)
+        return {
+            "address": _canonical(address),
+            "account": row["id"],
+            "name": row["name"],
+            "phone": row["phone"],
+            "roles": row["roles"].split(","),
+            "state": row["state"],
+            "organisation": accounts.organisation_name(self._engine, row["org"]),
+            "devices": devices.listing(self._engine, row["id"]),
+        }
+
+    # -- devices ------------------------------------------------------------------------------------------------------
+
+    def devices(self, address: str) -> list[Row]:
+        """Return an account's devices that are not revoked."""
+        return devices.listing(self._engine, self._row(address)["id"])
+
+    def add_device(self, address: str, password: str, name: str, scope: str) -> NewDevice:
+        """Make a device password for who has this account password; scope is submit or read."""
+        who = _canonical(address)
+        opened = self._keeper.open(who, self.k(who, password))
+        made = self._keeper.device_add(opened.ticket, scope)
+        now = self._clock.now()
+
+        def write(rows: Rows) -> None:
+            devices.add(rows, made.id, opened.organisation, opened.account, name, scope, now)
+            self._append(rows, opened.organisation, opened.account, "device.added", {"device": made.id})
+
+        self._engine.write(write).result()
+        return NewDevice(made.id, name, passwords.format_device_password(made.id, made.secret))
+
+    def revoke_device(self, device: int) -> None:
+        """Revoke a device password; it fails at its very next use. Raises NoGrant."""
+        row = devices.named(self._engine, device)
+        if row is None or row["revoked"] is not None:
+            raise NoGrant(f"There is no device {device}.")
+        now = self._clock.now()
+
+        def write(rows: Rows) -> None:
+            devices.revoke(rows, row["account"], device, now)
+            self._append(rows, row["org"], row["account"], "device.revoked", {"device": device})
+
+        self._engine.write(write).result()
+        self._keeper.revoke(device)
+
+    # -- the installation ---------------------------------------------------------------------------------------------
+
+    def recovery_file(self) -> RecoveryFile:
+        """Make a recovery file of the master key."""
+        made = self._keeper.recovery_file()
+        now = self._clock.now()
+        self._engine.write(
+            lambda rows: audit.append(rows, INSTALLATION, now, BY_OWNER, "recovery.made", "installation", {})
+        ).result()
+        return made
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def k(self, address: str, password: str) -> bytes:
+        """Return what the password of a canonical address becomes."""
+        salt = self._keeper.salt(address)
+        return passwords.derive(password, salt.salt, passwords.Argon.decode(salt.params))
+
+    def check_strength(self, password: str, hints: list[str]) -> None:
+        """Raise Denied with advice for a password that would be guessed."""
+        found = passwords.check_strength(password, hints=hints, second_factor=False)
+        if not found.ok:
+            raise Denied(found.advice)
+
+    def _row(self, address: str) -> Row:
+        row = accounts.by_address(self._engine, _canonical(address))
+        if row is None:
+            raise NoGrant(f"There is no account with the address {address}.")
+        return row
+
+    def _take(self, opened: Opened, action: str, detail: dict[str, object], *, ends_sessions: bool = False) -> None:
+        now, key = self._clock.now(), self._keeper.anchors().card_key
+
+        def write(rows: Rows) -> None:
+            write_opened(rows, opened, key, now, self._random)
+            if ends_sessions:
+                sessions.end_all(rows, opened.account)
+            self._append(rows, opened.organisation, opened.account, action, detail)
+
+        self._engine.write(write).result()
+
+    def _append(self, rows: Rows, org: int, account: int, action: str, detail: dict[str, object]) -> None:
+        audit.append(rows, org, self._clock.now(), BY_OWNER, action, account_holder(account), detail)
+
+
+def _canonical(address: str) -> str:
+    try:
+        return canonical(address)
+    except ValueError as error:
+        raise Denied(f"{address!r} is not a mail address: {error}") from None

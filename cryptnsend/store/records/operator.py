@@ -1,0 +1,44 @@
+"""Rows as the operator's commands list them: no content, but over all organisations, which is a named exception."""
+
+from __future__ import annotations
+
+from cryptnsend.core.contracts import Engine, Row
+
+
+def organisations(engine: Engine) -> list[Row]:
+    """Return the organisations of more than one (id, name), oldest first."""
+    return engine.query("SELECT id, name FROM organisations WHERE single = 0 AND id <> 0 ORDER BY id")
+
+
+def messages(engine: Engine, author: str | None, limit: int) -> list[Row]:
+    """Return messages without their content, newest first; *author* is a canonical address or None."""
+    return engine.query(
+        "SELECT m.id, m.org, a.canonical AS author, m.origin, m.size, m.state, m.created, m.expires,"
+        " (SELECT count(*) FROM recipients r WHERE r.message = m.id) AS recipients,"
+        " (SELECT count(*) FROM recipients r WHERE r.message = m.id AND r.first_opened IS NOT NULL) AS opened"
+        " FROM messages m JOIN addresses a ON a.id = m.author_address"
+        " WHERE :author IS NULL OR a.canonical = :author ORDER BY m.id DESC LIMIT :limit",
+        author=author,
+        limit=limit,
+    )
+
+
+def message(engine: Engine, ident: int) -> Row | None:
+    """Return one message without its content."""
+    found = engine.query(
+        "SELECT m.id, m.org, m.thread, m.author AS author_account, a.canonical AS author, m.origin, m.size, m.state,"
+        " m.created, m.expires FROM messages m JOIN addresses a ON a.id = m.author_address WHERE m.id = :id",
+        id=ident,
+    )
+    return found[0] if found else None
+
+
+def recipients(engine: Engine, ident: int) -> list[Row]:
+    """Return what became of a message for each recipient."""
+    return engine.query(
+        "SELECT a.canonical AS address, r.decision, r.form, r.reason, r.notified, r.first_opened AS opened,"
+        " (SELECT g.state FROM grants g WHERE g.message = r.message AND g.role = 'recipient'"
+        "  AND g.holder IN ('address:' || a.canonical, 'account:' || a.account)) AS state"
+        " FROM recipients r JOIN addresses a ON a.id = r.address WHERE r.message = :id ORDER BY a.canonical",
+        id=ident,
+    )
