@@ -15,9 +15,9 @@ from flask import Flask
 from flask_babel import Babel
 from jinja2 import StrictUndefined
 
-from cryptnsend.config import Config
+from cryptnsend.config import Config, web_root
 from cryptnsend.portal import account, errors, letters, pages, recipient, security, signup, subscriber, words
-from cryptnsend.portal.desk import EXTENSION, Desk, fingerprints, web_folder
+from cryptnsend.portal.desk import EXTENSION, Desk, fingerprints
 from cryptnsend.portal.flows import Pieces
 from cryptnsend.portal.uploads import PortalRequest
 
@@ -46,7 +46,7 @@ def create_app(
     *secret* signs the form cookie; the processes of one portal share it, and a fresh one only makes open forms stale.
     *ports* tells the ports in use, for the set-up page. *spool* is the folder where uploads wait, sealed.
     """
-    web = web_folder()
+    web = web_root()
     app = Portal(
         __name__, template_folder=str(web / "templates"), static_folder=str(web / "static"), static_url_path="/static"
     )

@@ -60,15 +60,6 @@ def desk() -> Desk:
     return found
 
 
-def web_folder() -> Path:
-    """Return the folder of templates and static files: inside an installed package, else beside it in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    for folder in (package / "web", package.parent / "web"):
-        if folder.is_dir():
-            return folder
-    raise FileNotFoundError("The folder web/ with the pages is missing: install the package again.")
-
-
 def fingerprints(folder: Path) -> dict[str, str]:
     """Return a short fingerprint per file of *folder*, for URLs whose content never changes."""
     return {

@@ -26,10 +26,6 @@ class Session(Protocol):
         """The address of the account's first day: what they sign in with."""
 
     @property
-    def addresses(self) -> Sequence[str]:
-        """All of the account's addresses, canonical."""
-
-    @property
     def name(self) -> str: ...
     @property
     def weak(self) -> bool:

@@ -6,6 +6,7 @@ what counts as opened; HEAD and speculative requests show nothing and count for 
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import Any
 from urllib.parse import quote
@@ -38,6 +39,8 @@ PAGE = 50  # messages in one page of the list
 FORM_EXTRA = 1024 * 1024  # octets of a reply form besides its files
 ZIP_SECONDS = 3600  # how long the password on a ZIP page is good for
 FRAME_STEPS = 8
+TAG = re.compile(r"<[^>]*>")
+BLOCK_END = re.compile(r"<br\s*/?>|</(?:p|div|li|tr|h[1-6]|pre|blockquote)>", re.IGNORECASE)
 LETTER_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><base target="_blank">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>
 <style>html{{background:#fff;color:#14242b}}body{{margin:0;padding:4px;font:17px/1.6 system-ui,sans-serif;\
@@ -206,9 +209,10 @@ def download(part: Part) -> Response:
 
 def frame_steps(letter: Letter) -> int:
     """Guess how tall the frame of an HTML letter must be, in steps: it cannot tell us itself."""
-    lines = sum(1 + len(line) // 70 for line in (letter.text or "").splitlines())
-    lines += 12 * (letter.html or "").count("<img")
-    return min(FRAME_STEPS, 1 + lines // 16)
+    html = letter.html or ""
+    blocks = BLOCK_END.split(html[:200_000])
+    lines = sum(1 + len(TAG.sub("", block).strip()) // 65 for block in blocks) + 12 * html.count("<img")
+    return min(FRAME_STEPS, 1 + lines // 14)
 
 
 def _harmless(media_type: str) -> str:

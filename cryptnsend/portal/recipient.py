@@ -63,14 +63,16 @@ def code(token: str) -> Any:
     found = alive(token)
     typed = NOT_DIGITS.sub("", request.form.get("code", ""))[:20]
     somebody = visitor()
+    if not typed.isascii() or not typed.isdecimal():
+        # A machine that presses buttons must not use up the tries of a person.
+        return code_page(token, found, gettext("Type the digits of the code.")), WRONG
     try:
         if somebody is not None and is_same_person(somebody, found.to):
             desk().pickup.prove_as(somebody, token, typed, source())
             return redirect(url_for("letters.read", message=found.message), 303)
         proof = desk().pickup.prove(token, typed, source())
     except WrongSecret as wrong:
-        page = "code-new-sender.html" if somebody is not None else "code.html"
-        return render_template(page, waiting=found, token=token, error=not_the_code(wrong)), WRONG
+        return code_page(token, found, not_the_code(wrong)), WRONG
     except Ended:
         return render_template("code-used-up.html", waiting=found), 410
     if not proof.may_register:
@@ -121,6 +123,12 @@ def choose() -> Any:
 def entrance(token: str, found: Waiting, error: str | None = None) -> str:
     """Render the first page for somebody who is not signed in: password if there is one, else the code."""
     page = "password.html" if found.has_account else "code.html"
+    return render_template(page, waiting=found, token=token, error=error)
+
+
+def code_page(token: str, found: Waiting, error: str) -> str:
+    """Render the code form again, as the visitor had it."""
+    page = "code-new-sender.html" if visitor() is not None else "code.html"
     return render_template(page, waiting=found, token=token, error=error)
 
 

@@ -47,7 +47,7 @@ def register(app: Flask) -> None:
 def when(milliseconds: int, style: str = "short") -> Markup:
     """Return a `<time>` element for UTC *milliseconds*."""
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    words = format_datetime(moment, PATTERNS[style], rebase=False)
+    words = _written(moment, PATTERNS[style])
     zone = "" if style in ("day", "date") else " UTC"
     return Markup('<time datetime="{}" data-style="{}">{}{}</time>').format(
         moment.strftime("%Y-%m-%dT%H:%M:%SZ"), style, words, zone
@@ -68,7 +68,7 @@ def day_groups(times: Sequence[int], now: int) -> list[str]:
         elif (day.year, day.month) == (today.year, today.month):
             headings.append(gettext("Earlier this month"))
         else:
-            headings.append(format_datetime(datetime(day.year, day.month, day.day), "MMMM yyyy", rebase=False))
+            headings.append(_written(datetime(day.year, day.month, day.day, tzinfo=UTC), "MMMM yyyy"))
     return headings
 
 
@@ -127,3 +127,7 @@ def paragraphs(text: str) -> Markup:
         inside = Markup("<br>").join(escape(line) for line in lines)
         blocks.append((_QUOTED if quoted else _PLAIN).format(inside))
     return Markup("\n").join(blocks)
+
+
+def _written(moment: datetime, pattern: str) -> str:
+    return str(format_datetime(moment, pattern, rebase=False))  # type: ignore[no-untyped-call]

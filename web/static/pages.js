@@ -15,7 +15,7 @@
     const moment = new Date(time.dateTime);
     const format = styles[time.dataset.style];
     if (!isNaN(moment) && format) {
-      time.textContent = new Intl.DateTimeFormat("en-GB", format).format(moment).replace(" at ", ", ");
+      time.textContent = new Intl.DateTimeFormat("en-GB", format).format(moment).replace(" at ", ", ").replace(/^([^ ,]+), /, "$1 ");
     }
   }
 
@@ -44,11 +44,11 @@
     const unseen = document.createElement("span");
     unseen.className = "unseen";
     unseen.textContent = " " + value.dataset.copy;
-    button.append(words.copy, unseen);
+    button.append(words.copies, unseen);
     button.addEventListener("click", async () => {
       await navigator.clipboard.writeText(value.textContent.trim());
       button.firstChild.data = words.copied;
-      setTimeout(() => { button.firstChild.data = words.copy; }, 3000);
+      setTimeout(() => { button.firstChild.data = words.copies; }, 3000);
     });
     if (value.tagName === "DD") {
       const holder = document.createElement("dd");

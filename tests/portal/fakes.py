@@ -1,0 +1,433 @@
+"""Flows with everything in memory, for tests of pages: who may open what is decided elsewhere and tested there."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptnsend.core.errors import Ended, NoGrant, Refusal, Throttled, WrongSecret
+from cryptnsend.portal.flows import (
+    Code,
+    Device,
+    Entry,
+    File,
+    Letter,
+    NewDevice,
+    Part,
+    Profile,
+    Reached,
+    SentEntry,
+    SignedIn,
+    Started,
+    Status,
+    Waiting,
+)
+
+NOW = 1_795_000_000_000  # 18 November 2026, 11:06:40 UTC
+DAY = 86_400_000
+PAT, ANN = "pat@yahoo.example", "ann@gmail.example"
+PASSWORD = "velvet acorn harvest dune"
+CODE = "482913"
+
+
+@dataclass
+class FakeSession:
+    account: int
+    address: str
+    roles: tuple[str, ...] = ("recipient",)
+    name: str = ""
+    organisation: int = 0
+    weak: bool = False
+    locked: tuple[int, ...] = ()
+
+
+@dataclass
+class FakeProof:
+    ticket: bytes
+    address: str
+    has_account: bool = False
+    may_register: bool = True
+
+
+@dataclass
+class World:
+    """The state behind the fakes; a test arranges it and looks at `calls`."""
+
+    sessions: dict[str, FakeSession] = field(default_factory=dict)
+    waiting: dict[str, Waiting] = field(default_factory=dict)
+    letters: dict[int, Letter] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+    sent: dict[int, Status] = field(default_factory=dict)
+    devices: list[Device] = field(default_factory=list)
+    files: dict[tuple[int, str], bytes] = field(default_factory=dict)
+    replies: list[dict[str, Any]] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    tries: int = 5
+    may_register: bool = True
+    refuse: str = ""
+    profile: Profile = field(default_factory=lambda: Profile("Dr. Ann Ruiz", "(555) 010-0142", "zip"))
+
+    def sign_in(self, address: str = PAT, **values: Any) -> str:
+        cookie = secrets.token_urlsafe(16)
+        self.sessions[cookie] = FakeSession(len(self.sessions) + 1, address, **values)
+        return cookie
+
+
+class FakePickup:
+    def __init__(self, world: World):
+        self.world = world
+
+    def waiting(self, token: str) -> Waiting:
+        found = self.world.waiting.get(token)
+        if found is None:
+            raise Ended("This link opens nothing.")
+        return found
+
+    def _check(self, code: str) -> None:
+        if code != CODE:
+            self.world.tries -= 1
+            if self.world.tries <= 0:
+                raise Ended("This code no longer works.")
+            raise WrongSecret("That is not the code.", tries_left=self.world.tries)
+
+    def prove(self, token: str, code: str, source: str) -> FakeProof:
+        self.world.calls.append("prove")
+        self._check(code)
+        return FakeProof(
+            b"ticket " + token.encode(), self.world.waiting[token].to, may_register=self.world.may_register
+        )
+
+    def prove_as(self, session: Any, token: str, code: str, source: str) -> None:
+        self.world.calls.append("prove_as")
+        self._check(code)
+
+    def adopt(self, session: Any) -> int:
+        return 0
+
+    def list(self, session: Any, before: int | None = None, limit: int = 50) -> Sequence[Entry]:
+        found = [each for each in self.world.entries if before is None or each.message < before]
+        return sorted(found, key=lambda each: -each.message)[:limit]
+
+    def show(self, session: Any, message: int) -> Letter:
+        self.world.calls.append("show")
+        if message not in self.world.letters:
+            raise NoGrant("There is nothing here.")
+        return self.world.letters[message]
+
+    def part(self, session: Any, message: int, part: str) -> Part:
+        self.world.calls.append("part")
+        for each in self.show(session, message).files:
+            if each.part == part:
+                octets = self.world.files[message, part]
+                return Part(each.name, each.media_type, len(octets), iter([octets]))
+        raise NoGrant("There is nothing here.")
+
+    def eml(self, session: Any, message: int) -> Part:
+        letter = self.show(session, message)
+        return Part(f"{letter.subject}.eml", "message/rfc822", 5, iter([b"Hello"]))
+
+    def zip(self, session: Any, message: int, password: str) -> Iterator[bytes]:
+        self.world.calls.append(f"zip {password}")
+        return iter([b"PK\x03\x04", password.encode()])
+
+    def sent(self, session: Any, before: int | None = None, limit: int = 50) -> Sequence[SentEntry]:
+        found = [
+            SentEntry(each.message, each.subject, each.at, each.recipients, 2, each.ends, bool(each.taken_back))
+            for each in self.world.sent.values()
+            if before is None or each.message < before
+        ]
+        return sorted(found, key=lambda each: -each.message)[:limit]
+
+    def status(self, session: Any, message: int) -> Status:
+        if message not in self.world.sent:
+            raise NoGrant("There is nothing here.")
+        return self.world.sent[message]
+
+    def expire(self, session: Any, message: int, address: str | None = None) -> None:
+        self.world.calls.append(f"expire {address or 'all'}")
+
+    def restore(self, session: Any, message: int, address: str | None = None) -> None:
+        self.world.calls.append(f"restore {address or 'all'}")
+
+
+class FakeReplies:
+    def __init__(self, world: World):
+        self.world = world
+
+    def send(self, session: Any, message: int, *, everybody: bool, text: str, files: Any, nonce: bytes) -> int:
+        if self.world.refuse:
+            raise Refusal(self.world.refuse)
+        self.world.replies.append(
+            {
+                "message": message,
+                "everybody": everybody,
+                "text": text,
+                "nonce": nonce,
+                "files": [(each.name, each.media_type, b"".join(each.chunks())) for each in files],
+            }
+        )
+        return 1000 + len(self.world.replies)
+
+
+class FakeAccounts:
+    def __init__(self, world: World):
+        self.world = world
+
+    def sign_in(self, address: str, password: str, source: str, agent: str) -> str:
+        self.world.calls.append("sign_in")
+        if password == "throttle":
+            raise Throttled("Too many tries.", retry_after=900)
+        if password != PASSWORD or address not in (PAT, ANN):
+            raise WrongSecret("Wrong.")
+        roles = ("subscriber",) if address == ANN else ("recipient",)
+        return self.world.sign_in(address, roles=roles)
+
+    def session(self, cookie: str) -> FakeSession | None:
+        return self.world.sessions.get(cookie)
+
+    def sign_out(self, cookie: str) -> None:
+        self.world.calls.append("sign_out")
+        self.world.sessions.pop(cookie, None)
+
+    def register(self, ticket: bytes, password: str, name: str, source: str, agent: str, locale: str) -> SignedIn:
+        self.world.calls.append("register")
+        token = ticket.removeprefix(b"ticket ").decode()
+        return SignedIn(self.world.sign_in(self.world.waiting[token].to))
+
+    def start_reset(self, address: str, source: str) -> Started:
+        self.world.calls.append(f"start_reset {address}")
+        return Started(77, NOW + 600_000)
+
+    def finish_reset(self, id: int, code: str, password: str, source: str, agent: str) -> SignedIn:
+        self._code(code)
+        return SignedIn(self.world.sign_in(PAT, weak=True))
+
+    def start_signup(self, address: str, source: str, invite: str = "") -> Started:
+        self.world.calls.append(f"start_signup {address} {invite}".strip())
+        return Started(78, NOW + 600_000)
+
+    def finish_signup(
+        self, id: int, code: str, password: str, name: str, source: str, agent: str, locale: str, invite: str = ""
+    ) -> SignedIn:
+        self._code(code)
+        return SignedIn(self.world.sign_in(ANN, roles=("subscriber",), name=name), "CRYPTNSEND RECOVERY\nabcd efgh")
+
+    def _code(self, code: str) -> None:
+        if code != CODE:
+            raise WrongSecret("That is not the code.", tries_left=4)
+
+    def change_password(self, session: Any, old: str, new: str, source: str, agent: str) -> SignedIn:
+        self.confirm(session, old, source)
+        return SignedIn(self.world.sign_in(session.address, roles=session.roles))
+
+    def confirm(self, session: Any, password: str, source: str) -> None:
+        if password != PASSWORD:
+            raise WrongSecret("Wrong.")
+
+    def recovery_code(self, session: Any, password: str) -> str:
+        self.confirm(session, password, "")
+        return "ABCD-EFGH-JKMN-PQRS-TVWX-YZ01-2345-6789-ABCD"
+
+    def unlock(self, session: Any, kind: str, secret: str, password: str) -> None:
+        self.world.calls.append(f"unlock {kind}")
+        if secret != "right":
+            raise WrongSecret("Wrong.")
+
+    def codes(self, session: Any, addresses: Sequence[str]) -> Sequence[Code]:
+        self.world.calls.append("codes")
+        return [Code(each, CODE, 5, NOW + 3 * DAY, "live") for each in addresses]
+
+    def next_code(self, session: Any, address: str) -> Code:
+        self.world.calls.append(f"next_code {address}")
+        return Code(address, "48291357", 5, NOW + 3 * DAY, "live")
+
+    def list_devices(self, session: Any) -> Sequence[Device]:
+        return self.world.devices
+
+    devices = list_devices
+
+    def add_device(self, session: Any, name: str, scope: str) -> NewDevice:
+        self.world.devices.append(Device(len(self.world.devices) + 1, name, scope, NOW, None))
+        return NewDevice(len(self.world.devices), name, "k7m2q-x9hd4-wz3rp-6tbn5-cv8jy-f2abc-d3efg-h4jkm")
+
+    def revoke_device(self, session: Any, device: int) -> None:
+        self.world.calls.append(f"revoke {device}")
+        self.world.devices[:] = [each for each in self.world.devices if each.id != device]
+
+    def profile(self, session: Any) -> Profile:
+        return self.world.profile
+
+    def set_profile(self, session: Any, *, name: str, phone: str, form: str) -> None:
+        self.world.profile = Profile(name, phone, form)
+
+    def passphrases(self, session: Any, password: str, source: str) -> Sequence[tuple[int, str]]:
+        self.confirm(session, password, source)
+        return [
+            (NOW - DAY, "velvet-acorn-harvest-dune-pickle-window-oak-lamp"),
+            (NOW - 90 * DAY, "gravel-sunny-pilot-lemon-basket-iris-tower-mint"),
+        ]
+
+    def new_passphrase(self, session: Any, password: str, source: str) -> None:
+        self.confirm(session, password, source)
+        self.world.calls.append("new_passphrase")
+
+
+def furnished() -> World:
+    """Return a world with messages of every kind."""
+    world = World()
+    base = {
+        "sender_name": "Dr. Ann Ruiz",
+        "sender_address": ANN,
+        "phone": "(555) 010-0142",
+        "organisation": "Ruiz Family Practice",
+        "sent": NOW - 2 * DAY,
+        "to": PAT,
+        "display_id": "7Q2K-9H3M",
+    }
+    world.waiting = {
+        "new": Waiting(message=11, state="new", has_account=False, **base),
+        "known": Waiting(message=11, state="known", has_account=True, phrase="green canoe", **base),
+        "second": Waiting(
+            message=14,
+            state="new",
+            has_account=True,
+            digits=8,
+            **(
+                base
+                | {
+                    "sender_name": "Dr. Henrik Holm",
+                    "sender_address": "holm@holmcardio.example",
+                    "organisation": "Holm Cardiology",
+                }
+            ),
+        ),
+        "expired": Waiting(message=12, state="expired", has_account=True, ended=NOW - DAY, **base),
+        "suspended": Waiting(message=13, state="suspended", has_account=True, ended=NOW - DAY, **base),
+    }
+    files = [
+        File("2", "Lab results 17 November.pdf", "application/pdf", 214_000),
+        File(
+            "3",
+            "Medicines Walter Lindgren.docx",
+            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+            38_000,
+        ),
+    ]
+    text = (
+        "Dear Pat,\n\nyour results are in, and most of them are good. Kidney and liver values are where they should "
+        "be. Your long-term sugar (HbA1c) came down from 7.4 to 6.9, which is what we hoped for.\n\nYour iron is a "
+        "little low. Please start one tablet of iron each morning, half an hour before breakfast.\n\n"
+        "> What do I do about my iron?\n\nKind regards\nAnn Ruiz"
+    )
+    world.letters = {
+        11: Letter(
+            11,
+            "Your blood test from Tuesday",
+            "Dr. Ann Ruiz",
+            ANN,
+            NOW - 2 * DAY,
+            text,
+            None,
+            files,
+            False,
+            NOW + 28 * DAY,
+            "(555) 010-0142",
+            "Ruiz Family Practice",
+            (PAT,),
+            (),
+            True,
+            "7Q2K-9H3M",
+        ),
+        14: Letter(
+            14,
+            "Echo and ECG",
+            "Dr. Henrik Holm",
+            "holm@holmcardio.example",
+            NOW - DAY,
+            text,
+            "<p>Dear Pat,</p>"
+            + "<p>your heart is <b>fine</b>. "
+            + "All values are good. " * 30
+            + "</p>"
+            + "<ul><li>Echo</li><li>ECG</li></ul>",
+            (),
+            False,
+            NOW + 2 * DAY,
+            "",
+            "Holm Cardiology",
+            (PAT, ANN),
+            (ANN, "june@example.org"),
+            True,
+            "",
+        ),
+        15: Letter(15, "", "", "odd@example.org", NOW - 40 * DAY, None, None, (), False, None),
+        21: Letter(
+            21,
+            "Your blood test from Tuesday",
+            "Dr. Ann Ruiz",
+            ANN,
+            NOW - DAY,
+            text,
+            None,
+            (),
+            True,
+            NOW + 29 * DAY,
+            can_reply=False,
+        ),
+    }
+    world.files = {(11, "2"): b"%PDF-1.7 lab", (11, "3"): b"PK docx"}
+    world.entries = [
+        Entry(16, None, "Dr. Henrik Holm", "holm@holmcardio.example", NOW - 3_600_000, False, "code"),
+        Entry(
+            14, "Echo and ECG", "Dr. Henrik Holm", "holm@holmcardio.example", NOW - DAY, False, "open", 0, NOW + 2 * DAY
+        ),
+        Entry(11, "Your blood test from Tuesday", "Dr. Ann Ruiz", ANN, NOW - 2 * DAY, True, "open", 2, NOW + 28 * DAY),
+        Entry(
+            10, None, "Boise Eye Clinic, front desk and appointments", "desk@eye.example", NOW - 5 * DAY, True, "locked"
+        ),
+        Entry(9, None, "Dr. Ann Ruiz", ANN, NOW - 9 * DAY, True, "suspended"),
+        Entry(8, None, "Dr. Ann Ruiz", ANN, NOW - 45 * DAY, True, "expired"),
+    ]
+    world.sent = {
+        21: Status(
+            21,
+            "Your blood test from Tuesday",
+            NOW - 3_600_000,
+            (
+                Reached(PAT, "Pat Lee", "notified", NOW - 3_500_000, "", True),
+                Reached("maria@outlook.example", "Maria Lindgren", "opened", NOW - 3_000_000, "", False),
+                Reached(
+                    "desk@pinestreet.example",
+                    "",
+                    "bounced",
+                    NOW - 3_400_000,
+                    "550 5.1.1 this address does not exist",
+                    False,
+                ),
+            ),
+            NOW + 30 * DAY,
+        ),
+        20: Status(
+            20,
+            "Vaccination record for school",
+            NOW - DAY,
+            (Reached(PAT, "Pat Lee", "opened", NOW - DAY, "", False),),
+            NOW + 20 * DAY,
+        ),
+        19: Status(
+            19,
+            "Answer about your dosage",
+            NOW - 6 * DAY,
+            (Reached(PAT, "Pat Lee", "notified", NOW - 6 * DAY, "", False, suspended=True),),
+            NOW + 20 * DAY,
+            taken_back=NOW - 5 * DAY,
+            undo_until=NOW + 2 * DAY,
+        ),
+    }
+    world.devices = [
+        Device(1, "Ann’s MacBook", "submit", NOW - 90 * DAY, NOW - 3_600_000),
+        Device(2, "Front desk PC", "submit", NOW - DAY, None),
+    ]
+    return world

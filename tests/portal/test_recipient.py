@@ -1,0 +1,160 @@
+"""The link of a notice: what it shows, what it never does, and the ways that lead from it to the message."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.portal.conftest import Visitor
+from tests.portal.fakes import CODE, PASSWORD, World
+
+
+def test_first_time_leads_from_code_over_password_to_the_message(visitor: Visitor, world: World) -> None:
+    page = visitor.get("/m/new")
+    assert page.status_code == 200
+    for words in ("Dr. Ann Ruiz sent you a secure message", "ann@gmail.example", "7Q2K-9H3M", "(555) 010-0142"):
+        assert words in page.text
+    assert visitor.post("/m/new/code", {"code": "482 913"}).status_code == 303
+    chosen = visitor.follow()
+    assert "Choose a password" in chosen.text
+    assert "/m/" not in visitor.page.request.path  # the token has left the address bar
+    visitor.post("/open/password", {"password": PASSWORD})
+    read = visitor.follow()
+    assert "Your blood test from Tuesday" in read.text
+    assert "Show my recovery code" in read.text
+    assert "Show my recovery code" not in visitor.get("/messages/11").text  # offered once
+
+
+def test_a_code_is_taken_with_spaces_and_hyphens(visitor: Visitor) -> None:
+    visitor.get("/m/new")
+    assert visitor.post("/m/new/code", {"code": " 48-29 13 "}).status_code == 303
+
+
+def test_a_wrong_code_says_how_many_tries_are_left(visitor: Visitor) -> None:
+    visitor.get("/m/new")
+    page = visitor.post("/m/new/code", {"code": "000000"})
+    assert page.status_code == 422
+    assert "That is not the code. You have 4 tries left." in page.text
+    for _ in range(3):
+        page = visitor.post("/m/new/code", {"code": "000000"})
+    assert "You have 1 try left" in page.text
+    page = visitor.post("/m/new/code", {"code": "000000"})
+    assert page.status_code == 410
+    assert "your message is safe" in page.text
+    assert "Dr. Ruiz can make a new one" in page.text
+
+
+def test_a_known_recipient_signs_in_and_reads(visitor: Visitor) -> None:
+    page = visitor.get("/m/known")
+    assert "green canoe" in page.text
+    assert "Type your password to read it" in page.text
+    visitor.post("/m/known/password", {"password": "not this one at all"})
+    assert visitor.page is not None
+    assert visitor.page.status_code == 422
+    assert "not this one at all" not in visitor.page.text
+    visitor.post("/m/known/password", {"password": PASSWORD})
+    visitor.follow()
+    assert "Your blood test from Tuesday" in visitor.follow().text
+
+
+def test_a_second_sender_asks_for_password_then_code(visitor: Visitor, world: World) -> None:
+    assert "Type your password" in visitor.get("/m/second").text
+    visitor.post("/m/second/password", {"password": PASSWORD})
+    page = visitor.follow()
+    assert "Type the code Dr. Holm gave you" in page.text
+    assert visitor.post("/m/second/code", {"code": "1"}).status_code == 422
+    visitor.post("/m/second/code", {"code": CODE})
+    assert "Echo and ECG" in visitor.follow().text
+    assert "prove_as" in world.calls
+
+
+def test_a_code_for_an_address_with_a_proven_password_leads_to_that_password(visitor: Visitor, world: World) -> None:
+    world.may_register = False
+    visitor.get("/m/second")
+    page = visitor.post("/m/second/code", {"code": CODE})
+    assert "There is a password for this address already" in page.text
+    assert "register" not in world.calls
+
+
+@pytest.mark.parametrize(
+    ("token", "status", "words"),
+    [
+        ("expired", 410, "This message was kept until"),
+        ("suspended", 410, "took this message back"),
+        ("nobody", 404, "This link opens nothing"),
+    ],
+)
+def test_dead_ends_have_pages_of_their_own(visitor: Visitor, token: str, status: int, words: str) -> None:
+    page = visitor.get(f"/m/{token}")
+    assert page.status_code == status
+    assert words in page.text
+
+
+@pytest.mark.parametrize("token", ["expired", "suspended"])
+def test_neither_code_nor_password_is_taken_for_what_has_ended(visitor: Visitor, world: World, token: str) -> None:
+    visitor.get("/sign-in")
+    assert visitor.post(f"/m/{token}/code", {"code": CODE}).status_code == 404
+    visitor.get("/sign-in")
+    assert visitor.post(f"/m/{token}/password", {"password": PASSWORD}).status_code == 404
+    assert world.calls == []
+
+
+def test_another_account_is_told_so_without_the_whole_address(ann: Visitor) -> None:
+    page = ann.get("/m/known")
+    assert page.status_code == 403
+    assert "p…@yahoo.example" in page.text
+    assert "pat@yahoo.example" not in page.text
+
+
+def test_a_signed_in_recipient_goes_straight_to_a_proven_message(pat: Visitor) -> None:
+    assert pat.get("/m/known").location == "/messages/11"
+
+
+def test_the_password_page_is_nothing_without_a_proof(visitor: Visitor, world: World) -> None:
+    assert visitor.get("/open/password").status_code == 410
+    visitor.get("/sign-in")
+    assert visitor.post("/open/password", {"password": PASSWORD}).status_code == 410
+    assert "register" not in world.calls
+
+
+def test_a_weak_password_is_refused_in_words_and_not_shown_again(visitor: Visitor, world: World) -> None:
+    visitor.get("/m/new")
+    visitor.post("/m/new/code", {"code": CODE})
+    visitor.follow()
+    page = visitor.post("/open/password", {"password": "kitten-pawprint"[:9]})
+    assert page.status_code == 422
+    assert "at least 15 characters" in page.text
+    assert "kitten-pa" not in page.text
+    assert visitor.post("/open/password", {"password": "password password"}).status_code == 422
+    assert "register" not in world.calls
+
+
+def test_a_suggested_passphrase_needs_no_script(visitor: Visitor, world: World) -> None:
+    visitor.get("/m/new")
+    visitor.post("/m/new/code", {"code": CODE})
+    visitor.follow()
+    first = visitor.post("/open/password", {"suggest": "1"}).text
+    second = visitor.post("/open/password", {"suggest": "1"}).text
+    words = [text.split('class="long-key">')[1].split("<")[0] for text in (first, second)]
+    assert words[0] != words[1]
+    assert all(len(each) >= 15 for each in words)
+    assert f'value="{words[1]}"' in second
+    assert visitor.post("/open/password", {"password": words[1]}).status_code == 303
+
+
+def test_a_scanner_that_follows_every_link_changes_nothing(visitor: Visitor, world: World) -> None:
+    for token in world.waiting:
+        for _ in range(10):
+            visitor.client.get(f"/m/{token}", base_url="https://open.cryptnsend.example")
+            visitor.client.head(f"/m/{token}", base_url="https://open.cryptnsend.example")
+    assert world.calls == []
+
+
+def test_a_scanner_that_presses_every_button_opens_nothing(visitor: Visitor, world: World) -> None:
+    for token in ("new", "known", "second"):
+        visitor.get(f"/m/{token}")
+        visitor.post(f"/m/{token}/code", {"code": ""})
+        visitor.get(f"/m/{token}")
+        visitor.post(f"/m/{token}/password", {"password": ""})
+    assert not {"register", "show", "prove", "prove_as"} & set(world.calls)
+    assert world.sessions == {}
+    assert world.tries == 5
