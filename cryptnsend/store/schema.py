@@ -49,6 +49,7 @@ FIRST = Step(
             display TEXT NOT NULL,
             account INTEGER REFERENCES accounts -- a copy; the card decides
         ) STRICT""",
+        "CREATE INDEX addresses_account ON addresses(account) WHERE account IS NOT NULL",
         """CREATE TABLE cards(
             org INTEGER NOT NULL REFERENCES organisations,
             holder TEXT NOT NULL,
@@ -138,6 +139,7 @@ FIRST = Step(
             created INTEGER NOT NULL,
             UNIQUE(address, subscriber)
         ) STRICT""",
+        "CREATE INDEX contacts_account ON contacts(account) WHERE account IS NOT NULL",
         """CREATE TABLE grants(
             id INTEGER PRIMARY KEY,
             org INTEGER NOT NULL REFERENCES organisations,

@@ -5,7 +5,7 @@ CREATE TABLE "_sqlite_migrations" (
    "name" TEXT,
    "applied_at" TEXT
 ) STRICT;
-INSERT INTO "_sqlite_migrations" VALUES(1,'cryptnsend','0001-first','2026-11-21 23:20:42.485794+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(1,'cryptnsend','0001-first','2026-11-21 23:37:12.416544+00:00');
 CREATE TABLE accounts(
             id INTEGER PRIMARY KEY,
             org INTEGER NOT NULL REFERENCES organisations,  -- 0 for those who only receive
@@ -244,11 +244,13 @@ CREATE TABLE throttle(
         ) STRICT;
 CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"
     ON "_sqlite_migrations" ("migration_set", "name");
+CREATE INDEX addresses_account ON addresses(account) WHERE account IS NOT NULL;
 CREATE INDEX pairs_holder ON pairs(holder, state);
 CREATE INDEX messages_resend ON messages(author, resend_mac) WHERE resend_mac IS NOT NULL;
 CREATE INDEX messages_message_id ON messages(message_id);
 CREATE INDEX messages_thread ON messages(thread);
 CREATE INDEX recipients_address ON recipients(address);
+CREATE INDEX contacts_account ON contacts(account) WHERE account IS NOT NULL;
 CREATE INDEX grants_list ON grants(holder, role, message DESC);
 CREATE INDEX grants_contact ON grants(contact, holder);
 CREATE INDEX grants_ends ON grants(state, ends) WHERE ends IS NOT NULL;
