@@ -159,7 +159,7 @@ def recovery() -> Any:
     if request.method == "GET":
         return render_template("recovery.html", code=None, error=None)
     try:
-        code = desk().accounts.recovery_code(signed_in(), request.form.get("password", ""))
+        code = desk().accounts.recovery_code(signed_in(), request.form.get("password", ""), source())
     except WrongSecret:
         return render_template("recovery.html", code=None, error=gettext("That is not your password.")), WRONG
     return render_template("recovery.html", code=code, error=None)
@@ -180,7 +180,7 @@ def unlock() -> Any:
         return render_template("unlock.html", **page), WRONG
     try:
         desk().accounts.unlock(
-            signed_in(), kind, request.form.get("secret", "").strip(), request.form.get("password", "")
+            signed_in(), kind, request.form.get("secret", "").strip(), request.form.get("password", ""), source()
         )
     except Throttled:
         raise

@@ -8,8 +8,50 @@ the errors of `core.errors`; their texts are shown to the person concerned.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
+
+from cryptnsend.flow.views import (
+    Code,
+    Device,
+    Entry,
+    File,
+    Letter,
+    NewDevice,
+    Part,
+    Profile,
+    Reached,
+    SentEntry,
+    SignedIn,
+    Started,
+    Status,
+    Upload,
+    Waiting,
+)
+
+__all__ = [
+    "Accounts",
+    "Code",
+    "Device",
+    "Entry",
+    "File",
+    "Letter",
+    "NewDevice",
+    "Part",
+    "Pickup",
+    "Pieces",
+    "Profile",
+    "Proof",
+    "Reached",
+    "Replies",
+    "SentEntry",
+    "Session",
+    "SignedIn",
+    "Started",
+    "Status",
+    "Upload",
+    "Waiting",
+]
 
 
 class Session(Protocol):
@@ -26,6 +68,10 @@ class Session(Protocol):
         """The address of the account's first day: what they sign in with."""
 
     @property
+    def addresses(self) -> Sequence[str]:
+        """All of the account's addresses, canonical."""
+
+    @property
     def name(self) -> str: ...
     @property
     def weak(self) -> bool:
@@ -34,25 +80,6 @@ class Session(Protocol):
     @property
     def locked(self) -> Sequence[int]:
         """Pairs of this account that its present password does not open."""
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """What a link tells without any proof: only what the notice said already."""
-
-    message: int
-    sender_name: str
-    sender_address: str
-    phone: str
-    organisation: str  # name of the sender's organisation, '' for an organisation of one
-    sent: int
-    to: str
-    display_id: str
-    state: str  # new: the sender's code is needed · known: proven before · expired · suspended: taken back
-    has_account: bool
-    phrase: str = ""  # check phrase of this contact, '' before the first
-    ended: int | None = None  # when it expired or was taken back
-    digits: int = 6  # length of the live code
 
 
 class Proof(Protocol):
@@ -66,174 +93,6 @@ class Proof(Protocol):
     def has_account(self) -> bool: ...
     @property
     def may_register(self) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of the list of received messages. Without the sender's code there is no subject to show."""
-
-    message: int
-    subject: str | None
-    sender_name: str
-    sender_address: str
-    at: int
-    opened: bool
-    state: str  # open: readable · code: needs the sender's code · locked: needs an older password · expired · suspended
-    attachments: int = 0
-    ends: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """An attachment as the reading page lists it; `part` names it in a URL, `size` is octets when saved."""
-
-    part: str
-    name: str
-    media_type: str
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """
-    A message opened for reading.
-
-    `html` is sanitised and complete in itself (inline images are data: URLs); `text` is the plain alternative or what
-    the HTML says in plain words. Both None: it cannot be displayed, only saved.
-    """
-
-    message: int
-    subject: str
-    sender_name: str
-    sender_address: str
-    at: int
-    text: str | None
-    html: str | None
-    files: Sequence[File]
-    mine: bool  # the reader wrote it
-    ends: int | None
-    phone: str = ""
-    organisation: str = ""
-    to: Sequence[str] = ()  # disclosed recipients, as written
-    others: Sequence[str] = ()  # whom reply-all reaches besides the author
-    can_reply: bool = True
-    display_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One attachment on its way out. The octets were checked before the first chunk comes."""
-
-    name: str
-    media_type: str
-    size: int | None
-    chunks: Iterator[bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """A sender's code for one recipient; `code` is None when it is used up or not needed."""
-
-    address: str
-    code: str | None
-    tries_left: int
-    expires: int | None
-    state: str  # live · used-up · none
-
-
-@dataclass(frozen=True, slots=True)
-class Reached:
-    """How one recipient of a sent message stands."""
-
-    address: str
-    name: str
-    state: str  # waiting notified delayed bounced opened handoff relayed held ended
-    at: int | None  # when it came to this state
-    reply: str  # the peer's words after a bounce or delay
-    needs_code: bool
-    suspended: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SentEntry:
-    """One line of Sent."""
-
-    message: int
-    subject: str
-    at: int
-    recipients: Sequence[Reached]
-    attachments: int = 0
-    ends: int | None = None
-    taken_back: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """A sent message with each recipient's state."""
-
-    message: int
-    subject: str
-    at: int
-    recipients: Sequence[Reached]
-    ends: int | None
-    taken_back: int | None = None  # since when
-    undo_until: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A device password as the list shows it."""
-
-    id: int
-    name: str
-    scope: str
-    created: int
-    used: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class NewDevice:
-    """A device password, this once."""
-
-    id: int
-    name: str
-    password: str
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What a subscriber says of themselves on notices."""
-
-    name: str
-    phone: str
-    form: str
-    organisation: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A mailed code was asked for; the same answer for every address."""
-
-    id: int
-    expires: int
-
-
-@dataclass(frozen=True, slots=True)
-class SignedIn:
-    """A new session. The recovery file is shown once, to the first subscriber of an organisation of one."""
-
-    cookie: str
-    recovery_file: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A file that came with a form: sealed while it waits, opened chunk by chunk."""
-
-    name: str
-    media_type: str
-    size: int
-    chunks: Callable[[], Iterator[bytes]] = field(repr=False)
 
 
 class Pickup(Protocol):
@@ -280,10 +139,10 @@ class Accounts(Protocol):
     def confirm(self, session: Any, password: str, source: str) -> None:
         """Check the password of somebody signed in (step-up); raise WrongSecret or Throttled."""
 
-    def recovery_code(self, session: Any, password: str) -> str:
+    def recovery_code(self, session: Any, password: str, source: str) -> str:
         """Make a fresh recovery code (words) and return it, this once; the earlier one stops working."""
 
-    def unlock(self, session: Any, kind: str, secret: str, password: str) -> None:
+    def unlock(self, session: Any, kind: str, secret: str, password: str, source: str) -> None:
         """Open locked pairs with an older password or the recovery code (`kind`: password, recovery)."""
 
     def codes(self, session: Any, addresses: Sequence[str]) -> Sequence[Code]: ...

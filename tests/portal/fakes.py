@@ -226,11 +226,11 @@ class FakeAccounts:
         if password != PASSWORD:
             raise WrongSecret("Wrong.")
 
-    def recovery_code(self, session: Any, password: str) -> str:
+    def recovery_code(self, session: Any, password: str, source: str) -> str:
         self.confirm(session, password, "")
         return "ABCD-EFGH-JKMN-PQRS-TVWX-YZ01-2345-6789-ABCD"
 
-    def unlock(self, session: Any, kind: str, secret: str, password: str) -> None:
+    def unlock(self, session: Any, kind: str, secret: str, password: str, source: str) -> None:
         self.world.calls.append(f"unlock {kind}")
         if secret != "right":
             raise WrongSecret("Wrong.")

@@ -1,0 +1,197 @@
+"""What do the flows show to a page or a command? Plain values; nothing here acts.
+
+Times are UTC milliseconds, addresses canonical, ids the 63-bit integers of `core.model`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What a link tells without any proof: only what the notice said already."""
+
+    message: int
+    sender_name: str
+    sender_address: str
+    phone: str
+    organisation: str  # name of the sender's organisation, '' for an organisation of one
+    sent: int
+    to: str
+    display_id: str
+    state: str  # new: the sender's code is needed · known: proven before · expired · suspended: taken back
+    has_account: bool
+    phrase: str = ""  # check phrase of this contact, '' before the first
+    ended: int | None = None  # when it expired or was taken back
+    digits: int = 6  # length of the live code
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the list of received messages. Without the sender's code there is no subject to show."""
+
+    message: int
+    subject: str | None
+    sender_name: str
+    sender_address: str
+    at: int
+    opened: bool
+    state: str  # open: readable · code: needs the sender's code · locked: needs an older password · expired · suspended
+    attachments: int = 0
+    ends: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """An attachment as the reading page lists it; `part` names it in a URL, `size` is octets when saved."""
+
+    part: str
+    name: str
+    media_type: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """
+    A message opened for reading.
+
+    `html` is sanitised and complete in itself (inline images are data: URLs); `text` is the plain alternative or what
+    the HTML says in plain words. Both None: it cannot be displayed, only saved.
+    """
+
+    message: int
+    subject: str
+    sender_name: str
+    sender_address: str
+    at: int
+    text: str | None
+    html: str | None
+    files: Sequence[File]
+    mine: bool  # the reader wrote it
+    ends: int | None
+    phone: str = ""
+    organisation: str = ""
+    to: Sequence[str] = ()  # disclosed recipients, as written
+    others: Sequence[str] = ()  # whom reply-all reaches besides the author
+    can_reply: bool = True
+    display_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One attachment on its way out. The octets were checked before the first chunk comes."""
+
+    name: str
+    media_type: str
+    size: int | None
+    chunks: Iterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A sender's code for one recipient; `code` is None when it is used up or not needed."""
+
+    address: str
+    code: str | None = field(repr=False)
+    tries_left: int
+    expires: int | None
+    state: str  # live · used-up · none
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How one recipient of a sent message stands."""
+
+    address: str
+    name: str
+    state: str  # waiting notified delayed bounced opened handoff relayed held ended
+    at: int | None  # when it came to this state
+    reply: str  # the peer's words after a bounce or delay
+    needs_code: bool
+    suspended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SentEntry:
+    """One line of Sent."""
+
+    message: int
+    subject: str
+    at: int
+    recipients: Sequence[Reached]
+    attachments: int = 0
+    ends: int | None = None
+    taken_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A sent message with each recipient's state."""
+
+    message: int
+    subject: str
+    at: int
+    recipients: Sequence[Reached]
+    ends: int | None
+    taken_back: int | None = None  # since when
+    undo_until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device password as the list shows it."""
+
+    id: int
+    name: str
+    scope: str
+    created: int
+    used: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewDevice:
+    """A device password, this once."""
+
+    id: int
+    name: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a subscriber says of themselves on notices."""
+
+    name: str
+    phone: str
+    form: str
+    organisation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A mailed code was asked for; the same answer for every address."""
+
+    id: int
+    expires: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A new session. Recovery file and code are shown once, to the first subscriber of an organisation of one."""
+
+    cookie: str = field(repr=False)
+    recovery_file: str = field(default="", repr=False)
+    recovery_code: str = field(default="", repr=False)  # opens the file, and is kept away from it
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that came with a form: sealed while it waits, opened chunk by chunk."""
+
+    name: str
+    media_type: str
+    size: int
+    chunks: Callable[[], Iterator[bytes]] = field(repr=False)
