@@ -26,7 +26,18 @@ T = TypeVar("T")
 ANCHORED = 30.0  # seconds for which anchors are remembered
 
 # Requests that make something new at each call.
-ONCE = frozenset({"mail_proof", "next_code", "device_add", "new_passphrase", "organisation_add", "invite", "restored"})
+ONCE = frozenset(
+    [
+        "mail_proof",
+        "next_code",
+        "device_add",
+        "new_passphrase",
+        "organisation_add",
+        "invite",
+        "invite_member",
+        "restored",
+    ]
+)
 
 _MAYBE_SIGNED: Any = Signed | None
 _answers = msgspec.msgpack.Decoder(wire.Answer)
@@ -178,6 +189,10 @@ class Keeper:
 
     # -- who is signed in ---------------------------------------------------------------------------------------------
 
+    def change_salt(self, ticket: bytes) -> bytes:
+        """Return the salt to change the password with, so that a repeated request can be recognised."""
+        return self._ask(bytes, "change_salt", ticket=ticket)
+
     def change(self, ticket: bytes, old_k: bytes, salt: bytes, params: str, k: bytes) -> q.Opened:
         """Change the password; all other tickets end. Raise `WrongSecret` if *old_k* is not right."""
         return self._ask(q.Opened, "change", ticket=ticket, old_k=old_k, salt=salt, params=params, k=k)
@@ -204,6 +219,14 @@ class Keeper:
     def confirm(self, ticket: bytes, address: str) -> None:
         """Confirm, as an officer, that a member of the organisation who reset their password is who they say."""
         self._ask(type(None), "confirm", ticket=ticket, address=address)
+
+    def object_to(self, token: str, claims: Claims) -> None:
+        """Note that a reset was not the owner's, by the link of the warning: waiting ends the weakness no more."""
+        self._ask(type(None), "object_to", token=token, claims=claims)
+
+    def invite_member(self, ticket: bytes, address: str, name: str) -> q.MailProof:
+        """Invite a subscriber into the officer's own organisation."""
+        return self._ask(q.MailProof, "invite_member", ticket=ticket, address=address, name=name)
 
     def codes(self, ticket: bytes, addresses: Sequence[str]) -> list[q.Code]:
         """Return the codes of the subscriber's contacts; showing one the first time starts its 72 hours."""
@@ -289,6 +312,10 @@ class Keeper:
         """Return the address that alerts about an account go to."""
         return self._ask(str, "alert", account=account)
 
+    def warning(self, account: int) -> q.Notice:
+        """Return where the warning after a weak reset goes, and the link by which its reader objects to it."""
+        return self._ask(q.Notice, "warning", account=account)
+
     # -- owner --------------------------------------------------------------------------------------------------------
 
     def organisation_add(self, name: str, custody: str, code_rule: str) -> q.OrganisationRow:
@@ -343,6 +370,10 @@ class Keeper:
     def passwd(self, address: str, salt: bytes, params: str, k: bytes, old_k: bytes | None = None) -> q.Opened:
         """Set a password; without the old one it is a weak reset."""
         return self._ask(q.Opened, "passwd", address=address, salt=salt, params=params, k=k, old_k=old_k)
+
+    def confirm_account(self, address: str) -> None:
+        """Confirm, as the owner of the server, that who reset an account's password is who they say."""
+        self._ask(type(None), "confirm_account", address=address)
 
     def revoke(self, device: int) -> None:
         """Revoke a device password of any account."""

@@ -6,9 +6,14 @@ show none of them in their `repr`, so that no log line and no traceback does.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from cryptnsend.core.model import PairCard, Signed
+
+# What the ledger can hold: more would be an error of the database, not of the caller.
+Ident = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -273,8 +278,8 @@ class Invitation(Secret, frozen=True):
 class EpochRow(Said, frozen=True):
     """An epoch: its key, sealed to a pair."""
 
-    id: int
-    pair: int
+    id: Ident
+    pair: Ident
     suite: int
     owner: str
     holder: str
@@ -284,8 +289,8 @@ class EpochRow(Said, frozen=True):
 class SealedGrant(Said, frozen=True):
     """A grant that waits, with the epoch it rests under. Its associated data decide, not who passes it."""
 
-    organisation: int
-    message: int
+    organisation: Ident
+    message: Ident
     holder: str
     role: str
     contact: str
@@ -297,8 +302,8 @@ class SealedGrant(Said, frozen=True):
 class Adopted(Said, frozen=True):
     """The grant that takes the place of (message, old_holder, role)."""
 
-    organisation: int
-    message: int
+    organisation: Ident
+    message: Ident
     old_holder: str
     holder: str
     role: str
@@ -311,9 +316,9 @@ class Adopted(Said, frozen=True):
 class QueueGrant(Said, frozen=True):
     """The content key of mail that waits to leave: for one delivery, to one recipient, in one form."""
 
-    organisation: int
-    message: int
-    delivery: int
+    organisation: Ident
+    message: Ident
+    delivery: Ident
     recipient: str
     form: str
     epoch: EpochRow

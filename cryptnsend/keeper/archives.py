@@ -1,0 +1,95 @@
+"""Who can open an organisation's archive? Its officers, each by their strict pair, and a recovery file.
+
+The keeper makes the archive's seed, seals it to the first officer and forgets it: without an officer's password or the
+file nothing here opens an archive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cryptnsend.core import keys
+from cryptnsend.core.contracts import Rows
+from cryptnsend.core.errors import Denied, NoGrant, SealBroken
+from cryptnsend.core.model import STRICT, account_holder, archive_holder, new_id
+from cryptnsend.keeper import accounts, cards, ledger, recovery, wraps
+from cryptnsend.keeper.context import Context
+from cryptnsend.keeper.requests import RecoveryFile
+from cryptnsend.keeper.rows import Account, Organisation, Pair, Wrap
+
+NOT_OFFICER = "Only officers of the organisation may do this."
+
+
+def make_organisation(
+    context: Context, rows: Rows, name: str, *, single: bool, custody: str, code_rule: str
+) -> Organisation:
+    """Make an organisation; its archive comes with its first officer."""
+    ident = new_id(context.clock.now(), context.rng)
+    while ledger.organisation(rows, ident) is not None:
+        ident += 1
+    made = Organisation(ident, name[: accounts.NAME], int(single), custody, code_rule, 0, b"")
+    ledger.insert(rows, "organisations", made)
+    return made
+
+
+def welcome_officer(context: Context, rows: Rows, account: Account) -> None:
+    """Make the organisation's archive if this is its first officer; others get their share from an officer."""
+    holder = archive_holder(account.org)
+    if ledger.pairs(rows, holder):
+        return
+    pair, seed = wraps.make_pair(context, rows, org=account.org, holder=holder, role="archive", custody=STRICT, line=0)
+    _seal(rows, pair, seed, account)
+    cards.renew(context, rows, holder)
+
+
+def share(context: Context, rows: Rows, seed: bytes, account: Account) -> None:
+    """Let another officer open the archive too."""
+    _seal(rows, accounts.current_pair(rows, archive_holder(account.org), STRICT), seed, account)
+
+
+def reshare(context: Context, rows: Rows, account: Account, seeds: Mapping[int, bytes]) -> None:
+    """Seal the archive to the officer's current pair, if one of *seeds*, from before a reset, opens it."""
+    if not account.has("officer"):
+        return
+    try:
+        pair, seed = opened(rows, account, seeds)
+    except NoGrant:
+        return
+    _seal(rows, pair, seed, account)
+
+
+def opened(reads: ledger.Reads, account: Account, seeds: Mapping[int, bytes]) -> tuple[Pair, bytes]:
+    """Return the archive's pair and seed, opened by an officer's own seeds; raise `NoGrant`, `Denied`, `SealBroken`."""
+    if not account.has("officer") or not account.org:
+        raise Denied(NOT_OFFICER)
+    holder = archive_holder(account.org)
+    pairs = {pair.id: pair for pair in ledger.pairs(reads, holder) if pair.state == "current"}
+    for wrap in ledger.wraps(reads, holder):
+        if wrap.kind == wraps.OFFICER and wrap.ref in seeds and wrap.pair in pairs:
+            seed = keys.open_with(
+                seeds[wrap.ref],
+                wrap.wrap,
+                label="archive",
+                owner=account_holder(account.id),
+                holder=holder,
+                ref=wrap.pair,
+            )
+            if keys.public_of(seed) != pairs[wrap.pair].public:
+                raise SealBroken("The archive's seed does not belong to its pair.")
+            return pairs[wrap.pair], seed
+    raise NoGrant("Your password does not open the archive. Another officer can share it with you.")
+
+
+def file(context: Context, reads: ledger.Reads, account: Account, seeds: Mapping[int, bytes]) -> RecoveryFile:
+    """Return a new recovery file of the archive."""
+    pair, seed = opened(reads, account, seeds)
+    organisation = ledger.organisation(reads, account.org)
+    name = organisation.name if organisation else ""
+    return recovery.archive_file(account.org, name, pair.id, seed, context.clock.now(), context.rng)
+
+
+def _seal(rows: Rows, pair: Pair, seed: bytes, account: Account) -> None:
+    officer = account_holder(account.id)
+    own = accounts.current_pair(rows, officer, STRICT)
+    sealed = keys.seal_to(own.public, seed, label="archive", owner=officer, holder=pair.holder, ref=pair.id)
+    ledger.set_wrap(rows, Wrap(pair.id, wraps.OFFICER, own.id, b"", "", sealed))

@@ -1,0 +1,63 @@
+"""What may every role ask? Public keys, cards, and to note how far an audit chain has come and what has ended."""
+
+from __future__ import annotations
+
+import hmac
+
+from cryptnsend.core.contracts import Rows
+from cryptnsend.core.errors import Denied, SealBroken
+from cryptnsend.core.model import Signed
+from cryptnsend.core.seal import framed
+from cryptnsend.keeper import cards, ledger
+from cryptnsend.keeper.context import DAY, Context
+from cryptnsend.keeper.requests import Anchors
+
+ENDINGS = frozenset({"suspend", "undo", "shred", "cancel"})  # the others are the keeper's own to write
+
+
+def anchors(context: Context) -> Anchors:
+    """Return what everything else is checked against."""
+    return Anchors(
+        context.secrets.card_key,
+        context.secrets.pair_card("pending"),
+        context.secrets.pair_card("queue"),
+        ledger.era(context.reads),
+        context.settings.code_rule,
+        context.boot,
+    )
+
+
+def card(context: Context, holder: str) -> Signed | None:
+    """Return the newest card of a holder."""
+    return cards.newest(context.reads, holder)
+
+
+def checkpoint(context: Context, organisation: int, seq: int, head: bytes) -> Signed:
+    """Note how far an audit chain has come, never backwards, and sign it."""
+
+    def note(rows: Rows) -> None:
+        known = ledger.organisation(rows, organisation)
+        if known is None:
+            raise Denied("There is no such organisation.")
+        if seq < known.head_seq:
+            raise Denied("The audit trail has come further than that: entries are missing.")
+        if seq == known.head_seq and known.head not in (b"", head):
+            raise SealBroken("The audit trail has another entry at this place.")
+        if seq > known.head_seq or not known.head:
+            ledger.set_head(rows, organisation, seq, head)
+
+    context.commit(note)
+    return cards.sign(context, "checkpoint", framed("checkpoint", organisation, seq, head, context.clock.now()))
+
+
+def ended(context: Context, kind: str, ids: list[int]) -> None:
+    """Write into the journal that something of the main database has ended."""
+    if kind not in ENDINGS:
+        raise Denied("Nothing ends in this way.")
+    context.journal.append(context.clock.now(), kind, ids)
+
+
+def resend_keys(context: Context) -> dict[int, bytes]:
+    """Return the keys by which resent mail is recognised, of today and yesterday, by days since 1970."""
+    today, key = context.clock.now() // DAY, context.secrets.key("resend")
+    return {day: hmac.digest(key, framed("resend", day), "sha256") for day in (today, today - 1)}

@@ -1,0 +1,312 @@
+"""Who proves an address by a code that is mailed to it? Resets, sign-ups, aliases, invitations.
+
+Such a code shows only that a mailbox is read, so it proves no contact and opens nothing from before. Every request for
+one gets the same answer, whether there is an account or not.
+"""
+
+from __future__ import annotations
+
+import hmac
+
+from cryptnsend.core import tokens
+from cryptnsend.core.contracts import Rows
+from cryptnsend.core.errors import CryptnSendError, Denied, Ended, WrongSecret
+from cryptnsend.core.model import account_holder, new_id
+from cryptnsend.core.seal import framed
+from cryptnsend.keeper import accounts, archives, cards, contacts, ledger, tickets, weakness, wraps
+from cryptnsend.keeper.context import DAY, Context
+from cryptnsend.keeper.requests import MailProof, Opened, RecoveryFile
+from cryptnsend.keeper.rows import Account, MailCode
+
+SIGN_UPS = {"closed": (), "invite": ("invite",), "open": ("invite", "signup")}
+PURPOSES = ("reset", "signup", "alias")
+MINUTE = 60_000  # milliseconds
+OVER = "This code no longer works. Ask for a new one."
+KNOWN = "This address has an account already. Sign in with it."
+
+
+# -- starting ---------------------------------------------------------------------------------------------------------
+
+
+def start(context: Context, address: str, purpose: str) -> MailProof:
+    """Prepare a code; what becomes of it depends on the address, the answer does not."""
+    if purpose not in PURPOSES:
+        raise Denied("There is no such proof by mail.")
+    if purpose == "signup" and context.settings.signup != "open":
+        raise Denied("Sign-up is not open here. Ask for an invitation.")
+    now = context.clock.now()
+    row = MailCode(
+        id=new_id(now, context.rng),
+        purpose=_fitting(context.reads, address, purpose),
+        address=address,
+        org=0,
+        name="",
+        era=ledger.era(context.reads),
+        tries=0,
+        made=now,
+        expires=now + context.settings.mail_minutes * MINUTE,
+        state="live",
+    )
+
+    def add(rows: Rows) -> None:
+        # Beyond the day's limit nothing is mailed and nothing could be guessed; the answer is the same.
+        if ledger.mail_codes_since(rows, address, now - DAY) < context.settings.mail_codes_per_day:
+            ledger.replace_mail_codes(rows, address, (row.purpose,))
+            ledger.insert(rows, "mail_codes", row)
+            ledger.drop_old(rows, now - DAY)
+
+    context.commit(add)
+    return MailProof(row.id, row.expires, salt(context, row.id))
+
+
+def invite(context: Context, address: str, organisation: int, name: str) -> MailProof:
+    """Prepare an invitation; an earlier one for the same address dies."""
+    now = context.clock.now()
+    life = context.settings.invitation_days * DAY
+    row = MailCode(
+        new_id(now, context.rng),
+        "invite",
+        address,
+        organisation,
+        name,
+        ledger.era(context.reads),
+        0,
+        now,
+        now + life,
+        "live",
+    )
+
+    def add(rows: Rows) -> None:
+        owner = ledger.account_at(rows, address)
+        if owner is not None and owner.has("subscriber"):
+            raise Denied("This address belongs to a subscriber already.")
+        if ledger.organisation(rows, organisation) is None:
+            raise Denied("There is no such organisation.")
+        ledger.replace_mail_codes(rows, address, ("invite",))
+        ledger.insert(rows, "mail_codes", row)
+
+    context.commit(add)
+    return MailProof(row.id, row.expires, salt(context, row.id))
+
+
+def invite_member(context: Context, ticket: bytes, address: str, name: str) -> MailProof:
+    """Invite somebody into the organisation of the officer who is signed in."""
+    officer = tickets.signed_in_well(context, context.reads, ticket)
+    if not officer.has("officer") or not officer.org:
+        raise Denied(archives.NOT_OFFICER)
+    return invite(context, address, officer.org, name)
+
+
+def salt(context: Context, ident: int) -> bytes:
+    """Return the salt of whatever this mailed proof makes."""
+    return accounts.proof_salt(context, _proof(ident))
+
+
+def code_of(context: Context, row: MailCode) -> str:
+    """Return the digits that are mailed."""
+    digits = context.settings.next_digits if row.purpose == "invite" else context.settings.digits
+    return tokens.code(context.secrets.key("code"), row.era, row.address, 0, row.id, digits)
+
+
+# -- finishing --------------------------------------------------------------------------------------------------------
+
+
+def reset(context: Context, ident: int, code: str, password: accounts.Password) -> Opened:
+    """Set a new password by mail alone; see weakness.py for what that does not open."""
+    row = _checked(context, ident, code, ("reset",))
+    known = ledger.account_at(context.reads, row.address)
+    if ledger.spent(context.reads, _proof(ident)) is None and known is not None:
+        context.journal.append(context.clock.now(), "weak", (known.id, known.credential_version + 1))
+
+    def make(rows: Rows) -> int:
+        earlier = ledger.spent(rows, _proof(ident))
+        if earlier is not None:
+            return earlier
+        account = ledger.account_at(rows, row.address)
+        if account is None or not account.may_sign_in:
+            raise Denied(accounts.DISABLED)
+        weakness.reset(context, rows, account, password)
+        _used(context, rows, row, account.id)
+        return account.id
+
+    account, seeds = _reopened(context, context.commit(make), password)
+    return accounts.opened(context, account.id, seeds, tell=contacts.unproven(context.reads, account))
+
+
+def signup(context: Context, ident: int, code: str, password: accounts.Password, name: str, locale: str) -> Opened:
+    """Make a subscriber, in the inviting organisation or in one of their own."""
+    row = _checked(context, ident, code, _sign_up_purposes(context))
+
+    def make(rows: Rows) -> int:
+        earlier = ledger.spent(rows, _proof(ident))
+        if earlier is not None:
+            return earlier
+        if ledger.address(rows, row.address) is not None:
+            raise Denied(KNOWN)
+        proof = "mail" if row.purpose == "signup" else "invite"
+        account = add_subscriber(
+            context, rows, address=row.address, proof=proof, org=row.org, password=password, name=name, locale=locale
+        )
+        _used(context, rows, row, account.id)
+        return account.id
+
+    account, seeds = _reopened(context, context.commit(make), password)
+    return accounts.opened(context, account.id, seeds, recovery=archive_file(context, account, seeds))
+
+
+def subscribe(context: Context, ticket: bytes, k: bytes, ident: int | None, code: str) -> Opened:
+    """Make a subscriber of a recipient who is signed in."""
+    account = tickets.signed_in_well(context, context.reads, ticket)
+    seeds = accounts.confirm_password(context, account, k)
+    row = None if ident is None else _checked(context, ident, code, _sign_up_purposes(context))
+    if row is None and context.settings.signup != "open":
+        raise Denied("Sign-up is not open here. Ask for an invitation.")
+
+    def make(rows: Rows) -> None:
+        now = tickets.signed_in_well(context, rows, ticket)
+        if now.has("subscriber"):
+            return
+        if row is not None and row.address not in ledger.addresses(rows, now.id):
+            raise Denied("This invitation is for another address.")
+        invited = row.org if row else 0
+        if now.org and invited != now.org:
+            raise Denied("This account belongs to another organisation.")
+        org, roles = _home(context, rows, invited, now.name)
+        ledger.set_account(rows, now.id, org=org, roles=",".join([*now.role_names, *roles]), form="zip")
+        _settle(context, rows, now.id)
+        if row is not None:
+            _used(context, rows, row, now.id)
+
+    context.commit(make)
+    made = ledger.account(context.reads, account.id) or account
+    return accounts.opened(context, made.id, seeds, recovery=archive_file(context, made, seeds))
+
+
+def alias(context: Context, ticket: bytes, ident: int, code: str) -> Opened:
+    """Add an address to who is signed in. It may then stand in From; it proves no contact."""
+    tickets.signed_in_well(context, context.reads, ticket)
+    row = _checked(context, ident, code, ("alias",))
+
+    def make(rows: Rows) -> int:
+        account = tickets.signed_in_well(context, rows, ticket)
+        owned = ledger.address(rows, row.address)
+        if owned is not None and owned.account != account.id:
+            raise Denied("This address belongs to another account.")
+        if owned is None:
+            ledger.give_address(rows, row.address, account.id, "mail", context.clock.now())
+            cards.renew(context, rows, account_holder(account.id))
+        _used(context, rows, row, account.id)
+        return account.id
+
+    return accounts.opened(context, context.commit(make), {}, with_ticket=False)
+
+
+def add_subscriber(
+    context: Context,
+    rows: Rows,
+    *,
+    address: str,
+    proof: str,
+    org: int,
+    password: accounts.Password,
+    name: str,
+    locale: str,
+    roles: tuple[str, ...] = (),
+) -> Account:
+    """Make an account that may submit, with *roles* besides; *org* 0 makes an organisation of one."""
+    org, own = _home(context, rows, org, name)
+    held = tuple(dict.fromkeys((*(roles or ("subscriber",)), *own)))
+    made = accounts.create(context, rows, org=org, roles=held, password=password, name=name, locale=locale)
+    ledger.give_address(rows, address, made.id, proof, context.clock.now())
+    return _settle(context, rows, made.id)
+
+
+def archive_file(context: Context, account: Account, seeds: dict[int, bytes]) -> RecoveryFile | None:
+    """Return a recovery file for an officer who can open the archive, None for everybody else."""
+    if not account.has("officer"):
+        return None
+    try:
+        return archives.file(context, context.reads, account, seeds)
+    except Denied:
+        return None
+
+
+def _home(context: Context, rows: Rows, org: int, name: str) -> tuple[int, tuple[str, ...]]:
+    """Return the organisation a new subscriber belongs to, and the roles that come with it."""
+    if org:
+        return org, ("subscriber",)
+    custody = context.settings.custody
+    made = archives.make_organisation(context, rows, name, single=True, custody=custody, code_rule="")
+    return made.id, ("subscriber", "officer")
+
+
+def _settle(context: Context, rows: Rows, ident: int) -> Account:
+    """Give a subscriber what comes with the role: delivery passphrase, archive, card."""
+    account = ledger.account(rows, ident)
+    if account is None:
+        raise LookupError(f"no account {ident}")
+    if account.has("subscriber") and not ledger.passphrases(rows, ident):
+        accounts.add_passphrase(context, rows, account)
+    if account.has("officer"):
+        archives.welcome_officer(context, rows, account)
+    cards.renew(context, rows, account_holder(ident))
+    return account
+
+
+# -- the check of a mailed code ---------------------------------------------------------------------------------------
+
+
+def _checked(context: Context, ident: int, code: str, purposes: tuple[str, ...]) -> MailCode:
+    """Return the row of a code that is right, live or used by the same proof before; count a wrong try."""
+
+    def check(rows: Rows) -> MailCode | CryptnSendError:
+        row, limit = ledger.mail_code(rows, ident), context.settings.tries
+        if row is None or row.state == "replaced" or row.era != ledger.era(rows):
+            return Ended(OVER)
+        if row.tries >= limit or row.expires <= context.clock.now():
+            return Ended(OVER)
+        plain = "".join(code.replace("-", " ").split())
+        if hmac.compare_digest(plain.encode(), code_of(context, row).encode()) and row.purpose in purposes:
+            return row
+        ledger.set_mail_code(rows, ident, tries=row.tries + 1, state=row.state)
+        if row.tries + 1 >= limit:
+            return Ended(OVER)
+        return WrongSecret("This is not the code. Look again.", tries_left=limit - row.tries - 1)
+
+    row = context.commit(check)
+    if isinstance(row, CryptnSendError):
+        raise row
+    return row
+
+
+def _fitting(reads: ledger.Reads, address: str, purpose: str) -> str:
+    """Return what will be mailed: the code, a word that there is an account, or nothing."""
+    owner = ledger.account_at(reads, address)
+    if purpose == "reset":
+        return "reset" if owner is not None and owner.may_sign_in else "nothing"
+    return "exists" if owner is not None else purpose
+
+
+def _sign_up_purposes(context: Context) -> tuple[str, ...]:
+    return SIGN_UPS[context.settings.signup]
+
+
+def _reopened(context: Context, ident: int, password: accounts.Password) -> tuple[Account, dict[int, bytes]]:
+    """Return account and seeds of what a proof made, now or at an earlier try with the same password."""
+    account = ledger.account(context.reads, ident)
+    try:
+        seeds = wraps.seeds(context, context.reads, account, password.k)
+    except WrongSecret:
+        raise Ended("This code was used already. Sign in with the password you chose then.") from None
+    if account is None:
+        raise LookupError(f"no account {ident}")
+    return account, seeds
+
+
+def _used(context: Context, rows: Rows, row: MailCode, ident: int) -> None:
+    ledger.set_mail_code(rows, row.id, tries=row.tries, state="used")
+    ledger.spend(rows, _proof(row.id), ident, context.clock.now())
+
+
+def _proof(ident: int) -> bytes:
+    return framed("mailed", ident)

@@ -1,0 +1,196 @@
+"""What may somebody who is signed in do with their own account? Change, read out, add to, close."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from cryptnsend.core.contracts import Rows
+from cryptnsend.core.errors import Denied, Ended, WrongSecret
+from cryptnsend.core.model import account_holder
+from cryptnsend.core.seal import framed
+from cryptnsend.keeper import accounts, archives, cards, codes, contacts, ledger, tickets, weakness, wraps
+from cryptnsend.keeper.context import Context
+from cryptnsend.keeper.requests import Code, Opened, Passphrase, RecoveryFile
+from cryptnsend.keeper.rows import Account
+
+FORMS = ("zip", "link")
+NOT_SUBSCRIBER = "Only subscribers may do this."
+
+
+def change(context: Context, ticket: bytes, old_k: bytes, password: accounts.Password) -> Opened:
+    """Put every pair that the old password opens under the new one. Repeated with the same ticket, it is the same."""
+    session = tickets.read_session(context, ticket)
+    proof = _proof(ticket)
+    account = ledger.account(context.reads, session.account)
+    if ledger.spent(context.reads, proof) is None and account is not None:
+        account = tickets.signed_in(context, context.reads, ticket)
+        seeds = accounts.confirm_password(context, account, old_k)
+        context.journal.append(context.clock.now(), "credential", (account.id, account.credential_version + 1))
+
+        def rewrap(rows: Rows) -> None:
+            now = tickets.signed_in(context, rows, ticket)
+            for wrap in ledger.wraps(rows, account_holder(now.id)):
+                # A pair that came back between the check and now is under a password that we do not have.
+                if wrap.kind == wraps.PASSWORD and wrap.pair not in seeds:
+                    raise Ended("Something else changed this account just now. Try again.")
+            for pair, seed in seeds.items():
+                ledger.set_wrap(rows, wraps.wrap(context, pair, wraps.PASSWORD, password.k, seed))
+            set_password(rows, now, password)
+            ledger.spend(rows, proof, now.id, context.clock.now())
+
+        context.commit(rewrap)
+    elif account is None or account.credential_version != session.credential_version + 1:
+        raise Ended(tickets.SIGN_IN_AGAIN)
+    try:
+        return accounts.opened(context, account.id, wraps.seeds(context, context.reads, account, password.k))
+    except WrongSecret:
+        raise Ended("The password was changed already. Sign in with the new one.") from None
+
+
+def change_salt(context: Context, ticket: bytes) -> bytes:
+    """Return the salt to change the password with, so that a repeated request derives the same K."""
+    tickets.read_session(context, ticket)
+    return accounts.proof_salt(context, _proof(ticket))
+
+
+def _proof(ticket: bytes) -> bytes:
+    return framed("change", hashlib.sha256(ticket).digest())
+
+
+def set_password(rows: Rows, account: Account, password: accounts.Password) -> None:
+    """Note a new password's salt and parameters; tickets of before end."""
+    ledger.set_account(
+        rows,
+        account.id,
+        salt=password.salt,
+        params=password.params,
+        credential_version=account.credential_version + 1,
+    )
+
+
+def profile(context: Context, ticket: bytes, name: str | None, form: str | None, locale: str | None) -> Opened:
+    """Change what the account says of itself."""
+    account = tickets.signed_in(context, context.reads, ticket)
+    if form is not None and (form not in FORMS or account.is_weak):
+        raise Denied("Replies cannot be forwarded in this form now.")
+    given = {"name": name and name[: accounts.NAME], "form": form, "locale": locale and locale[:16]}
+    values = {key: value for key, value in given.items() if value is not None}
+
+    def note(rows: Rows) -> None:
+        tickets.signed_in(context, rows, ticket)
+        if values:
+            ledger.set_account(rows, account.id, **values)
+        cards.renew(context, rows, account_holder(account.id))
+
+    context.commit(note)
+    return accounts.opened(context, account.id, {}, with_ticket=False)
+
+
+def show_codes(context: Context, ticket: bytes, addresses: Sequence[str]) -> list[Code]:
+    """Return the codes of a subscriber's contacts."""
+
+    def show(rows: Rows) -> list[Code]:
+        subscriber = _teller(context, rows, ticket)
+        return [codes.show(context, rows, subscriber, address) for address in dict.fromkeys(addresses)]
+
+    return context.commit(show)
+
+
+def next_code(context: Context, ticket: bytes, address: str) -> Code:
+    """Replace a contact's code by the next."""
+    return context.commit(
+        lambda rows: codes.following(context, rows, _teller(context, rows, ticket), address),
+    )
+
+
+def passphrase(context: Context, ticket: bytes, k: bytes) -> list[Passphrase]:
+    """Return the delivery passphrases to their owner, who has typed the password again."""
+    account = _owner(context, ticket, k)
+    return accounts.passphrases(context, account.id)
+
+
+def new_passphrase(context: Context, ticket: bytes, k: bytes) -> list[Passphrase]:
+    """Make a new delivery passphrase."""
+    account = _owner(context, ticket, k)
+    context.commit(lambda rows: accounts.add_passphrase(context, rows, account))
+    return accounts.passphrases(context, account.id)
+
+
+def archive_recovery(context: Context, ticket: bytes, k: bytes) -> RecoveryFile:
+    """Make a recovery file of the organisation's archive."""
+    account = tickets.signed_in_well(context, context.reads, ticket)
+    return archives.file(context, context.reads, account, accounts.confirm_password(context, account, k))
+
+
+def share_archive(context: Context, ticket: bytes, k: bytes, address: str) -> None:
+    """Let another officer open the archive too."""
+    officer = tickets.signed_in_well(context, context.reads, ticket)
+    seeds = accounts.confirm_password(context, officer, k)
+
+    def share(rows: Rows) -> None:
+        other = ledger.account_at(rows, address)
+        if other is None or other.org != officer.org or not other.has("officer") or other.state != "active":
+            raise Denied("The archive can be shared with officers of the organisation only.")
+        _, seed = archives.opened(rows, officer, seeds)
+        archives.share(context, rows, seed, other)
+
+    context.commit(share)
+
+
+def close(context: Context, ticket: bytes, k: bytes) -> None:
+    """Close the account for good: its addresses are free again and nothing opens its pairs any more."""
+    account = tickets.signed_in(context, context.reads, ticket)
+    accounts.confirm_password(context, account, k)
+    context.journal.append(context.clock.now(), "disable", (account.id, account.credential_version + 1))
+
+    def end(rows: Rows) -> None:
+        now = tickets.signed_in(context, rows, ticket)
+        holder = account_holder(now.id)
+        contacts.unprove(rows, now)
+        ledger.drop_addresses(rows, now.id)
+        ledger.drop_wraps(rows, holder)
+        ledger.revoke_devices(rows, now.id, context.clock.now())
+        ledger.set_account(rows, now.id, state="closed", credential_version=now.credential_version + 1)
+        cards.renew(context, rows, holder)
+
+    context.commit(end)
+
+
+def reset_by_owner(context: Context, address: str, password: accounts.Password, old_k: bytes | None) -> Opened:
+    """Set a password on the word of the server's owner; without the old one it is a weak reset."""
+    account = ledger.account_at(context.reads, address)
+    if account is None or not account.may_sign_in:
+        raise Denied("There is no account at this address that may sign in.")
+    if old_k is not None:
+        ticket, _ = tickets.session_ticket(context, account)
+        return change(context, ticket, old_k, password)
+    context.journal.append(context.clock.now(), "weak", (account.id, account.credential_version + 1))
+
+    def make(rows: Rows) -> list[int]:
+        now = ledger.account(rows, account.id)
+        if now is None or not now.may_sign_in:
+            raise Denied(accounts.DISABLED)
+        return weakness.reset(context, rows, now, password)
+
+    concerned = context.commit(make)
+    seeds = wraps.seeds(context, context.reads, ledger.account(context.reads, account.id), password.k)
+    return accounts.opened(context, account.id, seeds, tell=concerned)
+
+
+def _owner(context: Context, ticket: bytes, k: bytes) -> Account:
+    account = tickets.signed_in_well(context, context.reads, ticket)
+    if not account.has("subscriber"):
+        raise Denied(NOT_SUBSCRIBER)
+    accounts.confirm_password(context, account, k)
+    return account
+
+
+def _teller(context: Context, rows: Rows, ticket: bytes) -> Account:
+    """Return a subscriber who may see codes; after a reset by mail only where codes are mailed anyway."""
+    account = tickets.signed_in(context, rows, ticket)
+    if account.is_weak and not context.settings.codes_on_receipt:
+        return tickets.signed_in_well(context, rows, ticket)
+    if not account.has("subscriber"):
+        raise Denied(NOT_SUBSCRIBER)
+    return account

@@ -1,0 +1,161 @@
+"""What may the owner of the home order? Accounts, organisations, invitations, recovery, and what follows a restore."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cryptnsend.core.contracts import Rows
+from cryptnsend.core.errors import Denied
+from cryptnsend.core.model import account_holder
+from cryptnsend.core.passwords import new_recovery_code, recovery_key
+from cryptnsend.keeper import accounts, archives, cards, contacts, ledger, mailed, recovery, weakness, wraps
+from cryptnsend.keeper.context import Context
+from cryptnsend.keeper.journal import Entry, replay
+from cryptnsend.keeper.requests import Opened, OrganisationRow, RecoveryFile
+from cryptnsend.keeper.rows import Account
+
+CUSTODIES = ("managed", "strict")
+
+
+def organisation_add(context: Context, name: str, custody: str, code_rule: str) -> OrganisationRow:
+    """Make an organisation."""
+    if custody not in CUSTODIES or code_rule not in ("", *contacts.CODE_RULES):
+        raise Denied("An organisation cannot be set up like this.")
+    made = context.commit(
+        lambda rows: archives.make_organisation(context, rows, name, single=False, custody=custody, code_rule=code_rule)
+    )
+    return cards.organisation_row(made)
+
+
+def organisation_rule(context: Context, organisation: int, code_rule: str) -> OrganisationRow:
+    """Change when an organisation's contacts need a code."""
+    if code_rule not in ("", *contacts.CODE_RULES) or not organisation:
+        raise Denied("An organisation cannot be set up like this.")
+    context.commit(lambda rows: ledger.set_code_rule(rows, organisation, code_rule))
+    changed = ledger.organisation(context.reads, organisation)
+    if changed is None:
+        raise Denied("There is no such organisation.")
+    return cards.organisation_row(changed)
+
+
+def add(
+    context: Context,
+    address: str,
+    organisation: int | None,
+    roles: Sequence[str],
+    password: accounts.Password,
+    name: str,
+    locale: str,
+) -> Opened:
+    """Make an account on the owner's word; the same request again opens the same account."""
+    if not roles or not set(roles) <= accounts.ROLES - {"recipient"}:
+        raise Denied("An account cannot have these roles.")
+
+    def make(rows: Rows) -> int:
+        known = ledger.account_at(rows, address)
+        if known is not None:
+            if known.salt == password.salt:
+                return known.id  # the answer of an earlier try was lost
+            raise Denied("There is an account at this address already.")
+        if organisation is not None and (not organisation or ledger.organisation(rows, organisation) is None):
+            raise Denied("There is no such organisation.")
+        account = mailed.add_subscriber(
+            context,
+            rows,
+            address=address,
+            proof="owner",
+            org=organisation or 0,
+            password=password,
+            name=name,
+            locale=locale,
+            roles=tuple(roles),
+        )
+        return account.id
+
+    ident = context.commit(make)
+    account = ledger.account(context.reads, ident)
+    seeds = wraps.seeds(context, context.reads, account, password.k)
+    file = mailed.archive_file(context, account, seeds) if account else None
+    return accounts.opened(context, ident, seeds, recovery=file)
+
+
+def disable(context: Context, address: str) -> Opened:
+    """Stop an account from signing in, journal first; its tickets end."""
+    account = _known(context, address)
+    if account.state != "disabled":
+        context.journal.append(context.clock.now(), "disable", (account.id, account.credential_version + 1))
+        _set_state(context, account, "disabled")
+    return accounts.opened(context, account.id, {}, with_ticket=False)
+
+
+def enable(context: Context, address: str) -> Opened:
+    """Let a disabled account sign in again, weak if it was."""
+    account = _known(context, address)
+    if account.state == "disabled":
+        context.journal.append(context.clock.now(), "enable", (account.id, account.credential_version + 1))
+        _set_state(context, account, "active" if account.weak_since is None else "weak")
+    return accounts.opened(context, account.id, {}, with_ticket=False)
+
+
+def recovery_file(context: Context) -> RecoveryFile:
+    """Make a recovery file of the installation."""
+    code = new_recovery_code(context.rng)
+    return recovery.master_file(context.provider.sealed_copy(recovery_key(code)), code, context.clock.now())
+
+
+def restored(context: Context) -> None:
+    """
+    Replay the journal over a ledger that came from a backup, and raise the era.
+
+    An account whose password was changed or reset since cannot be signed in to with the password of the backup. It has
+    to be reset by mail; that old password then opens its old pairs, so that nothing is lost.
+    """
+    entries = replay(context.settings.journal)
+    if entries.damaged:
+        context.log.warning("keeper.journal-damaged", lines=entries.damaged)
+
+    def apply(rows: Rows) -> None:
+        ledger.raise_era(rows, context.clock.now())
+        for entry in entries.entries:
+            if entry.kind == "revoke":
+                for device in entry.ids:
+                    ledger.revoke_device(rows, device, entry.at)
+            elif entry.kind in ("disable", "enable", "credential", "weak"):
+                _replay(context, rows, entry)
+
+    context.commit(apply)
+
+
+def _replay(context: Context, rows: Rows, entry: Entry) -> None:
+    if len(entry.ids) != 2:
+        return
+    ident, version = entry.ids
+    account = ledger.account(rows, ident)
+    if account is None or account.state == "closed" or account.credential_version >= version:
+        return  # it was made after the backup, or the backup has this already
+    values: dict[str, str | int | None] = {"credential_version": version}
+    if entry.kind == "disable":
+        values["state"] = "disabled"
+    elif entry.kind == "enable":
+        values["state"] = "active" if account.weak_since is None else "weak"
+    else:
+        weakness.shut(rows, account)
+        if account.state == "active":
+            values |= {"state": "weak", "weak_since": entry.at, "trusted_line": account.line}
+    ledger.set_account(rows, ident, **values)
+    cards.renew(context, rows, account_holder(ident))
+
+
+def _set_state(context: Context, account: Account, state: str) -> None:
+    def note(rows: Rows) -> None:
+        ledger.set_account(rows, account.id, state=state, credential_version=account.credential_version + 1)
+        cards.renew(context, rows, account_holder(account.id))
+
+    context.commit(note)
+
+
+def _known(context: Context, address: str) -> Account:
+    account = ledger.account_at(context.reads, address)
+    if account is None:
+        raise Denied("There is no account at this address.")
+    return account

@@ -1,0 +1,86 @@
+"""What is in a recovery file, and how does it open again? docs/vault-format.md §10 specifies the text.
+
+A file holds a key under a code that stands nowhere else, so that neither is worth anything alone. The code carries its
+own chance; the file may therefore lie on a disk for a while, but belongs off the server.
+"""
+
+from __future__ import annotations
+
+import base64
+import textwrap
+from binascii import Error as NotBase64
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from cryptnsend.core.errors import SealBroken
+from cryptnsend.core.model import Random
+from cryptnsend.core.passwords import new_recovery_code, recovery_key, unwrap_seed, wrap_seed
+from cryptnsend.keeper.requests import RecoveryFile
+
+TITLE = "CryptnSend recovery file"
+MASTER, ARCHIVE = "master key", "archive"
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What a recovery file gives back: a master key, or the seed of an archive's pair."""
+
+    kind: str
+    organisation: int
+    pair: int  # 0 for a master key
+    key: bytes = field(repr=False)
+
+
+def archive_file(organisation: int, name: str, pair: int, seed: bytes, now: int, rng: Random) -> RecoveryFile:
+    """Return a new recovery file for an organisation's archive."""
+    code = new_recovery_code(rng)
+    wrap = wrap_seed(recovery_key(code), seed, pair=pair, kind="recovery", rng=rng)
+    return RecoveryFile(_written(ARCHIVE, organisation, name, pair, wrap, now), code)
+
+
+def master_file(wrap: bytes, code: str, now: int) -> RecoveryFile:
+    """Return a recovery file for the installation: the master key as its provider wrapped it under *code*."""
+    return RecoveryFile(_written(MASTER, 0, "installation", 0, wrap, now), code)
+
+
+def read(text: str, code: str) -> Recovered:
+    """
+    Return what a recovery file holds.
+
+    Raise `SealBroken` if the text is damaged or no recovery file, `WrongSecret` if the code is not this file's.
+    """
+    title, _, rest = text.strip().partition("\n")
+    if title.strip() != TITLE:
+        raise SealBroken("This is not a recovery file.")
+    fields = {}
+    for line in textwrap.dedent(rest).splitlines():
+        name, colon, value = line.partition(":")
+        if colon:
+            fields[name.strip().lower()] = value.strip()
+    try:
+        kind, organisation, pair = fields["kind"], int(fields["organisation"].split()[0]), int(fields["pair"])
+        wrap = base64.b64decode(fields["wrap 1"] + fields["wrap 2"] + fields["wrap 3"], validate=True)
+    except (KeyError, IndexError, ValueError, NotBase64):
+        raise SealBroken("This recovery file is damaged.") from None
+    return Recovered(kind, organisation, pair, unwrap_seed(recovery_key(code), wrap, pair=pair, kind="recovery"))
+
+
+def _written(kind: str, organisation: int, name: str, pair: int, wrap: bytes, now: int) -> str:
+    body = base64.b64encode(wrap).decode()
+    third = -(-len(body) // 3)
+    # The name is for whoever finds the sheet; nothing is read from it, so anything that could look like a field goes.
+    shown = "".join(each for each in name if each.isprintable() and each != ":")[:100]
+    lines = [
+        TITLE,
+        "",
+        f"Kind: {kind}",
+        f"Organisation: {organisation} {shown}".rstrip(),
+        f"Pair: {pair}",
+        f"Made: {datetime.fromtimestamp(now / 1000, UTC):%Y-%m-%d %H:%M} UTC",
+        *(f"Wrap {place + 1}: {body[place * third : (place + 1) * third]}" for place in range(3)),
+        "",
+        "Print this or store it away from the server. It opens only together with its code, which was shown once.",
+        "Keep the code somewhere else.",
+        "",
+    ]
+    return "\n".join(lines)

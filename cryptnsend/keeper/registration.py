@@ -1,0 +1,184 @@
+"""How does a recipient get in for the first time? A link, the sender's code, a password.
+
+The link shows that a mailbox is read, the code that the sender means its reader. Together they make an account, or
+prove one more contact for an account that is there. A code told before is never spent by an answer that was lost:
+the same proof gives the same account again.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from cryptnsend.core.contracts import Rows
+from cryptnsend.core.errors import CryptnSendError, Denied, Ended, WrongSecret
+from cryptnsend.core.model import account_holder
+from cryptnsend.core.seal import framed
+from cryptnsend.core.tokens import Claims
+from cryptnsend.keeper import accounts, cards, codes, contacts, ledger, links, tickets, weakness, wraps
+from cryptnsend.keeper.context import Context
+from cryptnsend.keeper.requests import ContactRow, Opened, Proof
+from cryptnsend.keeper.rows import Account, Contact
+
+T = TypeVar("T")
+NOT_YOURS = "This message was sent to another address. Sign in with that address, or open the link where it was mailed."
+KNOWN = "This address has an account already. Sign in; if the password is lost, reset it there."
+MINUTE = 60_000  # milliseconds
+
+
+def prove(context: Context, token: str, claims: Claims, code: str) -> Proof:
+    """Check the code for the contact that a link names; the answer's ticket lets them register."""
+    _check_link(context, token, claims)
+
+    def check(rows: Rows) -> tickets.ProofTicket | CryptnSendError:
+        subscriber = _subscriber(rows, claims)
+        row = ledger.contact(rows, claims.address, claims.subscriber)
+        if contacts.code_rule(context, rows, subscriber.org) == "never":
+            return _ticket(context, claims, 0)
+        wrong = _judge(context, rows, row, code)
+        if wrong is not None or row is None:
+            return wrong or WrongSecret("")
+        return _ticket(context, claims, row.generation)
+
+    # A wrong try is counted, so it is committed before anybody hears of it, and not by raising inside the write.
+    ticket = _or_raise(context.commit(check))
+    owner = ledger.account_at(context.reads, claims.address)
+    return Proof(
+        ticket=tickets.seal(context, ticket),
+        address=claims.address,
+        subscriber=claims.subscriber,
+        has_account=owner is not None,
+        may_register=owner is None or may_take(context.reads, owner, claims.address),
+        salt=accounts.proof_salt(context, ticket.proof),
+    )
+
+
+def prove_session(context: Context, ticket: bytes, token: str, claims: Claims, code: str) -> ContactRow:
+    """Prove a contact for who is signed in. An address that is nobody's becomes theirs: its mailbox gave the link."""
+    _check_link(context, token, claims)
+
+    def check(rows: Rows) -> int | CryptnSendError:
+        account = tickets.signed_in(context, rows, ticket)
+        subscriber = _subscriber(rows, claims)
+        owned = ledger.address(rows, claims.address)
+        if owned is not None and owned.account != account.id:
+            return Denied(NOT_YOURS)
+        row = ledger.contact(rows, claims.address, claims.subscriber)
+        cleared = contacts.clearance(context, rows, account, claims.address, subscriber)
+        if cleared is not None and cleared.until is None:
+            return account.id  # nothing is left to prove
+        waived = contacts.code_rule(context, rows, subscriber.org) == "never"
+        wrong = None if waived else _judge(context, rows, row, code)
+        if wrong is not None:
+            return wrong
+        if owned is None:
+            ledger.give_address(rows, claims.address, account.id, "code", context.clock.now())
+        if row is not None and not waived:
+            account = weakness.recipient_returned(context, rows, account)
+            contacts.note_proof(context, rows, row, account)
+        cards.renew(context, rows, account_holder(account.id))
+        return account.id
+
+    ident = _or_raise(context.commit(check))
+    account, subscriber = ledger.account(context.reads, ident), _subscriber(context.reads, claims)
+    if account is None:
+        raise LookupError(f"no account {ident}")
+    stated = contacts.row_of(context, context.reads, account, claims.address, subscriber)
+    if stated is None:  # rule always: proven for what was sent so far, and nothing is to be sealed past the next code
+        return ContactRow(claims.address, subscriber.id, subscriber.org, account.id, "proven", b"")
+    return stated
+
+
+def register(context: Context, ticket: bytes, password: accounts.Password, name: str, locale: str) -> Opened:
+    """Make the account of who gave the proof. The same proof again opens the same account."""
+    proof = tickets.read_proof(context, ticket)
+
+    def make(rows: Rows) -> int:
+        earlier = ledger.spent(rows, proof.proof)
+        if earlier is not None and _is_of(rows, earlier, proof.address):
+            return earlier
+        subscriber = _subscriber(rows, Claims("open", proof.address, proof.subscriber, 0))
+        row = ledger.contact(rows, proof.address, proof.subscriber)
+        if row is not None and proof.generation and row.spent == proof.generation:
+            raise Ended("This code was used already. Sign in, or ask the sender for a new code.")
+        owner = ledger.account_at(rows, proof.address)
+        if owner is not None:
+            if not may_take(rows, owner, proof.address):
+                raise Denied(KNOWN)
+            weakness.take_address(context, rows, owner, proof.address)
+        account = accounts.create(
+            context, rows, org=0, roles=("recipient",), password=password, name=name, locale=locale
+        )
+        ledger.give_address(rows, proof.address, account.id, "code", context.clock.now())
+        if row is not None and 0 < row.generation == proof.generation:
+            contacts.note_proof(context, rows, row, account)
+        elif contacts.code_rule(context, rows, subscriber.org) != "never":
+            raise Ended("There is a newer code. Open the link again and use that one.")
+        ledger.spend(rows, proof.proof, account.id, context.clock.now())
+        cards.renew(context, rows, account_holder(account.id))
+        return account.id
+
+    ident = context.commit(make)
+    account = ledger.account(context.reads, ident)
+    try:
+        seeds = wraps.seeds(context, context.reads, account, password.k)
+    except WrongSecret:
+        raise Denied(KNOWN) from None
+    return accounts.opened(context, ident, seeds)
+
+
+def may_take(reads: ledger.Reads, owner: Account, address: str) -> bool:
+    """
+    Say whether a sender's code takes *address* away from *owner*.
+
+    A code outranks proof by mail, which every reader of the mailbox can give; it outranks neither another sender's
+    code nor the word of an officer or the server's owner.
+    """
+    owned = ledger.address(reads, address)
+    if owned is None or owned.account != owner.id:
+        return True
+    return owner.may_sign_in and owned.proof in ("mail", "code") and not ledger.has_proven(reads, address, owner.id)
+
+
+def _check_link(context: Context, token: str, claims: Claims) -> None:
+    if claims.purpose != "open" or not links.is_ours(context, token, claims):
+        raise Ended("This link does not work. Open the one in the newest message, or ask the sender to send it again.")
+
+
+def _subscriber(reads: ledger.Reads, claims: Claims) -> Account:
+    subscriber = ledger.account(reads, claims.subscriber)
+    if subscriber is None or subscriber.state == "closed":
+        raise Ended("The sender of this message has no account any more.")
+    return subscriber
+
+
+def _judge(context: Context, rows: Rows, row: Contact | None, code: str) -> CryptnSendError | None:
+    """Compare a told code with the contact's, counting a wrong try; return what to answer, None if it is right."""
+    if row is None or row.generation == 0 or row.era != ledger.era(rows):
+        return WrongSecret("This is not the code. Ask the sender for it, by phone.")
+    limit = context.settings.tries
+    is_over = row.tries >= limit or row.expires <= context.clock.now()
+    if not is_over and codes.is_right(context, row, code):
+        return None
+    if not is_over:
+        row = codes.count_try(rows, row)
+        if row.tries < limit:
+            return WrongSecret("This is not the code. Look again, or ask the sender.", tries_left=limit - row.tries)
+    return Ended("This code no longer works. Ask the sender for a new one; nothing is lost.")
+
+
+def _ticket(context: Context, claims: Claims, generation: int) -> tickets.ProofTicket:
+    of = (claims.address, claims.subscriber, generation or claims.message, ledger.era(context.reads))
+    proof = framed("proof", *of, "code" if generation else "none")
+    ends = context.clock.now() + context.settings.proof_minutes * MINUTE
+    return tickets.ProofTicket(claims.address, claims.subscriber, generation, proof, ends)
+
+
+def _is_of(reads: ledger.Reads, ident: int, address: str) -> bool:
+    owned = ledger.address(reads, address)
+    return owned is not None and owned.account == ident
+
+
+def _or_raise(result: T | CryptnSendError) -> T:
+    if isinstance(result, CryptnSendError):
+        raise result
+    return result

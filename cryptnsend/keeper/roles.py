@@ -1,0 +1,225 @@
+"""Which role may ask for what? One list of requests per socket; what is not on it does not exist there.
+
+There is no "sign this" and no "give me account A" on any list: a request carries a proof, or names something whose
+answer goes to one place only.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+import msgspec
+
+from cryptnsend.core.errors import Denied, NoGrant
+from cryptnsend.keeper import (
+    accounts,
+    courier,
+    devices,
+    everyone,
+    grants,
+    ledger,
+    links,
+    mailed,
+    own,
+    owner,
+    registration,
+    returning,
+)
+from cryptnsend.keeper.accounts import Password
+from cryptnsend.keeper.context import Context
+from cryptnsend.keeper.requests import Anchors, DeviceRow, Ident, Opened, Who
+
+ROLES = ("submission", "portal", "courier", "owner")
+_ADDRESS = re.compile(r"[^\x00-\x1f\x7f]{1,256}@[^\x00-\x20\x7f@]{1,255}")
+
+
+# -- requests whose arguments travel in another shape than the rules want them ----------------------------------------
+
+
+def check_password(context: Context, address: str, k: bytes) -> Who:
+    account, _ = accounts.open_password(context, address, k)
+    return accounts.who(context, account)
+
+
+def open_account(context: Context, address: str, k: bytes) -> Opened:
+    account, seeds = accounts.open_password(context, address, k)
+    return accounts.opened(context, account.id, seeds)
+
+
+def register(context: Context, ticket: bytes, salt: bytes, params: str, k: bytes, name: str, locale: str) -> Opened:
+    return registration.register(context, ticket, Password(salt, params, k), name, locale)
+
+
+def reset(context: Context, ident: int, code: str, salt: bytes, params: str, k: bytes) -> Opened:
+    return mailed.reset(context, ident, code, Password(salt, params, k))
+
+
+def signup(
+    context: Context, ident: int, code: str, salt: bytes, params: str, k: bytes, name: str, locale: str
+) -> Opened:
+    return mailed.signup(context, ident, code, Password(salt, params, k), name, locale)
+
+
+def change(context: Context, ticket: bytes, old_k: bytes, salt: bytes, params: str, k: bytes) -> Opened:
+    return own.change(context, ticket, old_k, Password(salt, params, k))
+
+
+def add(
+    context: Context,
+    address: str,
+    organisation: int | None,
+    roles: list[str],
+    salt: bytes,
+    params: str,
+    k: bytes,
+    name: str,
+    locale: str,
+) -> Opened:
+    return owner.add(context, address, organisation, roles, Password(salt, params, k), name, locale)
+
+
+def passwd(context: Context, address: str, salt: bytes, params: str, k: bytes, old_k: bytes | None) -> Opened:
+    return own.reset_by_owner(context, address, Password(salt, params, k), old_k)
+
+
+def device_list(context: Context, address: str) -> list[DeviceRow]:
+    account = ledger.account_at(context.reads, address)
+    if account is None:
+        raise NoGrant("There is no account at this address.")
+    return devices.of(context, account)
+
+
+def restored(context: Context) -> Anchors:
+    owner.restored(context)
+    return everyone.anchors(context)
+
+
+# -- the lists --------------------------------------------------------------------------------------------------------
+
+_EVERYONE: dict[str, Callable[..., Any]] = {
+    "anchors": everyone.anchors,
+    "card": everyone.card,
+    "checkpoint": everyone.checkpoint,
+    "ended": everyone.ended,
+}
+_SUBMISSION: dict[str, Callable[..., Any]] = {
+    "salt": accounts.salt,
+    "check_password": check_password,
+    "check_device": devices.check,
+    "link": links.is_ours,
+    "resend_keys": everyone.resend_keys,
+}
+_PORTAL: dict[str, Callable[..., Any]] = {
+    "salt": accounts.salt,
+    "link": links.is_ours,
+    "resend_keys": everyone.resend_keys,
+    "open": open_account,
+    "prove": registration.prove,
+    "prove_session": registration.prove_session,
+    "register": register,
+    "mail_proof": mailed.start,
+    "mail_salt": mailed.salt,
+    "reset": reset,
+    "signup": signup,
+    "alias": mailed.alias,
+    "subscribe": mailed.subscribe,
+    "invite_member": mailed.invite_member,
+    "change_salt": own.change_salt,
+    "change": change,
+    "store_wraps": returning.store_wraps,
+    "unlock": returning.unlock,
+    "confirm": returning.confirm,
+    "object_to": returning.object_to,
+    "codes": own.show_codes,
+    "next_code": own.next_code,
+    "adopt": grants.adopt,
+    "profile": own.profile,
+    "device_add": devices.add,
+    "device_revoke": devices.revoke,
+    "passphrase": own.passphrase,
+    "new_passphrase": own.new_passphrase,
+    "archive_recovery": own.archive_recovery,
+    "share_archive": own.share_archive,
+    "close_account": own.close,
+}
+_COURIER: dict[str, Callable[..., Any]] = {
+    "notice": courier.notice,
+    "reply_token": courier.reply_token,
+    "receipt": courier.receipt,
+    "queue": grants.leaving,
+    "mail_code": courier.mail_code,
+    "bounce": courier.bounce,
+    "invitation": courier.invitation,
+    "alert": courier.alert,
+    "warning": courier.warning,
+}
+_OWNER: dict[str, Callable[..., Any]] = {
+    "salt": accounts.salt,
+    "open": open_account,
+    "organisation_add": owner.organisation_add,
+    "organisation_rule": owner.organisation_rule,
+    "add": add,
+    "invite": mailed.invite,
+    "disable": owner.disable,
+    "enable": owner.enable,
+    "passwd": passwd,
+    "confirm_account": returning.confirm_any,
+    "device_add": devices.add,
+    "device_revoke": devices.revoke,
+    "device_list": device_list,
+    "revoke": devices.revoke_any,
+    "archive_recovery": own.archive_recovery,
+    "share_archive": own.share_archive,
+    "recovery_file": owner.recovery_file,
+    "restored": restored,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request that a socket serves: the rule behind it, and what its arguments must look like."""
+
+    rule: Callable[..., Any]
+    arguments: msgspec.msgpack.Decoder[msgspec.Struct]
+
+    def answer(self, context: Context, octets: msgspec.Raw) -> Any:
+        """Return the rule's answer; raise `Denied` for arguments of another form, or what the rule raises."""
+        try:
+            given = msgspec.structs.asdict(self.arguments.decode(octets))
+        except msgspec.MsgspecError:
+            raise Denied("This request is not well formed.") from None
+        for name in ("address", "author"):
+            if given.get(name):
+                _check_address(given[name])
+        for each in given.get("addresses", ()):
+            _check_address(each)
+        return self.rule(context, **given)
+
+
+def _check_address(text: str) -> None:
+    """Raise `Denied` for what can be no canonical address, so that none ever comes out of here into a header."""
+    if not _ADDRESS.fullmatch(text):
+        raise Denied("This is not an address.")
+
+
+def _request(name: str, rule: Callable[..., Any]) -> Request:
+    hints, fields = get_type_hints(rule), []
+    for argument in list(inspect.signature(rule).parameters)[1:]:
+        fields.append((argument, _bounded(hints[argument])))
+    struct = msgspec.defstruct(f"{name}_arguments", fields, forbid_unknown_fields=True)
+    return Request(rule, msgspec.msgpack.Decoder(struct))
+
+
+def _bounded(hint: Any) -> Any:
+    """Return the type to check an argument by: integers as the ledger can hold them."""
+    return {int: Ident, int | None: Ident | None, list[int]: list[Ident]}.get(hint, hint)
+
+
+REQUESTS: Mapping[str, Mapping[str, Request]] = {
+    role: {name: _request(name, rule) for name, rule in (_EVERYONE | listed).items()}
+    for role, listed in zip(ROLES, (_SUBMISSION, _PORTAL, _COURIER, _OWNER), strict=True)
+}

@@ -1,0 +1,146 @@
+"""What do the ledger's rows hold? One class per table; none shows wraps, salts or verifiers in its `repr`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """The tenant, as the keeper needs it."""
+
+    id: int
+    name: str
+    single: int
+    custody: str
+    code_rule: str
+    head_seq: int
+    head: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Anyone who signs in."""
+
+    id: int
+    org: int
+    roles: str
+    state: str
+    generation: int
+    line: int
+    trusted_line: int
+    credential_version: int
+    salt: bytes = field(repr=False)
+    params: str
+    name: str
+    locale: str
+    form: str
+    weak_since: int | None
+    weak_answered: int | None
+    confirmed: int | None
+    created: int
+
+    @property
+    def role_names(self) -> tuple[str, ...]:
+        return tuple(self.roles.split(","))
+
+    @property
+    def is_weak(self) -> bool:
+        return self.state == "weak"
+
+    @property
+    def may_sign_in(self) -> bool:
+        return self.state in ("active", "weak")
+
+    def has(self, role: str) -> bool:
+        """Say whether the account has this role."""
+        return role in self.role_names
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address and whose it is."""
+
+    canonical: str
+    account: int
+    proof: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A pair; its seed is only in wraps."""
+
+    id: int
+    org: int
+    holder: str
+    role: str
+    custody: str
+    suite: int
+    public: bytes = field(repr=False)
+    recovery_wrap: bytes | None = field(repr=False)
+    state: str
+    line: int
+    made: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wrap:
+    """A seed under something."""
+
+    pair: int
+    kind: str
+    ref: int
+    salt: bytes = field(repr=False)
+    params: str
+    wrap: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A recipient's address and a subscriber, and how far the subscriber's code has come."""
+
+    address: str
+    subscriber: int
+    state: str
+    account: int | None
+    account_generation: int | None
+    account_line: int | None
+    proven_at: int | None
+    generation: int
+    spent: int
+    era: int
+    digits: int
+    tries: int
+    expires: int
+    week_start: int
+    week_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class MailCode:
+    """A code sent by mail: a reset, a sign-up, an alias, an invitation."""
+
+    id: int
+    purpose: str
+    address: str
+    org: int
+    name: str
+    era: int
+    tries: int
+    made: int
+    expires: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device password's other half."""
+
+    id: int
+    account: int
+    line: int
+    scope: str
+    verifier: bytes = field(repr=False)
+    created: int
+    revoked: int | None

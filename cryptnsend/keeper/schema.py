@@ -1,0 +1,158 @@
+"""Which tables does the ledger have? Steps that are only ever appended. Times are UTC milliseconds.
+
+The ledger is a database of its own, for the keeper's uid only, and the truth for whatever releases a key. No secret
+rests in it but wrapped: by the provider's master key, by one of the keeper's secrets, or by both a password and one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One schema step: a name that never changes and the statements it runs, in one transaction."""
+
+    name: str
+    statements: tuple[str, ...]
+
+
+FIRST = Step(
+    "0001-ledger",
+    (
+        """CREATE TABLE era(
+            n INTEGER PRIMARY KEY,              -- the highest counts; +1 at each restore
+            since INTEGER NOT NULL
+        ) STRICT""",
+        "INSERT INTO era VALUES (1, 0)",
+        """CREATE TABLE secrets(
+            label TEXT NOT NULL,
+            key_id INTEGER NOT NULL,            -- of a pair's seed: the pair's id
+            wrapped BLOB NOT NULL,              -- by the provider, bound to label and key id
+            made INTEGER NOT NULL,
+            PRIMARY KEY(label, key_id)
+        ) STRICT""",
+        """CREATE TABLE organisations(
+            id INTEGER PRIMARY KEY,
+            name TEXT NOT NULL,
+            single INTEGER NOT NULL,            -- 1: an organisation of one
+            custody TEXT NOT NULL,              -- of the threads its subscribers start
+            code_rule TEXT NOT NULL,            -- '' for the installation's
+            head_seq INTEGER NOT NULL,          -- how far its audit chain has come
+            head BLOB NOT NULL
+        ) STRICT""",
+        "INSERT INTO organisations VALUES (0, 'installation', 0, 'managed', '', 0, x'')",
+        """CREATE TABLE accounts(
+            id INTEGER PRIMARY KEY,
+            org INTEGER NOT NULL REFERENCES organisations,
+            roles TEXT NOT NULL,                -- comma list
+            state TEXT NOT NULL,                -- active weak disabled closed
+            generation INTEGER NOT NULL,        -- +1 at each weak reset
+            line INTEGER NOT NULL,              -- who holds it: a weak reset starts one, showing who one is joins two
+            trusted_line INTEGER NOT NULL,      -- the line before it became weak
+            credential_version INTEGER NOT NULL,
+            salt BLOB NOT NULL,
+            params TEXT NOT NULL,
+            name TEXT NOT NULL,
+            locale TEXT NOT NULL,
+            form TEXT NOT NULL,                 -- in which replies are handed off
+            weak_since INTEGER,
+            weak_answered INTEGER,              -- somebody who is not the resetter was heard of: waiting ends nothing
+            confirmed INTEGER,                  -- an officer's word since weak_since
+            created INTEGER NOT NULL
+        ) STRICT""",
+        "CREATE INDEX accounts_org ON accounts(org)",
+        """CREATE TABLE addresses(
+            canonical TEXT PRIMARY KEY,
+            account INTEGER NOT NULL REFERENCES accounts,
+            proof TEXT NOT NULL,                -- code mail invite owner
+            at INTEGER NOT NULL
+        ) STRICT""",
+        "CREATE INDEX addresses_account ON addresses(account)",
+        """CREATE TABLE cards(
+            holder TEXT PRIMARY KEY,            -- the newest card of each
+            version INTEGER NOT NULL,
+            body BLOB NOT NULL,
+            signature BLOB NOT NULL
+        ) STRICT""",
+        """CREATE TABLE pairs(
+            id INTEGER PRIMARY KEY,
+            org INTEGER NOT NULL REFERENCES organisations,
+            holder TEXT NOT NULL,
+            role TEXT NOT NULL,                 -- account archive pending queue
+            custody TEXT NOT NULL,
+            suite INTEGER NOT NULL,
+            public BLOB NOT NULL,
+            recovery_wrap BLOB,                 -- the seed of a managed pair, under the secret "recovery"
+            state TEXT NOT NULL,                -- current withheld locked retired
+            line INTEGER NOT NULL,              -- the account's when it was made, or that it joined since
+            made INTEGER NOT NULL
+        ) STRICT""",
+        "CREATE INDEX pairs_holder ON pairs(holder)",
+        """CREATE TABLE wraps(
+            pair INTEGER NOT NULL REFERENCES pairs,
+            kind TEXT NOT NULL,                 -- password: today's; earlier: before a reset; recovery; officer
+            ref INTEGER NOT NULL,               -- earlier: the generation; officer: their strict pair; else 0
+            salt BLOB NOT NULL,                 -- of an earlier password
+            params TEXT NOT NULL,
+            wrap BLOB NOT NULL,                 -- under the secret "outer" too, but for officers
+            PRIMARY KEY(pair, kind, ref)
+        ) STRICT""",
+        "CREATE INDEX wraps_ref ON wraps(kind, ref)",
+        """CREATE TABLE contacts(
+            address TEXT NOT NULL,
+            subscriber INTEGER NOT NULL REFERENCES accounts,
+            state TEXT NOT NULL,                -- new proven
+            account INTEGER,                    -- whose proof it was
+            account_generation INTEGER,         -- at that proof
+            account_line INTEGER,               -- at that proof
+            proven_at INTEGER,
+            generation INTEGER NOT NULL,        -- of the code; 0 before the first
+            spent INTEGER NOT NULL,             -- the generation that was used for a proof
+            era INTEGER NOT NULL,
+            digits INTEGER NOT NULL,
+            tries INTEGER NOT NULL,
+            expires INTEGER NOT NULL,
+            week_start INTEGER NOT NULL,
+            week_count INTEGER NOT NULL,
+            PRIMARY KEY(address, subscriber)
+        ) STRICT""",
+        "CREATE INDEX contacts_account ON contacts(account)",
+        """CREATE TABLE mail_codes(
+            id INTEGER PRIMARY KEY,
+            purpose TEXT NOT NULL,              -- reset signup alias invite exists
+            address TEXT NOT NULL,
+            org INTEGER NOT NULL,               -- that an invitation is for
+            name TEXT NOT NULL,
+            era INTEGER NOT NULL,
+            tries INTEGER NOT NULL,
+            made INTEGER NOT NULL,
+            expires INTEGER NOT NULL,
+            state TEXT NOT NULL                 -- live replaced used
+        ) STRICT""",
+        "CREATE INDEX mail_codes_address ON mail_codes(address, made)",
+        """CREATE TABLE spent(
+            proof BLOB PRIMARY KEY,             -- a repeated request gives the same answer
+            account INTEGER NOT NULL REFERENCES accounts,
+            at INTEGER NOT NULL
+        ) STRICT""",
+        """CREATE TABLE passphrases(
+            account INTEGER NOT NULL REFERENCES accounts,
+            since INTEGER NOT NULL,
+            wrapped BLOB NOT NULL,              -- under the secret "outer"
+            PRIMARY KEY(account, since)
+        ) STRICT""",
+        """CREATE TABLE devices(
+            id INTEGER PRIMARY KEY,
+            account INTEGER NOT NULL REFERENCES accounts,
+            line INTEGER NOT NULL,
+            scope TEXT NOT NULL,
+            verifier BLOB NOT NULL,             -- keyed MAC over account, device, scope, secret
+            created INTEGER NOT NULL,
+            revoked INTEGER
+        ) STRICT""",
+        "CREATE INDEX devices_account ON devices(account)",
+    ),
+)
+
+STEPS: tuple[Step, ...] = (FIRST,)

@@ -1,0 +1,106 @@
+"""What may a caller show to say that somebody was here? Tickets: a MessagePack body and the keeper's MAC over it.
+
+A session ticket says who is signed in; a proof ticket that somebody told a sender's code. The era enters the MAC, so
+that a restore ends all of them, and the ledger is asked each time whether the account still is what it was.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import TypeVar
+
+import msgspec
+
+from cryptnsend.core.errors import Denied, Ended
+from cryptnsend.core.seal import framed
+from cryptnsend.keeper import ledger
+from cryptnsend.keeper.context import HOUR, Context
+from cryptnsend.keeper.rows import Account
+
+MAC = 32  # octets
+SIGN_IN_AGAIN = "You are not signed in any more. Sign in again."
+
+
+class SessionTicket(msgspec.Struct, frozen=True, array_like=True):
+    """Who is signed in, by which password, until when."""
+
+    account: int
+    strength: str  # password, weak
+    credential_version: int
+    ends: int
+    nonce: bytes
+
+
+class ProofTicket(msgspec.Struct, frozen=True, array_like=True):
+    """Whose code was told by whoever reads the mail of `address`. `generation` 0: this subscriber asks for none."""
+
+    address: str
+    subscriber: int
+    generation: int
+    proof: bytes  # the same for each ticket of the same proof
+    ends: int
+
+
+T = TypeVar("T", SessionTicket, ProofTicket)
+
+
+def seal(context: Context, ticket: SessionTicket | ProofTicket) -> bytes:
+    """Return the ticket's octets with the MAC."""
+    body = msgspec.msgpack.encode(ticket)
+    return _mac(context, type(ticket), body) + body
+
+
+def session_ticket(context: Context, account: Account) -> tuple[bytes, int]:
+    """Return a ticket for who has just signed in, and when it ends."""
+    ends = context.clock.now() + context.settings.session_hours * HOUR
+    strength = "weak" if account.is_weak else "password"
+    ticket = SessionTicket(account.id, strength, account.credential_version, ends, context.rng(8))
+    return seal(context, ticket), ends
+
+
+def read_session(context: Context, octets: bytes) -> SessionTicket:
+    """Return a session ticket that is ours and has not ended, whatever became of its account; raise `Ended`."""
+    ticket = _opened(context, SessionTicket, octets)
+    if ticket is None or ticket.ends <= context.clock.now():
+        raise Ended(SIGN_IN_AGAIN)
+    return ticket
+
+
+def signed_in(context: Context, reads: ledger.Reads, octets: bytes) -> Account:
+    """Return the account of a ticket, if the ledger still has it as the ticket says; raise `Ended`."""
+    ticket = read_session(context, octets)
+    account = ledger.account(reads, ticket.account)
+    if account is None or not account.may_sign_in or account.credential_version != ticket.credential_version:
+        raise Ended(SIGN_IN_AGAIN)
+    return account
+
+
+def signed_in_well(context: Context, reads: ledger.Reads, octets: bytes) -> Account:
+    """Return the account of a ticket as `signed_in`, and refuse one whose password was reset by mail alone."""
+    account = signed_in(context, reads, octets)
+    if account.is_weak:
+        raise Denied(
+            "The password of this account was reset by mail. Confirm that it is you first: with the old password, the "
+            "recovery code or a device password, or ask an officer of your organisation."
+        )
+    return account
+
+
+def read_proof(context: Context, octets: bytes) -> ProofTicket:
+    """Return a proof ticket that is ours and has not ended; raise `Ended`."""
+    ticket = _opened(context, ProofTicket, octets)
+    if ticket is None or ticket.ends <= context.clock.now():
+        raise Ended("This took too long. Open the link in the message again.")
+    return ticket
+
+
+def _opened(context: Context, kind: type[T], octets: bytes) -> T | None:
+    mac, body = octets[:MAC], octets[MAC:]
+    if not hmac.compare_digest(mac, _mac(context, kind, body)):
+        return None
+    return msgspec.msgpack.decode(body, type=kind)
+
+
+def _mac(context: Context, kind: type[object], body: bytes) -> bytes:
+    covered = framed("ticket", kind.__name__, ledger.era(context.reads), body)
+    return hmac.digest(context.secrets.key("ticket"), covered, "sha256")
