@@ -177,7 +177,10 @@ class _Hold:
         self._path, self._kind, self._fd = path, kind, -1
 
     def __enter__(self) -> bool:
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise StoreBroken("The store cannot be locked.") from error
         try:
             fcntl.flock(self._fd, self._kind)
         except BlockingIOError:

@@ -30,6 +30,7 @@ def test_rows_are_numbered_and_chained_per_organisation(house: House) -> None:
         found = audit.verify(house.engine, org)
         assert (found.rows, found.broken) == (count, None)
         assert found.head == audit.head(house.engine, org)
+    assert audit.heads(house.engine) == {org: audit.head(house.engine, org) for org in (0, ORG)}
     assert audit.verify(house.engine, 999) == audit.Verified(0, audit.Head(0, audit.START), None)
 
 

@@ -42,7 +42,12 @@ WALKS = {
     ("deliveries", "listing"),
     ("operator", "messages"),
 }
-GROWING = "messages contents grants recipients deliveries links contacts addresses audit epochs threads".split()
+# fmt: off
+GROWING = [
+    "messages", "contents", "grants", "recipients", "deliveries", "links", "contacts", "addresses", "audit", "epochs",
+    "threads",
+]
+# fmt: on
 
 
 class Statement(NamedTuple):

@@ -61,6 +61,15 @@ def head(reader: Reader, org: int) -> Head:
     return Head(found[0]["seq"], found[0]["hash"]) if found else Head(0, START)
 
 
+def heads(reader: Reader) -> dict[int, Head]:
+    """Return the newest row of every organisation's chain, for the keeper's checkpoints; empty chains are left out."""
+    found = reader.query(
+        "SELECT a.org, a.seq, a.hash FROM organisations o JOIN audit a"
+        " ON a.org = o.id AND a.seq = (SELECT max(b.seq) FROM audit b WHERE b.org = o.id)"
+    )
+    return {row["org"]: Head(row["seq"], row["hash"]) for row in found}
+
+
 def hash_of(reader: Reader, org: int, seq: int) -> bytes | None:
     """Return the hash of one row, to compare with a checkpoint; None if there is no such row."""
     found = reader.query("SELECT hash FROM audit WHERE org = :org AND seq = :seq", org=org, seq=seq)
