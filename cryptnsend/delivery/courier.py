@@ -10,7 +10,7 @@ import smtplib
 import ssl
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -20,7 +20,7 @@ from random import Random, SystemRandom
 from cryptnsend.core.contracts import Clock
 from cryptnsend.delivery.dns import Resolver
 from cryptnsend.delivery.outcome import Envelope, Outcome, one_line, outcome_of
-from cryptnsend.delivery.outgoing import Message, Outgoing, pieces
+from cryptnsend.delivery.outgoing import Message, Outgoing
 from cryptnsend.delivery.pool import Key, Pool
 from cryptnsend.delivery.route import SMTP_PORT, Hop, Router, Unroutable, is_loopback
 from cryptnsend.delivery.session import Reply, Session, SessionLost, Timeouts
@@ -42,8 +42,10 @@ class CourierSettings:
     proven_domains: Collection[str] | Mapping[str, Sequence[str]] = ()  # see tls.Vouched
     ca_file: Path | None = None  # authorities for checked certificates instead of the system's
     max_size: int = 64 * 1024 * 1024
-    per_domain: int = 4  # connections at a time
-    slot_wait: float = 5.0  # how long a delivery waits for one of them before it is put back
+    per_domain: int = 2  # connections at a time; less than the threads, so that one slow domain does not hold them all
+    per_relay: int = 20  # the same to a host that the operator named
+    slot_wait: float = 1.0  # how long a delivery waits for one of them before it is put back
+    rest: float = 30.0  # how long an address that did not answer is left alone
     reuse: int = 50  # messages over one connection
     idle: float = 10.0  # how long a connection waits for the next message
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -55,6 +57,32 @@ class _TryNext(Exception):
     def __init__(self, outcome: Outcome):
         super().__init__(outcome.reply)
         self.outcome = outcome
+
+
+class Resting:
+    """
+    Addresses that did not answer a moment ago, and what came of it; safe for many threads.
+
+    Without it every message for a host that swallows connections would hold a thread for minutes.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], seconds: float):
+        self._monotonic, self._seconds = monotonic, seconds
+        self._until: dict[tuple[str, int], tuple[float, Outcome]] = {}
+        self._lock = threading.Lock()
+
+    def put(self, place: tuple[str, int], outcome: Outcome) -> None:
+        """Leave *place* alone for a while."""
+        now = self._monotonic()
+        with self._lock:
+            self._until = {key: value for key, value in self._until.items() if value[0] > now}
+            self._until[place] = (now + self._seconds, outcome)
+
+    def get(self, place: tuple[str, int]) -> Outcome | None:
+        """Return what came of the last try if *place* still rests."""
+        with self._lock:
+            until, outcome = self._until.get(place, (0.0, None))
+        return outcome if until > self._monotonic() else None
 
 
 class Courier:
@@ -75,6 +103,7 @@ class Courier:
         self._vouched = Vouched(settings.proven_domains)
         self._unchecked = unchecked_context()
         self._pool = Pool(clock.monotonic, reuse=settings.reuse, idle=settings.idle)
+        self._resting = Resting(clock.monotonic, settings.rest)
         self._busy: Counter[str] = Counter()
         self._freed = threading.Condition()
 
@@ -94,7 +123,7 @@ class Courier:
             hops = self._hops(outgoing.domain, tls_class)
         except Unroutable as error:
             return error.outcome
-        with self._slot(hops[0].host if hops[0].chosen else outgoing.domain) as free:
+        with self._slot(hops[0], outgoing.domain) as free:
             if not free:
                 text = f"all connections to {outgoing.domain} are in use"
                 return Outcome("delayed", None, "4.3.2", text, reason=Outcome.BUSY)
@@ -109,12 +138,11 @@ class Courier:
         return checked_context(self._settings.ca_file)
 
     @contextmanager
-    def _slot(self, name: str) -> Iterator[bool]:
+    def _slot(self, hop: Hop, domain: str) -> Iterator[bool]:
         """Count a delivery among those of its destination; yield False if there is no room for it."""
+        name, room = (hop.host, self._settings.per_relay) if hop.chosen else (domain, self._settings.per_domain)
         with self._freed:
-            free = self._freed.wait_for(
-                lambda: self._busy[name] < self._settings.per_domain, timeout=self._settings.slot_wait
-            )
+            free = self._freed.wait_for(lambda: self._busy[name] < room, timeout=self._settings.slot_wait)
             self._busy[name] += free
         try:
             yield free
@@ -132,7 +160,7 @@ class Courier:
         if domain not in self._vouched:
             raise Unroutable(_unproven(f"nobody vouches for the mail hosts of {domain}"))
         hops = self._router.hops(domain)
-        if hops[0].chosen and domain not in self._settings.routes:
+        if hops[0].relay:
             # A smarthost's certificate says nothing about the way from there.
             raise Unroutable(_unproven("the relay cannot promise protection on the whole way"))
         hops = [hop for hop in hops if hop.chosen or self._vouched.allows(domain, hop.host)]
@@ -180,6 +208,8 @@ class Courier:
 
     def _connect(self, hop: Hop, address: str, tls_class: TlsClass, cleartext: bool) -> Session:
         """Return a session that is protected as its class wants, past EHLO and AUTH. Raises `_TryNext`."""
+        if (tired := self._resting.get((address, hop.port))) is not None:
+            raise _TryNext(replace(tired, host=hop.host))
         local = hop.chosen and is_loopback(address)  # the octets do not leave this machine
         checked = tls_class == "proven" or (bool(hop.user) and not local)
         needed = checked or (tls_class == "plain" and not cleartext and not local)
@@ -200,7 +230,13 @@ class Courier:
                 self._log_in(session, hop)
         except SessionLost as error:
             session.close()
-            raise _TryNext(Outcome("delayed", None, "4.4.1", one_line(str(error)), hop.host, session.tls)) from None
+            outcome = Outcome("delayed", None, "4.4.1", one_line(str(error)), hop.host, session.tls)
+            if not hop.chosen:
+                self._resting.put((address, hop.port), outcome)
+            raise _TryNext(outcome) from None
+        except _TryNext:
+            session.leave()
+            raise
         except BaseException:
             session.close()
             raise
@@ -282,7 +318,7 @@ class Courier:
             raise _TryNext(Outcome("delayed", None, "4.4.2", one_line(str(error)), host, session.tls)) from None
         tls = session.tls
         try:
-            reply = session.body(pieces(outgoing.message))
+            reply = session.body(outgoing.pieces())
         except SessionLost as error:
             # The peer may or may not have it. It gets it again with the same Message-ID: twice rather than never.
             return Outcome("delayed", None, "4.4.2", one_line(str(error)), host, tls)

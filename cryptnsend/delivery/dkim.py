@@ -102,7 +102,7 @@ def sign(message: bytes | Iterable[bytes], keys: Sequence[DkimKey], *, now: int)
     Return one DKIM-Signature field per key, each ending in CRLF, to be put in front of *message*.
 
     *message* is header section, empty line and body in CRLF lines, whole or in pieces; *now* is UTC seconds. Memory
-    stays flat whatever the body's size. Raises `Malformed` for a header section that is not one, or has no From.
+    stays flat whatever the body's size. Raises `Malformed` if there is no From.
     """
     header, hasher = _digest(iter((message,)) if isinstance(message, bytes) else iter(message))
     fields = _fields(header)
@@ -172,20 +172,19 @@ def _relaxed(name: bytes, value: bytes) -> bytes:
 
 
 def _fields(header: bytes) -> list[tuple[bytes, bytes]]:
-    """Split a header section into (lower-case name, value with folds)."""
+    """Split a header section into (lower-case name, value with folds); lines that are no fields are passed over."""
     fields = []
     for text in re.split(rb"\r\n(?![ \t])", header.removesuffix(b"\r\n")):
         name, colon, value = text.partition(b":")
         name = name.rstrip(b" \t").lower()
-        if not colon or not re.fullmatch(rb"[!-9;-~]+", name):
-            raise Malformed("The header section of the message is damaged, so it cannot be signed.")
-        fields.append((name, value))
+        if colon and re.fullmatch(rb"[!-9;-~]+", name):
+            fields.append((name, value))
     return fields
 
 
 def _digest(chunks: Iterable[bytes]) -> tuple[bytes, hashlib._Hash]:
     """Return the header section and the SHA-256 over the relaxed body (RFC 6376 §3.4.4)."""
-    header = bytearray()
+    header = bytearray(b"\r\n")  # so that a message that begins with the empty line has no fields
     body: RelaxedBody | None = None
     for chunk in chunks:
         if body is not None:
@@ -198,7 +197,7 @@ def _digest(chunks: Iterable[bytes]) -> tuple[bytes, hashlib._Hash]:
             body = RelaxedBody()
             body.update(bytes(header[end + 4 :]))
             del header[end + 2 :]
-    return bytes(header), (body or RelaxedBody()).finish()
+    return bytes(header[2:]), (body or RelaxedBody()).finish()
 
 
 class RelaxedBody:

@@ -52,9 +52,21 @@ class Outgoing:
             envelope.ret not in (None, "FULL", "HDRS")
         ):
             raise Malformed("The delivery options are not as RFC 3461 has them.", status="5.5.4")
-        size, eight_bit = survey(pieces(message))
+        found = survey(message)
         smtputf8 = envelope.smtputf8 or not (recipient.isascii() and reverse_path.isascii())
-        return cls(envelope, message, reverse_path, recipient, domain, size, eight_bit, smtputf8)
+        return cls(envelope, message, reverse_path, recipient, domain, found.size, found.eight_bit, smtputf8)
+
+    def pieces(self) -> Iterator[bytes]:
+        """
+        Give the octets for sending, looked through a second time: they may be read or rendered anew.
+
+        Raises `Malformed` before the end if they are not the same as the first time, so that nothing is sent whole
+        that was not looked at, and nothing short passes for the message.
+        """
+        again = Survey()
+        yield from again.watch(_pieces(self.message))
+        if again.size != self.size:
+            raise Malformed("The message was not the same when it was read again.")
 
     def mail_options(self, offers: Callable[[str], bool]) -> str:
         """Return the parameters of MAIL for a peer that offers these extensions, with a space in front of each."""
@@ -78,32 +90,53 @@ class Outgoing:
         return options + (f" ORCPT={self.envelope.orcpt}" if self.envelope.orcpt else "")
 
 
-def pieces(message: Message) -> Iterator[bytes]:
-    """Return the octets of a message from the start, in pieces."""
+class Survey:
+    """
+    Looks through a message as its pieces pass by.
+
+    `size` is octets on the wire before dot-stuffing: a missing last CRLF is counted, since it will be added.
+    """
+
+    def __init__(self) -> None:
+        self.eight_bit = False
+        self._seen = 0
+        self._last = b""  # the end of what was seen: up to two octets
+
+    @property
+    def size(self) -> int:
+        return self._seen + (2 if self._seen and self._last != b"\r\n" else 0)
+
+    def watch(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Pass the pieces on. Raises `Malformed` before a piece in which a bare CR, a bare LF or a NUL shows."""
+        for chunk in chunks:
+            # A CR at the end waits for what follows; each CR and each LF must be half of a CRLF.
+            joined = b"\r" + chunk if self._last.endswith(b"\r") else chunk
+            whole = joined[:-1] if joined.endswith(b"\r") else joined
+            pairs = whole.count(b"\r\n")
+            if pairs != whole.count(b"\r") or pairs != whole.count(b"\n") or b"\0" in whole:
+                raise _bare()
+            self._seen += len(chunk)
+            self._last = (self._last + chunk)[-2:]
+            self.eight_bit = self.eight_bit or not chunk.isascii()
+            yield chunk
+        if self._last.endswith(b"\r"):
+            raise _bare()
+
+
+def survey(message: Message) -> Survey:
+    """Look a whole message through. Raises `Malformed`."""
+    found = Survey()
+    for _ in found.watch(_pieces(message)):
+        pass
+    return found
+
+
+def _pieces(message: Message) -> Iterator[bytes]:
     return iter((message,)) if isinstance(message, bytes) else message()
 
 
-def survey(chunks: Iterator[bytes]) -> tuple[int, bool]:
-    """
-    Return the size on the wire, and whether any octet has its eighth bit set.
-
-    Raises `Malformed` for a bare CR, a bare LF or a NUL. A missing last CRLF is counted: it will be added.
-    """
-    size, eight_bit = 0, False
-    last = b""  # the end of what was seen: up to two octets
-    for chunk in chunks:
-        # A CR at the end waits for what follows; each CR and each LF must be half of a CRLF.
-        joined = b"\r" + chunk if last.endswith(b"\r") else chunk
-        whole = joined[:-1] if joined.endswith(b"\r") else joined
-        pairs = whole.count(b"\r\n")
-        if pairs != whole.count(b"\r") or pairs != whole.count(b"\n") or b"\0" in whole:
-            raise Malformed("The message has a bare CR, a bare LF or a NUL, which mail may not contain.")
-        size += len(chunk)
-        eight_bit = eight_bit or not chunk.isascii()
-        last = (last + chunk)[-2:]
-    if last.endswith(b"\r"):
-        raise Malformed("The message has a bare CR, a bare LF or a NUL, which mail may not contain.")
-    return size + (2 if size and last != b"\r\n" else 0), eight_bit
+def _bare() -> Malformed:
+    return Malformed("The message has a bare CR, a bare LF or a NUL, which mail may not contain.")
 
 
 def _path(address: str, status: str, whose: str) -> tuple[str, str]:

@@ -41,12 +41,18 @@ class Unroutable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One host to try. `chosen` says that the operator named it, so that neither name nor address came from DNS."""
+    """
+    One host to try.
+
+    `chosen` says that the operator named it, so that it is no stranger's wish; `relay` that it passes mail on to hosts
+    that we do not see.
+    """
 
     host: str
     port: int = SMTP_PORT
     implicit_tls: bool = False
     chosen: bool = False
+    relay: bool = False
     user: str = ""  # AUTH, for a smarthost that wants it
 
 
@@ -212,7 +218,7 @@ def parse_smarthost(url: str) -> Hop:
         raise ConfigError("smarthost: the password belongs in the password file, not in the URL.")
     user = unquote(parts.username or "")
     implicit = parts.scheme == "smtps"
-    return Hop(parts.hostname, port or (465 if implicit else 587 if user else SMTP_PORT), implicit, True, user)
+    return Hop(parts.hostname, port or (465 if implicit else 587 if user else SMTP_PORT), implicit, True, True, user)
 
 
 def _endpoint(text: str) -> Hop:

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from email.message import EmailMessage
 
 from flask import Flask, Response, abort, jsonify, render_template, request, send_from_directory
@@ -64,7 +66,7 @@ class View:
 
     @property
     def fields(self) -> list[tuple[str, str]]:
-        """Return the header fields that people look at, as they were sent."""
+        """Return the header fields that people look at."""
         wanted = ("From", "To", "Cc", "Reply-To", "Date", "Subject", "Message-ID", "In-Reply-To", "Auto-Submitted")
         return [(name, value) for name in wanted for value in _values(self.mail.octets, name)]
 
@@ -101,10 +103,17 @@ def _files(parsed: EmailMessage) -> Iterator[Attachment]:
 
 
 def _values(octets: bytes, name: str) -> list[str]:
-    """Return the values of a field, unfolded and decoded as far as possible."""
+    """Return the values of a field, unfolded, and encoded-words decoded where that works."""
     header = octets.partition(b"\r\n\r\n")[0].decode("utf-8", "replace")
     found = re.findall(rf"^{name}:[ \t]*(.*(?:\r\n[ \t].*)*)", header, re.IGNORECASE | re.MULTILINE)
-    return [re.sub(r"\r\n[ \t]+", " ", value).strip() for value in found]
+    return [_decoded(re.sub(r"\r\n[ \t]+", " ", value).strip()) for value in found]
+
+
+def _decoded(value: str) -> str:
+    try:
+        return str(make_header(decode_header(value)))
+    except (LookupError, ValueError, HeaderParseError):
+        return value
 
 
 def linked(text: str) -> Markup:

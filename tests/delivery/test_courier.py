@@ -93,10 +93,11 @@ def test_survey_agrees_with_the_definition_whatever_the_cuts(pieces: list[bytes]
     whole = octets.replace(b"\r\n", b"")
     if b"\r" in whole or b"\n" in whole:
         with pytest.raises(Malformed):
-            survey(iter(pieces))
+            survey(lambda: iter(pieces))
     else:
         end = 0 if not octets or octets.endswith(b"\r\n") else 2
-        assert survey(iter(pieces)) == (len(octets) + end, not octets.isascii())
+        found = survey(lambda: iter(pieces))
+        assert (found.size, found.eight_bit) == (len(octets) + end, not octets.isascii())
 
 
 @settings(deadline=None, max_examples=300)
@@ -353,7 +354,7 @@ def test_no_more_connections_to_a_domain_than_allowed() -> None:
             peak = max(peak, inside)
 
     with Peer() as host:
-        made = courier(host, per_domain=2, slot_wait=30.0)
+        made = courier(host, per_relay=2, slot_wait=30.0)
 
         def message() -> Iterator[bytes]:
             count(+1)
@@ -378,7 +379,7 @@ def test_a_busy_domain_puts_the_delivery_back() -> None:
 
     turns = iter([iter([MESSAGE]), sending()])  # looked through before the connection, then sent
     with Peer() as host, ThreadPoolExecutor(1) as pool:
-        made = courier(host, per_domain=1, slot_wait=0.01)
+        made = courier(host, per_relay=1, slot_wait=0.01)
         first = pool.submit(made.send, ENVELOPE, "opportunistic", lambda: next(turns))
         assert reached.wait(10)
         second = made.send(ENVELOPE, "opportunistic", MESSAGE)
@@ -452,6 +453,48 @@ def test_a_message_that_breaks_off_leaves_nothing_at_the_peer(peer: Peer, sender
     sender.close()
     assert peer.verbs() == ["EHLO", "MAIL", "RCPT", "DATA"]
     assert not any(peer.bodies)
+
+
+@pytest.mark.parametrize(
+    "second", [MESSAGE[:-9], MESSAGE + b"more\r\n", MESSAGE.replace(b"\r\n.\r\n", b"\n.\r\n."), b""]
+)
+def test_a_message_that_reads_differently_the_second_time_is_not_sent(
+    peer: Peer, sender: Courier, second: bytes
+) -> None:
+    turns = iter([MESSAGE, second])
+    with pytest.raises(Malformed):
+        sender.send(ENVELOPE, "opportunistic", lambda: iter([next(turns)]))
+    sender.close()
+    assert peer.verbs() == ["EHLO", "MAIL", "RCPT", "DATA"]
+    assert peer.bodies == []
+
+
+def test_an_address_that_did_not_answer_is_left_alone_for_a_while() -> None:
+    names = Names({"peer.example": [(10, "a.example"), (20, "b.example")]}, HOSTS)
+    with Peer({"greeting": "drop"}) as first, Peer(address=("127.0.0.2", first.port)) as second:
+        made = courier(names=names, mx_port=first.port, allow_private=True, reuse=1)
+        assert [made.send(ENVELOPE, "opportunistic", MESSAGE).host for _ in range(3)] == ["b.example"] * 3
+        made.close()
+        assert (first.connections, second.connections) == (1, 3)
+        impatient = courier(names=names, mx_port=first.port, allow_private=True, reuse=1, rest=0.0)
+        assert [impatient.send(ENVELOPE, "opportunistic", MESSAGE).host for _ in range(2)] == ["b.example"] * 2
+        impatient.close()
+        assert first.connections == 3
+
+
+def test_a_relay_of_the_operator_is_never_left_alone() -> None:
+    with Peer({"greeting": ["drop", "220 hello"]}) as host:
+        made = courier(host)
+        assert [made.send(ENVELOPE, "opportunistic", MESSAGE).kind for _ in range(2)] == ["delayed", "delivered"]
+        made.close()
+
+
+def test_a_host_that_refuses_us_hears_a_good_bye() -> None:
+    """RFC 5321 §3.1: after a 554 greeting the client still sends QUIT."""
+    with Peer({"greeting": "554 no"}) as host:
+        made = courier(host)
+        made.send(ENVELOPE, "opportunistic", MESSAGE)
+    assert host.verbs() == ["QUIT"]
 
 
 def test_ehlo_table_of_these_tests_offers_what_they_assume() -> None:

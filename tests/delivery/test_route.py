@@ -107,7 +107,7 @@ def test_the_operators_route_comes_before_smarthost_and_mx() -> None:
     )
     assert made.hops("peer.example") == [Hop("::1", 26, chosen=True)]
     assert made.hops("Deep.Down.LAB.example.") == [Hop("lab", 27, chosen=True)]
-    assert made.hops("lab.example") == [Hop("relay.our.test", 2525, chosen=True)]
+    assert made.hops("lab.example") == [Hop("relay.our.test", 2525, chosen=True, relay=True)]
     assert names.asked == []
 
 
@@ -123,11 +123,14 @@ def test_the_operators_hosts_may_be_private_and_their_absence_is_a_delay() -> No
 @pytest.mark.parametrize(
     ("url", "hop"),
     [
-        ("smtp://relay.example", Hop("relay.example", 25, chosen=True)),
-        ("smtp://relay.example:2525/", Hop("relay.example", 2525, chosen=True)),
-        ("smtps://relay.example", Hop("relay.example", 465, True, True)),
-        ("smtp://ann%40our.test@relay.example", Hop("relay.example", 587, chosen=True, user="ann@our.test")),
-        ("smtp://[::1]:2525", Hop("::1", 2525, chosen=True)),
+        ("smtp://relay.example", Hop("relay.example", 25, chosen=True, relay=True)),
+        ("smtp://relay.example:2525/", Hop("relay.example", 2525, chosen=True, relay=True)),
+        ("smtps://relay.example", Hop("relay.example", 465, True, True, True)),
+        (
+            "smtp://ann%40our.test@relay.example",
+            Hop("relay.example", 587, chosen=True, relay=True, user="ann@our.test"),
+        ),
+        ("smtp://[::1]:2525", Hop("::1", 2525, chosen=True, relay=True)),
     ],
 )
 def test_smarthost_urls_are_understood(url: str, hop: Hop) -> None:

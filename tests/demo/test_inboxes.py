@@ -81,6 +81,14 @@ def test_pages_and_mails_have_their_content_policies(client: FlaskClient) -> Non
     assert '<head><base target="_blank">' in frame.text
 
 
+def test_encoded_words_are_decoded_and_damaged_ones_shown_as_they_are(internet: Internet, client: FlaskClient) -> None:
+    octets = b"From: =?utf-8?b?R3LDvMOfZQ==?= <a@b.example>\r\nSubject: =?x-none?q?zz?=\r\n\r\nx\r\n"
+    internet.keep(octets, "", ["q@x.example"], "h", "")
+    page = get(client, "/mail/2")
+    assert "Grüße &lt;a@b.example&gt;" in page
+    assert "=?x-none?q?zz?=" in page
+
+
 def test_links_in_text_can_be_pressed(client: FlaskClient) -> None:
     page = get(client, "/mail/1?show=text")
     assert '<a href="https://mail.our.example/m/x?a=1&amp;b=2" target="_blank" rel="noopener noreferrer">' in page
