@@ -1,6 +1,6 @@
 """Where does a sealed part rest? Small ones in their row, larger ones as a blob that the row names.
 
-The promises of this package, each tested by ending the process between two steps:
+Of the promises of this package these are kept here:
 
 - a blob is durable before the row that names it, and rows are durable before any reply or outbound effect;
 - a blob without a row is litter, which `sweep` removes once it is old; a row without a blob must not happen, so a
