@@ -13,6 +13,8 @@ from email.message import EmailMessage
 
 import pytest
 import pyzipper
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cryptnsend.delivery import dkim
 from cryptnsend.delivery.courier import Courier, CourierSettings, Envelope, Outcome
@@ -276,3 +278,23 @@ def test_stopping_ends_open_connections() -> None:
 def test_policies_are_found_at_the_organisation(domain: str, policy: str) -> None:
     """RFC 7489 §6.6.3."""
     assert receivers.Zone().dmarc(domain) == policy
+
+
+SIGNED = signed(message(files=(("reply.zip", zipped(("message.eml", b"x"), password=b"pw")),)))
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.binary(max_size=60), st.integers(0, len(SIGNED)), st.integers(0, 40))
+def test_no_message_makes_a_provider_stumble(noise: bytes, place: int, cut: int) -> None:
+    """Damage of a good message anywhere is judged, one way or the other."""
+    zone = receivers.Zone()
+    zone.txt["s1._domainkey.our.example"] = dkim.dns_record(KEY)
+    octets = SIGNED[:place] + noise + SIGNED[place + cut :]
+    assert receivers.judge_message(octets, ["p@gmail.example"], zone)[:1] in ("", "5")
+
+
+@settings(deadline=None)
+@given(st.text(max_size=40), st.binary(max_size=300), st.booleans())
+def test_no_file_makes_gmail_stumble(name: str, noise: bytes, archive: bool) -> None:
+    content = zipped(("a.txt", noise)) if archive else b"PK\x03\x04" + noise
+    assert receivers.is_blocked(name, content[: len(content) - len(noise) // 2]) in (True, False)
