@@ -53,7 +53,11 @@ class DnsResolver:
     """
 
     def __init__(self, nameservers: Sequence[tuple[str, int]] = (), *, lifetime: float = 10.0):
-        resolver = dns.resolver.Resolver(configure=not nameservers)
+        try:
+            resolver = dns.resolver.Resolver(configure=not nameservers)
+        except dns.resolver.NoResolverConfiguration:
+            # A machine that hands everything to a smarthost may have no name servers; whoever asks is told to wait.
+            resolver = dns.resolver.Resolver(configure=False)
         if nameservers:
             resolver.nameservers = [dns.nameserver.Do53Nameserver(address, port) for address, port in nameservers]
         resolver.lifetime = lifetime

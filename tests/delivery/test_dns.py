@@ -10,6 +10,7 @@ import dns.flags
 import dns.message
 import dns.rcode
 import dns.rdatatype
+import dns.resolver
 import dns.rrset
 import pytest
 
@@ -149,3 +150,13 @@ def test_trouble_does_not_name_our_servers(resolver: DnsResolver, server: NameSe
     with pytest.raises(DnsTrouble) as caught:
         resolver.mx("servfail.example")
     assert str(server.address[1]) not in str(caught.value)
+
+
+def test_a_machine_without_name_servers_starts_and_has_trouble_asking(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(self: dns.resolver.Resolver, place: object) -> None:
+        raise dns.resolver.NoResolverConfiguration
+
+    monkeypatch.setattr(dns.resolver.Resolver, "read_resolv_conf", missing)
+    resolver = DnsResolver(lifetime=1.0)
+    with pytest.raises(DnsTrouble):
+        resolver.mx("peer.example")
