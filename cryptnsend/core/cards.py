@@ -1,7 +1,7 @@
 """Did the keeper say this? Cards and contact statements, as octets under its Ed25519 signature (RFC 8032).
 
 Signing happens in the keeper only; here is what everybody checks with, and the octets that are signed, so that both
-sides agree. docs/vault-format.md §9 specifies them.
+sides agree.
 """
 
 from __future__ import annotations

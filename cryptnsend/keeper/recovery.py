@@ -1,4 +1,4 @@
-"""What is in a recovery file, and how does it open again? docs/vault-format.md §10 specifies the text.
+"""What is in a recovery file, and how does it open again?
 
 A file holds a key under a code that stands nowhere else, so that neither is worth anything alone. The code carries its
 own chance; the file may therefore lie on a disk for a while, but belongs off the server.

@@ -252,14 +252,15 @@ def serve(
     stop: threading.Event | None = None,
 ) -> None:
     """
-    Run the keeper until SIGTERM or SIGINT, or until *stop* is set; *ready* is called once the sockets listen.
+    Run the keeper until *stop* is set, by default by SIGTERM or SIGINT; *ready* is called once the sockets listen.
 
-    As the process's main thread it takes over both signals and keeps other processes from reading its memory.
+    In a process of its own it keeps others from reading its memory.
     """
     stopped = stop or threading.Event()
     if stop is None:
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, lambda *_: stopped.set())
+    if threading.current_thread() is threading.main_thread():
         harden()
     desk = Desk(ledger_engine, provider, clock, rng, settings, log)
     server = Server(desk, run_dir, settings, log)
