@@ -11,6 +11,7 @@ import asyncio
 import logging
 import math
 import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Protocol
@@ -32,6 +33,9 @@ _FULL = 256 * 1024  # octets waiting to be read at which the client has to wait
 _QUIET = 0.25  # seconds of silence that show that a client has sent what it wanted to send
 _WITHOUT_TLS = frozenset({"EHLO", "HELO", "STARTTLS", "NOOP", "RSET", "HELP", "QUIT"})
 _OTHER_PROTOCOLS = frozenset({"GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT"})
+
+
+Command = Callable[[Any, str | None], Awaitable[None]]
 
 
 class HasContext(Protocol):
@@ -108,7 +112,7 @@ class _NoHooks:
 class Connection(SMTP):
     """One connection, from its greeting to its end; a subclass has the commands."""
 
-    commands: ClassVar[tuple[str, ...]] = ()  # names of the methods that answer commands: smtp_EHLO ...
+    commands: ClassVar[dict[str, Command]] = {}  # verb in upper case → method that answers it
 
     def __init__(self, house: House, *, source: str, counted_as: str, implicit_tls: bool, refused: bool = False):
         # auth_require_tls: stock does not see implicit TLS, and would hide AUTH on 465.
@@ -135,10 +139,10 @@ class Connection(SMTP):
         self._reading, self._eof, self._closing = True, False, False
         self.deadline = math.inf  # loop time; the sweep ends sessions that are past it
 
-    def __dir__(self) -> tuple[str, ...]:
-        # The constructor goes through dir() of every session twice to find the commands. There are only these, and so
-        # nothing stock answers that is not overridden here.
-        return self.commands
+    def __dir__(self) -> list[str]:
+        # The constructor looks for commands in dir() of every session, twice. Ours are known before, and a stock method
+        # that it does not find cannot answer in our place.
+        return []
 
     # --- the connection --------------------------------------------------------------------------------------------
 
@@ -271,7 +275,6 @@ class Connection(SMTP):
             self._log_failure(error)
         finally:
             self._end_transaction()
-            self._smtp_methods.clear()  # they refer back to the session; without them it goes without the collector
             if not self._closing:
                 self._close()
 
@@ -304,12 +307,12 @@ class Connection(SMTP):
             verb, argument = _split(line)
             if verb != "AUTH" and len(line) + 2 > self._limits.command_line:
                 raise Refusal("The line is too long.", code=500, status="5.5.2")
-            method = self._smtp_methods.get(verb)
-            if method is None:
+            command = self.commands.get(verb)
+            if command is None:
                 raise _unknown(verb)
             if not self._tls and verb not in _WITHOUT_TLS:
                 raise _tls_first(verb)
-            await method(argument)
+            await command(self, argument)
         except Refusal as problem:
             self._outbox += self._house.refusal(problem)
             self._count_junk()

@@ -49,18 +49,23 @@ class Admission(Enum):
     DROPPED = "dropped"  # is closed without words: telling would cost more than the attack
 
 
+def plain_address(address: str) -> str:
+    """Return the IP address of a socket's peer without scope, IPv4 that came through an IPv6 socket as IPv4."""
+    if ":" not in address:
+        return address
+    ip = ipaddress.IPv6Address(address.partition("%")[0])
+    return str(ip.ipv4_mapped or ip)
+
+
 def source_of(address: str) -> str:
     """
-    Return what connections from *address*, an IP address as text, are counted under.
+    Return what connections from *address*, a plain IP address, are counted under.
 
-    IPv6 counts by /64, because whoever has one address there has them all; mapped IPv4 counts as IPv4.
+    IPv6 counts by /64, because whoever has one address there has them all.
     """
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is not None:
-            return str(ip.ipv4_mapped)
-        return str(ipaddress.IPv6Network((int(ip) >> 64 << 64, 64)))
-    return str(ip)
+    if ":" not in address:
+        return address
+    return str(ipaddress.IPv6Network((int(ipaddress.IPv6Address(address)) >> 64 << 64, 64)))
 
 
 class Connections:

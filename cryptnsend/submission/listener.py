@@ -194,7 +194,7 @@ class SubmissionSession(Connection):
             name, size = await self._take(self._house.intake.begin(subscriber, envelope))
         except (Refusal, Temporary) as problem:
             self._house.log.info(
-                "message refused", account=subscriber.account, code=problem.code, status=problem.status
+                "message refused", account=subscriber.account, reply=problem.code, status=problem.status
             )
             if isinstance(problem, Malformed):
                 raise HangUp(problem) from problem
@@ -210,7 +210,7 @@ class SubmissionSession(Connection):
         self._junk = 0
         self._outbox += reply(250, "2.0.0", f"Sealed as {name}")
         self._house.log.info(
-            "message taken", id=name, account=subscriber.account, octets=size, recipients=len(envelope.recipients)
+            "message taken", id=name, account=subscriber.account, size=size, recipients=len(envelope.recipients)
         )
 
     async def _take(self, submission: Submission) -> tuple[str, int]:
@@ -267,7 +267,7 @@ class SubmissionSession(Connection):
     async def smtp_HELP(self, argument: str | None) -> None:
         """Say which commands there are, whatever was asked."""
         self._count_junk()
-        verbs = " ".join(name.removeprefix("smtp_") for name in self.commands)
+        verbs = " ".join(self.commands)
         self._outbox += reply(214, "2.0.0", f"{verbs} {self._house.help_url}".rstrip())
 
     async def smtp_QUIT(self, argument: str | None) -> None:
@@ -277,4 +277,8 @@ class SubmissionSession(Connection):
         raise Gone
 
 
-SubmissionSession.commands = tuple(sorted(name for name in vars(SubmissionSession) if name.startswith("smtp_")))
+SubmissionSession.commands = {
+    name.removeprefix("smtp_"): method
+    for name, method in sorted(vars(SubmissionSession).items())
+    if name.startswith("smtp_")
+}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import sys
 from pathlib import Path
 
@@ -23,6 +24,8 @@ def main(folder: Path, options: dict[str, float]) -> None:
     intake.only_hash = bool(options.pop("only_hash", False))
     hold = options.pop("hold", 0.0)  # seconds that each commit takes
     shared = int(options.pop("shared", 0))  # a port to share with other processes
+    if files := int(options.pop("files", 0)):  # open at once
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     if hold:
         intake.before_commit = lambda: asyncio.sleep(hold)
     sockets = [bind("127.0.0.1", shared, shared=bool(shared)), bind("127.0.0.1", 0)]
@@ -31,7 +34,7 @@ def main(folder: Path, options: dict[str, float]) -> None:
     serve(
         [Door(sockets[0], implicit_tls=True), Door(sockets[1], implicit_tls=False)],
         gatekeeper=Gate(),
-        intake=intake,
+        intake=lambda loop: intake,
         certificate=Certificate(folder / "chain.pem", folder / "key.pem", log),
         hostname=HOST,
         log=log,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import signal
 import socket
@@ -112,6 +113,17 @@ def test_sighup_takes_up_a_new_certificate_and_open_sessions_stay(start: Callabl
         process.wait_until_logged("certificate not reloaded")
         with Client(process) as still:
             still.sign_in()
+    process.stop()
+
+
+def test_out_of_file_descriptors_is_logged_and_passes(start: Callable[..., Process]) -> None:
+    process = start(files=40, per_source=1000)
+    with contextlib.ExitStack() as stack:
+        for _ in range(60):
+            stack.enter_context(socket.create_connection(("127.0.0.1", process.starttls), 5))
+        process.wait_until_logged("cannot accept connections")
+    with Client(process) as client:
+        client.sign_in()
     process.stop()
 
 
