@@ -7,10 +7,10 @@ than it needs. Nobody imports this module but `__main__`, `cli` and `demo`.
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass
 from functools import cached_property
 
+from cryptnsend.clock import SystemClock
 from cryptnsend.config import Config, web_root
 from cryptnsend.core import keys
 from cryptnsend.core.passwords import Argon
@@ -36,18 +36,6 @@ from cryptnsend.store.sqlite import SqliteEngine
 from cryptnsend.store.vault import Vault
 
 DAY = 86_400_000  # milliseconds
-
-
-class SystemClock:
-    """The clock of the machine."""
-
-    def now(self) -> int:
-        """Return UTC milliseconds since 1970."""
-        return time.time_ns() // 1_000_000
-
-    def monotonic(self) -> float:
-        """Return seconds that never go backwards."""
-        return time.monotonic()
 
 
 @dataclass

@@ -67,7 +67,7 @@ class Supervisor:
     drain: float = 30.0
     patience: float = 10.0  # seconds to wait for the keeper; without one the doors still start, and answer 451
     on_ready: Callable[[], None] = lambda: None
-    environ: Mapping[str, str] | None = None
+    environs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by role; ours where none is given
     _roles: dict[str, Role] = field(default_factory=dict)
     _stops: int = 0
     _lock: int = -1
@@ -115,7 +115,7 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno(), self._lock],  # with it, the lock outlives us until the last role is gone
                 start_new_session=True,  # a Ctrl-C at the terminal reaches us only; we drain in our order
-                env=None if self.environ is None else dict(self.environ),
+                env=self.environs.get(role.name),
             )
         finally:
             theirs.close()

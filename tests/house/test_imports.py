@@ -23,7 +23,7 @@ LEVELS = [
     {"submission", "mailbox", "portal"},
     {"flow"},
     {"store", "delivery", "keeper"},
-    {"home", "logs"},
+    {"home", "logs", "clock"},
     {"config"},
     {"settings"},
     {"core"},
