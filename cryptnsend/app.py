@@ -7,6 +7,8 @@ than it needs. Nobody imports this module but `__main__`, `cli` and `demo`.
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -29,7 +31,11 @@ from cryptnsend.flow.pickup import Pickup
 from cryptnsend.flow.replies import Replies
 from cryptnsend.flow.upkeep import Upkeep
 from cryptnsend.home import Home
+from cryptnsend.keeper import server as keeper_server
 from cryptnsend.keeper.client import Keeper
+from cryptnsend.keeper.context import Settings as KeeperSettings
+from cryptnsend.keeper.providers import EnvProvider, FileProvider, Provider
+from cryptnsend.logs import logger
 from cryptnsend.store.files import FileBlobs
 from cryptnsend.store.schema import STEPS
 from cryptnsend.store.sqlite import SqliteEngine
@@ -240,3 +246,38 @@ def build(config: Config, role: str) -> App:
 def _endpoint(entry: str) -> tuple[str, int]:
     host, _, port = entry.rpartition(":")
     return host.strip("[]"), int(port)
+
+
+def serve_keeper(config: Config, stop: threading.Event, ready: Callable[[], None]) -> None:
+    """Serve the keeper's sockets until *stop* is set; without a master key it runs and says that it has none."""
+    home, clock = Home(config.server.home), SystemClock()
+    figures = config.codes
+    settings = KeeperSettings(
+        journal=home.journal,
+        code_rule=figures.rule,
+        digits=figures.digits,
+        next_digits=figures.next_digits,
+        tries=figures.tries,
+        code_hours=figures.hours,
+        codes_per_week=figures.per_week,
+        codes_on_receipt=figures.on_receipt,
+        mail_minutes=figures.mail_minutes,
+        invitation_days=config.signup.invite_days,
+        session_hours=config.sessions.absolute_hours,
+        signup=config.signup.mode,
+        custody=config.policy.custody,
+        argon=Argon(config.argon2.memory_kib, config.argon2.iterations, config.argon2.lanes),
+    )
+    ledger = SqliteEngine(home.ledger)
+    try:
+        keeper_server.serve(
+            ledger, _provider(config), home.run, clock, os.urandom, settings, logger("cryptnsend.keeper"), ready, stop
+        )
+    finally:
+        ledger.close()
+
+
+def _provider(config: Config) -> Provider:
+    if config.keeper.provider == "env":
+        return EnvProvider(config.keeper.key_variable, os.environ, os.urandom)
+    return FileProvider(config.keeper.key_file, os.urandom)
