@@ -1,0 +1,12 @@
+"""Send one secure message: python send.py HOST PORT ADDRESS PASSWORD RECIPIENT [CERTIFICATE]"""
+
+import smtplib, ssl, sys  # noqa: E401
+from email.message import EmailMessage
+
+host, port, author, password, recipient, *certificate = sys.argv[1:]
+mail = EmailMessage()
+mail["From"], mail["To"], mail["Subject"] = author, recipient, "Your results"
+mail.set_content("They are fine.")
+with smtplib.SMTP_SSL(host, int(port), context=ssl.create_default_context(cafile=(certificate or [None])[0])) as server:
+    server.login(author, password)
+    server.send_message(mail)
