@@ -211,8 +211,12 @@ class App:
             routes=figures.routes,
             allow_private=figures.allow_private,
             proven_domains=figures.proven_domains,
-            per_domain=max(1, figures.threads),
-            timeouts=Timeouts(connect=figures.connect_seconds),
+            # One silent domain must not hold every thread.
+            per_domain=max(1, figures.threads // 2),
+            per_relay=figures.threads,
+            timeouts=Timeouts(
+                connect=figures.connect_seconds, greeting=figures.reply_seconds, command=figures.reply_seconds
+            ),
         )
         return Courier(DnsResolver(servers), settings, self.clock)
 

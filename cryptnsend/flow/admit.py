@@ -8,7 +8,6 @@ acceptance.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Sequence
@@ -59,6 +58,7 @@ class Admitted:
 
 
 Submit = Callable[[Callable[[Rows], Admitted], Sequence[str]], Awaitable[Admitted]]
+InThread = Callable[[Callable[[], None]], Awaitable[None]]
 
 
 class Admission:
@@ -212,18 +212,22 @@ class Draft:
         """Throw everything away; safe at any time, also after a failure."""
         self._writer.abort()
 
-    async def commit(self, submit: Submit) -> Admitted:
-        """Finish inside an event loop: *submit*(fill, blobs) is the engine's batcher, which resolves once durable."""
+    async def commit(self, submit: Submit, in_thread: InThread) -> Admitted:
+        """
+        Finish inside an event loop.
+
+        *submit*(fill, blobs) is the engine's batcher, which resolves once durable; *in_thread* runs what has to wait
+        for a disk or the keeper.
+        """
         used: set[int] = set()
-        loop = asyncio.get_running_loop()
         try:
             if any(self._house.is_ours(each.address) for each in self._envelope.recipients):
-                await loop.run_in_executor(None, self._resolve)  # asks the keeper, which may be slow or gone
+                await in_thread(self._resolve)  # asks the keeper, which may be slow or gone
             else:
                 self._resolve()
             sealed = self._finish()
             if self._writer.spilled:
-                await loop.run_in_executor(None, self._settle, sealed)
+                await in_thread(lambda: self._settle(sealed))
             else:
                 self._settle(sealed)
             admitted = await submit(lambda rows: self._fill(rows, sealed, used), sealed.blobs)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from cryptnsend.core.contracts import Rows
-from cryptnsend.flow.admit import Admission, Admitted, Draft
+from cryptnsend.flow.admit import Admission, Admitted, Draft, InThread
 from cryptnsend.flow.granting import Addressee, Author, Envelope
 
 
@@ -74,8 +74,8 @@ class Batcher(Protocol):
 class SmtpIntake:
     """Takes messages from the SMTP doors of one process; used from the loop's thread only."""
 
-    def __init__(self, admission: Admission, batcher: Batcher):
-        self.admission, self.batcher = admission, batcher
+    def __init__(self, admission: Admission, batcher: Batcher, in_thread: InThread):
+        self.admission, self.batcher, self.in_thread = admission, batcher, in_thread
         self._expected: list[Expected] = []
         self._submitted = 0  # sessions that have submitted and not left: their place is given up already
 
@@ -126,7 +126,7 @@ class SmtpDraft:
 
     async def commit(self) -> str:
         """Return the message's id once it is durable."""
-        admitted = await self._draft.commit(self._intake.submit)
+        admitted = await self._draft.commit(self._intake.submit, self._intake.in_thread)
         return str(admitted.message)
 
     def abort(self) -> None:
