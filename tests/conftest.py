@@ -2,4 +2,10 @@
 
 from __future__ import annotations
 
+from hypothesis import settings
+
 pytest_plugins = ["tests.support.homes"]
+
+# Properties are about rules, not about how busy the machine is.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
