@@ -136,7 +136,8 @@ class Connection(SMTP):
         self._outbox = bytearray()
         self._waiter: asyncio.Future[None] | None = None  # for input
         self._stalled: asyncio.Future[None] | None = None  # until the client reads our replies
-        self._reading, self._eof, self._closing = True, False, False
+        self._reading, self._eof = True, False
+        self._leaving, self._closing = False, False  # said why; transport closed
         self.deadline = math.inf  # loop time; the sweep ends sessions that are past it
 
     def __dir__(self) -> list[str]:
@@ -190,19 +191,19 @@ class Connection(SMTP):
 
     def expire(self, now: float) -> None:
         """End a session whose deadline has passed; called by the sweep until it is gone."""
-        if self._closing:
+        if self._closing or self._leaving:
             self.transport.abort()
         else:
             self._goodbye(Temporary("Too slow, closing the connection."), status="4.4.2")
 
     def drain(self) -> None:
         """Say goodbye, unless a transaction is open: that one may finish."""
-        if not self._busy and not self._closing:
+        if not self._busy and not self._leaving and not self._closing:
             self._goodbye(Temporary("The server is stopping; try again in a moment."), status="4.3.2")
 
     def cut(self) -> None:
         """Say goodbye now; a message in DATA is thrown away, one being committed is not touched."""
-        if not self._closing:
+        if not self._leaving and not self._closing:
             self._goodbye(Temporary("The server is stopping; try again in a moment."), status="4.3.2")
 
     def _goodbye(self, problem: Temporary, *, status: str) -> None:
@@ -286,7 +287,9 @@ class Connection(SMTP):
         listened to for a moment.
         """
         self._outbox += self._house.refusal(problem)
-        self.deadline = until = self.loop.time() + self._limits.linger
+        self._leaving = True
+        until = self.loop.time() + self._limits.linger
+        self.deadline = until + 2 * _QUIET
         try:
             await self._flush()
             while self.loop.time() < until:

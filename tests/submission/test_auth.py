@@ -102,6 +102,7 @@ def test_memory_holds_no_password_and_forgets_in_time() -> None:
     assert memory.get(place, 1600.0) is None
     assert PASSWORD not in repr(vars(memory))
     assert memory.place(Credentials("a", "b")) != memory.place(Credentials("a\0b", ""))
+    assert memory.place(Credentials("a\0b", "c")) != memory.place(Credentials("a", "b\0c"))
     assert auth.Memory(600.0).place(RIGHT) != place
 
 

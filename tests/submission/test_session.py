@@ -15,6 +15,8 @@ from collections.abc import Callable
 from email.message import EmailMessage
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cryptnsend.core.errors import KeeperGone, Refusal, StoreBroken, StoreFull
 from cryptnsend.submission.listener import Envelope, Peer, Rcpt
@@ -391,3 +393,53 @@ def test_oversize_message_is_read_to_its_end_in_constant_memory(open_doors: Call
         assert client.reply()[:10] == "552 5.3.4 "
         assert client.say("NOOP")[:3] == "250"
     assert doors.intake.begun[0].size <= 1_000_000
+
+
+WORDS = [
+    *(
+        b"EHLO x",
+        b"HELO x",
+        b"AUTH PLAIN",
+        b"AUTH LOGIN",
+        b"AUTH LOGIN AA==",
+        b"*",
+        b"=",
+        b"NOOP",
+        b"RSET",
+        b"HELP",
+        b"VRFY",
+    ),
+    *(plain(USER, PASSWORD).encode(), plain(USER, "wrong").encode(), b"STARTTLS", b"BDAT 3", b"DATA", b"DATA", b"."),
+    *(
+        b"MAIL FROM:<ann@gmail.example>",
+        b"MAIL FROM:<ann@gmail.example> SIZE=1",
+        b"MAIL FROM:<>",
+        b"MAIL FROM:<\xff@x>",
+    ),
+    *(b"RCPT TO:<pat@yahoo.example>", b"RCPT TO:<pat@yahoo.example> NOTIFY=NEVER", b"RCPT TO:<\xc3\xa9@x.example>"),
+    *(b"From: ann@gmail.example", b"", b"..", b"text", b"\0", b"a\rb", b"a\nb", b"\xff\xfe", b"x" * 3000),
+]
+
+
+def test_no_order_of_words_makes_a_session_fail(open_doors: Callable[..., Doors]) -> None:
+    """Every line gets an answer that can be read, and nothing is ever logged as our own fault."""
+    doors = open_doors(auth_delay=0.0, linger=0.3, auth_failures=100)
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.lists(st.sampled_from(WORDS), max_size=25), st.booleans(), st.integers(0, 400))
+    def play(words: list[bytes], signed_in: bool, cut: int) -> None:
+        octets = b"".join(word + b"\r\n" for word in words)
+        with Client(doors, tls=True) as client:
+            if signed_in:
+                client.sign_in().envelope()
+            with contextlib.suppress(OSError):
+                for piece in (octets[:cut], octets[cut:], b"\r\n.\r\n*\r\n*\r\nQUIT\r\nQUIT\r\n"):
+                    client.send(piece)
+            answers = list(iter(client.reply, ""))
+        for answer in answers:
+            assert re.fullmatch(r"(?:[2345]\d\d[- ][ -~]*\n?)+", answer)
+        assert not [event for event in doors.events if event["level"] == "error"]
+
+    play()
+    doors.settle()
+    assert doors.intake.inside == 0
