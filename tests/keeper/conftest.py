@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from cryptnsend.core import keys
+from cryptnsend.core.contracts import Engine
 from cryptnsend.core.model import KEEPER, address_holder, contact_name, new_id
 from cryptnsend.core.passwords import Argon
 from cryptnsend.core.tokens import Claims
@@ -50,7 +51,7 @@ class Running:
     folder: Path
     clock: HandClock
     settings: Settings
-    engine: SqliteEngine
+    engine: Engine
     provider: Provider
     stop: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
@@ -111,17 +112,23 @@ def make_keeper(short_folder: Path) -> Iterator[Make]:
     """Start keepers with settings of one's own; all of them end with the test."""
     made: list[Running] = []
 
-    def make(*, provider: Provider | None = None, **settings: object) -> Running:
+    def make(
+        *,
+        provider: Provider | None = None,
+        around: Callable[[SqliteEngine], Engine] | None = None,
+        **settings: object,
+    ) -> Running:
         folder = short_folder / f"k{len(made)}"
         folder.mkdir()
         if provider is None:
             make_master_key(folder / "master.key", os.urandom)
             provider = FileProvider(folder / "master.key", os.urandom)
+        engine = SqliteEngine(folder / "ledger.db")
         running = Running(
             folder,
             HandClock(),
             Settings(journal=folder / "journal.log", argon=Argon(64, 1, 1), **settings),
-            SqliteEngine(folder / "ledger.db"),
+            around(engine) if around else engine,
             provider,
         )
         made.append(running)
@@ -223,9 +230,7 @@ def content_of(adopted: q.Adopted, opened: q.Opened) -> bytes:
     """Open an adopted grant with the seeds of a session, as the portal does."""
     epoch = adopted.epoch
     seed = opened.seeds[epoch.pair]
-    epoch_key = keys.open_with(
-        seed, epoch.sealed, label="epoch", owner=epoch.owner, holder=epoch.holder, ref=epoch.id
-    )
+    epoch_key = keys.open_with(seed, epoch.sealed, label="epoch", owner=epoch.owner, holder=epoch.holder, ref=epoch.id)
     binding = keys.GrantBinding(
         adopted.organisation, adopted.message, adopted.holder, adopted.role, adopted.contact, adopted.custody
     )

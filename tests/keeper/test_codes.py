@@ -1,0 +1,169 @@
+"""A sender's code: computed, shown, told, wrong, used up, replaced."""
+
+from __future__ import annotations
+
+import pytest
+
+from cryptnsend.core.errors import Denied, Ended, WrongSecret
+
+from .conftest import Make, Person, Running, code_for, register, reset_by_mail, send, subscriber
+
+PAT = "pat@home.example"
+
+
+def wrong(code: str) -> str:
+    return f"{(int(code) + 1) % 10 ** len(code):0{len(code)}d}"
+
+
+def test_a_code_is_the_same_until_it_is_over(keeper: Running) -> None:
+    ann = subscriber(keeper, "ann@clinic.example")
+    first = keeper.portal.codes(ann.ticket, [PAT])[0]
+    keeper.clock.forward(hours=71)
+    keeper.restart()
+    ann.sign_in(keeper)
+    again = keeper.portal.codes(ann.ticket, [PAT])[0]
+    assert (first.code, first.expires, first.digits, first.tries_left) == (again.code, again.expires, 6, 5)
+
+
+def test_mailing_a_code_starts_its_time_and_shows_the_same_code(keeper: Running) -> None:
+    ann = subscriber(keeper, "ann@clinic.example")
+    mailed = keeper.courier.receipt(ann.account, [PAT])
+    assert mailed.address == "ann@clinic.example"
+    keeper.clock.forward(hours=1)
+    shown = keeper.portal.codes(ann.ticket, [PAT])[0]
+    assert (mailed.codes[0].code, mailed.codes[0].expires) == (shown.code, shown.expires)
+
+
+def test_two_subscribers_have_different_codes_for_one_recipient(keeper: Running) -> None:
+    ann, bob = subscriber(keeper, "ann@clinic.example"), subscriber(keeper, "bob@clinic.example")
+    mail = send(keeper, ann, PAT)
+    code_for(keeper, ann, PAT)
+    with pytest.raises(WrongSecret):
+        keeper.portal.prove(mail.link.token, mail.claims, code_for(keeper, bob, PAT))
+
+
+def test_tries_go_on_when_a_live_code_is_shown_again(keeper: Running) -> None:
+    ann = subscriber(keeper, "ann@clinic.example")
+    mail = send(keeper, ann, PAT)
+    code = code_for(keeper, ann, PAT)
+    for left in (4, 3, 2, 1):
+        with pytest.raises(WrongSecret) as error:
+            keeper.portal.prove(mail.link.token, mail.claims, wrong(code))
+        assert error.value.tries_left == left
+        assert keeper.portal.codes(ann.ticket, [PAT])[0].tries_left == left
+    with pytest.raises(Ended):
+        keeper.portal.prove(mail.link.token, mail.claims, wrong(code))
+    with pytest.raises(Ended):
+        keeper.portal.prove(mail.link.token, mail.claims, code)
+    assert keeper.portal.codes(ann.ticket, [PAT])[0].state == "used-up"
+
+
+def test_after_five_wrong_tries_the_next_code_is_longer_and_nothing_is_lost(keeper: Running) -> None:
+    ann = subscriber(keeper, "ann@clinic.example")
+    mail = send(keeper, ann, PAT)
+    code = code_for(keeper, ann, PAT)
+    for _ in range(5):
+        with pytest.raises((WrongSecret, Ended)):
+            keeper.portal.prove(mail.link.token, mail.claims, wrong(code))
+    following = keeper.portal.next_code(ann.ticket, PAT)
+    assert (following.digits, len(following.code or ""), following.tries_left) == (8, 8, 5)
+    opened = register(keeper, mail, following.code or "", Person(PAT))
+    assert len(keeper.portal.adopt(opened.ticket, [mail.grant])) == 1
+
+
+def test_a_code_works_for_72_hours_from_its_first_showing(keeper: Running) -> None:
+    ann = subscriber(keeper, "ann@clinic.example")
+    mail = send(keeper, ann, PAT)
+    code = code_for(keeper, ann, PAT)
+    keeper.clock.forward(hours=71.9)
+    assert keeper.portal.prove(mail.link.token, mail.claims, code).may_register
+    keeper.clock.forward(hours=0.2)
+    with pytest.raises(Ended):
+        keeper.portal.prove(mail.link.token, mail.claims, code)
+    ann.sign_in(keeper)
+    after = keeper.portal.codes(ann.ticket, [PAT])[0]
+    assert (after.state, after.digits) == ("live", 8)
+
+
+def test_a_contact_gets_at_most_five_next_codes_a_week(keeper: Running) -> None:
+    ann = subscriber(keeper, "ann@clinic.example")
+    code_for(keeper, ann, PAT)
+    assert [keeper.portal.next_code(ann.ticket, PAT).state for _ in range(6)] == ["live"] * 5 + ["limit"]
+    live = keeper.portal.codes(ann.ticket, [PAT])[0]
+    assert live.state == "live"
+    keeper.clock.forward(days=7, minutes=1)
+    ann.sign_in(keeper)
+    assert keeper.portal.next_code(ann.ticket, PAT).state == "live"
+
+
+def test_a_code_that_was_never_shown_cannot_be_told(keeper: Running) -> None:
+    ann = subscriber(keeper, "ann@clinic.example")
+    mail = send(keeper, ann, PAT)
+    for guess in ("000000", "", "123456"):
+        with pytest.raises(WrongSecret):
+            keeper.portal.prove(mail.link.token, mail.claims, guess)
+
+
+def test_a_proven_contact_needs_no_code(keeper: Running) -> None:
+    ann = subscriber(keeper, "ann@clinic.example")
+    mail = send(keeper, ann, PAT)
+    register(keeper, mail, code_for(keeper, ann, PAT), Person(PAT))
+    told = keeper.portal.codes(ann.ticket, [PAT])[0]
+    assert (told.state, told.code) == ("proven", None)
+    assert keeper.portal.next_code(ann.ticket, PAT).code is None
+
+
+def test_after_a_weak_reset_the_old_code_is_dead_and_a_new_one_is_told(keeper: Running) -> None:
+    ann = subscriber(keeper, "ann@clinic.example")
+    mail = send(keeper, ann, PAT)
+    code, pat = code_for(keeper, ann, PAT), Person(PAT)
+    register(keeper, mail, code, pat)
+    reset_by_mail(keeper, Person(PAT))
+    assert code_for(keeper, ann, PAT) != code
+
+
+def test_spaces_and_hyphens_in_a_told_code_do_not_count(keeper: Running) -> None:
+    ann = subscriber(keeper, "ann@clinic.example")
+    mail = send(keeper, ann, PAT)
+    code = code_for(keeper, ann, PAT)
+    assert keeper.portal.prove(mail.link.token, mail.claims, f" {code[:3]}-{code[3:]} ").address == PAT
+
+
+def test_codes_stay_on_the_portal_where_the_server_says_so(make_keeper: Make) -> None:
+    keeper = make_keeper(codes_on_receipt=False)
+    ann = subscriber(keeper, "ann@clinic.example")
+    receipt = keeper.courier.receipt(ann.account, [PAT])
+    assert (receipt.codes, receipt.on_portal) == ((), True)
+    assert code_for(keeper, ann, PAT).isdecimal()
+
+
+def test_a_weak_subscriber_sees_no_codes_that_are_not_mailed(make_keeper: Make) -> None:
+    keeper = make_keeper(codes_on_receipt=False)
+    subscriber(keeper, "ann@clinic.example")
+    intruder = Person("ann@clinic.example")
+    reset_by_mail(keeper, intruder)
+    with pytest.raises(Denied):
+        keeper.portal.codes(intruder.ticket, [PAT])
+    with pytest.raises(Denied):
+        keeper.portal.next_code(intruder.ticket, PAT)
+
+
+def test_a_recipient_has_no_codes_to_tell(keeper: Running) -> None:
+    ann = subscriber(keeper, "ann@clinic.example")
+    mail = send(keeper, ann, PAT)
+    opened = register(keeper, mail, code_for(keeper, ann, PAT), Person(PAT))
+    with pytest.raises(Denied):
+        keeper.portal.codes(opened.ticket, ["ann@clinic.example"])
+
+
+def test_a_restore_kills_every_code_of_before(keeper: Running) -> None:
+    ann = subscriber(keeper, "ann@clinic.example")
+    mail = send(keeper, ann, PAT)
+    code = code_for(keeper, ann, PAT)
+    keeper.owner.restored()
+    with pytest.raises(WrongSecret):
+        keeper.portal.prove(mail.link.token, mail.claims, code)
+    ann.sign_in(keeper)
+    fresh = keeper.portal.codes(ann.ticket, [PAT])[0]
+    assert (fresh.state, fresh.tries_left) == ("live", 5)
+    assert fresh.code != code
