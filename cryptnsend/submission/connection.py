@@ -189,7 +189,7 @@ class Connection(SMTP):
             self._stalled.set_result(None)
             self._stalled = None
 
-    def expire(self, now: float) -> None:
+    def expire(self) -> None:
         """End a session whose deadline has passed; called by the sweep until it is gone."""
         if self._closing or self._leaving:
             self.transport.abort()
@@ -237,7 +237,10 @@ class Connection(SMTP):
 
     async def _more(self) -> None:
         """Wait for input; raise `Gone` if there will be none."""
+        before = len(self._inbox)
         await self._flush()
+        if len(self._inbox) != before:
+            return  # it came while the client had stopped reading
         if self._closing or self._eof:
             raise Gone
         if not self._reading:
@@ -359,7 +362,7 @@ _NO_HOOKS = _NoHooks()
 def _split(line: bytes) -> tuple[str, str | None]:
     """Return (verb in upper case, argument without blanks around it); what is not UTF-8 becomes surrogates."""
     verb, _, argument = line.partition(b" ")
-    return verb.decode("latin-1").upper(), argument.decode("utf-8", "surrogateescape").strip() or None
+    return verb.upper().decode("latin-1"), argument.decode("utf-8", "surrogateescape").strip() or None
 
 
 def _unknown(verb: str) -> Exception:

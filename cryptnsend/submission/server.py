@@ -137,7 +137,7 @@ class Server:
         now = self._loop.time()
         for session in list(self.house.sessions):
             if session.deadline <= now:
-                session.expire(now)
+                session.expire()
         if now >= self._next_look:
             self._next_look = now + _RENEW
             self._certificate.renew()

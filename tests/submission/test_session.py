@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryptnsend.core.errors import KeeperGone, Refusal, StoreBroken, StoreFull
-from cryptnsend.submission.listener import Envelope, Peer, Rcpt
-from tests.submission.doubles import PASSWORD, USER, Client, Doors, plain
+from cryptnsend.submission.listener import Envelope, House, Peer, Rcpt, SubmissionSession
+from tests.submission.doubles import HOST, PASSWORD, USER, Client, Doors, plain
 from tests.support.waiting import wait_for
 
 MESSAGE = b"From: ann@gmail.example\r\nTo: pat@yahoo.example\r\nSubject: hello\r\n\r\nHow are you?\r\n"
@@ -395,6 +395,46 @@ def test_oversize_message_is_read_to_its_end_in_constant_memory(open_doors: Call
     assert doors.intake.begun[0].size <= 1_000_000
 
 
+class SlowReader:
+    """A transport whose client stops reading after the greeting."""
+
+    def __init__(self) -> None:
+        self.said: list[bytes] = []
+        self.session: SubmissionSession | None = None
+
+    def get_extra_info(self, name: str) -> None:
+        return None
+
+    def write(self, octets: bytes) -> None:
+        self.said.append(octets)
+        if len(self.said) == 1:
+            assert self.session is not None
+            self.session.pause_writing()
+
+    def close(self) -> None:
+        self.said.append(b"closed")
+
+
+def test_a_command_that_comes_while_the_client_does_not_read_is_answered_later(doors: Doors) -> None:
+    async def story() -> list[bytes]:
+        transport = SlowReader()
+        house = House(HOST, doors.limits, doors.server.house.turnstile, doors.intake, None, doors.server.house.log)
+        transport.session = SubmissionSession(house, source="192.0.2.1", counted_as="192.0.2.1", implicit_tls=False)
+        transport.session.connection_made(transport)
+        await asyncio.sleep(0)
+        transport.session.data_received(b"NOOP\r\n")
+        await asyncio.sleep(0)
+        assert len(transport.said) == 1
+        transport.session.resume_writing()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        transport.session.eof_received()
+        await asyncio.sleep(0)
+        return transport.said
+
+    assert asyncio.run(story())[1:] == [b"250 2.0.0 OK\r\n", b"closed"]
+
+
 WORDS = [
     *(
         b"EHLO x",
@@ -425,7 +465,7 @@ def test_no_order_of_words_makes_a_session_fail(open_doors: Callable[..., Doors]
     """Every line gets an answer that can be read, and nothing is ever logged as our own fault."""
     doors = open_doors(auth_delay=0.0, linger=0.3, auth_failures=100)
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=80)
     @given(st.lists(st.sampled_from(WORDS), max_size=25), st.booleans(), st.integers(0, 400))
     def play(words: list[bytes], signed_in: bool, cut: int) -> None:
         octets = b"".join(word + b"\r\n" for word in words)
