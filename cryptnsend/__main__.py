@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cryptnsend import __version__
-from cryptnsend.cli import dns, init
+from cryptnsend.cli import audit, backup, device, dns, doctor, init, queue, serve, subscriber, vault
 from cryptnsend.cli.options import Commands
 
 
@@ -21,8 +21,20 @@ def main() -> None:
     """
 
 
-main.add_command(init.init)
-main.add_command(dns.dns)
+for command in (
+    init.init,
+    serve.serve,
+    subscriber.subscriber,
+    device.device,
+    queue.queue,
+    audit.audit,
+    vault.vault,
+    backup.backup,
+    backup.restore,
+    doctor.doctor,
+    dns.dns,
+):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main(prog_name="cryptnsend")

@@ -20,7 +20,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +129,18 @@ def create(path: Path, values: Mapping[str, Mapping[str, Any]]) -> Config:
     """
     Make a home at *path* with the settings *values* (by section and key), and return its configuration.
 
-    Makes a self-signed certificate and DKIM keys where there are none. The configuration file comes last: a home
-    without one is unfinished, and creating it again goes on. Raises ConfigError if the home is there already, or if a
-    value is not allowed (then nothing is made).
+    Makes a self-signed certificate and DKIM keys where there are none. Raises ConfigError if the home is there already,
+    or if a value is not allowed (then nothing is made).
+    """
+    return finish(prepare(path, values))
+
+
+def prepare(path: Path, values: Mapping[str, Mapping[str, Any]]) -> Config:
+    """
+    Do everything of `create` but the last step.
+
+    The configuration comes from a draft file, so that a home that is being made can be worked on already. Until
+    `finish`, preparing it again goes on with what is there.
     """
     path = path.resolve()
     home = Home(path)
@@ -142,15 +151,25 @@ def create(path: Path, values: Mapping[str, Mapping[str, Any]]) -> Config:
             f"--home {path}: allowed are paths of at most {SOCKET_ROOM} bytes, as sockets are made in it."
         )
     text = render(values)
-    config = Config.parse(text, home.config_file)
+    Config.parse(text, home.config_file)
     for folder in (path, *(path / name for name in FOLDERS)):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
+    draft = home.config_file.with_suffix(".draft")
+    write_private(draft, text.encode())
+    config = Config.parse(text, draft)
     if not config.tls.certificate.exists():
         make_certificate(config)
     make_dkim_keys(home)
-    write_private(home.config_file, text.encode())
     return config
+
+
+def finish(config: Config) -> Config:
+    """Make a prepared home one: its configuration gets its name."""
+    file = config.source.with_name(FILE_NAME)
+    config.source.rename(file)
+    sync_folder(file.parent)
+    return replace(config, source=file)
 
 
 def make_certificate(config: Config) -> None:
@@ -199,7 +218,12 @@ def write_private(path: Path, octets: bytes) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     draft.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
     finally:

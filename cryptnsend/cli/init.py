@@ -7,9 +7,11 @@ from typing import Any
 
 import click
 
-from cryptnsend.cli.options import DEFAULT_HOME
+from cryptnsend.cli.options import DEFAULT_HOME, password_option, read_password
+from cryptnsend.cli.owner import keep_recovery, owned
 from cryptnsend.config import HOME_VARIABLE
-from cryptnsend.home import create
+from cryptnsend.core.errors import Denied
+from cryptnsend.home import finish, prepare
 
 
 @click.command()
@@ -25,12 +27,31 @@ from cryptnsend.home import create
 )
 @click.option("--hostname", required=True, metavar="HOST", help="Name of this machine as clients see it.")
 @click.option("--domain", metavar="DOMAIN", help="Domain of our own addresses; the host name if not given.")
+@click.option("--officer", metavar="ADDRESS", help="First officer and subscriber; makes an organisation.")
+@click.option("--organisation", metavar="NAME", help="The organisation's name; the domain if not given.")
+@click.option("--name", default="", help="The officer's name as recipients see it.")
+@password_option
 @click.option(
     "--smarthost", metavar="URL", help="Relay for all that leaves, smtp://host:port; MX records if not given."
 )
 @click.option("--free-ports", is_flag=True, help="Take free ports, on loopback only; run/ports.json tells which.")
-def init(home: Path, hostname: str, domain: str | None, smarthost: str | None, free_ports: bool) -> None:
-    """Make a home: configuration, folders, certificate, signing keys."""
+def init(
+    home: Path,
+    hostname: str,
+    domain: str | None,
+    officer: str | None,
+    organisation: str | None,
+    name: str,
+    from_stdin: bool,
+    smarthost: str | None,
+    free_ports: bool,
+) -> None:
+    """
+    Make a home: configuration, certificate, signing keys, master key and its recovery file.
+
+    With --officer it gets an organisation, whose archive has a recovery file too. Without one, only subscribers with an
+    organisation of their own can be added. An interrupted init can be repeated.
+    """
     values: dict[str, dict[str, Any]] = {"server": {"hostname": hostname}}
     if domain:
         values["server"]["domain"] = domain
@@ -39,7 +60,23 @@ def init(home: Path, hostname: str, domain: str | None, smarthost: str | None, f
     if free_ports:
         # Free ports are for trying things side by side; nobody outside could know them.
         values["ports"] = {"bind": "127.0.0.1", "submissions": 0, "submission": 0, "portal": 0}
-    config = create(home, values)
+    config = prepare(home, values)
+    said = []
+    with owned(config) as app:
+        if officer is not None:
+            password = read_password(from_stdin, f"Password for {officer}", new=True)
+            app.owner.check_strength(password, [officer, name])
+            there = app.owner.organisations()
+            org = there[0]["id"] if there else app.owner.add_organisation(organisation or config.server.domain).id
+            try:
+                made = app.owner.add(officer, password, organisation=org, roles=("subscriber", "officer"), name=name)
+            except Denied:  # made by an init that was interrupted
+                made = app.owner.add_again(officer, password)
+            said.append(keep_recovery(config, f"archive-{made.addresses[0]}", made.recovery))
+        said.append(keep_recovery(config, "installation", app.owner.recovery_file()))
+    finish(config)
     click.echo(f"A home for {config.server.hostname} is in {config.server.home}.")
     click.echo(f"The certificate is {config.tls.certificate}. It signs itself until you put a real one in its place.")
+    for recovery in filter(None, said):
+        click.echo(str(recovery))
     click.echo("Next: `cryptnsend dns` prints what to publish, `cryptnsend serve` starts the server.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -125,3 +126,8 @@ def printable(value: Any) -> str:
     """Return *value* as text for a terminal: control characters of strangers' names do not reach it."""
     text = "" if value is None else str(value)
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def moment(at: int | None) -> str:
+    """Return UTC milliseconds as people read them."""
+    return "" if at is None else f"{datetime.datetime.fromtimestamp(at / 1000, datetime.UTC):%Y-%m-%d %H:%M:%S}Z"

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from cryptnsend.core import passwords
 from cryptnsend.core.addresses import canonical
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
@@ -103,6 +105,15 @@ class Owner:
         opened = self._keeper.add(who, organisation, roles, salt, self._argon.encode(), k, name)
         self._take(opened, "account.added", {"roles": ",".join(roles)})
         return opened
+
+    def add_again(self, address: str, password: str) -> Opened:
+        """Return what `add` returned, for an account that it made but whose answer was lost. Raises WrongSecret."""
+        who = _canonical(address)
+        k = self.k(who, password)
+        opened = self._keeper.open(who, k)
+        file = self._keeper.archive_recovery(opened.ticket, k)
+        self._take(opened, "account.added", {"roles": ",".join(opened.roles), "again": True})
+        return msgspec.structs.replace(opened, recovery=file)
 
     def invite(self, address: str, organisation: int | None, name: str) -> int:
         """Mail an invitation to subscribe, and return its number."""

@@ -80,7 +80,12 @@ def serve(
 
 
 def _load(make_app: Callable[[], Any], _target: str) -> Any:
-    return make_app()
+    try:
+        return make_app()
+    except Exception as error:
+        # The worker would print the exception with its text, which may quote what it tripped over.
+        log.critical("the pages cannot be made", exc_info=error)
+        raise SystemExit(1) from None
 
 
 def _tell(place: tuple[str, int], ready: Callable[[], None], ended: threading.Event) -> None:

@@ -1,0 +1,64 @@
+"""`audit`: is the trail whole, and what does it say?"""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from cryptnsend.cli.options import Commands, home_option, json_option, show_json
+from cryptnsend.cli.owner import opened, owned
+from cryptnsend.config import Config
+from cryptnsend.core.errors import Denied, SealBroken
+from cryptnsend.store.records import audit as trail
+from cryptnsend.store.records import upkeep
+
+
+@click.group(cls=Commands)
+def audit() -> None:
+    """The audit trail: one chain per organisation, which only grows."""
+
+
+@audit.command()
+@home_option
+@json_option
+@click.pass_context
+def verify(ctx: click.Context, config: Config, as_json: bool) -> None:
+    """
+    Walk every chain, and compare its end with the one that the keeper has signed.
+
+    Finds any entry that was edited, removed, inserted or moved, and any end that was cut off. Exit code 1 if so.
+    """
+    answers = []
+    with owned(config) as app:
+        for organisation in upkeep.organisations(app.engine):
+            found = trail.verify(app.engine, organisation)
+            problem = "" if found.broken is None else f"entry {found.broken} does not fit the one before it"
+            if not problem and found.head.seq:
+                try:
+                    app.keeper.checkpoint(organisation, found.head.seq, found.head.hash)
+                except (Denied, SealBroken) as error:
+                    problem = str(error)
+            answers.append({"organisation": organisation, "entries": found.rows, "problem": problem})
+    if as_json:
+        show_json(answers)
+    else:
+        for answer in answers:
+            said = answer["problem"] or "whole"
+            click.echo(f"organisation {answer['organisation']}: {answer['entries']} entries, {said}")
+    if any(answer["problem"] for answer in answers):
+        ctx.exit(1)
+
+
+@audit.command()
+@click.option("--organisation", type=int, help="Only this organisation's chain, by its number; 0 is the installation.")
+@click.option("--after", type=int, default=0, show_default=True, help="Only entries behind this one.")
+@home_option
+def export(config: Config, organisation: int | None, after: int) -> None:
+    """Write the entries as JSON, one a line, with their hashes: enough to check the chain elsewhere."""
+    with opened(config) as app:
+        chosen = upkeep.organisations(app.engine) if organisation is None else [organisation]
+        for org in chosen:
+            for row in trail.entries(app.engine, org, after):
+                entry = {"organisation": org, **row, "hash": row["hash"].hex(), "detail": json.loads(row["detail"])}
+                click.echo(json.dumps(entry, ensure_ascii=False))

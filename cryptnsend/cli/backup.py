@@ -1,0 +1,92 @@
+"""`backup` and `restore`: everything but the master key, copied while the server runs, and put back."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cryptnsend.cli.options import home_option
+from cryptnsend.cli.owner import is_served, opened, owned
+from cryptnsend.config import Config
+from cryptnsend.core.errors import ConfigError
+from cryptnsend.home import Home
+from cryptnsend.store import backup as backups
+
+
+def databases(home: Home) -> dict[str, Path]:
+    """Return which databases a backup has, by their names in it."""
+    return {backups.MAIN: home.main_db, "ledger.db": home.ledger}
+
+
+class Progress:
+    """Progress bars on standard error, one for each thing that is copied or checked; none where nobody watches."""
+
+    def __init__(self) -> None:
+        self._bars: dict[str, Any] = {}
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if not sys.stderr.isatty():
+            return
+        bar = self._bars.get(what)
+        if bar is None:
+            bar = self._bars[what] = click.progressbar(length=total, label=what, file=sys.stderr)
+            bar.__enter__()
+        bar.update(done - bar.pos)
+
+    def __exit__(self, *_: object) -> None:
+        for bar in self._bars.values():
+            bar.__exit__(None, None, None)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@home_option
+def backup(config: Config, folder: Path) -> None:
+    """
+    Copy everything but the master key to FOLDER, which must not exist yet, and check the copy.
+
+    The server may run meanwhile. What is in the copy is as sealed as in the vault; without the master key nobody opens
+    it, and neither do you: keep the recovery files elsewhere.
+    """
+    home = Home(config.server.home)
+    with opened(config) as app, Progress() as progress:
+        app.engine.query("SELECT 1")
+        entries = backups.create(
+            folder,
+            databases(home),
+            app.blobs,
+            hold=home.run / "deletions.lock",
+            at=app.clock.now(),
+            progress=progress,
+        )
+        if problems := backups.check(folder, progress=progress):
+            raise ConfigError(f"{folder}: this backup is damaged: {problems[0]}")
+    octets = sum(entry.size for entry in entries)
+    click.echo(f"{folder} holds {len(entries)} files, {octets:,} bytes, checked. The master key is not in it.")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@home_option
+def restore(config: Config, folder: Path) -> None:
+    """
+    Put the backup in FOLDER back into a home that has its configuration and master key, but no data yet.
+
+    What was ended since the backup stays ended, everybody has to sign in again, and codes given out before stop
+    working.
+    """
+    home = Home(config.server.home)
+    if is_served(home):
+        raise ConfigError(f"{home.path}: a server runs on this home. Stop it first.")
+    with Progress() as progress:
+        backups.restore(folder, databases(home), home.blobs, progress=progress)
+    with owned(config) as app:
+        app.keeper.restored()
+        app.upkeep.restored()
+    click.echo(f"{folder} is restored to {home.path}. Sessions and codes from before have ended.")

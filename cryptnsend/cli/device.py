@@ -1,0 +1,71 @@
+"""`device`: passwords for single mail programs."""
+
+from __future__ import annotations
+
+import click
+
+from cryptnsend.cli.options import (
+    Commands,
+    home_option,
+    json_option,
+    moment,
+    password_option,
+    read_password,
+    show_json,
+    show_table,
+)
+from cryptnsend.cli.owner import owned
+from cryptnsend.config import Config
+
+COLUMNS = {"id": "device", "name": "name", "scope": "for", "created": "made", "used": "last used"}
+
+
+@click.group(cls=Commands)
+def device() -> None:
+    """Device passwords: one per mail program, to be revoked one by one."""
+
+
+@device.command()
+@click.argument("address")
+@click.option("--name", required=True, help="What it is for, as 'Outlook at the office'.")
+@click.option(
+    "--scope", type=click.Choice(["submit", "read"]), default="submit", show_default=True, help="Sending, or reading."
+)
+@password_option
+@home_option
+@json_option
+def add(config: Config, address: str, name: str, scope: str, from_stdin: bool, as_json: bool) -> None:
+    """Make a device password for ADDRESS, whose account password is asked for. It is shown this once."""
+    password = read_password(from_stdin, f"Password of {address}")
+    with owned(config) as app:
+        made = app.owner.add_device(address, password, name, scope)
+    if as_json:
+        show_json({"id": made.id, "name": made.name, "password": made.password})
+    else:
+        click.echo(f"Device {made.id}, {made.name}. Its password, shown this once:")
+        click.echo(made.password)
+
+
+@device.command("list")
+@click.argument("address")
+@home_option
+@json_option
+def list_(config: Config, address: str, as_json: bool) -> None:
+    """List the devices of ADDRESS."""
+    with owned(config) as app:
+        rows = app.owner.devices(address)
+    if as_json:
+        show_json(rows)
+        return
+    shown = [{**row, "created": moment(row["created"]), "used": moment(row["used"])} for row in rows]
+    show_table(shown, COLUMNS, empty=f"{address} has no device password.")
+
+
+@device.command()
+@click.argument("device_id", metavar="DEVICE", type=int)
+@home_option
+def revoke(config: Config, device_id: int) -> None:
+    """Revoke DEVICE: its password fails at the next use."""
+    with owned(config) as app:
+        app.owner.revoke_device(device_id)
+    click.echo(f"Device {device_id} is revoked.")

@@ -1,0 +1,133 @@
+"""How does a command work on a home: with the keeper that runs, or with one started for the length of the command?"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from cryptnsend.config import Config
+from cryptnsend.core.errors import KeeperGone
+from cryptnsend.home import Home, write_private
+
+if TYPE_CHECKING:
+    from cryptnsend.app import App
+    from cryptnsend.keeper.requests import RecoveryFile
+
+ROLE = "owner"
+PATIENCE = 20.0  # seconds that a keeper may take to start
+
+
+@contextlib.contextmanager
+def opened(config: Config) -> Iterator[App]:
+    """Yield the pieces of this home for reading and writing rows; no keeper is started."""
+    # The pieces bring the whole server with them; commands that need none of it start without.
+    from cryptnsend import app
+
+    built = app.build(config, ROLE)
+    try:
+        yield built
+    finally:
+        for made in ("engine", "keeper"):  # pieces are made when they are first used
+            if made in vars(built):
+                getattr(built, made).close()
+
+
+@contextlib.contextmanager
+def owned(config: Config) -> Iterator[App]:
+    """Yield the pieces of this home with a keeper that answers. Raises KeeperGone."""
+    with keeper_running(config), opened(config) as built:
+        yield built
+
+
+@contextlib.contextmanager
+def keeper_running(config: Config) -> Iterator[None]:
+    """Start a keeper if none runs on this home, and stop it again at the end."""
+    home = Home(config.server.home)
+    if _answers(home):
+        yield
+        return
+    if is_served(home):
+        raise KeeperGone("The server runs, but its keeper does not answer. Its log says why; try again in a moment.")
+    ours, theirs = socket.socketpair()
+    with ours:
+        process = subprocess.Popen(
+            [*serve_command(config, "keeper"), "--supervised", str(theirs.fileno())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+        theirs.close()
+        try:
+            ours.settimeout(PATIENCE)
+            try:
+                is_ready = bool(ours.recv(64))
+            except TimeoutError:
+                is_ready = False
+            if not is_ready:
+                raise KeeperGone("The keeper does not start. `cryptnsend serve keeper` says why.")
+            yield
+        finally:
+            process.terminate()
+            process.wait()
+
+
+class Kept(NamedTuple):
+    """A recovery file that was written, and its code, which is told this once."""
+
+    file: str
+    code: str
+
+    def __str__(self) -> str:
+        return (
+            f"A recovery file is {self.file}. Carry it to a safe place away from this machine, then delete it here.\n"
+            f"Its code, shown this once, belongs in another place: {self.code}"
+        )
+
+
+def keep_recovery(config: Config, name: str, recovery: RecoveryFile | None) -> Kept | None:
+    """
+    Write a recovery file to recovery/ of the home, if there is one.
+
+    File and code are told apart on purpose: together they open everything, so they must not lie in one place.
+    """
+    if recovery is None:
+        return None
+    place = Home(config.server.home).recovery / f"{name}.txt"
+    write_private(place, recovery.text.encode())
+    return Kept(str(place), recovery.code)
+
+
+def serve_command(config: Config, role: str) -> list[str]:
+    """Return the command line that plays one role on this home."""
+    return [sys.executable, "-m", "cryptnsend", "serve", role, "--home", str(config.source)]
+
+
+def is_served(home: Home) -> bool:
+    """Say whether a server runs on this home."""
+    try:
+        descriptor = os.open(home.serve_lock, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _answers(home: Home) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(home.keeper_socket(ROLE)))
+        except OSError:
+            return False
+    return True

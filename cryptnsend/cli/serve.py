@@ -1,0 +1,204 @@
+"""`serve`: all roles under one supervisor, or one role in this process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cryptnsend import logs
+from cryptnsend.cli.options import home_option
+from cryptnsend.cli.owner import serve_command
+from cryptnsend.config import Config
+from cryptnsend.core.errors import ConfigError
+from cryptnsend.home import Home
+from cryptnsend.supervisor import Line, Supervisor, alone, no_core_dumps
+
+if TYPE_CHECKING:
+    from cryptnsend.app import App
+
+ROLES = ("keeper", "submission", "portal", "courier")
+ONE_USER = (
+    "All roles run as one user of this machine, so a role that is taken over can read the keeper's files. "
+    "docs/operating.md, 'One user for all roles', says what that means."
+)
+
+
+@click.command()
+@click.argument("role", required=False, type=click.Choice(ROLES))
+@click.option("--supervised", type=int, hidden=True)
+@home_option
+@click.pass_context
+def serve(ctx: click.Context, config: Config, role: str | None, supervised: int | None) -> None:
+    """
+    Run the server until SIGTERM or Ctrl-C: all roles as processes of their own, or only ROLE in this process.
+
+    The first signal lets everybody finish what they have begun, a second one stops at once. Roles that die are started
+    again. Log lines are JSON, on standard output or in the file that the configuration names.
+    """
+    os.umask(0o077)
+    no_core_dumps()
+    logs.configure(config.log.level, config.log.file, role or "supervisor")
+    if role is None:
+        ctx.exit(_supervise(config))
+    line = None if supervised is None else Line(supervised)
+    if line is not None:
+        line.watch()
+    PLAYS[role](config, line.ready if line is not None else lambda: None)
+
+
+def _supervise(config: Config) -> int:
+    home = Home(config.server.home)
+
+    def tell() -> None:
+        ports = home.ports()
+        host = config.server.hostname
+        click.echo(f"The portal is at {home.base_url(config)}", err=True)
+        click.echo(f"Mail clients submit to {host}, port {ports.get('submissions')} (TLS)", err=True)
+        click.echo(f"  or port {ports.get('submission')} (STARTTLS).", err=True)
+
+    logs.logger(__name__).warning("one user plays all roles", uid=os.getuid())
+    click.echo(ONE_USER, err=True)
+    others = {name: value for name, value in os.environ.items() if name != config.keeper.key_variable}
+    environs = {role: dict(os.environ) if role == "keeper" else others for role in ROLES}
+    roles = {role: serve_command(config, role) for role in ROLES}
+    return Supervisor(home, roles, environs=environs, on_ready=tell).run()
+
+
+def _keeper(config: Config, ready: Callable[[], None]) -> None:
+    """Serve the keeper's sockets. Without a master key it starts all the same, and answers that it has none."""
+    from cryptnsend import app
+    from cryptnsend.keeper.providers import make_master_key
+
+    home, key = Home(config.server.home), config.keeper.key_file
+    with alone(home.run / "keeper.lock"):
+        if config.keeper.provider == "file" and not key.exists() and not home.ledger.exists():
+            make_master_key(key, os.urandom)  # nothing was ever wrapped here, so a new key loses nothing
+        app.serve_keeper(config, until_stopped(), ready)
+
+
+def _submission(config: Config, ready: Callable[[], None]) -> None:
+    """Open the SMTP doors."""
+    from cryptnsend.flow.intake import SmtpIntake
+    from cryptnsend.submission import limits, server, tls
+
+    built, home, log = _build(config, "submission"), Home(config.server.home), logs.logger("cryptnsend.submission")
+    certificate = tls.Certificate(config.tls.certificate, config.tls.key, log)
+    doors = []
+    for name, implicit in (("submissions", True), ("submission", False)):
+        bound = _bound(config, name, lambda address, port: server.bind(address, port))
+        doors.append(server.Door(bound, implicit))
+        home.announce({name: bound.getsockname()[1]})
+    figures = config.limits
+    server.serve(
+        doors,
+        gatekeeper=built.gate,
+        intake=lambda loop: SmtpIntake(
+            built.admission, built.engine.batcher(loop), lambda wait: loop.run_in_executor(None, wait)
+        ),
+        certificate=certificate,
+        hostname=config.server.hostname,
+        log=log,
+        limits=limits.Limits(
+            size=figures.message_octets,
+            recipients=figures.recipients,
+            header=figures.header_octets,
+            connections=figures.connections,
+            per_source=figures.connections_per_ip,
+            idle=figures.idle_seconds,
+        ),
+        ready=ready,
+    )
+    _close(built)
+
+
+def _portal(config: Config, ready: Callable[[], None]) -> None:
+    """Open the portal."""
+    from cryptnsend.home import reserve
+    from cryptnsend.portal import create_app, server
+    from cryptnsend.portal.flows import Pieces
+
+    home, secret = Home(config.server.home), os.urandom(32)
+
+    def pages() -> Any:
+        # Called in the worker process: connections and threads must not be shared over a fork.
+        built = _build(config, "portal")
+        pieces = Pieces(built.accounts, built.pickup, built.replies, built.clock.now, os.urandom)
+        return create_app(pieces, config, secret=secret, ports=home.ports, spool=home.run)
+
+    held = _bound(config, "portal", reserve)
+    home.announce({"portal": held.getsockname()[1]})
+    server.serve(
+        pages,
+        held,
+        certificate=config.tls.certificate,
+        key=config.tls.key,
+        threads=config.portal.threads,
+        ready=ready,
+    )
+
+
+def _courier(config: Config, ready: Callable[[], None]) -> None:
+    """Deliver what is due, and end what is over."""
+    stop, home = until_stopped(), Home(config.server.home)
+    # Links carry the portal's port; one that is free is known when the portal has bound it.
+    while not config.ports.portal and "portal" not in home.ports():
+        if stop.wait(0.1):
+            return
+    built = _build(config, "courier")
+    upkeep = threading.Thread(target=built.upkeep.run, args=(stop,), name="upkeep")
+    upkeep.start()
+    ready()
+    built.deliver.run(stop)
+    upkeep.join()
+    _close(built)
+
+
+PLAYS = {"keeper": _keeper, "submission": _submission, "portal": _portal, "courier": _courier}
+
+
+def until_stopped() -> threading.Event:
+    """Return an event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    return stop
+
+
+def _bound(config: Config, name: str, bind: Callable[[str, int], socket.socket]) -> socket.socket:
+    """
+    Bind the port called *name*.
+
+    A free port is the one that this server had before, if it is still free, because links with it are on their way.
+    """
+    wanted: int = getattr(config.ports, name)
+    if not wanted and (earlier := Home(config.server.home).ports().get(name)):
+        try:
+            return bind(config.ports.bind, earlier)
+        except OSError:
+            logs.logger(__name__).warning("the port from before is taken", door=name, port=earlier)
+    try:
+        return bind(config.ports.bind, wanted)
+    except OSError as error:
+        raise ConfigError(
+            f"{config.source}: [ports] {name} = {wanted}: cannot listen there on {config.ports.bind}: {error.strerror}."
+            " Allowed is a port that nobody else uses; ports below 1024 need root or CAP_NET_BIND_SERVICE."
+        ) from error
+
+
+def _build(config: Config, role: str) -> App:
+    # A role brings in what it plays; the supervisor, which only starts processes, brings in none of it.
+    from cryptnsend import app
+
+    return app.build(config, role)
+
+
+def _close(built: App) -> None:
+    for made in ("engine", "keeper"):
+        if made in vars(built):
+            getattr(built, made).close()

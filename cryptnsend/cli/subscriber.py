@@ -1,0 +1,147 @@
+"""`subscriber`: who may send."""
+
+from __future__ import annotations
+
+import click
+
+from cryptnsend.cli.options import (
+    Commands,
+    home_option,
+    json_option,
+    password_option,
+    read_password,
+    show_json,
+    show_table,
+)
+from cryptnsend.cli.owner import keep_recovery, owned
+from cryptnsend.config import Config
+
+COLUMNS = {"address": "address", "name": "name", "organisation": "organisation", "roles": "roles", "state": "state"}
+
+
+@click.group(cls=Commands)
+def subscriber() -> None:
+    """People who may send through this server."""
+
+
+def _organisation_options(command: click.decorators.FC) -> click.decorators.FC:
+    command = click.option("--own", is_flag=True, help="Give them an organisation of one.")(command)
+    return click.option(
+        "--organisation",
+        metavar="NAME",
+        help="Their organisation; the only one there is if not given, else an organisation of one.",
+    )(command)
+
+
+@subscriber.command()
+@click.argument("address")
+@click.option("--name", default="", help="Their name as recipients see it.")
+@_organisation_options
+@password_option
+@home_option
+@json_option
+def add(
+    config: Config, address: str, name: str, organisation: str | None, own: bool, from_stdin: bool, as_json: bool
+) -> None:
+    """
+    Make ADDRESS a subscriber with a password that you hand over.
+
+    A subscriber with an organisation of one gets a recovery file for its archive, in recovery/ of the home.
+    """
+    _check_options(organisation, own)
+    password = read_password(from_stdin, f"Password for {address}", new=True)
+    with owned(config) as app:
+        org = None if own else app.owner.organisation(organisation)
+        made = app.owner.add(address, password, organisation=org, roles=("subscriber",), name=name)
+    recovery = keep_recovery(config, f"archive-{made.addresses[0]}", made.recovery)
+    if as_json:
+        show_json({"account": made.account, "address": made.addresses[0], "recovery": recovery and recovery._asdict()})
+        return
+    click.echo(f"{made.addresses[0]} may send now: user name {made.addresses[0]}, and the password you gave.")
+    if recovery:
+        click.echo(str(recovery))
+
+
+@subscriber.command()
+@click.argument("address")
+@click.option("--name", default="", help="Their name, for the invitation.")
+@_organisation_options
+@home_option
+def invite(config: Config, address: str, name: str, organisation: str | None, own: bool) -> None:
+    """Mail ADDRESS an invitation; they choose their own password."""
+    _check_options(organisation, own)
+    with owned(config) as app:
+        org = None if own else app.owner.organisation(organisation)
+        app.owner.invite(address, org, name)
+    click.echo(f"An invitation to {address} waits to leave.")
+
+
+@subscriber.command("list")
+@home_option
+@json_option
+def list_(config: Config, as_json: bool) -> None:
+    """List the subscribers."""
+    with owned(config) as app:
+        rows = app.owner.subscribers()
+    for row in rows:
+        row["organisation"] = "(own)" if row["single"] else row["organisation"]
+    if as_json:
+        show_json(rows)
+    else:
+        show_table(rows, COLUMNS, empty="There is no subscriber yet.")
+
+
+@subscriber.command()
+@click.argument("address")
+@home_option
+@json_option
+def show(config: Config, address: str, as_json: bool) -> None:
+    """Show one subscriber and their devices."""
+    with owned(config) as app:
+        row = app.owner.show(address)
+    if as_json:
+        show_json(row)
+        return
+    for key, value in row.items():
+        if key != "devices":
+            shown = ", ".join(value) if isinstance(value, list) else value
+            click.echo(f"{key + ':':14}{shown}")
+    click.echo(f"{'devices:':14}{len(row['devices'])}")
+
+
+@subscriber.command()
+@click.argument("address")
+@click.option("--enable", is_flag=True, help="Let them sign in again.")
+@home_option
+def disable(config: Config, address: str, enable: bool) -> None:
+    """Stop ADDRESS from signing in anywhere, at once. Nothing of theirs is lost."""
+    with owned(config) as app:
+        if enable:
+            app.owner.enable(address)
+        else:
+            app.owner.disable(address)
+    click.echo(f"{address} {'may sign in again' if enable else 'is disabled'}.")
+
+
+@subscriber.command()
+@click.argument("address")
+@click.option("--forgotten", is_flag=True, help="Do without the old password: a weak reset.")
+@password_option
+@home_option
+def passwd(config: Config, address: str, forgotten: bool, from_stdin: bool) -> None:
+    """
+    Change the password of ADDRESS: the old one is asked for, then the new one.
+
+    Without the old one (--forgotten) nothing is lost, but mail from before stays closed until they show that they are
+    who they say: with the old password, the recovery code, a device password, or an officer's word.
+    """
+    old = None if forgotten else read_password(from_stdin, "Old password")
+    new = read_password(from_stdin, "New password", new=True)
+    with owned(config) as app:
+        app.owner.set_password(address, new, old)
+    click.echo(f"{address} has a new password; other sessions have ended, devices stay.")
+
+
+def _check_options(organisation: str | None, own: bool) -> None:
+    if organisation is not None and own:
+        raise click.UsageError("--organisation and --own exclude each other.")
