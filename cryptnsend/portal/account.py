@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
-from flask_babel import gettext
+from flask_babel import gettext, lazy_gettext
 
 from cryptnsend.core import words
 from cryptnsend.core.errors import Denied, Ended, Throttled, WrongSecret
@@ -36,6 +36,11 @@ blueprint = Blueprint("account", __name__)
 blueprint.before_request(check_form)
 
 ADDRESS_LENGTH = 254  # RFC 5321 §4.5.3.1.3
+WRONG_KEY = {  # what may open locked messages, and what is said of a wrong one
+    "recovery": lazy_gettext("That is not the recovery code. Check each group of four."),
+    "password": lazy_gettext("That is not the earlier password."),
+    "device": lazy_gettext("That is not a device password that works. Check each group of five."),
+}
 
 
 @blueprint.route("/sign-in", methods=["GET", "POST"])
@@ -172,7 +177,8 @@ def unlock() -> Any:
     page: dict[str, Any] = {"error": None, "secret_error": None, "kind": "recovery"}
     if request.method == "GET":
         return render_template("unlock.html", **page)
-    page["kind"] = kind = "password" if request.form.get("kind") == "password" else "recovery"
+    asked = request.form.get("kind", "")
+    page["kind"] = kind = asked if asked in WRONG_KEY else "recovery"
     try:
         desk().accounts.confirm(signed_in(), request.form.get("password", ""), source())
     except WrongSecret:
@@ -185,11 +191,7 @@ def unlock() -> Any:
     except Throttled:
         raise
     except Denied:
-        page["secret_error"] = (
-            gettext("That is not the recovery code. Check each group of four.")
-            if kind == "recovery"
-            else gettext("That is not the earlier password.")
-        )
+        page["secret_error"] = WRONG_KEY[kind]
         return render_template("unlock.html", **page), WRONG
     remember("saved", "unlocked")
     return redirect(url_for("account.overview"), 303)

@@ -67,6 +67,7 @@ def finish() -> Any:
     if not isinstance(begun, dict):
         return redirect(url_for("signup.start"), 303)
     page: dict[str, Any] = {"begun": begun, "code": "", "error": None, "code_error": None, "suggestion": None}
+    page["invited"] = bool(recall("invite"))
     if request.method == "GET":
         return render_template("sign-up-code.html", **page)
     page["code"] = typed = "".join(request.form.get("code", "").split())[:20]
@@ -95,6 +96,8 @@ def finish() -> Any:
     forget("invite")
     if fresh.recovery_file:
         # Shown in the answer itself: it goes nowhere else, and cannot be asked for again.
-        text = render_template("recovery-file.html", file=fresh.recovery_file, address=begun["address"])
+        text = render_template(
+            "recovery-file.html", file=fresh.recovery_file, code=fresh.recovery_code, address=begun["address"]
+        )
         return start_session(make_response(text), fresh)
     return start_session(redirect(url_for("subscriber.setup"), 303), fresh)

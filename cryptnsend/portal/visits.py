@@ -78,7 +78,7 @@ def is_subscriber(somebody: Session | None) -> bool:
 
 def is_same_person(somebody: Session, address: str) -> bool:
     """Say whether a message to *address* (canonical) is for this person."""
-    return address == somebody.address
+    return address in somebody.addresses
 
 
 def source() -> str:

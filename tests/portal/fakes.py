@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cryptnsend.core.errors import Ended, NoGrant, Refusal, Throttled, WrongSecret
-from cryptnsend.portal.flows import (
+from cryptnsend.flow.views import (
     Code,
     Device,
     Entry,
@@ -41,6 +41,10 @@ class FakeSession:
     organisation: int = 0
     weak: bool = False
     locked: tuple[int, ...] = ()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return (self.address,)
 
 
 @dataclass
@@ -200,7 +204,7 @@ class FakeAccounts:
         self.world.calls.append(f"start_reset {address}")
         return Started(77, NOW + 600_000)
 
-    def finish_reset(self, id: int, code: str, password: str, source: str, agent: str) -> SignedIn:
+    def finish_reset(self, ident: int, code: str, password: str, source: str, agent: str) -> SignedIn:
         self._code(code)
         return SignedIn(self.world.sign_in(PAT, weak=True))
 
@@ -209,10 +213,12 @@ class FakeAccounts:
         return Started(78, NOW + 600_000)
 
     def finish_signup(
-        self, id: int, code: str, password: str, name: str, source: str, agent: str, locale: str, invite: str = ""
+        self, ident: int, code: str, password: str, name: str, source: str, agent: str, locale: str, invite: str = ""
     ) -> SignedIn:
         self._code(code)
-        return SignedIn(self.world.sign_in(ANN, roles=("subscriber",), name=name), "CRYPTNSEND RECOVERY\nabcd efgh")
+        return SignedIn(
+            self.world.sign_in(ANN, roles=("subscriber",), name=name), "CRYPTNSEND RECOVERY\nabcd efgh", "1111-2222"
+        )
 
     def _code(self, code: str) -> None:
         if code != CODE:

@@ -1,7 +1,7 @@
 // What a script can add to the pages. They work without it; nothing here opens, sends or releases anything.
 "use strict";
 (function () {
-  const words = document.getElementById("words").dataset; // translated by the server
+  const words = document.getElementById("script-words").dataset; // translated by the server
 
   // Times in the reader's own zone instead of UTC.
   const styles = {
