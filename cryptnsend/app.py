@@ -22,13 +22,20 @@ from cryptnsend.delivery.dns import DnsResolver
 from cryptnsend.delivery.retry import Schedule
 from cryptnsend.flow import admit, deliver
 from cryptnsend.flow.account import Accounts
+from cryptnsend.flow.account import Settings as AccountSettings
+from cryptnsend.flow.adoption import Adoption
 from cryptnsend.flow.gate import Gate
 from cryptnsend.flow.holders import Holders
 from cryptnsend.flow.letters import Letters
 from cryptnsend.flow.letters import Settings as LetterSettings
+from cryptnsend.flow.opening import Opener
 from cryptnsend.flow.owner import Owner
 from cryptnsend.flow.pickup import Pickup
 from cryptnsend.flow.replies import Replies
+from cryptnsend.flow.sent import Sent
+from cryptnsend.flow.sessions import Limits as SessionLimits
+from cryptnsend.flow.sessions import Sessions
+from cryptnsend.flow.throttling import Throttle
 from cryptnsend.flow.upkeep import Upkeep
 from cryptnsend.home import Home
 from cryptnsend.keeper import server as keeper_server
@@ -42,6 +49,7 @@ from cryptnsend.store.sqlite import SqliteEngine
 from cryptnsend.store.vault import Vault
 
 DAY = 86_400_000  # milliseconds
+MINUTE = 60_000
 
 
 @dataclass
@@ -116,42 +124,64 @@ class App:
 
     @cached_property
     def gate(self) -> Gate:
-        return Gate(
-            engine=self.engine,
-            keeper=self.keeper,
-            clock=self.clock,
-            argon=self.argon,
-            settings=self.config.limits,
-        )
+        return Gate(engine=self.engine, keeper=self.keeper, clock=self.clock, throttle=self._throttle("smtp"))
 
     @cached_property
     def accounts(self) -> Accounts:
         return Accounts(
             engine=self.engine,
             keeper=self.keeper,
-            holders=self.holders,
+            sessions=self.sessions,
+            adoption=self.adoption,
+            throttle=self._throttle("page"),
             clock=self.clock,
             random=os.urandom,
-            argon=self.argon,
-            config=self.config,
+            settings=AccountSettings(signup=self.config.signup.mode, argon=self.argon),
             wake=deliver.ringer(self.home.courier_wake),
         )
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        figures = self.config.sessions
+        limits = SessionLimits(
+            recipient_idle=figures.recipient_idle_minutes * MINUTE,
+            subscriber_idle=figures.subscriber_idle_minutes * MINUTE,
+            absolute=figures.absolute_hours * 60 * MINUTE,
+        )
+        return Sessions(self.engine, self.clock, os.urandom, limits)
+
+    @cached_property
+    def adoption(self) -> Adoption:
+        return Adoption(self.engine, self.keeper, self.clock)
+
+    @cached_property
+    def opener(self) -> Opener:
+        return Opener(self.engine, self.vault, self.clock)
 
     @cached_property
     def pickup(self) -> Pickup:
         return Pickup(
             engine=self.engine,
-            vault=self.vault,
             keeper=self.keeper,
-            holders=self.holders,
+            opener=self.opener,
+            adoption=self.adoption,
+            sent=Sent(
+                engine=self.engine,
+                keeper=self.keeper,
+                opener=self.opener,
+                clock=self.clock,
+                undo=self.config.life.undo_days * DAY,
+                life=self.config.life.days * DAY,
+                wake=deliver.ringer(self.home.courier_wake),
+            ),
+            throttle=self._throttle("code"),
             clock=self.clock,
             random=os.urandom,
-            config=self.config,
         )
 
     @cached_property
     def replies(self) -> Replies:
-        return Replies(admission=self.admission, pickup=self.pickup, clock=self.clock, config=self.config)
+        return Replies(admission=self.admission, pickup=self.pickup, clock=self.clock, domain=self.config.server.domain)
 
     @cached_property
     def upkeep(self) -> Upkeep:
@@ -161,6 +191,19 @@ class App:
             keeper=self.keeper,
             clock=self.clock,
             undo=self.config.life.undo_days * DAY,
+            journal=self.home.journal,
+        )
+
+    def _throttle(self, door: str) -> Throttle:
+        """Return the count of wrong secrets at one door: smtp, page, code."""
+        limits = self.config.limits
+        return Throttle(
+            self.engine,
+            self.clock,
+            os.urandom,
+            door,
+            failures=limits.sign_in_failures,
+            pause_minutes=limits.sign_in_pause_minutes,
         )
 
     @cached_property

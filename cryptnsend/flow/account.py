@@ -6,14 +6,20 @@ and unknown addresses get the same work and the same answer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from cryptnsend.core import passwords
+import msgspec
+
+from cryptnsend.core import passwords, tokens
 from cryptnsend.core.addresses import canonical
+from cryptnsend.core.cards import read_card
 from cryptnsend.core.contracts import Clock, Engine, Rows
-from cryptnsend.core.errors import Denied, NoGrant, WrongSecret
+from cryptnsend.core.errors import Denied, Ended, NoGrant, WrongSecret
 from cryptnsend.core.model import INSTALLATION, Random, account_holder, new_id
+from cryptnsend.core.names import safe_display_name
+from cryptnsend.flow.adoption import Adoption
 from cryptnsend.flow.mainrows import write_opened
 from cryptnsend.flow.sessions import Session, Sessions
 from cryptnsend.flow.throttling import Throttle
@@ -21,9 +27,10 @@ from cryptnsend.flow.views import Code, Device, NewDevice, Profile, SignedIn, St
 from cryptnsend.keeper import requests
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import Opened
-from cryptnsend.store.records import accounts, audit, devices, messages, sessions
+from cryptnsend.store.records import accounts, audit, devices, links, messages, sessions
 
 DEVICE_SCOPES = ("submit", "read")
+_NUMBER = re.compile(r"(?=(?:.*[0-9]){3})[0-9 +().\-/]{3,32}(?: ?(?:x|ext\.?) ?[0-9]{1,6})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +38,23 @@ class Settings:
     """What accounts need of the configuration."""
 
     signup: str  # closed, invite, open
-    min_length: int
     argon: passwords.Argon
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A sender's code was right. `ticket` is good for making an account within the hour."""
+
+    ticket: bytes = field(repr=False)
+    address: str
+    has_account: bool
+    may_register: bool
+
+    @classmethod
+    def of(cls, said: requests.Proof) -> Proof:
+        """Put what registration needs into one ticket, so that a page carries nothing else along."""
+        ticket = msgspec.msgpack.encode((said.ticket, said.salt, said.address))
+        return cls(ticket, said.address, said.has_account, said.may_register)
 
 
 class Accounts:
@@ -44,6 +66,7 @@ class Accounts:
         engine: Engine,
         keeper: Keeper,
         sessions: Sessions,
+        adoption: Adoption,
         throttle: Throttle,
         clock: Clock,
         random: Random,
@@ -51,6 +74,7 @@ class Accounts:
         wake: Callable[[], None],
     ):
         self._engine, self._keeper, self._sessions, self._throttle = engine, keeper, sessions, throttle
+        self._adoption = adoption
         self._clock, self._random, self._settings, self._wake = clock, random, settings, wake
 
     # -- in and out ---------------------------------------------------------------------------------------------------
@@ -68,8 +92,8 @@ class Accounts:
         known = sessions.known_agent(self._engine, opened.account, agent)
         self._take(opened, "account.signed-in", {})
         if not known:
-            self._alert(opened, "new-sign-in")
-        return self._session(opened, name, agent)
+            self._alert(opened.account, "new-sign-in")
+        return self._enter(opened, name, agent)
 
     def session(self, cookie: str) -> Session | None:
         """Return who is signed in by this cookie, or None."""
@@ -85,36 +109,61 @@ class Accounts:
 
     # -- becoming somebody --------------------------------------------------------------------------------------------
 
-    def register(
-        self, ticket: bytes, salt: bytes, password: str, address: str, name: str, agent: str, locale: str
-    ) -> SignedIn:
-        """Make the account of who showed a sender's code (`Proof.ticket`, `Proof.salt`), and sign it in."""
+    def register(self, ticket: bytes, password: str, name: str, source: str, agent: str, locale: str) -> SignedIn:
+        """Make the account of who showed a sender's code (`Proof.ticket`), and sign it in. Raises Denied or Ended."""
+        try:
+            proof, salt, address = msgspec.msgpack.decode(ticket, type=tuple[bytes, bytes, str])
+        except msgspec.MsgspecError:
+            raise Ended("This took too long. Open the link in the message again.") from None
         self._check_strength(password, [address, name])
         params = self._settings.argon
         k = passwords.derive(password, salt, params)
-        opened = self._keeper.register(ticket, salt, params.encode(), k, name, locale)
+        opened = self._keeper.register(proof, salt, params.encode(), k, name, locale)
         self._take(opened, "account.registered", {})
-        return SignedIn(self._session(opened, opened.addresses[0], agent))
+        return SignedIn(self._enter(opened, address, agent))
 
     def start_signup(self, address: str, source: str, invite: str = "") -> Started:
-        """Mail a code that proves an address. Raises Denied where only invited people may sign up."""
+        """
+        Mail a code that proves an address; with an invitation the code is in the mail that brought it.
+
+        Raises Denied where only invited people may sign up, or for another address than the invited one.
+        """
+        if self._settings.signup == "closed":
+            raise Denied("Nobody can sign up here by themselves. Ask the people who run this server to add you.")
+        if invite:
+            return self._invited(address, invite)
         if self._settings.signup != "open":
             raise Denied("Nobody can sign up here by themselves. Ask the people who run this server to invite you.")
         return self._mail_code(address, "signup")
 
+    def _invited(self, address: str, token: str) -> Started:
+        parts = tokens.split(token)
+        row = links.link(self._engine, parts[1]) if parts else None
+        over = Ended("This invitation does not work any more. Ask for another one.")
+        if row is None or row["purpose"] != "invite":
+            raise over
+        if not self._keeper.link(token, tokens.Claims("invite", row["address"], row["subscriber"], row["message"])):
+            raise over
+        if row["expires"] is not None and row["expires"] <= self._clock.now():
+            raise over
+        if _canonical(address) != row["address"]:
+            raise Denied("This invitation is for another address. Use the one it was mailed to.")
+        return Started(row["message"], row["expires"] or self._clock.now())
+
     def finish_signup(
-        self, ident: int, code: str, password: str, name: str, agent: str, locale: str, address: str = ""
+        self, ident: int, code: str, password: str, name: str, source: str, agent: str, locale: str, invite: str = ""
     ) -> SignedIn:
         """Make a subscriber of who shows the mailed code, or the one of an invitation (*ident* is either's)."""
-        self._check_strength(password, [address, name])
+        shown = _name(name)
+        self._check_strength(password, [shown])
         params = self._settings.argon
         salt = self._keeper.mail_salt(ident)
         k = passwords.derive(password, salt, params)
-        opened = self._keeper.signup(ident, code, salt, params.encode(), k, name, locale)
+        opened = self._keeper.signup(ident, code, salt, params.encode(), k, shown, locale)
         self._take(opened, "account.subscribed", {})
         recovery = opened.recovery
         return SignedIn(
-            self._session(opened, opened.addresses[0], agent),
+            self._enter(opened, opened.addresses[0], agent),
             recovery.text if recovery else "",
             recovery.code if recovery else "",
         )
@@ -133,10 +182,10 @@ class Accounts:
         k = passwords.derive(password, salt, params)
         opened = self._keeper.reset(ident, code, salt, params.encode(), k)
         self._take(opened, "account.reset", {}, ends_sessions=True)
-        self._alert(opened, "password-reset")
+        self._alert(opened.account, "password-reset")
         for subscriber in opened.tell_subscribers:
-            self._alert_account(subscriber, "contact-reset")
-        return SignedIn(self._session(opened, opened.addresses[0], agent))
+            self._alert(subscriber, "contact-reset")
+        return SignedIn(self._enter(opened, opened.addresses[0], agent))
 
     def change_password(self, session: Session, old: str, new: str, source: str, agent: str) -> SignedIn:
         """Change the password; every other session ends, and devices stay."""
@@ -147,8 +196,8 @@ class Accounts:
         k = passwords.derive(new, salt, params)
         opened = self._keeper.change(session.ticket, old_k, salt, params.encode(), k)
         self._take(opened, "account.password-changed", {}, ends_sessions=True)
-        self._alert(opened, "password-changed")
-        return SignedIn(self._session(opened, session.address, agent))
+        self._alert(opened.account, "password-changed")
+        return SignedIn(self._enter(opened, session.address, agent))
 
     def recovery_code(self, session: Session, password: str, source: str) -> str:
         """Make a recovery code for every pair this session opens, and return it, this once."""
@@ -156,7 +205,7 @@ class Accounts:
         code = passwords.new_recovery_code(self._random)
         self._keeper.store_wraps(session.ticket, "recovery", passwords.recovery_key(code), session.seeds)
         self._note(session, "account.recovery-made", {})
-        self._alert_account(session.account, "recovery-made")
+        self._alert(session.account, "recovery-made")
         return code
 
     def unlock(self, session: Session, kind: str, secret: str, password: str, source: str) -> None:
@@ -176,8 +225,9 @@ class Accounts:
         else:
             unlocked = self._unlock_by_password(session, secret, current, source)
         self._take(unlocked.opened, "account.unlocked", {"by": kind})
-        self._alert_account(session.account, "unlocked")
-        self._sessions.refresh(session, unlocked.opened, self._version(session.account), unlocked.seeds)
+        self._alert(session.account, "unlocked")
+        fresh = self._sessions.refresh(session, unlocked.opened, self._version(session.account), unlocked.seeds)
+        self._adoption.adopt(fresh.account, fresh.addresses, fresh.seeds, fresh.ticket)
 
     def _unlock_by_password(self, session: Session, old: str, current: bytes, source: str) -> requests.Unlocked:
         """Try an old password on each salt that a locked pair rests under; pairs of one password share one."""
@@ -224,7 +274,7 @@ class Accounts:
             self._append(rows, session.organisation, session.account, "device.added", {"device": made.id})
 
         self._engine.write(write).result()
-        self._alert_account(session.account, "new-device")
+        self._alert(session.account, "new-device")
         return NewDevice(made.id, shown, passwords.format_device_password(made.id, made.secret))
 
     def revoke_device(self, session: Session, device: int) -> None:
@@ -239,7 +289,7 @@ class Accounts:
 
         self._engine.write(write).result()
         self._keeper.device_revoke(session.ticket, device)
-        self._alert_account(session.account, "device-revoked")
+        self._alert(session.account, "device-revoked")
 
     # -- profile and passphrase ---------------------------------------------------------------------------------------
 
@@ -248,14 +298,20 @@ class Accounts:
         row = accounts.account(self._engine, session.account)
         if row is None:
             raise NoGrant("There is no such account.")
-        form = accounts.form(self._engine, account_holder(session.account))
+        signed = self._keeper.card(account_holder(session.account))
+        form = read_card(signed, self._keeper.anchors().card_key).form if signed else ""
         return Profile(row["name"], row["phone"], form, accounts.organisation_name(self._engine, row["org"]))
 
     def set_profile(self, session: Session, *, name: str, phone: str, form: str) -> None:
-        """Change name, call-back number and the form that replies arrive in (zip, link)."""
-        opened = self._keeper.profile(session.ticket, name=name, form=form)
+        """
+        Change name, call-back number and the form that replies arrive in (zip, link).
+
+        Raises Denied for a name or number that cannot stand on a notice.
+        """
+        shown, number = _name(name), _phone(phone)
+        opened = self._keeper.profile(session.ticket, name=shown, form=form)
         self._take(opened, "account.profile", {"form": form})
-        self._engine.write(lambda rows: accounts.set_profile(rows, session.account, name, phone)).result()
+        self._engine.write(lambda rows: accounts.set_profile(rows, session.account, shown, number)).result()
 
     def passphrases(self, session: Session, password: str, source: str) -> list[tuple[int, str]]:
         """Return (since, words) of each delivery passphrase, newest first; asks for the password again."""
@@ -267,7 +323,7 @@ class Accounts:
         """Make a new delivery passphrase; earlier replies keep theirs."""
         self._keeper.new_passphrase(session.ticket, self._confirmed(session, password, source))
         self._note(session, "passphrase.changed", {})
-        self._alert_account(session.account, "passphrase-changed")
+        self._alert(session.account, "passphrase-changed")
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
@@ -292,7 +348,7 @@ class Accounts:
             raise Denied(found.advice)
 
     def _mail_code(self, address: str, purpose: str) -> Started:
-        """Queue a mailed code; for an address nobody has, the same row is made and the courier finds nothing to send."""
+        """Queue a mailed code; for an address nobody has, the same row is made and nothing leaves."""
         proof = self._keeper.mail_proof(_canonical(address), purpose)
         self._queue("code", "", proof.id)
         return Started(proof.id, proof.expires)
@@ -306,10 +362,8 @@ class Accounts:
         self._engine.write(lambda rows: messages.add_deliveries(rows, [delivery])).result()
         self._wake()
 
-    def _alert(self, opened: Opened, template: str) -> None:
-        self._queue("alert", template, opened.account)
-
-    def _alert_account(self, account: int, template: str) -> None:
+    def _alert(self, account: int, template: str) -> None:
+        """Tell an account's owner by mail; the words stand in web/mail/alert.j2 under *template*."""
         self._queue("alert", template, account)
 
     def _take(self, opened: Opened, action: str, detail: dict[str, object], *, ends_sessions: bool = False) -> None:
@@ -339,7 +393,9 @@ class Accounts:
         version: int = row["credential_version"]
         return version
 
-    def _session(self, opened: Opened, address: str, agent: str) -> str:
+    def _enter(self, opened: Opened, address: str, agent: str) -> str:
+        """Bring what waited for this account, and start a session."""
+        self._adoption.adopt(opened.account, opened.addresses, opened.seeds, opened.ticket)
         return self._sessions.start(opened, address, agent, self._version(opened.account))
 
 
@@ -349,6 +405,22 @@ def _canonical(address: str) -> str:
         return canonical(address)
     except ValueError:
         return "nobody@invalid"
+
+
+def _name(name: str) -> str:
+    """Return a name as it may stand on notices; raise Denied for any other."""
+    shown = safe_display_name(name)
+    if not shown:
+        raise Denied("This name cannot stand on a notice. Use your own, without addresses, links, numbers or brands.")
+    return shown
+
+
+def _phone(number: str) -> str:
+    """Return a call-back number; raise Denied for what is none. Empty is fine."""
+    shown = " ".join(number.split())
+    if shown and not _NUMBER.fullmatch(shown):
+        raise Denied("This is not a phone number. Use digits, blanks, and + ( ) - . / only.")
+    return shown
 
 
 def _code(said: requests.Code) -> Code:

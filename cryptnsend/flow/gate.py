@@ -11,12 +11,14 @@ from typing import NoReturn
 
 from cryptnsend.core import passwords
 from cryptnsend.core.addresses import canonical
-from cryptnsend.core.contracts import Clock, Engine
+from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.errors import Denied, Throttled, WrongSecret
 from cryptnsend.flow.throttling import Throttle
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import Who
 from cryptnsend.store.records import accounts, devices
+
+USED_EVERY = 3_600_000  # milliseconds; a device that signs in more often costs no write
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Gate:
         if "subscriber" not in who.roles:
             self._wrong()
         self._throttle.forgive(name, source)
+        if device:
+            self._used(who, device[0])
         return Subscriber(
             who.account,
             who.organisation,
@@ -86,6 +90,18 @@ class Gate:
         salt = self._keeper.salt(name)
         k = passwords.derive(password, salt.salt, passwords.Argon.decode(salt.params))
         return self._keeper.check_password(name, k)
+
+    def _used(self, who: Who, device: int) -> None:
+        """Note when the device signed in, hour by hour, and make good a row that a crash left out."""
+        known, now = devices.named(self._engine, device), self._clock.now()
+        if known is not None and known["used"] is not None and 0 <= now - known["used"] < USED_EVERY:
+            return
+
+        def write(rows: Rows) -> None:
+            devices.add(rows, device, who.organisation, who.account, "device", "submit", now)
+            devices.used(rows, device, now)
+
+        self._engine.write(write).result()
 
     def _version(self, who: Who) -> int:
         """Return the credential version of the main row, which is raised before anything is changed or revoked."""

@@ -23,7 +23,7 @@ from cryptnsend.core.keys import box, unbox
 from cryptnsend.core.model import Random
 from cryptnsend.core.seal import framed
 from cryptnsend.keeper.requests import LockedPair, Opened
-from cryptnsend.store.records import sessions
+from cryptnsend.store.records import accounts, sessions
 
 TOUCH_EVERY = 30_000  # milliseconds; a page more often costs no write
 MINUTE = 60_000
@@ -46,6 +46,7 @@ class Session:
     organisation: int
     roles: tuple[str, ...]
     address: str
+    addresses: tuple[str, ...]
     name: str
     locale: str
     weak: bool
@@ -121,6 +122,7 @@ class Sessions:
             row["org"],
             roles,
             kept.address,
+            tuple(accounts.addresses(self._engine, row["account"])),
             row["name"],
             row["locale"],
             row["account_state"] == "weak",

@@ -146,6 +146,17 @@ def by_address(engine: Engine, canonical: str) -> Row | None:
     return found[0] if found else None
 
 
+def addresses(engine: Engine, ident: int) -> list[str]:
+    """Return an account's canonical addresses."""
+    found = engine.query("SELECT canonical FROM addresses WHERE account = :id ORDER BY id", id=ident)
+    return [row["canonical"] for row in found]
+
+
+def set_state(rows: Rows, ident: int, state: str) -> None:
+    """Copy whether an account is weak, as its card says."""
+    rows.execute("UPDATE accounts SET state = :state WHERE id = :id", {"state": state, "id": ident})
+
+
 def set_profile(rows: Rows, ident: int, name: str, phone: str) -> None:
     """Write what an account says of itself on notices."""
     rows.execute(

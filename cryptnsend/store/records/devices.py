@@ -51,5 +51,5 @@ def is_live(engine: Engine, account: int, ident: int) -> bool:
 
 def named(engine: Engine, ident: int) -> Row | None:
     """Return a device's account and name, or None."""
-    found = engine.query("SELECT id, org, account, name, scope, revoked FROM devices WHERE id = :id", id=ident)
+    found = engine.query("SELECT id, org, account, name, scope, used, revoked FROM devices WHERE id = :id", id=ident)
     return found[0] if found else None

@@ -1,0 +1,105 @@
+"""What of an opened message is read, and what is saved? Text, sanitised HTML with its own pictures, attachments.
+
+Everything comes out of one pass over the sealed stream, and only if that pass reached the end.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cryptnsend.core import html as markup
+from cryptnsend.core.mime import Attachment, Body, Index, Part, attachments, bodies, decode_part, part_text
+from cryptnsend.flow.opening import Sealed
+from cryptnsend.flow.views import File
+
+SHOWN = 2 * 1024 * 1024  # octets of one text; what is longer is read in the saved message
+TEXTS = 20
+PICTURES = 8 * 1024 * 1024  # octets of all inline pictures of a message together, as encoded
+PICTURE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What a reading page shows; both texts are None if nothing can be shown."""
+
+    text: str | None
+    html: str | None
+    files: Sequence[File]
+
+
+def files_of(index: Index) -> list[Attachment]:
+    """Return what a message has to save besides its text and the pictures within it."""
+    return [each for each in attachments(index, bodies(index)) if not each.inline]
+
+
+def render(index: Index | None, raw: Sealed) -> Rendered:
+    """Return what can be shown of a message; raise `SealBroken` if not all of it is there."""
+    if index is None:
+        raw.ranges([])
+        return Rendered(None, None, ())
+    texts = bodies(index)[:TEXTS]
+    everything = attachments(index, bodies(index))
+    pictures = _pictures(index, everything)
+    parts = [part for body in texts for part in body if part is not None]
+    wanted = [(part.body_start, min(part.body_end, part.body_start + 2 * SHOWN)) for part in parts]
+    wanted += [(part.body_start, part.body_end) for part in pictures.values()]
+    found = raw.ranges(wanted)
+    octets = {id(part): piece for part, piece in zip([*parts, *pictures.values()], found, strict=True)}
+    shown: set[str] = set()
+    html = _html(texts, octets, _sources(pictures, octets, shown))
+    text = "\n\n".join(_text(body, octets) for body in texts)
+    left = [each for each in everything if not (each.inline and html is not None and each.cid in shown)]
+    return Rendered(text, html, [File(each.path, each.name, each.type, each.size) for each in left])
+
+
+def _pictures(index: Index, everything: Sequence[Attachment]) -> dict[str, Part]:
+    """Return the pictures that may stand within the text, by content id, as far as they fit."""
+    found: dict[str, Part] = {}
+    room = PICTURES
+    for each in everything:
+        if not each.inline or each.type not in PICTURE_TYPES or each.cid in found:
+            continue
+        part = index.part(each.path)
+        if part.size <= room:
+            found[each.cid] = part
+            room -= part.size
+    return found
+
+
+def _sources(pictures: dict[str, Part], octets: dict[int, bytes], shown: set[str]) -> Callable[[str], str | None]:
+    def source(cid: str) -> str | None:
+        part = pictures.get(cid)
+        if part is None:
+            return None
+        shown.add(cid)
+        plain = b"".join(decode_part(part, [octets[id(part)]]))
+        return f"data:{part.type};base64,{base64.b64encode(plain).decode()}"
+
+    return source
+
+
+def _html(texts: Sequence[Body], octets: dict[int, bytes], source: Callable[[str], str | None]) -> str | None:
+    """Return sanitised HTML of all texts, or None where every one of them is plain text."""
+    if all(body.html is None for body in texts):
+        return None
+    pieces = []
+    for body in texts:
+        if body.html is not None:
+            pieces.append(markup.sanitize(_decoded(body.html, octets), cid=source).html)
+        elif body.text is not None:
+            flowed = body.text.params.get("format", "").lower() == "flowed"
+            delsp = body.text.params.get("delsp", "").lower() == "yes"
+            pieces.append(markup.text_to_html(_decoded(body.text, octets), flowed=flowed, delsp=delsp))
+    return "<hr>".join(pieces)
+
+
+def _text(body: Body, octets: dict[int, bytes]) -> str:
+    if body.text is not None:
+        return _decoded(body.text, octets).replace("\r\n", "\n")
+    return markup.to_text(_decoded(body.html, octets)) if body.html is not None else ""
+
+
+def _decoded(part: Part, octets: dict[int, bytes]) -> str:
+    return part_text(part, [octets[id(part)]], SHOWN)

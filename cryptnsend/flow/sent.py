@@ -1,0 +1,247 @@
+"""What became of what an account sent? Per recipient, for its author alone; and taking it back, and undoing that.
+
+Recall ends recipients' grants: they are refused at once, kept for some days so that it can be undone, then shredded.
+The journal hears of each ending before it is committed, so that a restored backup does not bring it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from cryptnsend.core.addresses import canonical
+from cryptnsend.core.contracts import Clock, Engine, Row, Rows
+from cryptnsend.core.errors import Denied, NoGrant, SealBroken
+from cryptnsend.core.mime import Index
+from cryptnsend.core.model import account_holder, contact_name
+from cryptnsend.core.subject import peel
+from cryptnsend.flow.adoption import NEWEST
+from cryptnsend.flow.opening import NOTHING, Opener
+from cryptnsend.flow.rendering import files_of
+from cryptnsend.flow.sessions import Session
+from cryptnsend.flow.views import Reached, SentEntry, Status
+from cryptnsend.keeper.client import Keeper
+from cryptnsend.store.records import audit, grants, listing
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Sent:
+    """The author's view. Shared by all requests of a process."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        keeper: Keeper,
+        opener: Opener,
+        clock: Clock,
+        undo: int,
+        life: int,
+        wake: Callable[[], None],
+    ):
+        """Times are milliseconds: *undo* is how long a recall can be undone, *life* that of a message brought back."""
+        self._engine, self._keeper, self._opener, self._clock = engine, keeper, opener, clock
+        self.undo, self._life, self._wake = undo, life, wake
+
+    def list(self, session: Session, before: int | None = None, limit: int = 50) -> Sequence[SentEntry]:
+        """Return a page of what was sent, newest first, older than the message *before*."""
+        older = NEWEST if before is None else before
+        rows = grants.page(self._engine, account_holder(session.account), "author", older, limit)
+        return [self._entry(session, row) for row in rows]
+
+    def status(self, session: Session, message: int) -> Status:
+        """Return what became of one message. Raises NoGrant to everybody but its author."""
+        row = self._opener.as_author(session, message)
+        about = self._about(message)
+        index = self._index(session, row)
+        reached, taken = self._reached(about, index)
+        return Status(
+            message=message,
+            subject=peel(index.subject).shown if index else "",
+            at=about["created"],
+            recipients=reached,
+            ends=about["expires"],
+            taken_back=max(taken) - self.undo if taken else None,
+            undo_until=max(taken) if taken else None,
+        )
+
+    def expire(self, session: Session, message: int, address: str | None = None) -> None:
+        """
+        Take a message back from *address* or from everybody: refused at once, undone for some days, then shredded.
+
+        What has not left yet does not leave. Doing it twice changes nothing.
+        """
+        about = self._owned(session, message)
+        now = self._clock.now()
+        ending = self._of(about, grants.to_suspend(self._engine, about["org"], message), address)
+        staying = [
+            row["id"]
+            for row in grants.waiting_deliveries(self._engine, about["org"], message)
+            if address is None or row["canonical"] == address
+        ]
+        if not ending and not staying:
+            return
+        if ending:
+            self._keeper.ended("suspend", ending)
+        if staying:
+            self._keeper.ended("cancel", staying)
+
+        def write(rows: Rows) -> None:
+            count = grants.suspend(rows, about["org"], ending, now + self.undo)
+            grants.cancel(rows, about["org"], staying, now)
+            self._note(rows, session, about, "grant.suspended", {"grants": count, "deliveries": len(staying)})
+
+        self._engine.write(write).result()
+
+    def restore(self, session: Session, message: int, address: str | None = None) -> None:
+        """
+        Give back what was taken back, or has expired, while it is still kept.
+
+        Raises Denied when there is nothing left to give back.
+        """
+        about = self._owned(session, message)
+        now = self._clock.now()
+        kept = [row for row in grants.suspended(self._engine, about["org"], message) if row["ends"] > now]
+        coming = self._of(about, kept, address)
+        if not coming:
+            raise Denied("There is nothing to give back any more: the days for it are over.")
+        expires = about["expires"]
+        if expires is None or expires <= now:
+            expires = now + self._life
+        self._keeper.ended("undo", coming)
+
+        def write(rows: Rows) -> None:
+            count = grants.give_back(rows, about["org"], coming, expires)
+            grants.prolong(rows, about["org"], message, expires)
+            for row in kept:
+                if row["id"] in coming and row["contact"]:
+                    grants.resume(rows, about["org"], message, row["contact"].rpartition("|")[0], now)
+            self._note(rows, session, about, "grant.restored", {"grants": count})
+
+        self._engine.write(write).result()
+        self._wake()
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _entry(self, session: Session, row: Row) -> SentEntry:
+        about = self._about(row["message"])
+        index = self._index(session, row)
+        reached, taken = self._reached(about, index)
+        return SentEntry(
+            message=about["id"],
+            subject=peel(index.subject).shown if index else "",
+            at=about["created"],
+            recipients=reached,
+            attachments=len(files_of(index)) if index else 0,
+            ends=about["expires"],
+            taken_back=bool(taken),
+        )
+
+    def _index(self, session: Session, row: Row) -> Index | None:
+        """Return the index of an own message; None where it cannot be opened, which must not take the list away."""
+        if not self._opener.opens(session, row):
+            return None
+        try:
+            return self._opener.index(row, self._opener.keys(session, row))
+        except SealBroken:
+            log.error("index damaged", message=row["message"], organisation=row["org"])
+            return None
+
+    def _about(self, message: int) -> Row:
+        about = listing.message(self._engine, message)
+        if about is None:
+            raise NoGrant(NOTHING)
+        return about
+
+    def _owned(self, session: Session, message: int) -> Row:
+        self._opener.as_author(session, message)
+        about = self._about(message)
+        if about["author"] != session.account:
+            raise NoGrant(NOTHING)
+        return about
+
+    @staticmethod
+    def _of(about: Row, rows: Sequence[Row], address: str | None) -> tuple[int, ...]:
+        """Return the ids of those grants that are for *address*, or of all."""
+        wanted = None if address is None else contact_name(address, about["subscriber"])
+        return tuple(row["id"] for row in rows if wanted is None or row["contact"] == wanted)
+
+    def _reached(self, about: Row, index: Index | None) -> tuple[Sequence[Reached], Sequence[int]]:
+        """Return every recipient's state and, if all of them lost the message by recall, until when that is undone."""
+        now = self._clock.now()
+        names = {_canonical(each.address): each.name for each in (*index.to, *index.cc)} if index else {}
+        held = grants.recipients(self._engine, about["org"], about["id"])
+        reached, taken, open_to = [], [], 0
+        for row in listing.reached(self._engine, about["org"], about["id"]):
+            grant = _grant_of(held, row, about["subscriber"])
+            over = row["decision"] != "relay" and (grant is None or grant["state"] != "active")
+            if grant is not None and grant["state"] == "suspended":
+                taken.append(int(grant["ends"]))
+            elif not over:
+                open_to += 1
+            state, at = _state(row, over)
+            reached.append(
+                Reached(
+                    address=row["canonical"],
+                    name=names.get(row["canonical"], ""),
+                    state=state,
+                    at=at if state != "ended" else _ended(about, grant, self.undo, now),
+                    reply=row["reply"] or "" if state in ("bounced", "delayed") else "",
+                    needs_code=not over and grant is not None and _needs_code(row, grant),
+                    suspended=over,
+                )
+            )
+        expired = about["expires"] is not None and about["expires"] <= now
+        return reached, taken if not open_to and not expired else []
+
+    def _note(self, rows: Rows, session: Session, about: Row, action: str, detail: dict[str, object]) -> None:
+        holder = account_holder(session.account)
+        audit.append(rows, about["org"], self._clock.now(), holder, action, str(about["id"]), detail)
+
+
+def _grant_of(held: Sequence[Row], row: Row, subscriber: int) -> Row | None:
+    """Return a recipient's grant: by contact, or where it has none, as for members of the thread, by holder."""
+    contact = contact_name(row["canonical"], subscriber)
+    own = None if row["account"] is None else account_holder(row["account"])
+    for grant in held:
+        if grant["contact"] == contact or (not grant["contact"] and grant["holder"] == own):
+            return grant
+    return None
+
+
+def _state(row: Row, over: bool) -> tuple[str, int | None]:
+    """Return how one recipient stands, and since when."""
+    if row["first_opened"] is not None:
+        return "opened", row["first_opened"]
+    if over or row["state"] == "cancelled":
+        return "ended", row["settled"]
+    done = {"notice": "notified", "handoff": "handoff", "relay": "relayed"}
+    if row["state"] == "delivered":
+        return done[row["kind"]], row["settled"]
+    if row["state"] in ("failed", "parked"):
+        return "bounced", row["settled"]
+    if row["state"] in ("delayed", "held"):
+        return row["state"], row["created"]
+    return "waiting", row["created"]
+
+
+def _ended(about: Row, grant: Row | None, undo: int, now: int) -> int | None:
+    if about["expires"] is not None and about["expires"] <= now:
+        return int(about["expires"])
+    return int(grant["ends"]) - undo if grant is not None and grant["ends"] else None
+
+
+def _needs_code(row: Row, grant: Row) -> bool:
+    """Say whether the recipient opens this only with a code: it is pending, or withheld since their reset."""
+    if not grant["contact"]:
+        return False
+    return bool(grant["pair_role"] == "pending" or grant["pair_state"] in ("withheld", "locked"))
+
+
+def _canonical(address: str) -> str:
+    try:
+        return canonical(address)
+    except ValueError:
+        return address

@@ -1,0 +1,193 @@
+"""What ends by itself? Recipients' grants when a message's time is over, what can no longer be undone, what is stale.
+
+    active ──(ends)──> suspended ──(days for undo)──> shredded: row deleted, log of the store cut, content deleted
+
+The journal hears of each ending before it is committed. A clock that jumps ends nothing: see `Steadiness`.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from cryptnsend.core.contracts import Clock, Engine, Row, Rows
+from cryptnsend.core.errors import CryptnSendError, Denied, SealBroken
+from cryptnsend.keeper.client import Keeper
+from cryptnsend.keeper.journal import Entry, replay
+from cryptnsend.store.records import audit, endings, upkeep
+from cryptnsend.store.vault import Vault
+
+HOUR = 3_600_000  # milliseconds
+DAY = 24 * HOUR
+ROUND = 30.0  # seconds between two rounds
+SWEEP = 3600.0  # seconds between two walks over all blobs
+CHECKPOINT = 600.0  # seconds between two messages to the keeper about the audit chains
+ACTOR = "upkeep"
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Steadiness:
+    """
+    Says whether the time of day may be believed, by comparing it with the clock that never jumps.
+
+    After a jump of more than an hour nothing ends until the time has been steady for an hour; after one of more than
+    a week, until it is back or the server is started anew, because that is a mistake and not a rest.
+    """
+
+    def __init__(self, clock: Clock):
+        self._clock = clock
+        self._offset = self._now()
+        self._seen = self._offset
+        self._since = clock.monotonic()
+
+    def is_steady(self) -> bool:
+        """Look at both clocks; False while nothing may end by time."""
+        offset = self._now()
+        if abs(offset - self._seen) > HOUR:
+            log.error("the clock has jumped; nothing ends by time", milliseconds=offset - self._offset)
+            self._since = self._clock.monotonic()
+        self._seen = offset
+        jump = abs(offset - self._offset)
+        if jump <= HOUR:
+            return True
+        if jump <= 7 * DAY and self._clock.monotonic() - self._since >= HOUR / 1000:
+            self._offset = offset
+            return True
+        return False
+
+    def _now(self) -> int:
+        return self._clock.now() - int(self._clock.monotonic() * 1000)
+
+
+class Upkeep:
+    """Ends what is over. One thread per server; a second one changes nothing."""
+
+    def __init__(self, *, engine: Engine, vault: Vault, keeper: Keeper, clock: Clock, undo: int, journal: Path):
+        """*undo*: milliseconds for which what was suspended can be given back."""
+        self._engine, self._vault, self._keeper, self._clock = engine, vault, keeper, clock
+        self._undo, self._journal = undo, journal
+        self._steadiness = Steadiness(clock)
+        self._uncut = True  # deleted rows may still stand in the store's log
+        self._sweep_at = self._checkpoint_at = 0.0
+        self._told: dict[int, int] = {}  # how far the keeper knows each audit chain
+
+    def run(self, stop: threading.Event) -> None:
+        """Do a round now and again until *stop* is set. What fails is tried again in the next round."""
+        while True:
+            try:
+                self.once()
+            except CryptnSendError as error:
+                log.warning("upkeep could not finish its round", error=type(error).__name__)
+            if stop.wait(ROUND * random.uniform(0.8, 1.2)):  # noqa: S311 - only so that servers do not go in step
+                return
+
+    def once(self) -> None:
+        """Do one round."""
+        if self._steadiness.is_steady():
+            self._suspend()
+            self._shred()
+        self._forget()
+        now = self._clock.monotonic()
+        if now >= self._checkpoint_at:
+            self._checkpoint_at = now + CHECKPOINT
+            self._tell_keeper()
+        if now >= self._sweep_at:
+            self._sweep_at = now + SWEEP
+            self._vault.sweep(self._engine, self._clock.now())
+        if self._uncut:
+            self._uncut = not self._engine.checkpoint()
+
+    def restored(self) -> None:
+        """Make rows that came from a backup end what had ended since; every session ends."""
+        self._engine.write(endings.end_everything).result()
+        now = self._clock.now()
+        for entry in replay(self._journal).entries:
+            self._replay(entry, now)
+        self._uncut = not self._engine.checkpoint()
+
+    # -- what is over -------------------------------------------------------------------------------------------------
+
+    def _suspend(self) -> None:
+        while found := upkeep.grants_to_suspend(self._engine, self._clock.now()):
+            now = self._clock.now()
+            self._keeper.ended("suspend", [row["id"] for row in found])
+
+            def write(rows: Rows, found: Sequence[Row] = found, now: int = now) -> None:
+                upkeep.suspend(rows, [(row["org"], row["id"]) for row in found], now, now + self._undo)
+                _note(rows, found, now, "grant.suspended", {"reason": "expired"})
+
+            self._engine.write(write).result()
+
+    def _shred(self) -> None:
+        while found := upkeep.grants_to_shred(self._engine, self._clock.now()):
+            now = self._clock.now()
+            self._keeper.ended("shred", [row["id"] for row in found])
+
+            def write(rows: Rows, found: Sequence[Row] = found, now: int = now) -> list[str]:
+                upkeep.shred(rows, [(row["org"], row["id"]) for row in found], now)
+                _note(rows, found, now, "grant.shredded", {})
+                return _bury(rows, found)
+
+            self._uncut = True
+            blobs = self._engine.write(write).result()
+            self._vault.discard(*blobs)
+
+    def _forget(self) -> None:
+        now = self._clock.now()
+        self._engine.write(lambda rows: upkeep.forget_stale(rows, now)).result()
+        while stale := upkeep.stale_links(self._engine, now):
+            self._engine.write(partial(_drop, stale)).result()
+
+    def _tell_keeper(self) -> None:
+        """Let the keeper note how far each audit chain has come, so that cutting one off shows."""
+        for org, head in audit.heads(self._engine).items():
+            if self._told.get(org) == head.seq:
+                continue
+            try:
+                self._keeper.checkpoint(org, head.seq, head.hash)
+                self._told[org] = head.seq
+            except (Denied, SealBroken):
+                log.error("the audit trail is not the one the keeper knows", organisation=org, entry=head.seq)
+
+    # -- after a restore ----------------------------------------------------------------------------------------------
+
+    def _replay(self, entry: Entry, now: int) -> None:
+        undo = self._undo
+
+        def write(rows: Rows) -> list[str]:
+            if entry.kind == "suspend":
+                endings.suspend(rows, entry.ids, entry.at + undo)
+            elif entry.kind == "undo":
+                endings.undo(rows, entry.ids)
+            elif entry.kind == "cancel":
+                endings.cancel(rows, entry.ids, entry.at)
+            elif entry.kind == "revoke":
+                endings.revoke(rows, entry.ids, entry.at)
+            elif entry.kind == "shred":
+                return _bury(rows, endings.shred(rows, entry.ids))
+            return []
+
+        blobs = self._engine.write(write).result()
+        self._vault.discard(*blobs)
+
+
+def _drop(links: Sequence[bytes], rows: Rows) -> None:
+    upkeep.drop_links(rows, links)
+
+
+def _bury(rows: Rows, shredded: Iterable[Row]) -> list[str]:
+    """Delete the content of messages without any grant; return the blobs to discard after COMMIT."""
+    messages = dict.fromkeys((row["org"], row["message"]) for row in shredded)
+    return [blob for org, message in messages for blob in upkeep.bury(rows, org, message)]
+
+
+def _note(rows: Rows, found: Iterable[Row], now: int, action: str, detail: dict[str, Any]) -> None:
+    for org, message in dict.fromkeys((row["org"], row["message"]) for row in found):
+        audit.append(rows, org, now, ACTOR, action, str(message), detail)

@@ -1,0 +1,56 @@
+"""Rows that had ended before a backup came back, ended again by what the journal remembers.
+
+The journal has ids only, so these statements are the named exception to "every query takes its organisation".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cryptnsend.core.contracts import Row, Rows
+
+
+def end_everything(rows: Rows) -> None:
+    """End all sessions and what waits to be told about mailed codes: both belong to the time of the backup."""
+    rows.execute("DELETE FROM sessions")
+    rows.execute("UPDATE accounts SET credential_version = credential_version + 1")
+    rows.execute("UPDATE deliveries SET state = 'cancelled' WHERE kind = 'code' AND state IN ('due', 'delayed')")
+
+
+def suspend(rows: Rows, grants: Sequence[int], until: int) -> None:
+    """Suspend grants that are active in the backup."""
+    rows.many(
+        "UPDATE grants SET state = 'suspended', ends = ? WHERE id = ? AND state = 'active'",
+        [(until, ident) for ident in grants],
+    )
+
+
+def undo(rows: Rows, grants: Sequence[int]) -> None:
+    """Give grants back that were given back after they had been suspended."""
+    rows.many(
+        "UPDATE grants SET state = 'active', ends = (SELECT m.expires FROM messages m WHERE m.id = grants.message)"
+        " WHERE id = ? AND state = 'suspended'",
+        [(ident,) for ident in grants],
+    )
+
+
+def shred(rows: Rows, grants: Sequence[int]) -> list[Row]:
+    """Delete grants and return (org, message) of those that were still there."""
+    found: list[Row] = []
+    for ident in grants:
+        found += rows.query("DELETE FROM grants WHERE id = ? RETURNING org, message", (ident,))
+    return found
+
+
+def cancel(rows: Rows, deliveries: Sequence[int], at: int) -> None:
+    """Keep deliveries from leaving that were cancelled before they did, and destroy their keys."""
+    rows.many(
+        "UPDATE deliveries SET state = 'cancelled', settled = ?, queue_epoch = NULL, queue_wrap = NULL"
+        " WHERE id = ? AND state IN ('checking', 'due', 'held', 'leased', 'delayed', 'parked')",
+        [(at, ident) for ident in deliveries],
+    )
+
+
+def revoke(rows: Rows, devices: Sequence[int], at: int) -> None:
+    """Mark devices as revoked."""
+    rows.many("UPDATE devices SET revoked = ? WHERE id = ? AND revoked IS NULL", [(at, ident) for ident in devices])

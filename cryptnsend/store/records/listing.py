@@ -1,0 +1,96 @@
+"""What a person sees of messages without opening one: who wrote, when, to whom, and what became of it.
+
+Recipients list over all organisations, the named exception to "every query takes its organisation"; what an author
+sees of a message takes the message's.
+"""
+
+from __future__ import annotations
+
+from cryptnsend.core.contracts import Reader, Row, Rows
+
+
+def message(reader: Reader, ident: int) -> Row | None:
+    """Return a message with its thread and its author's name, number, address and organisation's name."""
+    found = reader.query(
+        "SELECT m.id, m.org, m.thread, m.author, m.message_id, m.parent, m.size, m.state, m.created, m.expires,"
+        " t.subscriber, c.name, c.phone, a.canonical AS address, a.display,"
+        " CASE WHEN o.single = 1 OR o.id = 0 THEN '' ELSE o.name END AS organisation"
+        " FROM messages m JOIN threads t ON t.id = m.thread JOIN accounts c ON c.id = m.author"
+        " JOIN addresses a ON a.id = m.author_address JOIN organisations o ON o.id = c.org WHERE m.id = :id",
+        id=ident,
+    )
+    return found[0] if found else None
+
+
+def content(reader: Reader, org: int, ident: int, part: str) -> Row | None:
+    """Return where a sealed part of a message rests."""
+    found = reader.query(
+        "SELECT body, blob_key FROM contents WHERE org = :org AND message = :message AND part = :part",
+        org=org,
+        message=ident,
+        part=part,
+    )
+    return found[0] if found else None
+
+
+def mine(reader: Reader, account: int, ident: int) -> Row | None:
+    """Return how this account stands among a message's recipients, by whichever of its addresses was written to."""
+    found = reader.query(
+        "SELECT r.address, a.canonical, r.display_id, r.first_opened, r.disclosed FROM addresses a"
+        " JOIN recipients r ON r.message = :message AND r.address = a.id WHERE a.account = :account ORDER BY a.id",
+        message=ident,
+        account=account,
+    )
+    return found[0] if found else None
+
+
+def disclosed(reader: Reader, org: int, ident: int) -> list[str]:
+    """Return the canonical addresses that stand in To or Cc and were in the envelope; never one of Bcc."""
+    found = reader.query(
+        "SELECT a.canonical FROM recipients r JOIN addresses a ON a.id = r.address"
+        " WHERE r.org = :org AND r.message = :message AND r.disclosed = 1 ORDER BY a.canonical",
+        org=org,
+        message=ident,
+    )
+    return [row["canonical"] for row in found]
+
+
+def reached(reader: Reader, org: int, ident: int) -> list[Row]:
+    """Return every recipient of a message with their newest delivery, for its author alone."""
+    return reader.query(
+        "SELECT a.canonical, a.account, r.decision, r.form, r.reason, r.disclosed, r.notified, r.first_opened, d.kind,"
+        " d.state, d.due, d.settled, d.reply, d.attempts, d.created, c.state AS contact, c.account AS proven_by"
+        " FROM recipients r JOIN addresses a ON a.id = r.address JOIN messages m ON m.id = r.message"
+        " JOIN threads t ON t.id = m.thread"
+        " LEFT JOIN contacts c ON c.address = r.address AND c.subscriber = t.subscriber"
+        " LEFT JOIN deliveries d ON d.id = (SELECT max(n.id) FROM deliveries n WHERE n.message = r.message"
+        "  AND n.recipient = r.address AND n.kind IN ('notice', 'handoff', 'relay'))"
+        " WHERE r.org = :org AND r.message = :message ORDER BY r.disclosed DESC, a.canonical",
+        org=org,
+        message=ident,
+    )
+
+
+def recipient(reader: Reader, ident: int, canonical: str) -> Row | None:
+    """Return how one address stands among a message's recipients: whose it is, when it was told, the contact."""
+    found = reader.query(
+        "SELECT r.display_id, r.first_opened, a.account, c.state AS contact, c.phrase, c.account AS proven_by,"
+        " k.state AS account_state FROM addresses a JOIN recipients r ON r.message = :message AND r.address = a.id"
+        " JOIN messages m ON m.id = r.message JOIN threads t ON t.id = m.thread"
+        " LEFT JOIN contacts c ON c.address = a.id AND c.subscriber = t.subscriber"
+        " LEFT JOIN accounts k ON k.id = a.account WHERE a.canonical = :canonical",
+        message=ident,
+        canonical=canonical,
+    )
+    return found[0] if found else None
+
+
+def opened(rows: Rows, org: int, ident: int, address: int, now: int) -> bool:
+    """Note that the content was shown to this recipient; False if it was before."""
+    return bool(
+        rows.execute(
+            "UPDATE recipients SET first_opened = :now WHERE org = :org AND message = :message AND address = :address"
+            " AND first_opened IS NULL",
+            {"now": now, "org": org, "message": ident, "address": address},
+        )
+    )
