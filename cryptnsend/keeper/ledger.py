@@ -374,6 +374,4 @@ def revoke_device(rows: Rows, ident: int, now: int) -> None:
 
 def revoke_devices(rows: Rows, ident: int, now: int) -> None:
     """Revoke every device of an account."""
-    rows.execute(
-        "UPDATE devices SET revoked = :now WHERE account = :id AND revoked IS NULL", {"now": now, "id": account}
-    )
+    rows.execute("UPDATE devices SET revoked = :now WHERE account = :id AND revoked IS NULL", {"now": now, "id": ident})

@@ -172,7 +172,9 @@ def subscribe(context: Context, ticket: bytes, k: bytes, ident: int | None, code
         if now.org and invited != now.org:
             raise Denied("This account belongs to another organisation.")
         org, roles = _home(context, rows, invited, now.name)
-        ledger.set_account(rows, now.id, org=org, roles=",".join([*now.role_names, *roles]), form="zip")
+        ledger.set_account(
+            rows, now.id, org=org, roles=",".join(dict.fromkeys([*now.role_names, "subscriber", *roles])), form="zip"
+        )
         _settle(context, rows, now.id)
         if row is not None:
             _used(context, rows, row, now.id)
@@ -232,9 +234,9 @@ def archive_file(context: Context, account: Account, seeds: dict[int, bytes]) ->
 
 
 def _home(context: Context, rows: Rows, org: int, name: str) -> tuple[int, tuple[str, ...]]:
-    """Return the organisation a new subscriber belongs to, and the roles that come with it."""
+    """Return the organisation a new account belongs to, and the roles that come with having one's own."""
     if org:
-        return org, ("subscriber",)
+        return org, ()
     custody = context.settings.custody
     made = archives.make_organisation(context, rows, name, single=True, custody=custody, code_rule="")
     return made.id, ("subscriber", "officer")

@@ -16,6 +16,7 @@ import socket
 import struct
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,11 @@ class Desk:
         except wire.FrameTooLong:
             return wire.refusal(Denied("The answer would be too long; ask for less at a time."))
         except Exception as error:
-            self._log.error("keeper.defect", role=role, request=name, error=type(error).__name__, exc_info=True)
+            # Neither the text of an exception nor the values around it: both may quote what must not be written.
+            places = [
+                f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)
+            ]
+            self._log.error("keeper.defect", role=role, request=name, error=type(error).__name__, places=places)
             return wire.refusal(Temporary("The keeper could not do this. Try again later."))
 
     def close(self) -> None:
