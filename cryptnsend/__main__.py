@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cryptnsend import __version__
-from cryptnsend.cli import audit, backup, device, dns, doctor, init, queue, serve, subscriber, vault
+from cryptnsend.cli import audit, backup, demo, device, dns, doctor, init, policy, queue, serve, subscriber, vault
 from cryptnsend.cli.options import Commands
 
 
@@ -24,9 +24,11 @@ def main() -> None:
 for command in (
     init.init,
     serve.serve,
+    demo.demo,
     subscriber.subscriber,
     device.device,
     queue.queue,
+    policy.policy,
     audit.audit,
     vault.vault,
     backup.backup,

@@ -153,6 +153,10 @@ class Admission:
         return self._day_keys
 
 
+class _OnlyLooked(Exception):
+    """Undoes a transaction that was run to see what it would do."""
+
+
 @dataclass(slots=True)
 class _Sealed:
     """The octets of a draft once all of them are sealed, and what the header said."""
@@ -251,6 +255,24 @@ class Draft:
             raise
         return self._committed(admitted, sealed, used)
 
+    def explain(self) -> dict[str, policy.Decision]:
+        """Return what would happen for each recipient, by canonical address, and keep nothing of it."""
+        decided: dict[str, policy.Decision] = {}
+
+        def look(rows: Rows) -> None:
+            decided.update(self._decide(rows, index, self._house.clock.now())[3])
+            raise _OnlyLooked
+
+        try:
+            self._resolve()
+            index = self._indexer.finish()
+            self._house.engine.write(look).result()
+        except _OnlyLooked:
+            return decided
+        finally:
+            self.abort()
+        raise AssertionError("looking always ends by undoing")
+
     def _resolve(self) -> None:
         self._people = self._house.resolve(self._envelope.recipients)
 
@@ -339,13 +361,7 @@ class Draft:
         earlier = self._earlier(rows, sealed, now)
         if earlier is not None:
             return Admitted(earlier, {}, repeated=True)
-        card = house.holders.card(rows, account_holder(author.account))
-        if card is None:
-            raise Temporary("Your account is not ready yet. Try again in a minute.")
-        rules = rules_of(cards.policy(rows, author.organisation), house.settings)
-        thread = self._thread(rows, sealed.index, card, now)
-        people = [self._person(rows, name, asked, card, thread, now) for name, asked in self._people.items()]
-        decisions = policy.decide(self._submission(sealed.index, people, thread), rules)
+        card, thread, people, decisions = self._decide(rows, sealed.index, now)
         for person in people:
             refused = decisions[person.canonical]
             if isinstance(refused, policy.Refuse):
@@ -388,6 +404,19 @@ class Draft:
             {"size": sealed.size, "recipients": len(people), "origin": self._origin},
         )
         return Admitted(self.message, decisions)
+
+    def _decide(
+        self, rows: Rows, index: mime.Index, now: int
+    ) -> tuple[Card, Thread, list[Person], dict[str, policy.Decision]]:
+        """Find out who everybody is, and what happens to the message for each of them."""
+        house, author = self._house, self._author
+        card = house.holders.card(rows, account_holder(author.account))
+        if card is None:
+            raise Temporary("Your account is not ready yet. Try again in a minute.")
+        rules = rules_of(cards.policy(rows, author.organisation), house.settings)
+        thread = self._thread(rows, index, card, now)
+        people = [self._person(rows, name, asked, card, thread, now) for name, asked in self._people.items()]
+        return card, thread, people, policy.decide(self._submission(index, people, thread), rules)
 
     def _earlier(self, rows: Rows, sealed: _Sealed, now: int) -> int | None:
         """Return the message that this one repeats, if it does: the same mail sent again, or the same form."""

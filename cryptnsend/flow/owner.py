@@ -16,6 +16,7 @@ from cryptnsend.core.addresses import canonical
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.core.model import INSTALLATION, MANAGED, Random, account_holder, new_id
+from cryptnsend.flow.granting import Author
 from cryptnsend.flow.mainrows import write_opened
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import Opened, OrganisationRow, RecoveryFile
@@ -177,6 +178,13 @@ class Owner:
             "organisation": accounts.organisation_name(self._engine, row["org"]),
             "devices": devices.listing(self._engine, row["id"]),
         }
+
+    def author(self, address: str) -> Author:
+        """Return who would submit as *address*, for explaining what would happen. Raises Denied, NoGrant."""
+        who, row = _canonical(address), self._row(address)
+        if "subscriber" not in row["roles"].split(",") or row["state"] not in ("active", "weak"):
+            raise Denied(f"{address} is no subscriber who may send.")
+        return Author(row["id"], row["org"], who, frozenset(operator.addresses(self._engine, row["id"])), True)
 
     # -- devices ------------------------------------------------------------------------------------------------------
 

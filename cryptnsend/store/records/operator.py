@@ -42,3 +42,9 @@ def recipients(engine: Engine, ident: int) -> list[Row]:
         " FROM recipients r JOIN addresses a ON a.id = r.address WHERE r.message = :id ORDER BY a.canonical",
         id=ident,
     )
+
+
+def addresses(engine: Engine, account: int) -> list[str]:
+    """Return the canonical addresses of an account, the oldest first."""
+    found = engine.query("SELECT canonical FROM addresses WHERE account = :account ORDER BY id", account=account)
+    return [row["canonical"] for row in found]

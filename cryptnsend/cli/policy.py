@@ -1,0 +1,46 @@
+"""`policy`: what would happen to a message, and why?"""
+
+from __future__ import annotations
+
+import click
+
+from cryptnsend.cli.options import Commands, home_option, json_option, show_json
+from cryptnsend.cli.owner import owned
+from cryptnsend.config import Config
+from cryptnsend.core.addresses import Mailbox
+from cryptnsend.core.errors import Denied
+from cryptnsend.core.mime import Outgoing, build_message
+
+
+@click.group(cls=Commands)
+def policy() -> None:
+    """The rules that decide which way a message takes."""
+
+
+@policy.command()
+@click.option("--from", "author", required=True, metavar="ADDRESS", help="The subscriber who would send.")
+@click.option("--to", "recipient", required=True, metavar="ADDRESS", help="The recipient.")
+@click.option("--subject", default="", help="The subject, with its tokens.")
+@home_option
+@json_option
+def explain(config: Config, author: str, recipient: str, subject: str, as_json: bool) -> None:
+    """Say what would happen to a message: the decision in the first line, then why. Nothing is sent or kept."""
+    from cryptnsend.flow.granting import Addressee, Envelope  # brings the flow with it
+
+    mail = Outgoing(Mailbox("", author), [Mailbox("", recipient)], subject, 0, "<explained@invalid>", "")
+    try:
+        header = next(build_message(mail))
+    except ValueError as error:
+        raise Denied(f"No mail can have this sender, recipient or subject: {error}") from None
+    with owned(config) as app:
+        who = app.owner.author(author)
+        draft = app.admission.begin(who, Envelope(who.address, (Addressee(recipient),)), "page")
+        draft.header(header)
+        ((address, decision),) = draft.explain().items()
+    said = decision.explain()
+    name = type(decision).__name__.lower()
+    if as_json:
+        show_json({"recipient": address, "decision": name, "reason": decision.reason, "explanation": said})
+        return
+    click.echo(name)
+    click.echo(said)
