@@ -17,21 +17,21 @@ from typing import Any
 
 import msgspec
 
-from cryptnsend.core import keys, mime, policy, tokens
-from cryptnsend.core.addresses import canonical, single_author
+from cryptnsend.core import keys, mime, policy
+from cryptnsend.core.addresses import single_author
 from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.errors import NotAuthor, Refusal, Temporary, TooBig
 from cryptnsend.core.model import Card, Random, account_holder, archive_holder, new_id
 from cryptnsend.core.seal import Sealer, pad, seal
+from cryptnsend.flow.addressees import Addressees, canonical_or_none
 from cryptnsend.flow.granting import Addressee, Author, Envelope, Making, Person, Thread, needs_code
 from cryptnsend.flow.holders import Holders
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.store.records import audit, cards, links, messages
+from cryptnsend.store.records import audit, cards, messages
 from cryptnsend.store.vault import Stored, Vault, VaultWriter
 
 DAY = 86_400_000  # milliseconds
 RESEND_WINDOW = DAY
-REFERENCES = 20  # Message-IDs of a References field that are looked at, newest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,9 @@ class Admission:
     ):
         self.engine, self.vault, self.keeper, self.holders = engine, vault, keeper, holders
         self.epochs, self.clock, self.random, self.settings, self.wake = epochs, clock, random, settings, wake
+        self.addressees = Addressees(
+            engine=engine, keeper=keeper, holders=holders, clock=clock, random=random, domain=settings.domain
+        )
         self._day_keys: dict[int, bytes] = {}
         self._day_keys_until = 0.0
 
@@ -99,50 +102,6 @@ class Admission:
         in milliseconds.
         """
         return Draft(self, author, envelope, origin, parent, nonce, life)
-
-    def resolve(self, addressees: Sequence[Addressee]) -> dict[str, Addressee]:
-        """
-        Return each addressee under the canonical address of the person meant, token addresses of ours resolved.
-
-        Raises Refusal for an address of ours that stands for nobody: unknown, forged and expired look alike.
-        """
-        people: dict[str, Addressee] = {}
-        for each in addressees:
-            try:
-                name = canonical(each.address)
-            except ValueError as wrong:
-                raise Refusal(
-                    f"The address {each.address[:100]!a} cannot be used: {wrong}", code=553, status="5.1.3"
-                ) from None
-            if name.endswith("@" + self.settings.domain):
-                name = self._person_behind(name, each.address)
-            people.setdefault(name, each)
-        return people
-
-    def _person_behind(self, name: str, shown: str) -> str:
-        """Return whose address a token of ours stands for, after the keeper's MAC agreed."""
-        local = name.partition("@")[0]
-        unknown = Refusal(
-            f"Nobody can be reached at {shown[:100]}. Answer the newest mail you got.", code=550, status="5.1.1"
-        )
-        token = local.removeprefix("r+").removeprefix("u-")
-        parts = tokens.split(token) if token != local else None
-        if parts is None:
-            raise unknown
-        row = links.link(self.engine, parts[1])
-        if row is None or row["purpose"] != "reply":
-            raise unknown
-        if row["expires"] is not None and row["expires"] <= self.clock.now():
-            raise unknown
-        claims = tokens.Claims("reply", row["address"], row["subscriber"], row["message"])
-        if not self.keeper.link(token, claims):
-            raise unknown
-        behind: str = row["address"]
-        return behind
-
-    def is_ours(self, address: str) -> bool:
-        """Say whether an address is at our own domain, so that it stands for somebody else."""
-        return address.rpartition("@")[2].lower() == self.settings.domain
 
     def resend_keys(self) -> dict[int, bytes]:
         """Return the keeper's keys of today and yesterday by day, asked for anew every ten minutes."""
@@ -225,7 +184,7 @@ class Draft:
         """
         used: set[int] = set()
         try:
-            if any(self._house.is_ours(each.address) for each in self._envelope.recipients):
+            if any(self._house.addressees.is_ours(each.address) for each in self._envelope.recipients):
                 await in_thread(self._resolve)  # asks the keeper, which may be slow or gone
             else:
                 self._resolve()
@@ -274,7 +233,7 @@ class Draft:
         raise AssertionError("looking always ends by undoing")
 
     def _resolve(self) -> None:
-        self._people = self._house.resolve(self._envelope.recipients)
+        self._people = self._house.addressees.resolve(self._envelope.recipients)
 
     def _count(self, octets: bytes) -> None:
         self._size += len(octets)
@@ -292,11 +251,11 @@ class Draft:
             return  # our own pages wrote this header
         own = self._author.aliases
         if self._envelope.reverse_path:
-            sender = _canonical_or_none(self._envelope.reverse_path)
+            sender = canonical_or_none(self._envelope.reverse_path)
             if sender not in own:
                 raise NotAuthor(f"You are signed in as {self._author.address}; MAIL FROM must be that address.")
         mailbox = single_author(octets)
-        if _canonical_or_none(mailbox.address) not in own:
+        if canonical_or_none(mailbox.address) not in own:
             raise NotAuthor(f"You are signed in as {self._author.address}; the From line must be that address.")
 
     def _finish(self) -> _Sealed:
@@ -386,9 +345,9 @@ class Draft:
         making.message(sealed.index, own, sealed.size, self._origin, self._received(now), mac, life)
         making.contents(sealed.contents)
         making.grant_author()
-        shown = {_canonical_or_none(each.address) for each in (*sealed.index.to, *sealed.index.cc)}
+        shown = {canonical_or_none(each.address) for each in (*sealed.index.to, *sealed.index.cc)}
         for person in people:
-            named = {person.canonical, _canonical_or_none(person.asked.address)}  # theirs, or our token for them
+            named = {person.canonical, canonical_or_none(person.asked.address)}  # theirs, or our token for them
             making.recipient(person, decisions[person.canonical], bool(named & shown), self._envelope)
         making.grant_archives([house.holders.card(rows, archive_holder(org)) for org in making.archives(people)])
         if author.subscriber:
@@ -414,8 +373,9 @@ class Draft:
         if card is None:
             raise Temporary("Your account is not ready yet. Try again in a minute.")
         rules = rules_of(cards.policy(rows, author.organisation), house.settings)
-        thread = self._thread(rows, index, card, now)
-        people = [self._person(rows, name, asked, card, thread, now) for name, asked in self._people.items()]
+        who = house.addressees
+        thread = who.thread(rows, author, card, index, self._people, self._parent, now)
+        people = [who.person(rows, name, asked, author, card, thread, now) for name, asked in self._people.items()]
         return card, thread, people, policy.decide(self._submission(index, people, thread), rules)
 
     def _earlier(self, rows: Rows, sealed: _Sealed, now: int) -> int | None:
@@ -427,83 +387,6 @@ class Draft:
         if self._nonce is None:
             return None
         return messages.use_nonce(rows, self._author.organisation, self._author.account, self._nonce, self.message, now)
-
-    def _thread(self, rows: Rows, index: mime.Index, card: Card, now: int) -> Thread:
-        """
-        Find the thread this message belongs to, or start one.
-
-        A subscriber's mail joins a thread of somebody else's only while it stays among the people of that thread:
-        otherwise new recipients would need the code of a person who never wrote to them.
-        """
-        holder = account_holder(self._author.account)
-        found = None
-        if self._parent is not None:
-            found = messages.granted(rows, holder, self._parent)
-        elif self._author.subscriber:
-            found = self._answered(rows, index, holder)
-        if found is not None:
-            known = messages.thread(rows, found["thread"])
-            if known is not None:
-                org, subscriber, custody = known
-                people = messages.thread_people(rows, found["thread"])
-                if subscriber == self._author.account or set(self._people) <= people:
-                    return Thread(found["thread"], org, subscriber, custody, new=False, parent=found["id"])
-        if not self._author.subscriber:
-            raise Refusal("You can answer here, but not start a new conversation.", code=550, status="5.7.1")
-        return Thread(new_id(now, self._house.random), card.organisation, card.account, card.custody, new=True)
-
-    def _answered(self, rows: Rows, index: mime.Index, holder: str) -> dict[str, int] | None:
-        """Return the message that In-Reply-To or References name, theirs or one of our own mails about it."""
-        named = [*index.in_reply_to, *reversed(index.references)]
-        for each in named[:REFERENCES]:
-            ours = _our_id(each, self._house.settings.domain)
-            if ours is None:
-                found = messages.granted_by_message_id(rows, holder, each)
-            else:
-                kind, ident = ours
-                message = ident if kind == "m" else messages.message_of_delivery(rows, ident)
-                found = messages.granted(rows, holder, message) if message is not None else None
-            if found is not None:
-                return found
-        return None
-
-    def _person(self, rows: Rows, name: str, asked: Addressee, author: Card, thread: Thread, now: int) -> Person:
-        house = self._house
-        known = cards.address(rows, name)
-        if known is None:
-            ident = new_id(now, house.random)
-            cards.add_address(rows, ident, name, asked.address if asked.address.lower() == name else name)
-            person = Person(name, asked.address, ident, None, asked, is_self=name in self._author.aliases)
-            if not person.is_self:
-                self._meet(rows, person, thread, now)
-            return person
-        ident, account = known
-        card = house.holders.account_card(rows, account, name) if account is not None else None
-        person = Person(name, asked.address, ident, card, asked, is_self=name in self._author.aliases)
-        if person.is_self:
-            return person
-        if card is not None:
-            person.owns_thread = card.account == thread.subscriber
-            person.is_member = not card.weak and "subscriber" in card.roles and card.organisation == author.organisation
-        if not person.owns_thread:
-            self._meet(rows, person, thread, now)
-        return person
-
-    def _meet(self, rows: Rows, person: Person, thread: Thread, now: int) -> None:
-        """Look up the contact between this person's address and the thread's subscriber, or note that it is new."""
-        contact = cards.contact(rows, person.address, thread.subscriber)
-        if contact is None:
-            cards.add_contact(
-                rows, new_id(now, self._house.random), thread.organisation, person.address, thread.subscriber, now
-            )
-            person.new_contact = True
-            return
-        state, statement, _ = contact
-        person.blocked = state == "blocked"
-        card = person.card
-        if card is not None and self._house.holders.is_proven(statement, card, person.canonical, thread.subscriber):
-            person.proven = True
-            person.is_member = person.is_member or "subscriber" in card.roles
 
     def _submission(self, index: mime.Index, people: list[Person], thread: Thread) -> policy.Submission:
         return policy.Submission(
@@ -561,23 +444,7 @@ def rules_of(text: str, settings: Settings) -> policy.Rules:
     )
 
 
-def _canonical_or_none(address: str) -> str | None:
-    try:
-        return canonical(address)
-    except ValueError:
-        return None
-
-
 def _over(text: str) -> Temporary:
     over = Temporary(text)
     over.code, over.status = 450, "4.7.1"
     return over
-
-
-def _our_id(message_id: str, domain: str) -> tuple[str, int] | None:
-    """Return ("m", message) or ("d", delivery) if this is a Message-ID that we gave, else None."""
-    local, _, host = message_id.strip("<>").rpartition("@")
-    if host.lower() != domain or local[:1] not in ("m", "d") or not local[1:].isascii() or not local[1:].isdecimal():
-        return None
-    ident = int(local[1:])
-    return (local[0], ident) if ident < 1 << 63 else None

@@ -1,0 +1,182 @@
+"""Whom does a message address, and which thread does it belong to? Addresses, tokens of ours, ids of earlier mail.
+
+`Addressees` turns what a client wrote into people and a thread. What it is told by rows only says where to look; that
+somebody is a member, or has shown a code, counts when the keeper signed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from cryptnsend.core import mime, tokens
+from cryptnsend.core.addresses import canonical
+from cryptnsend.core.contracts import Clock, Engine, Row, Rows
+from cryptnsend.core.errors import Refusal
+from cryptnsend.core.model import Card, Random, account_holder, new_id
+from cryptnsend.flow.granting import Addressee, Author, Person, Thread
+from cryptnsend.flow.holders import Holders
+from cryptnsend.keeper.client import Keeper
+from cryptnsend.store.records import cards, links, messages
+
+REFERENCES = 20  # Message-IDs of a References field that are looked at, newest first
+
+
+class Addressees:
+    """Finds people and threads for the messages of one process. Thread-safe; keeps nothing itself."""
+
+    def __init__(self, *, engine: Engine, keeper: Keeper, holders: Holders, clock: Clock, random: Random, domain: str):
+        self._engine, self._keeper, self._holders = engine, keeper, holders
+        self._clock, self._random, self._domain = clock, random, domain
+
+    def is_ours(self, address: str) -> bool:
+        """Say whether an address is at our own domain, so that it stands for somebody else."""
+        return address.rpartition("@")[2].lower() == self._domain
+
+    def resolve(self, addressees: Sequence[Addressee]) -> dict[str, Addressee]:
+        """
+        Return each addressee under the canonical address of the person meant, token addresses of ours resolved.
+
+        Raises Refusal for an address of ours that stands for nobody: unknown, forged and expired look alike.
+        """
+        people: dict[str, Addressee] = {}
+        for each in addressees:
+            try:
+                name = canonical(each.address)
+            except ValueError as wrong:
+                raise Refusal(
+                    f"The address {each.address[:100]!a} cannot be used: {wrong}", code=553, status="5.1.3"
+                ) from None
+            if self.is_ours(name):
+                name = self._person_behind(name, each.address)
+            people.setdefault(name, each)
+        return people
+
+    def _person_behind(self, name: str, shown: str) -> str:
+        """Return whose address a token of ours stands for, after the keeper's MAC agreed."""
+        local = name.partition("@")[0]
+        unknown = Refusal(
+            f"Nobody can be reached at {shown[:100]}. Answer the newest mail you got.", code=550, status="5.1.1"
+        )
+        token = local.removeprefix("r+").removeprefix("u-")
+        parts = tokens.split(token) if token != local else None
+        if parts is None:
+            raise unknown
+        row = links.link(self._engine, parts[1])
+        if row is None or row["purpose"] != "reply":
+            raise unknown
+        if row["expires"] is not None and row["expires"] <= self._clock.now():
+            raise unknown
+        claims = tokens.Claims("reply", row["address"], row["subscriber"], row["message"])
+        if not self._keeper.link(token, claims):
+            raise unknown
+        behind: str = row["address"]
+        return behind
+
+    # What follows runs inside the admission's transaction.
+
+    def thread(
+        self,
+        rows: Rows,
+        author: Author,
+        card: Card,
+        index: mime.Index,
+        people: Collection[str],
+        parent: int | None,
+        now: int,
+    ) -> Thread:
+        """
+        Find the thread that a message of this *author* to these *people* belongs to, or start one.
+
+        A subscriber's mail joins a thread of somebody else's only while it stays among the people of that thread:
+        otherwise new recipients would need the code of a person who never wrote to them.
+        """
+        holder = account_holder(author.account)
+        found = None
+        if parent is not None:
+            found = messages.granted(rows, holder, parent)
+        elif author.subscriber:
+            found = self._answered(rows, index, holder)
+        if found is not None:
+            known = messages.thread(rows, found["thread"])
+            if known is not None:
+                org, subscriber, custody = known
+                among = messages.thread_people(rows, found["thread"])
+                if subscriber == author.account or set(people) <= among:
+                    return Thread(found["thread"], org, subscriber, custody, new=False, parent=found["id"])
+        if not author.subscriber:
+            raise Refusal("You can answer here, but not start a new conversation.", code=550, status="5.7.1")
+        return Thread(new_id(now, self._random), card.organisation, card.account, card.custody, new=True)
+
+    def _answered(self, rows: Rows, index: mime.Index, holder: str) -> Row | None:
+        """Return the message that In-Reply-To or References name, theirs or one of our own mails about it."""
+        named = [*index.in_reply_to, *reversed(index.references)]
+        for each in named[:REFERENCES]:
+            ours = _our_id(each, self._domain)
+            if ours is None:
+                found = messages.granted_by_message_id(rows, holder, each)
+            else:
+                kind, ident = ours
+                message = ident if kind == "m" else messages.message_of_delivery(rows, ident)
+                found = messages.granted(rows, holder, message) if message is not None else None
+            if found is not None:
+                return found
+        return None
+
+    def person(
+        self, rows: Rows, name: str, asked: Addressee, author: Author, card: Card, thread: Thread, now: int
+    ) -> Person:
+        """Return what rows and cards show about the person at the canonical address *name*, who may be new to us."""
+        known = cards.address(rows, name)
+        if known is None:
+            ident = new_id(now, self._random)
+            cards.add_address(rows, ident, name, asked.address if asked.address.lower() == name else name)
+            person = Person(name, asked.address, ident, None, asked, is_self=name in author.aliases)
+            if not person.is_self:
+                self._meet(rows, person, thread, now)
+            return person
+        ident, account = known
+        theirs = self._holders.account_card(rows, account, name) if account is not None else None
+        person = Person(name, asked.address, ident, theirs, asked, is_self=name in author.aliases)
+        if person.is_self:
+            return person
+        if theirs is not None:
+            person.owns_thread = theirs.account == thread.subscriber
+            person.is_member = (
+                not theirs.weak and "subscriber" in theirs.roles and theirs.organisation == card.organisation
+            )
+        if not person.owns_thread:
+            self._meet(rows, person, thread, now)
+        return person
+
+    def _meet(self, rows: Rows, person: Person, thread: Thread, now: int) -> None:
+        """Look up the contact between this person's address and the thread's subscriber, or note that it is new."""
+        contact = cards.contact(rows, person.address, thread.subscriber)
+        if contact is None:
+            cards.add_contact(
+                rows, new_id(now, self._random), thread.organisation, person.address, thread.subscriber, now
+            )
+            person.new_contact = True
+            return
+        state, statement, _ = contact
+        person.blocked = state == "blocked"
+        card = person.card
+        if card is not None and self._holders.is_proven(statement, card, person.canonical, thread.subscriber):
+            person.proven = True
+            person.is_member = person.is_member or "subscriber" in card.roles
+
+
+def canonical_or_none(address: str) -> str | None:
+    """Return the canonical form of what stands in a header, or None for what is no address."""
+    try:
+        return canonical(address)
+    except ValueError:
+        return None
+
+
+def _our_id(message_id: str, domain: str) -> tuple[str, int] | None:
+    """Return ("m", message) or ("d", delivery) if this is a Message-ID that we gave, else None."""
+    local, _, host = message_id.strip("<>").rpartition("@")
+    if host.lower() != domain or local[:1] not in ("m", "d") or not local[1:].isascii() or not local[1:].isdecimal():
+        return None
+    ident = int(local[1:])
+    return (local[0], ident) if ident < 1 << 63 else None
