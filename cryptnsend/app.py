@@ -90,6 +90,11 @@ class App:
         return Holders(self.keeper.anchors)
 
     @cached_property
+    def wake(self) -> Callable[[], None]:
+        """Return what tells the courier that something is due."""
+        return deliver.ringer(self.home.courier_wake)
+
+    @cached_property
     def epochs(self) -> keys.Epochs:
         return keys.Epochs(os.urandom, self.clock.now)
 
@@ -119,7 +124,7 @@ class App:
                 default=config.policy.default,
                 plain_token=config.policy.plain_token,
             ),
-            wake=deliver.ringer(self.home.courier_wake),
+            wake=self.wake,
         )
 
     @cached_property
@@ -137,7 +142,7 @@ class App:
             clock=self.clock,
             random=os.urandom,
             settings=AccountSettings(signup=self.config.signup.mode, argon=self.argon),
-            wake=deliver.ringer(self.home.courier_wake),
+            wake=self.wake,
         )
 
     @cached_property
@@ -172,7 +177,7 @@ class App:
                 clock=self.clock,
                 undo=self.config.life.undo_days * DAY,
                 life=self.config.life.days * DAY,
-                wake=deliver.ringer(self.home.courier_wake),
+                wake=self.wake,
             ),
             throttle=self._throttle("code"),
             clock=self.clock,
@@ -216,7 +221,7 @@ class App:
             random=os.urandom,
             argon=self.argon,
             custody=self.config.policy.custody,
-            wake=deliver.ringer(self.home.courier_wake),
+            wake=self.wake,
         )
 
     @cached_property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.support.homes", "tests.support.served"]
+pytest_plugins = ["tests.support.homes", "tests.support.house", "tests.support.served"]
 
 # Properties are about rules, not about how busy the machine is.
 settings.register_profile("house", deadline=None)
