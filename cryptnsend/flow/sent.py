@@ -73,8 +73,11 @@ class Sent:
 
         What has not left yet does not leave. Doing it twice changes nothing.
         """
-        about = self._owned(session, message)
-        now = self._clock.now()
+        self.take_back(self._owned(session, message), address, account_holder(session.account))
+
+    def take_back(self, about: Row, address: str | None, actor: str) -> None:
+        """Do what `expire` does, for *actor* who may: the author, or the owner of the home."""
+        message, now = about["id"], self._clock.now()
         ending = self._of(about, grants.to_suspend(self._engine, about["org"], message), address)
         staying = [
             row["id"]
@@ -91,7 +94,7 @@ class Sent:
         def write(rows: Rows) -> None:
             count = grants.suspend(rows, about["org"], ending, now + self.undo)
             grants.cancel(rows, about["org"], staying, now)
-            self._note(rows, session, about, "grant.suspended", {"grants": count, "deliveries": len(staying)})
+            self._note(rows, actor, about, "grant.suspended", {"grants": count, "deliveries": len(staying)})
 
         self._engine.write(write).result()
 
@@ -101,8 +104,11 @@ class Sent:
 
         Raises Denied when there is nothing left to give back.
         """
-        about = self._owned(session, message)
-        now = self._clock.now()
+        self.give_back(self._owned(session, message), address, account_holder(session.account))
+
+    def give_back(self, about: Row, address: str | None, actor: str) -> None:
+        """Do what `restore` does, for *actor* who may: the author, or the owner of the home."""
+        message, now = about["id"], self._clock.now()
         kept = [row for row in grants.suspended(self._engine, about["org"], message) if row["ends"] > now]
         coming = self._of(about, kept, address)
         if not coming:
@@ -118,7 +124,7 @@ class Sent:
             for row in kept:
                 if row["id"] in coming and row["contact"]:
                     grants.resume(rows, about["org"], message, row["contact"].rpartition("|")[0], now)
-            self._note(rows, session, about, "grant.restored", {"grants": count})
+            self._note(rows, actor, about, "grant.restored", {"grants": count})
 
         self._engine.write(write).result()
         self._wake()
@@ -196,9 +202,8 @@ class Sent:
         expired = about["expires"] is not None and about["expires"] <= now
         return reached, taken if not open_to and not expired else []
 
-    def _note(self, rows: Rows, session: Session, about: Row, action: str, detail: dict[str, object]) -> None:
-        holder = account_holder(session.account)
-        audit.append(rows, about["org"], self._clock.now(), holder, action, str(about["id"]), detail)
+    def _note(self, rows: Rows, actor: str, about: Row, action: str, detail: dict[str, object]) -> None:
+        audit.append(rows, about["org"], self._clock.now(), actor, action, str(about["id"]), detail)
 
 
 def _grant_of(held: Sequence[Row], row: Row, subscriber: int) -> Row | None:
