@@ -5,7 +5,21 @@ from __future__ import annotations
 import click
 
 from cryptnsend import __version__
-from cryptnsend.cli import audit, backup, demo, device, dns, doctor, init, policy, queue, serve, subscriber, vault
+from cryptnsend.cli import (
+    audit,
+    backup,
+    demo,
+    device,
+    dns,
+    doctor,
+    init,
+    message,
+    policy,
+    queue,
+    serve,
+    subscriber,
+    vault,
+)
 from cryptnsend.cli.options import Commands
 
 
@@ -27,6 +41,7 @@ for command in (
     demo.demo,
     subscriber.subscriber,
     device.device,
+    message.message,
     queue.queue,
     policy.policy,
     audit.audit,

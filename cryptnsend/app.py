@@ -24,6 +24,7 @@ from cryptnsend.flow import admit, deliver
 from cryptnsend.flow.account import Accounts
 from cryptnsend.flow.account import Settings as AccountSettings
 from cryptnsend.flow.adoption import Adoption
+from cryptnsend.flow.exporting import Exporting
 from cryptnsend.flow.gate import Gate
 from cryptnsend.flow.holders import Holders
 from cryptnsend.flow.letters import Letters
@@ -182,6 +183,30 @@ class App:
             throttle=self._throttle("code"),
             clock=self.clock,
             random=os.urandom,
+        )
+
+    @cached_property
+    def sent(self) -> Sent:
+        return Sent(
+            engine=self.engine,
+            keeper=self.keeper,
+            opener=self.opener,
+            clock=self.clock,
+            undo=self.config.life.undo_days * DAY,
+            life=self.config.life.days * DAY,
+            wake=deliver.ringer(self.home.courier_wake),
+        )
+
+    @cached_property
+    def exporting(self) -> Exporting:
+        return Exporting(
+            engine=self.engine,
+            vault=self.vault,
+            keeper=self.keeper,
+            opener=self.opener,
+            clock=self.clock,
+            random=os.urandom,
+            argon=self.argon,
         )
 
     @cached_property

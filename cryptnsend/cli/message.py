@@ -1,0 +1,180 @@
+"""`message`: what is in the vault, without its content; and, with the password of whose it is, its content."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from cryptnsend.cli.options import (
+    Commands,
+    home_option,
+    json_option,
+    moment,
+    password_option,
+    read_password,
+    show_json,
+    show_table,
+)
+from cryptnsend.cli.owner import opened, owned
+from cryptnsend.config import Config
+from cryptnsend.core.addresses import canonical
+from cryptnsend.core.contracts import Engine, Row
+from cryptnsend.core.errors import Denied, NoGrant
+from cryptnsend.flow.owner import BY_OWNER
+from cryptnsend.store.records import listing, operator
+
+COLUMNS = {
+    "id": "message",
+    "created": "sealed",
+    "author": "author",
+    "size": "bytes",
+    "recipients": "recipients",
+    "opened": "opened",
+    "expires": "ends",
+}
+RECIPIENT_COLUMNS = {
+    "address": "recipient",
+    "decision": "decision",
+    "reason": "because",
+    "notified": "notified",
+    "opened": "opened",
+    "state": "grant",
+}
+
+
+@click.group(cls=Commands)
+def message() -> None:
+    """Messages in the vault."""
+
+
+@message.command("list")
+@click.option("--author", metavar="ADDRESS", help="Only what this subscriber sent.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="At most so many.")
+@home_option
+@json_option
+def list_(config: Config, author: str | None, limit: int, as_json: bool) -> None:
+    """List messages, the newest first: who, when, how large. What they say nobody but their people can list."""
+    with opened(config) as app:
+        rows = operator.messages(app.engine, None if author is None else _canonical(author), limit)
+    if as_json:
+        show_json(rows)
+        return
+    shown = [{**row, "created": moment(row["created"]), "expires": moment(row["expires"])} for row in rows]
+    show_table(shown, COLUMNS, empty="The vault is empty.")
+
+
+@message.command()
+@click.argument("message_id", metavar="MESSAGE", type=int)
+@home_option
+@json_option
+def show(config: Config, message_id: int, as_json: bool) -> None:
+    """Show what became of MESSAGE for each recipient."""
+    with opened(config) as app:
+        row = operator.message(app.engine, message_id)
+        if row is None:
+            raise NoGrant(f"There is no message {message_id}.")
+        recipients = operator.recipients(app.engine, message_id)
+    if as_json:
+        show_json({**row, "recipients": recipients})
+        return
+    for key in ("id", "author", "origin", "size", "state"):
+        click.echo(f"{key + ':':10}{row[key]}")
+    click.echo(f"{'sealed:':10}{moment(row['created'])}")
+    click.echo(f"{'ends:':10}{moment(row['expires'])}")
+    for each in recipients:
+        each.update(notified=moment(each["notified"]), opened=moment(each["opened"]))
+    show_table(recipients, RECIPIENT_COLUMNS, empty="It has no recipients.")
+
+
+@message.command()
+@click.argument("message_id", metavar="MESSAGE", type=int)
+@click.option("--recipient", metavar="ADDRESS", help="Only from this recipient; from all without it.")
+@home_option
+def expire(config: Config, message_id: int, recipient: str | None) -> None:
+    """Take MESSAGE back: its recipients cannot open it any more. `restore` undoes that for some days."""
+    with owned(config) as app:
+        app.sent.take_back(_about(app.engine, message_id), _canonical(recipient) if recipient else None, BY_OWNER)
+    click.echo(f"Message {message_id} cannot be opened any more{_from(recipient)}; its author still can.")
+
+
+@message.command()
+@click.argument("message_id", metavar="MESSAGE", type=int)
+@click.option("--recipient", metavar="ADDRESS", help="Only to this recipient; to all without it.")
+@home_option
+def restore(config: Config, message_id: int, recipient: str | None) -> None:
+    """Give MESSAGE back after it was taken back or has expired, as long as it is kept."""
+    with owned(config) as app:
+        app.sent.give_back(_about(app.engine, message_id), _canonical(recipient) if recipient else None, BY_OWNER)
+    click.echo(f"Message {message_id} can be opened again{_from(recipient)}.")
+
+
+@message.command()
+@click.argument("message_id", metavar="MESSAGE", type=int)
+@click.option("--account", required=True, metavar="ADDRESS", help="Whose message it is; their password is asked for.")
+@click.option("--output", type=click.Path(path_type=Path, allow_dash=True), help="A new file; - is standard output.")
+@click.option("--sealed", is_flag=True, help="Leave it sealed, for cryptnsend-open.")
+@password_option
+@home_option
+def export(config: Config, message_id: int, account: str, output: Path | None, sealed: bool, from_stdin: bool) -> None:
+    """
+    Write MESSAGE to a file as somebody who may open it. For its author it has every octet as submitted, Bcc included.
+
+    With --sealed nothing is opened: the file has what rests in the vault and opens with the password typed now, by
+    cryptnsend-open, without the server.
+    """
+    password = read_password(from_stdin, f"Password of {account}")
+    place = output or Path(f"{message_id}.{'sealed' if sealed else 'eml'}")
+    with owned(config) as app:
+        session = app.exporting.sign_in(account, password)
+        if sealed:
+            pieces: Iterable[bytes] = app.exporting.sealed(session, message_id, password)
+        else:
+            pieces = app.exporting.mail(session, message_id).chunks
+        _write(place, pieces)
+    click.echo(f"Message {message_id} is in {place}.", err=True)
+
+
+def _write(place: Path, pieces: Iterable[bytes]) -> None:
+    """Write a new file for us only, and remove it again if it cannot be completed."""
+    if str(place) == "-":
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise Denied(f"{place} is there already. Name a new file with --output.") from None
+    except OSError as error:
+        raise Denied(f"{place} cannot be written: {error.strerror}.") from error
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            for piece in pieces:
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        place.unlink()
+        raise
+
+
+def _about(engine: Engine, message_id: int) -> Row:
+    row = listing.message(engine, message_id)
+    if row is None:
+        raise NoGrant(f"There is no message {message_id}.")
+    return row
+
+
+def _from(recipient: str | None) -> str:
+    return f" by {recipient}" if recipient else ""
+
+
+def _canonical(address: str) -> str:
+    try:
+        return canonical(address)
+    except ValueError as error:
+        raise Denied(f"{address!r} is not a mail address: {error}") from None

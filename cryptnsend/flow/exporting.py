@@ -1,0 +1,137 @@
+"""How does an account take one of its messages out of the vault by a command? As mail, or still sealed.
+
+The password of the account is asked for each time: opening its wrap is what makes it possible, not the owner's word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cryptnsend.core import export, keys, passwords
+from cryptnsend.core.addresses import canonical
+from cryptnsend.core.contracts import Clock, Engine, Row
+from cryptnsend.core.errors import Denied, NoGrant
+from cryptnsend.core.model import Random, account_holder
+from cryptnsend.flow import saving
+from cryptnsend.flow.opening import NOTHING, Opener
+from cryptnsend.flow.sessions import Session
+from cryptnsend.flow.views import Part
+from cryptnsend.keeper.client import Keeper
+from cryptnsend.store.records import audit, listing
+from cryptnsend.store.vault import Stored, Vault
+
+
+class Exporting:
+    """Exports for who has an account's password. Every export is in the audit."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        vault: Vault,
+        keeper: Keeper,
+        opener: Opener,
+        clock: Clock,
+        random: Random,
+        argon: passwords.Argon,
+    ):
+        self._engine, self._vault, self._keeper, self._opener = engine, vault, keeper, opener
+        self._clock, self._random, self._argon = clock, random, argon
+
+    def sign_in(self, address: str, password: str) -> Session:
+        """Return a session that rests nowhere. Raises WrongSecret."""
+        try:
+            name = canonical(address)
+        except ValueError as error:
+            raise Denied(f"{address!r} is not a mail address: {error}") from None
+        salt = self._keeper.salt(name)
+        k = passwords.derive(password, salt.salt, passwords.Argon.decode(salt.params))
+        opened = self._keeper.open(name, k)
+        return Session(
+            account=opened.account,
+            organisation=opened.organisation,
+            roles=opened.roles,
+            address=name,
+            addresses=opened.addresses,
+            name=opened.name,
+            locale=opened.locale,
+            weak=opened.strength == "weak",
+            seeds=opened.seeds,
+            ticket=opened.ticket,
+            locked_pairs=opened.locked,
+            id_hash=b"",
+            secret=b"",
+        )
+
+    def mail(self, session: Session, message: int) -> Part:
+        """
+        Return a message as a mail file, checked before its first octet: the author's with every octet as submitted.
+
+        Raises NoGrant, Ended.
+        """
+        row = self._grant(session, message)
+        content_keys = self._opener.keys(session, row)
+        cuts = self._opener.cuts(row, content_keys) if row["role"] == "author" else []
+        part = saving.whole(f"{message}.eml", self._opener.raw(row, content_keys), cuts)
+        self._note(session, message, "mail")
+        return part
+
+    def sealed(self, session: Session, message: int, password: str) -> Iterator[bytes]:
+        """
+        Yield an exported object (docs/vault-format.md §9): everything still sealed, the seed under *password*.
+
+        Raises NoGrant, Ended before the first octet, SealBroken at the end if the stored size was wrong.
+        """
+        row = self._grant(session, message)
+        self._opener.keys(session, row)  # what cannot be opened here is not given out as if it could be
+        seed = session.seeds[row["pair"]]
+        salt, wrap = export.wrap_for_export(password, seed, row["pair"], self._argon, self._random)
+        binding = keys.GrantBinding(
+            row["org"], message, account_holder(session.account), row["role"], row["contact"], row["custody"]
+        )
+        exported = export.Exported(
+            grant=binding,
+            wrap=row["wrap"],
+            epoch=row["epoch"],
+            epoch_owner=row["owner"],
+            epoch_holder=row["epoch_holder"],
+            epoch_sealed=row["sealed"],
+            pair=row["pair"],
+            salt=salt,
+            params=self._argon,
+            seed_wrap=wrap,
+            index=self._small(row, "index"),
+            author_index=self._small(row, "author_index") if row["role"] == "author" else b"",
+        )
+        stored = self._stored(row, "raw")
+        if stored is None:
+            raise NoGrant(NOTHING)
+        self._note(session, message, "sealed")
+        return export.export_object(exported, self._vault.open(stored), self._vault.size(stored))
+
+    def _grant(self, session: Session, message: int) -> Row:
+        """Return the author's grant, which opens more, before the recipient's of who wrote to themselves."""
+        try:
+            row = self._opener.as_author(session, message)
+        except NoGrant:
+            row = self._opener.grant(session, message)
+        if not self._opener.opens(session, row):
+            raise NoGrant("This message is still locked.")
+        return row
+
+    def _stored(self, row: Row, part: str) -> Stored | None:
+        found = listing.content(self._engine, row["org"], row["message"], part)
+        return Stored(found["body"], found["blob_key"]) if found else None
+
+    def _small(self, row: Row, part: str) -> bytes:
+        stored = self._stored(row, part)
+        return b"".join(self._vault.open(stored)) if stored else b""
+
+    def _note(self, session: Session, message: int, form: str) -> None:
+        about = listing.message(self._engine, message)
+        if about is None:
+            raise NoGrant(NOTHING)
+        now, holder = self._clock.now(), account_holder(session.account)
+        self._engine.write(
+            lambda rows: audit.append(rows, about["org"], now, holder, "message.exported", str(message), {"form": form})
+        ).result()
