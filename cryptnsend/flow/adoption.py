@@ -15,7 +15,7 @@ from cryptnsend.store.records import audit, grants, messages
 
 PAGE = 200  # grants in one request
 MOST = 20_000  # grants looked at in one go, newest first; the rest comes with the next sign-in
-NEWEST = 1 << 62
+NEWEST = (1 << 63) - 1
 
 
 class Adoption:
