@@ -1,0 +1,128 @@
+"""The server under test: a real home, the keeper and the submission role as processes of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from generator import Failed, Sender
+
+from cryptnsend.cli.owner import owned
+from cryptnsend.config import Config
+from cryptnsend.home import Home
+from cryptnsend.keeper.requests import RecoveryFile
+
+PASSWORD = "vast otter blinks seven lamps"
+ORGANISATIONS = 20
+# What a day's caps and one address of a client would otherwise forbid, and cheap hashes for passwords that are only
+# used while the home is made: mail programs have device passwords, which need none.
+SETTINGS = {
+    "CRYPTNSEND_LIMITS_MESSAGES_PER_DAY": "1000000000",
+    "CRYPTNSEND_LIMITS_NEW_RECIPIENTS_PER_DAY": "1000000000",
+    "CRYPTNSEND_LIMITS_CONNECTIONS": "10000",
+    "CRYPTNSEND_LIMITS_CONNECTIONS_PER_IP": "10000",
+    "CRYPTNSEND_ARGON2_MEMORY_KIB": "64",
+    "CRYPTNSEND_ARGON2_ITERATIONS": "1",
+    "CRYPTNSEND_ARGON2_LANES": "1",
+}
+
+
+class Server:
+    """Our keeper and SMTP doors on one home; `start` and `stop` as often as there are rounds."""
+
+    name = "CryptnSend"
+
+    def __init__(self, folder: Path):
+        self.home = Home(folder)
+        self._environ = {**os.environ, **SETTINGS}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.senders: list[Sender] = []
+        self.archives: list[RecoveryFile] = []
+
+    @property
+    def roots(self) -> list[int]:
+        """The processes whose trees are the server."""
+        return [each.pid for each in self._processes.values()]
+
+    @property
+    def port(self) -> int:
+        """Where submissions with TLS from the first octet are taken."""
+        return self.home.ports()["submissions"]
+
+    @property
+    def config(self) -> Config:
+        """The home's settings."""
+        return Config.load(self.home.path, self._environ)
+
+    def make(self, people: int) -> None:
+        """Make the home with that many subscribers, in at most 20 organisations whose archives are on."""
+        shutil.rmtree(self.home.path, ignore_errors=True)
+        command = [sys.executable, "-m", "cryptnsend", "init", "--home", str(self.home.path)]
+        command += ["--hostname", "mail.clinic.example", "--free-ports"]
+        made = subprocess.run(command, env=self._environ, capture_output=True, text=True)
+        if made.returncode:
+            raise Failed(f"`cryptnsend init` failed: {made.stderr}")
+        os.environ.update(SETTINGS)  # also for the keeper that the owner's flows start
+        with owned(self.config) as app:
+            owner = app.owner
+            organisations = [owner.add_organisation(f"Clinic {number}").id for number in range(ORGANISATIONS)]
+            for number in range(people):
+                address = sender_address(number)
+                first = number < ORGANISATIONS
+                roles = ("subscriber", "officer") if first else ("subscriber",)
+                organisation = organisations[number % ORGANISATIONS]
+                account = owner.add(address, PASSWORD, organisation=organisation, roles=roles, name="Ann Ruiz")
+                if account.recovery is not None:
+                    self.archives.append(account.recovery)
+                device = owner.add_device(address, PASSWORD, "Thunderbird", "submit")
+                self.senders.append(Sender(address, device.password))
+
+    def start(self, wrap: Sequence[str] = ()) -> None:
+        """Start both roles; *wrap* is a command to run the doors under, such as strace."""
+        self.home.forget_ports()
+        self._play("keeper", wrap)
+        self._until(lambda: self.home.keeper_socket("submission").is_socket(), "the keeper listens")
+        self._play("submission", wrap)
+        self._until(lambda: "submission" in self.home.ports(), "the doors are open")
+
+    def stop(self) -> None:
+        """Let both roles finish and end."""
+        for role in ("submission", "keeper"):
+            process = self._processes.pop(role, None)
+            if process is not None:
+                process.terminate()
+                process.wait(60)
+
+    def _play(self, role: str, wrap: Sequence[str]) -> None:
+        command = [*wrap, sys.executable, "-m", "cryptnsend", "serve", role, "--home", str(self.home.path)]
+        with open(self.home.run / f"{role}.log", "ab") as log:
+            self._processes[role] = subprocess.Popen(command, env=self._environ, stdout=log, stderr=log)
+
+    def _until(self, condition: object, what: str) -> None:
+        deadline = time.monotonic() + 60
+        assert callable(condition)
+        while not condition():
+            ended = [role for role, process in self._processes.items() if process.poll() is not None]
+            if ended or time.monotonic() > deadline:
+                raise Failed(f"Waited in vain until {what}; {self.home.run} has the logs.")
+            time.sleep(0.05)
+
+
+def sender_address(number: int) -> str:
+    """Return a subscriber's address."""
+    return f"a{number:05}@clinicx.example"
+
+
+def colleague(number: int, people: int) -> str:
+    """Return the address of somebody in the same organisation."""
+    return sender_address((number + ORGANISATIONS) % people)
+
+
+def outsider(number: int) -> str:
+    """Return an address that no account has."""
+    return f"p{number:07}@world.example"
