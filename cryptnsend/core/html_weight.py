@@ -24,7 +24,7 @@ _TAG = re.compile(r"<(?:(/?)([a-zA-Z][^\s/>]{0,200})|[!?/])")
 _ATTRIBUTES = re.compile(
     r"""(?:[\s/]*+[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s>"'][^\s>]*+)?+)?+)*+[\s/]*+>?"""
 )
-_ATTRIBUTE = re.compile(r"""[\s/]*+[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s>"'][^\s>]*+)?+)?+""")
+_ATTRIBUTE = re.compile(r"""[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s>"'][^\s>]*+)?+)?+""")
 _VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 _STRUCTURE = {"table", "tbody", "thead", "tfoot", "tr", "colgroup"}
 _CELLS = {"td", "th", "caption"}
