@@ -93,7 +93,7 @@ class App:
     @cached_property
     def wake(self) -> Callable[[], None]:
         """Return what tells the courier that something is due."""
-        return deliver.ringer(self.home.courier_wake)
+        return deliver.Ringer(self.home.courier_wake)
 
     @cached_property
     def epochs(self) -> keys.Epochs:
@@ -194,7 +194,7 @@ class App:
             clock=self.clock,
             undo=self.config.life.undo_days * DAY,
             life=self.config.life.days * DAY,
-            wake=deliver.ringer(self.home.courier_wake),
+            wake=deliver.Ringer(self.home.courier_wake),
         )
 
     @cached_property

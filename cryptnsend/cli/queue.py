@@ -55,9 +55,9 @@ def retry(config: Config, delivery: int) -> None:
         now = app.clock.now()
         if not app.engine.write(lambda rows: deliveries.retry(rows, delivery, now)).result():
             raise NoGrant(f"There is no delivery {delivery} that could be tried again.")
-    from cryptnsend.flow.deliver import ringer  # brings the courier with it, which the other commands do not need
+    from cryptnsend.flow.deliver import Ringer  # brings the courier with it, which the other commands do not need
 
-    ringer(Home(config.server.home).courier_wake)()
+    Ringer(Home(config.server.home).courier_wake)()
     click.echo(f"Delivery {delivery} is due now.")
 
 

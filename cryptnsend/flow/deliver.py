@@ -320,15 +320,20 @@ class Wake:
         self._path.unlink(missing_ok=True)
 
 
-def ringer(path: Path) -> Callable[[], None]:
-    """Return a function that rings the courier's bell and does not mind if nobody is there: the queue is durable."""
-    bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    bell.setblocking(False)
+class Ringer:
+    """Rings the courier's bell; nobody there is fine, since the queue is durable."""
 
-    def ring() -> None:
+    def __init__(self, path: Path):
+        self._path = str(path)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+
+    def __call__(self) -> None:
+        """Ring, without waiting."""
         try:
-            bell.sendto(b"!", str(path))
+            self._socket.sendto(b"!", self._path)
         except (FileNotFoundError, ConnectionRefusedError, BlockingIOError):
             return  # no courier is up, or its bell rings already
 
-    return ring
+    def __del__(self) -> None:
+        self._socket.close()

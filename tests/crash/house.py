@@ -134,6 +134,8 @@ def torment(
     """Kill random roles at random moments under load, *kills* times; return what was acknowledged and what is there."""
     chance = random.Random(seed)
     roles = Roles(config)
+    # The courier waits to learn where links lead; no portal runs here.
+    roles.home.announce({"portal": 443})
     for role in ROLES:
         roles.start(role)
     context = ssl.create_default_context(cafile=str(config.tls.certificate))
