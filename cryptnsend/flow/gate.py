@@ -33,6 +33,17 @@ class Subscriber:
     device: int | None
 
 
+class SignedIn(Protocol):
+    """What `still_valid` looks at: a `Subscriber`, or what a door made of one."""
+
+    @property
+    def account(self) -> int: ...
+    @property
+    def credential_version(self) -> int: ...
+    @property
+    def device(self) -> int | None: ...
+
+
 class Gate:
     """Checks user names and passwords for the SMTP doors. Thread-safe; `authenticate` blocks."""
 
@@ -68,7 +79,7 @@ class Gate:
             device[0] if device else None,
         )
 
-    def still_valid(self, subscriber: Subscriber) -> bool:
+    def still_valid(self, subscriber: SignedIn) -> bool:
         """Say whether nothing was changed, revoked or disabled since."""
         row = accounts.account(self._engine, subscriber.account)
         if row is None or row["state"] not in ("active", "weak"):
