@@ -46,7 +46,7 @@ WRONG_KEY = {  # what may open locked messages, and what is said of a wrong one
 @blueprint.route("/sign-in", methods=["GET", "POST"])
 def sign_in() -> Any:
     """Sign in with address and password."""
-    if request.method == "GET":
+    if request.method != "POST":
         away = bool(recall("away"))
         forget("away")
         return render_template("sign-in.html", address="", error=None, away=away)
@@ -77,7 +77,7 @@ def signed_out() -> Any:
 @blueprint.route("/forgot", methods=["GET", "POST"])
 def forgot() -> Any:
     """Explain what a new password by mail means, and mail a code."""
-    if request.method == "GET":
+    if request.method != "POST":
         return render_template("forgot.html", address="", error=None)
     address = request.form.get("address", "").strip()[:ADDRESS_LENGTH]
     if "@" not in address:
@@ -95,7 +95,7 @@ def forgot_code() -> Any:
     if not isinstance(begun, dict):
         return redirect(url_for("account.forgot"), 303)
     page: dict[str, Any] = {"begun": begun, "code": "", "error": None, "code_error": None, "suggestion": None}
-    if request.method == "GET":
+    if request.method != "POST":
         return render_template("forgot-code.html", **page)
     page["code"] = typed = "".join(request.form.get("code", "").split())[:20]
     if "suggest" in request.form:
@@ -138,7 +138,7 @@ def overview() -> Any:
 @needs_session
 def password() -> Any:
     """Change the password: everything stays open, other browsers are signed out."""
-    if request.method == "GET":
+    if request.method != "POST":
         return render_template("change-password.html", error=None, old_error=None, suggestion=None)
     if "suggest" in request.form:
         suggestion = words.suggestion(desk().pieces.random)
@@ -161,7 +161,7 @@ def password() -> Any:
 @needs_session
 def recovery() -> Any:
     """Make a recovery code and show it, this once."""
-    if request.method == "GET":
+    if request.method != "POST":
         return render_template("recovery.html", code=None, error=None)
     try:
         code = desk().accounts.recovery_code(signed_in(), request.form.get("password", ""), source())
@@ -175,7 +175,7 @@ def recovery() -> Any:
 def unlock() -> Any:
     """Open what an earlier password or the recovery code still locks."""
     page: dict[str, Any] = {"error": None, "secret_error": None, "kind": "recovery"}
-    if request.method == "GET":
+    if request.method != "POST":
         return render_template("unlock.html", **page)
     asked = request.form.get("kind", "")
     page["kind"] = kind = asked if asked in WRONG_KEY else "recovery"

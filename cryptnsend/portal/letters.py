@@ -18,7 +18,6 @@ from flask import (
     redirect,
     render_template,
     request,
-    session,
     stream_with_context,
     url_for,
 )
@@ -31,7 +30,7 @@ from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import Letter, Part
 from cryptnsend.portal.security import FILE_POLICY, LETTER_POLICY, check_form
 from cryptnsend.portal.uploads import safe_name, uploads
-from cryptnsend.portal.visits import forget, needs_session, recall, remember, signed_in, visitor
+from cryptnsend.portal.visits import cookie, forget, needs_session, recall, remember, signed_in, visitor
 
 blueprint = Blueprint("letters", __name__)
 
@@ -127,7 +126,7 @@ def eml(message: int) -> Any:
 def locked_zip(message: int) -> Any:
     """Show the password of a ZIP that is about to be made; the button then brings the file."""
     letter = desk().pickup.show(signed_in(), message)
-    if request.method in ("GET", "HEAD"):
+    if request.method != "POST":
         password = words.passphrase(desk().pieces.random)
         return render_template("zip.html", letter=letter, password=password, proof=_signer().dumps(password))
     try:
@@ -244,4 +243,4 @@ def _nonce(typed: str) -> bytes:
 
 def _signer() -> URLSafeTimedSerializer:
     """Return what signs the password of a ZIP page for this browser, so that nobody makes us use a weak one."""
-    return URLSafeTimedSerializer(str(current_app.secret_key), salt="zip:" + str(session.get("csrf_token", "")))
+    return URLSafeTimedSerializer(str(current_app.secret_key), salt="zip:" + cookie())

@@ -101,7 +101,7 @@ def choose() -> Any:
     if not isinstance(token, str) or not isinstance(ticket, str):
         return render_template("start-again.html"), 410
     found = alive(token)
-    if request.method == "GET":
+    if request.method != "POST":
         return render_template("choose-password.html", waiting=found, error=None, suggestion=None)
     if "suggest" in request.form:
         suggestion = words.suggestion(desk().pieces.random)

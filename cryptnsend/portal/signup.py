@@ -32,7 +32,7 @@ def start() -> Any:
     if mode == "closed" or (mode == "invite" and not invite):
         return render_template("sign-up-closed.html", mode=mode), 200
     page = {"name": "", "address": "", "error": None, "name_error": None}
-    if request.method == "GET":
+    if request.method != "POST":
         return render_template("sign-up.html", **page)
     page["name"] = name = " ".join(request.form.get("name", "").split())[:NAME_LENGTH]
     page["address"] = address = request.form.get("address", "").strip()[:ADDRESS_LENGTH]
@@ -68,7 +68,7 @@ def finish() -> Any:
         return redirect(url_for("signup.start"), 303)
     page: dict[str, Any] = {"begun": begun, "code": "", "error": None, "code_error": None, "suggestion": None}
     page["invited"] = bool(recall("invite"))
-    if request.method == "GET":
+    if request.method != "POST":
         return render_template("sign-up-code.html", **page)
     page["code"] = typed = "".join(request.form.get("code", "").split())[:20]
     if "suggest" in request.form:

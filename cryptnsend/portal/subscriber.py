@@ -215,7 +215,7 @@ def profile() -> Any:
     """Change the name and number on notices, and the form in which replies come."""
     known = desk().accounts.profile(signed_in())
     page: dict[str, Any] = {"name": known.name, "phone": known.phone, "form": known.form, "error": None}
-    if request.method == "GET":
+    if request.method != "POST":
         return render_template("profile.html", **page)
     page["name"] = " ".join(request.form.get("name", "").split())[:80]
     page["phone"] = " ".join(request.form.get("phone", "").split())[:40]
@@ -238,7 +238,7 @@ def profile() -> Any:
 @needs_subscriber
 def passphrase() -> Any:
     """Show the delivery passphrases after the password was typed again, or make a new one."""
-    if request.method == "GET":
+    if request.method != "POST":
         return render_template("passphrase.html", phrases=None, error=None)
     typed = request.form.get("password", "")
     try:

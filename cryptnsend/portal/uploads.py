@@ -86,7 +86,17 @@ class SealedFile:
 
 
 class PortalRequest(Request):
-    """A request whose uploaded files are sealed while they arrive."""
+    """A request whose uploaded files are sealed while they arrive, and gone when it ends, also if it breaks off."""
+
+    def __init__(self, *args: Any, **values: Any):
+        super().__init__(*args, **values)
+        self._sealed: list[SealedFile] = []
+
+    def close(self) -> None:
+        """Forget all files."""
+        super().close()
+        for each in self._sealed:
+            each.close()
 
     def _get_file_stream(
         self,
@@ -95,7 +105,8 @@ class PortalRequest(Request):
         filename: str | None = None,
         content_length: int | None = None,
     ) -> Any:
-        return SealedFile(current_app.config.get("UPLOAD_FOLDER"))
+        self._sealed.append(SealedFile(current_app.config.get("UPLOAD_FOLDER")))
+        return self._sealed[-1]
 
 
 def uploads(files: list[FileStorage]) -> list[Upload]:

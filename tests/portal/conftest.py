@@ -24,10 +24,18 @@ from tests.portal.fakes import ANN, NOW, PAT, FakeAccounts, FakePickup, FakeRepl
 BASE = "https://open.cryptnsend.example"
 
 
+class Client(FlaskClient):
+    """A client that reads each answer to its end, so that files are closed."""
+
+    def open(self, *args: Any, buffered: bool = True, **values: Any) -> TestResponse:
+        return super().open(*args, buffered=buffered, **values)
+
+
 class Visitor:
     """One browser: keeps cookies, takes the form token from the page it looks at."""
 
     def __init__(self, app: Portal):
+        app.test_client_class = Client
         self.client: FlaskClient = app.test_client()
         self.page: TestResponse | None = None
 

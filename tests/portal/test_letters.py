@@ -1,0 +1,338 @@
+"""Reading, saving and answering: a stranger's words stay words, a file stays a file, a form is sent once."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cryptnsend import settings
+from cryptnsend.flow.views import File
+from cryptnsend.portal import Portal
+from cryptnsend.portal.letters import frame_steps
+from cryptnsend.portal.uploads import SealedFile, safe_name
+from cryptnsend.portal.words import paragraphs
+from tests.portal.conftest import BASE, Visitor, config
+from tests.portal.fakes import DAY, NOW, World
+
+EVIL = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "'><svg/onload=alert(1)>",
+    "{{7*7}}{% raw %}",
+    "\u202egnp.exe",
+    "</textarea><script>alert(1)</script>",
+]
+
+
+@pytest.mark.parametrize("evil", EVIL)
+def test_names_subjects_and_file_names_stay_words(pat: Visitor, ann: Visitor, world: World, evil: str) -> None:
+    letter = replace(
+        world.letters[11], subject=evil, sender_name=evil, sender_address=evil, text=evil, phone=evil,
+        organisation=evil, to=(evil, evil), others=(evil,), files=[File("2", evil, "text/html", 1)],
+    )  # fmt: skip
+    world.letters[11] = letter
+    world.entries = [replace(each, subject=evil, sender_name=evil) for each in world.entries]
+    world.sent = {
+        key: replace(each, subject=evil, recipients=[replace(one, name=evil, reply=evil) for one in each.recipients])
+        for key, each in world.sent.items()
+    }
+    world.waiting["new"] = replace(
+        world.waiting["new"], sender_name=evil, sender_address=evil, phone=evil, organisation=evil, phrase=evil
+    )
+    pages = [pat.get(url) for url in ("/messages", "/messages/11", "/messages/16/code", "/messages/11/zip")]
+    pages += [ann.get(url) for url in ("/sent", "/sent/21", "/messages/11")]
+    visitor = Visitor(pat.client.application)  # type: ignore[arg-type]
+    pages.append(visitor.get("/m/new"))
+    for page in pages:
+        assert page.status_code == 200
+        assert "<script>alert" not in page.text
+        assert "<img src=x" not in page.text
+        assert "<svg/onload" not in page.text
+        assert "49" not in re.sub(r"<[^>]*>", "", page.text) or "{{7" in page.text
+
+
+def test_plain_text_becomes_escaped_paragraphs_with_quotes_set_back() -> None:
+    made = paragraphs("Dear <b>Pat</b>,\r\n\r\n> one\n> two\n\nBye\nAnn")
+    assert made == (
+        "<p>Dear &lt;b&gt;Pat&lt;/b&gt;,</p>\n<blockquote><p>one<br>two</p></blockquote>\n<p>Bye<br>Ann</p>"
+    )
+
+
+@given(st.text())
+def test_no_text_makes_markup(text: str) -> None:
+    made = re.sub(r"</?p>|<br>|</?blockquote>", "", paragraphs(text))
+    assert "<" not in made
+    assert ">" not in made
+
+
+def test_html_is_shown_in_a_frame_that_may_do_nothing(pat: Visitor) -> None:
+    page = pat.get("/messages/14").text
+    frame = re.search(r"<iframe[^>]*>", page)
+    assert frame
+    assert 'sandbox="allow-popups allow-popups-to-escape-sandbox"' in frame[0]
+    assert "your heart is" not in page
+    letter = pat.get("/messages/14/letter")
+    policy = letter.headers["Content-Security-Policy"]
+    assert "your heart is <b>fine</b>" in letter.text
+    assert "sandbox allow-popups allow-popups-to-escape-sandbox" in policy
+    assert "default-src 'none'; img-src data:" in policy
+    assert "script" not in policy
+    assert "allow-same-origin" not in policy + frame[0]
+    assert letter.headers["X-Frame-Options"] == "SAMEORIGIN"
+
+
+def test_html_can_be_read_as_plain_text(pat: Visitor) -> None:
+    page = pat.get("/messages/14?view=text").text
+    assert "<iframe" not in page
+    assert "Kind regards<br>Ann Ruiz" in page
+
+
+def test_the_frame_grows_with_the_letter_up_to_a_limit(world: World) -> None:
+    steps = [
+        frame_steps(replace(world.letters[14], html=html))
+        for html in ("<p>Hello</p>", "<p>x</p>" * 30, "words " * 300, "<img src=''>" * 3, "<p>x</p>" * 10_000)
+    ]
+    assert steps[0] == 1
+    assert all(2 <= each <= 3 for each in steps[1:4])
+    assert steps[4] == 8
+
+
+def test_what_cannot_be_shown_can_be_saved(pat: Visitor) -> None:
+    page = pat.get("/messages/15").text
+    assert "This message cannot be shown here" in page
+    assert "/messages/15/eml" in page
+
+
+def test_not_yours_and_not_there_look_alike(pat: Visitor) -> None:
+    pages = [
+        pat.get(url) for url in ("/messages/99", "/messages/99/letter", "/messages/99/eml", "/messages/11/files/9")
+    ]
+    assert {page.status_code for page in pages} == {404}
+    assert len({re.sub(r'nonce="[^"]+"|value="[^"]+"', "", page.text) for page in pages}) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type", "sent_as"),
+    [
+        ("Lab results.pdf", "application/pdf", "application/pdf"),
+        ("page.html", "text/html", "application/octet-stream"),
+        ("drawing.svg", "image/svg+xml", "application/octet-stream"),
+        ("x.js", "text/javascript", "application/octet-stream"),
+        ("../../etc/passwd", "text/plain", "text/plain"),
+        ('a"; filename="b.exe', "text/plain", "text/plain"),
+        ("Überweisung\r\nSet-Cookie: x.pdf", "application/pdf", "application/pdf"),
+    ],
+)
+def test_attachments_are_saved_never_shown(
+    pat: Visitor, world: World, name: str, media_type: str, sent_as: str
+) -> None:
+    world.letters[11] = replace(world.letters[11], files=[File("2", name, media_type, 12)])
+    answer = pat.get("/messages/11/files/2")
+    assert answer.data == b"%PDF-1.7 lab"
+    assert answer.mimetype == sent_as
+    disposition = answer.headers["Content-Disposition"]
+    assert disposition.startswith('attachment; filename="')
+    assert disposition.count('"') == 2
+    assert "/" not in disposition
+    assert "\n" not in disposition
+    assert "Set-Cookie" not in answer.headers or "x.pdf" not in answer.headers["Set-Cookie"]
+    assert "sandbox" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.content_length == 12
+
+
+def test_the_mail_file_is_named_after_the_subject(pat: Visitor) -> None:
+    answer = pat.get("/messages/11/eml")
+    assert answer.mimetype == "message/rfc822"
+    assert "Your blood test from Tuesday.eml" in answer.headers["Content-Disposition"]
+
+
+def test_a_locked_zip_shows_its_words_first_and_takes_only_those(pat: Visitor, world: World) -> None:
+    page = pat.get("/messages/11/zip").text
+    words = re.search(r'id="zip-words"[^>]*>([^<]+)<', page)
+    proof = re.search(r'name="proof" value="([^"]+)"', page)
+    assert words
+    assert proof
+    assert words[1].count("-") == 7  # eight words: 88 bits
+    assert not [call for call in world.calls if call.startswith("zip")]
+    answer = pat.post("/messages/11/zip", {"proof": unescape(proof[1])})
+    assert answer.data.startswith(b"PK")
+    assert f"zip {words[1]}" in world.calls
+    pat.get("/messages/11/zip")
+    assert pat.post("/messages/11/zip", {"proof": "abc", "password": "abc"}).status_code == 303
+
+
+def multipart(values: dict[str, str], octets: bytes) -> dict[str, Any]:
+    """Return a form with one file as a browser sends it; the test client would put a large one into a temp file."""
+    lines = [
+        f'--edge\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{text}\r\n' for key, text in values.items()
+    ]
+    lines.append('--edge\r\nContent-Disposition: form-data; name="files"; filename="a.bin"\r\n\r\n')
+    body = "".join(lines).encode() + octets + b"\r\n--edge--\r\n"
+    return {"data": body, "content_type": "multipart/form-data; boundary=edge", "base_url": BASE}
+
+
+def form(pat: Visitor, **values: Any) -> dict[str, Any]:
+    nonce = re.search(r'name="nonce" value="(\w+)"', pat.page.text if pat.page else "")
+    assert nonce
+    return {"nonce": nonce[1]} | values
+
+
+def test_a_reply_goes_out_with_its_files_and_once_per_form(pat: Visitor, world: World) -> None:
+    pat.get("/messages/11")
+    picture = os.urandom(200_000)
+    files = [(io.BytesIO(picture), "Blood pressure.jpg", "image/jpeg"), (io.BytesIO(b""), "empty.txt", "text/plain")]
+    sent = form(pat, text="Thank you, Doctor.\r\nPat", files=files)
+    assert pat.post("/messages/11/reply", sent).status_code == 303
+    assert "Your reply is with Dr. Ruiz" in pat.follow().text
+    (reply,) = world.replies
+    assert reply["text"] == "Thank you, Doctor.\r\nPat"
+    assert reply["everybody"] is False
+    assert reply["nonce"] == bytes.fromhex(sent["nonce"])
+    assert reply["files"] == [("Blood pressure.jpg", "image/jpeg", picture), ("empty.txt", "text/plain", b"")]
+
+
+def test_a_file_field_that_was_left_empty_is_no_file(pat: Visitor, world: World) -> None:
+    pat.get("/messages/11")
+    pat.post("/messages/11/reply", form(pat, text="Hello", files=(io.BytesIO(b""), "")))
+    assert world.replies[0]["files"] == []
+
+
+def test_reply_all_only_where_there_are_others(pat: Visitor, world: World) -> None:
+    assert "Everybody on this message" in pat.get("/messages/14").text
+    pat.post("/messages/14/reply", form(pat, text="To all", to="all"))
+    assert "Everybody on this message" not in pat.get("/messages/11").text
+    pat.post("/messages/11/reply", form(pat, text="To all", to="all"))
+    assert [each["everybody"] for each in world.replies] == [True, False]
+
+
+def test_an_empty_reply_is_not_sent(pat: Visitor, world: World) -> None:
+    pat.get("/messages/11")
+    page = pat.post("/messages/11/reply", form(pat, text="  \n "))
+    assert page.status_code == 422
+    assert "There is nothing to send yet" in page.text
+    assert world.replies == []
+
+
+def test_a_refused_reply_keeps_what_was_typed(pat: Visitor, world: World) -> None:
+    world.refuse = "Dr. Ruiz takes no secure messages at the moment."
+    pat.get("/messages/11")
+    page = pat.post("/messages/11/reply", form(pat, text="\nOne & <two>"))
+    assert page.status_code == 422
+    assert world.refuse in page.text
+    kept = re.search(r"<textarea[^>]*>\n(.*?)</textarea>", page.text, re.DOTALL)
+    assert kept
+    assert unescape(kept[1]).strip() == "One & <two>"
+
+
+def test_files_above_the_limit_are_refused_while_they_stream_in(make_app: Callable[..., Portal], world: World) -> None:
+    small = config(limits=replace(settings.Limits(), reply_octets=100_000))
+    somebody = Visitor(make_app(small))
+    somebody.carry(world.sign_in())
+    somebody.get("/messages/11")
+    page = somebody.post("/messages/11/reply", form(somebody, text="x", files=(io.BytesIO(b"x" * 100_001), "a.bin")))
+    assert page.status_code == 422
+    assert "too large together" in page.text
+    somebody.get("/messages/11")
+    large = multipart(form(somebody, text="x", csrf_token=somebody.form_token()), b"x" * 2_000_000)
+    page = somebody.client.post("/messages/11/reply", **large)
+    assert page.status_code == 413
+    assert world.replies == []
+
+
+def test_a_stranger_cannot_upload(visitor: Visitor, tmp_path: Path) -> None:
+    answer = visitor.client.post("/messages/11/reply", **multipart({"text": "x"}, b"x" * 1_000_000))
+    assert answer.status_code == 303
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_upload_rests_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[bytes] = []
+    original = SealedFile._flush
+
+    def spy(self: SealedFile) -> None:
+        original(self)
+        assert self._file is not None
+        written.append(os.pread(self._file.fileno(), 10_000_000, 0))
+
+    monkeypatch.setattr(SealedFile, "_flush", spy)
+    sealed = SealedFile(tmp_path)
+    plain = b"kumquat-4711 " * 40_000
+    for start in range(0, len(plain), 10_000):
+        sealed.write(plain[start : start + 10_000])
+    sealed.seek(0)
+    assert any(written)
+    assert not any(b"kumquat" in each for each in written)
+    assert b"".join(sealed.chunks()) == plain
+    assert b"".join(sealed.chunks()) == plain  # a second time
+    assert sealed.size == len(plain)
+    assert list(tmp_path.iterdir()) == []  # the file has no name
+    sealed.close()
+
+
+@given(st.lists(st.binary(max_size=70_000), max_size=6))
+def test_a_sealed_file_gives_back_what_was_written(pieces: list[bytes]) -> None:
+    sealed = SealedFile(None)
+    for piece in pieces:
+        sealed.write(piece)
+    sealed.seek(0)
+    assert b"".join(sealed.chunks()) == b"".join(pieces)
+    sealed.close()
+
+
+@given(st.text(max_size=300))
+def test_a_safe_name_stays_in_its_folder(name: str) -> None:
+    safe = safe_name(name)
+    assert safe
+    assert len(safe) <= 200
+    assert not {"/", "\\", "\0", "\r", "\n", '"', "\u202e"} & set(safe)
+    assert safe not in (".", "..")
+    assert safe_name(safe) == safe
+
+
+def test_a_long_name_keeps_its_ending() -> None:
+    assert safe_name("x" * 400 + ".pdf").endswith("x.pdf")
+
+
+def test_the_list_says_what_each_line_needs(pat: Visitor) -> None:
+    page = pat.get("/messages").text
+    for words in ("Needs a code", "Kept 2 more days", "2 files", "Needs a key", "Taken back", "Time is up"):
+        assert words in page
+    for heading in ("Today", "Yesterday", "Earlier this month", "October 2026"):
+        assert f'<h2 class="day">{heading}</h2>' in page
+    assert "Echo and ECG" in page
+
+
+def test_the_list_turns_its_pages(pat: Visitor, world: World) -> None:
+    world.entries = [replace(world.entries[1], message=n, at=NOW - n * DAY) for n in range(1, 121)]
+    seen: list[str] = []
+    page = pat.get("/messages")
+    for _ in range(3):
+        seen += re.findall(r'href="/messages/(\d+)"', page.text)
+        older = re.search(r'href="(/messages\?before=\d+)">Older', page.text)
+        if older:
+            page = pat.get(older[1])
+    assert seen == [str(n) for n in range(120, 0, -1)]
+    assert "Older messages" not in page.text
+
+
+def test_an_empty_list_says_so(pat: Visitor, ann: Visitor, world: World) -> None:
+    world.entries = []
+    assert "Nothing has come yet" in pat.get("/messages").text
+    assert "Replies to what you send stand here" in ann.get("/messages").text
+
+
+def test_a_line_that_needs_a_code_says_how(pat: Visitor) -> None:
+    page = pat.get("/messages/16/code").text
+    assert "Call Dr. Holm" in page
+    assert pat.get("/messages/11/code").location == "/messages/11"
