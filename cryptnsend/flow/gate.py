@@ -7,7 +7,7 @@ process counts in all of them at once.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from cryptnsend.core import passwords
 from cryptnsend.core.addresses import canonical
