@@ -23,7 +23,8 @@ _BRANDS = (
 )  # fmt: skip
 _ROLES = re.compile(
     r"\b(?:account|billing|customer|e?mail|fraud|help|it|password|payments?|security|service|system|tech(?:nical)?)"
-    r"[ -]*(?:admin(?:istrator)?|alerts?|care|center|centre|department|dept|desk|notification|services?|support|team)\b"
+    r"[ -]*(?:admin(?:istrator)?|alerts?|care|center|centre|department|dept|desk|notification|security|services?"
+    r"|support|team)\b"
     r"|\b(?:admin|administrator|apple (?:id|inc|pay|store|support)|chase bank|no-?reply|support|visa (?:card|inc))\b"
 )
 _LINK = re.compile(
