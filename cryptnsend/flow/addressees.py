@@ -12,7 +12,7 @@ from cryptnsend.core import mime, tokens
 from cryptnsend.core.addresses import canonical
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import Refusal
-from cryptnsend.core.model import Card, Random, account_holder, new_id
+from cryptnsend.core.model import INSTALLATION, MANAGED, STRICT, Card, Random, account_holder, contact_name, new_id
 from cryptnsend.flow.granting import Addressee, Author, Person, Thread
 from cryptnsend.flow.holders import Holders
 from cryptnsend.keeper.client import Keeper
@@ -87,25 +87,60 @@ class Addressees:
         """
         Find the thread that a message of this *author* to these *people* belongs to, or start one.
 
-        A subscriber's mail joins a thread of somebody else's only while it stays among the people of that thread:
-        otherwise new recipients would need the code of a person who never wrote to them.
+        Raises Refusal for recipients, who may answer but not start one.
         """
-        holder = account_holder(author.account)
-        found = None
+        answered = None
         if parent is not None:
-            found = messages.granted(rows, holder, parent)
+            answered = messages.granted(rows, card.holder, parent)
         elif author.subscriber:
-            found = self._answered(rows, index, holder)
-        if found is not None:
-            known = messages.thread(rows, found["thread"])
-            if known is not None:
-                org, subscriber, custody = known
-                among = messages.thread_people(rows, found["thread"])
-                if subscriber == author.account or set(people) <= among:
-                    return Thread(found["thread"], org, subscriber, custody, new=False, parent=found["id"])
+            answered = self._answered(rows, index, card.holder)
+        if answered is not None:
+            vaulted = messages.is_vaulted(rows, answered["thread"])
+            joined = self._joined(rows, author, card, answered, people, is_page=parent is not None)
+            if joined is not None:
+                joined.vaulted = vaulted
+                return joined
         if not author.subscriber:
             raise Refusal("You can answer here, but not start a new conversation.", code=550, status="5.7.1")
-        return Thread(new_id(now, self._random), card.organisation, card.account, card.custody, new=True)
+        started = Thread(new_id(now, self._random), card.organisation, card.account, card.custody, new=True)
+        started.vaulted = answered is not None and vaulted  # what is quoted from there does not leave plain
+        return started
+
+    def _joined(
+        self, rows: Rows, author: Author, card: Card, answered: Row, people: Collection[str], *, is_page: bool
+    ) -> Thread | None:
+        """
+        Return the thread of an answered message, if this author may add to it and the keeper's words agree with it.
+
+        Mail joins a thread of somebody else's only while it stays among the people whom its author knows from there:
+        otherwise new recipients would need the code of a person who never wrote to them. The rows of a thread are not
+        signed, so its subscriber counts only where something signed, or the grant that a page has just opened, names
+        them too.
+        """
+        known = messages.thread(rows, answered["thread"])
+        if known is None:
+            return None
+        org, subscriber, custody = known
+        owner = card if subscriber == author.account else self._holders.card(rows, account_holder(subscriber))
+        if owner is None or owner.organisation != org or "subscriber" not in owner.roles:
+            return None
+        if owner is not card:
+            met = answered["contact"] == contact_name(author.address, subscriber) if is_page else False
+            if not (met or _are_members(card, owner) or self._has_met(rows, card, subscriber)):
+                return None
+            if not set(people) - set(card.addresses) <= messages.thread_people(rows, answered["thread"], card.holder):
+                return None
+        strictest = STRICT if STRICT in (custody, owner.custody) else MANAGED
+        return Thread(answered["thread"], org, subscriber, strictest, new=False, parent=answered["id"])
+
+    def _has_met(self, rows: Rows, card: Card, subscriber: int) -> bool:
+        """Say whether the keeper states that this holder has shown the subscriber's code, or needs none."""
+        for name in card.addresses:
+            known = cards.address(rows, name)
+            contact = cards.contact(rows, known[0], subscriber) if known is not None else None
+            if contact is not None and self._holders.is_proven(contact[1], card, name, subscriber):
+                return True
+        return False
 
     def _answered(self, rows: Rows, index: mime.Index, holder: str) -> Row | None:
         """Return the message that In-Reply-To or References name, theirs or one of our own mails about it."""
@@ -122,29 +157,23 @@ class Addressees:
                 return found
         return None
 
-    def person(
-        self, rows: Rows, name: str, asked: Addressee, author: Author, card: Card, thread: Thread, now: int
-    ) -> Person:
+    def person(self, rows: Rows, name: str, asked: Addressee, author: Card, thread: Thread, now: int) -> Person:
         """Return what rows and cards show about the person at the canonical address *name*, who may be new to us."""
         known = cards.address(rows, name)
         if known is None:
             ident = new_id(now, self._random)
             cards.add_address(rows, ident, name, asked.address if asked.address.lower() == name else name)
-            person = Person(name, asked.address, ident, None, asked, is_self=name in author.aliases)
-            if not person.is_self:
-                self._meet(rows, person, thread, now)
-            return person
-        ident, account = known
-        theirs = self._holders.account_card(rows, account, name) if account is not None else None
-        person = Person(name, asked.address, ident, theirs, asked, is_self=name in author.aliases)
-        if person.is_self:
-            return person
-        if theirs is not None:
-            person.owns_thread = theirs.account == thread.subscriber
-            person.is_member = (
-                not theirs.weak and "subscriber" in theirs.roles and theirs.organisation == card.organisation
-            )
-        if not person.owns_thread:
+            known = ident, None
+        person = Person(name, asked.address, known[0], None, asked)
+        if name in author.addresses:
+            person.card, person.is_self = author, True
+        elif known[1] is not None:
+            person.card = self._holders.account_card(rows, known[1], name)
+        card = person.card
+        if card is not None:
+            person.owns_thread = card.account == thread.subscriber
+            person.is_member = not card.weak and "subscriber" in card.roles and card.organisation == thread.organisation
+        if not person.owns_thread and not person.is_self:
             self._meet(rows, person, thread, now)
         return person
 
@@ -163,6 +192,12 @@ class Addressees:
         if card is not None and self._holders.is_proven(statement, card, person.canonical, thread.subscriber):
             person.proven = True
             person.is_member = person.is_member or "subscriber" in card.roles
+
+
+def _are_members(one: Card, other: Card) -> bool:
+    """Say whether both are subscribers of one organisation, neither of them weak."""
+    both = "subscriber" in one.roles and "subscriber" in other.roles and not one.weak and not other.weak
+    return both and one.organisation == other.organisation != INSTALLATION
 
 
 def canonical_or_none(address: str) -> str | None:

@@ -20,7 +20,7 @@ import msgspec
 from cryptnsend.core import keys, mime, policy
 from cryptnsend.core.addresses import single_author
 from cryptnsend.core.contracts import Clock, Engine, Rows
-from cryptnsend.core.errors import NotAuthor, Refusal, Temporary, TooBig
+from cryptnsend.core.errors import CryptnSendError, NotAuthor, Refusal, StoreBroken, Temporary, TooBig
 from cryptnsend.core.model import Card, Random, account_holder, archive_holder, new_id
 from cryptnsend.core.seal import Sealer, pad, seal
 from cryptnsend.flow.addressees import Addressees, canonical_or_none
@@ -32,6 +32,7 @@ from cryptnsend.store.vault import Stored, Vault, VaultWriter
 
 DAY = 86_400_000  # milliseconds
 RESEND_WINDOW = DAY
+WARM = 10.0  # seconds for which the keeper's answers are taken as they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Admission:
             engine=engine, keeper=keeper, holders=holders, clock=clock, random=random, domain=settings.domain
         )
         self._day_keys: dict[int, bytes] = {}
-        self._day_keys_until = 0.0
+        self._warm_until = 0.0
 
     def begin(
         self,
@@ -103,12 +104,20 @@ class Admission:
         """
         return Draft(self, author, envelope, origin, parent, nonce, life)
 
+    def is_cold(self) -> bool:
+        """Say whether what the keeper told is so old that it should be asked again, which may have to wait for it."""
+        return self.clock.monotonic() >= self._warm_until
+
+    def warm(self) -> None:
+        """Ask the keeper for everything that the next admissions need; raise KeeperGone."""
+        self.keeper.anchors()
+        self.resend_keys()
+        self._warm_until = self.clock.monotonic() + WARM
+
     def resend_keys(self) -> dict[int, bytes]:
-        """Return the keeper's keys of today and yesterday by day, asked for anew every ten minutes."""
-        now = self.clock.monotonic()
-        if now >= self._day_keys_until:
+        """Return the keeper's keys of today and yesterday, by day."""
+        if self.clock.now() // DAY not in self._day_keys:
             self._day_keys = self.keeper.resend_keys()
-            self._day_keys_until = now + 600
         return self._day_keys
 
 
@@ -153,6 +162,7 @@ class Draft:
         self._digest = hashlib.sha256()
         self._size = 0
         self._bcc: list[tuple[int, bytes]] = []
+        self._blob: str | None = None  # of the finished body, once it is durable
 
     def header(self, octets: bytes) -> None:
         """
@@ -182,10 +192,13 @@ class Draft:
         *submit*(fill, blobs) is the engine's batcher, which resolves once durable; *in_thread* runs what has to wait
         for a disk or the keeper.
         """
-        used: set[int] = set()
+        house, used = self._house, set[int]()
         try:
-            if any(self._house.addressees.is_ours(each.address) for each in self._envelope.recipients):
-                await in_thread(self._resolve)  # asks the keeper, which may be slow or gone
+            # Whatever asks the keeper does so in a thread, since the keeper may be slow or gone.
+            if house.is_cold():
+                await in_thread(house.warm)
+            if any(house.addressees.is_ours(each.address) for each in self._envelope.recipients):
+                await in_thread(self._resolve)
             else:
                 self._resolve()
             sealed = self._finish()
@@ -194,8 +207,10 @@ class Draft:
             else:
                 self._settle(sealed)
             admitted = await submit(lambda rows: self._fill(rows, sealed, used), sealed.blobs)
-        except BaseException:
+        except BaseException as reason:
             self.abort()
+            if litter := self._litter(reason):
+                await in_thread(lambda: house.vault.discard(litter))
             raise
         return self._committed(admitted, sealed, used)
 
@@ -209,10 +224,22 @@ class Draft:
             admitted = self._house.engine.write(
                 lambda rows: self._fill(rows, sealed, used), blobs=sealed.blobs
             ).result()
-        except BaseException:
+        except BaseException as reason:
             self.abort()
+            if litter := self._litter(reason):
+                self._house.vault.discard(litter)
             raise
         return self._committed(admitted, sealed, used)
+
+    def _litter(self, reason: BaseException) -> str | None:
+        """
+        Return the blob that can be thrown away at once, if there is one.
+
+        A refusal undid its own rows. After any other failure they may have become durable all the same, so that the
+        blob stays until upkeep has looked for its row.
+        """
+        was_undone = isinstance(reason, CryptnSendError) and not isinstance(reason, StoreBroken)
+        return self._blob if was_undone else None
 
     def explain(self) -> dict[str, policy.Decision]:
         """Return what would happen for each recipient, by canonical address, and keep nothing of it."""
@@ -303,6 +330,7 @@ class Draft:
         )
         if stored.blob_key is not None:
             sealed.blobs.append(stored.blob_key)
+        self._blob = stored.blob_key
 
     def _committed(self, admitted: Admitted, sealed: _Sealed, used: set[int]) -> Admitted:
         self._house.epochs.confirm(used)
@@ -350,7 +378,7 @@ class Draft:
             named = {person.canonical, canonical_or_none(person.asked.address)}  # theirs, or our token for them
             making.recipient(person, decisions[person.canonical], bool(named & shown), self._envelope)
         making.grant_archives([house.holders.card(rows, archive_holder(org)) for org in making.archives(people)])
-        if author.subscriber:
+        if author.account == thread.subscriber:
             making.receipt([person for person in people if needs_code(person, decisions[person.canonical])], own)
         making.write(rows)
         audit.append(
@@ -370,12 +398,12 @@ class Draft:
         """Find out who everybody is, and what happens to the message for each of them."""
         house, author = self._house, self._author
         card = house.holders.card(rows, account_holder(author.account))
-        if card is None:
+        if card is None or author.address not in card.addresses:
             raise Temporary("Your account is not ready yet. Try again in a minute.")
         rules = rules_of(cards.policy(rows, author.organisation), house.settings)
         who = house.addressees
         thread = who.thread(rows, author, card, index, self._people, self._parent, now)
-        people = [who.person(rows, name, asked, author, card, thread, now) for name, asked in self._people.items()]
+        people = [who.person(rows, name, asked, card, thread, now) for name, asked in self._people.items()]
         return card, thread, people, policy.decide(self._submission(index, people, thread), rules)
 
     def _earlier(self, rows: Rows, sealed: _Sealed, now: int) -> int | None:
@@ -404,7 +432,7 @@ class Draft:
                 )
                 for each in people
             ),
-            thread_vaulted=not thread.new,
+            thread_vaulted=thread.vaulted,
         )
 
     def _check_caps(self, rows: Rows, people: list[Person], now: int) -> None:

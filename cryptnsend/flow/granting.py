@@ -13,6 +13,7 @@ import msgspec
 
 from cryptnsend.core import keys, mime, policy, tokens
 from cryptnsend.core.contracts import Rows
+from cryptnsend.core.errors import Temporary
 from cryptnsend.core.model import (
     INSTALLATION,
     KEEPER,
@@ -85,6 +86,7 @@ class Thread:
     custody: str
     new: bool
     parent: int | None = None
+    vaulted: bool = False  # an earlier message, this one's or of a thread it answers, was sealed
 
 
 def is_trusted(person: Person) -> bool:
@@ -124,7 +126,7 @@ class Making:
         self._message: messages.Message | None = None
         self._contents: Sequence[messages.Content] = ()
         self._recipients: list[messages.Recipient] = []
-        self._grants: list[messages.Grant] = []
+        self._grants: dict[tuple[str, str], messages.Grant] = {}  # one per holder and role, whatever their addresses
         self._deliveries: list[messages.Delivery] = []
         self._epoch_rows: dict[int, tuple[messages.EpochRow, PairCard, str]] = {}
 
@@ -182,32 +184,40 @@ class Making:
             )
         )
         if isinstance(decision, policy.Relay):
-            self._deliver("relay", "", person, envelope, "declared", queued=True)
+            self._deliver("relay", "", person, envelope, "declared", queued_for=person.canonical)
             return
         self._grant_recipient(person)
         if isinstance(decision, policy.Handoff):
-            self._deliver("handoff", form, person, envelope, "opportunistic", queued=form != "link")
+            # To the original inbox, whichever address was written to; what is on the card cannot be turned elsewhere.
+            inbox = person.card.reply_address if person.card is not None and form != "link" else ""
+            self._deliver("handoff", form, person, envelope, "opportunistic", queued_for=inbox)
         else:
-            self._deliver("notice", "", person, envelope, "opportunistic", queued=False)
+            self._deliver("notice", "", person, envelope, "opportunistic")
 
     def archives(self, people: Iterable[Person]) -> list[int]:
-        """Return the organisations whose archive keeps this message: of the thread, the author and every subscriber."""
+        """
+        Return the organisations whose archive keeps this message: of the thread, and of every subscriber in it.
+
+        A recipient's organisation counts once the recipient does: else whoever reads somebody's mailbox could become
+        a subscriber with that address, and find in an archive of their own what waits for a code.
+        """
         found = {self._thread.organisation}
-        for card in [self._card, *(each.card for each in people if each.card is not None)]:
+        for card in [self._card, *(each.card for each in people if each.card is not None and is_trusted(each))]:
             if "subscriber" in card.roles:
                 found.add(card.organisation)
         return sorted(found - {INSTALLATION})
 
     def grant_archives(self, cards: Iterable[Card | None]) -> None:
-        """Grant both keys to each archive that has a pair."""
+        """Grant each archive that has a pair; who was written to in secret is for the author's own to know."""
         for card in cards:
-            if card is not None:
-                self._grant(card, "archive", "", self._keys, ends=None)
+            if card is not None and card.pairs:
+                own = card.organisation == self._card.organisation
+                self._grant(card, "archive", "", self._keys if own else self._keys[:32], ends=None)
 
     def receipt(self, newcomers: Sequence[Person], address: int) -> None:
         """Tell the author which codes to pass on, if anybody is new to them."""
         if newcomers:
-            self._add_delivery("receipt", "", address, "codes", "{}", "opportunistic", None)
+            self._add_delivery("receipt", "", address, "codes", "{}", "opportunistic", "")
 
     def write(self, rows: Rows) -> None:
         """Insert everything, in the order that references ask for."""
@@ -225,16 +235,16 @@ class Making:
         messages.add(rows, self._message)
         messages.add_contents(rows, list(self._contents))
         messages.add_recipients(rows, self._recipients)
-        messages.add_grants(rows, self._grants)
+        messages.add_grants(rows, list(self._grants.values()))
         messages.add_deliveries(rows, self._deliveries)
 
     def _grant_recipient(self, person: Person) -> None:
         first = self._keys[:32]
         if is_trusted(person) and person.card is not None:
-            contact = "" if person.is_self or person.owns_thread else self._contact(person)
+            contact = "" if person.owns_thread else self._contact(person)
             self._grant(person.card, "recipient", contact, first, ends=self._ends(person))
             return
-        # Nobody has shown this subscriber's code yet: the keeper keeps the key until somebody does.
+        # Nobody has shown this subscriber's code yet, or since a reset by mail: the keeper keeps the key until then.
         contact = "" if person.owns_thread else self._contact(person)
         holder = person.card.holder if person.owns_thread and person.card else address_holder(person.canonical)
         self._wrap(self._anchors.pending, KEEPER, "pending", holder, "recipient", contact, first, self._ends(person))
@@ -248,7 +258,10 @@ class Making:
 
     def _grant(self, card: Card, role: str, contact: str, content: bytes, *, ends: int | None) -> None:
         custody = MANAGED if role == "archive" else self._thread.custody
-        pair = card.pair(custody) if role != "archive" else card.pairs[0]
+        try:
+            pair = card.pair(custody) if role != "archive" else card.pairs[0]
+        except LookupError:
+            raise Temporary("An account is being changed. Try again in a minute.") from None
         self._wrap(pair, card.holder, card.holder, card.holder, role, contact, content, ends)
 
     def _wrap(
@@ -262,24 +275,24 @@ class Making:
         content: bytes,
         ends: int | None,
     ) -> None:
+        if (holder, role) in self._grants:
+            return  # two addresses of one account
         org = self._thread.organisation
         epoch = self._epoch(pair, owner, epoch_holder)
         binding = keys.GrantBinding(org, self._id, holder, role, contact, self._thread.custody)
         wrap = keys.wrap_content(epoch.key, content, binding, self._random)
-        self._grants.append(
-            messages.Grant(
-                new_id(self._now, self._random),
-                org,
-                self._id,
-                holder,
-                role,
-                contact,
-                self._thread.custody,
-                epoch.id,
-                wrap,
-                "active",
-                ends,
-            )
+        self._grants[holder, role] = messages.Grant(
+            new_id(self._now, self._random),
+            org,
+            self._id,
+            holder,
+            role,
+            contact,
+            self._thread.custody,
+            epoch.id,
+            wrap,
+            "active",
+            ends,
         )
 
     def _epoch(self, pair: PairCard, owner: str, holder: str) -> keys.Epoch:
@@ -291,7 +304,7 @@ class Making:
         return epoch
 
     def _deliver(
-        self, kind: str, form: str, person: Person, envelope: Envelope, tls_class: str, *, queued: bool
+        self, kind: str, form: str, person: Person, envelope: Envelope, tls_class: str, *, queued_for: str = ""
     ) -> None:
         asked = {
             name: value
@@ -304,14 +317,14 @@ class Making:
             if value
         }
         dsn = msgspec.json.encode(asked).decode() if asked else "{}"
-        self._add_delivery(kind, form, person.address, "", dsn, tls_class, person.canonical if queued else None)
+        self._add_delivery(kind, form, person.address, "", dsn, tls_class, queued_for)
 
     def _add_delivery(
-        self, kind: str, form: str, address: int, template: str, dsn: str, tls_class: str, queued_for: str | None
+        self, kind: str, form: str, address: int, template: str, dsn: str, tls_class: str, queued_for: str
     ) -> None:
         ident, org = new_id(self._now, self._random), self._thread.organisation
         epoch_id = wrap = None
-        if queued_for is not None:
+        if queued_for:
             epoch = self._epoch(self._anchors.queue, KEEPER, "queue")
             binding = keys.QueueBinding(org, self._id, ident, queued_for, form or kind)
             epoch_id, wrap = epoch.id, keys.wrap_content(epoch.key, self._keys[:32], binding, self._random)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from cryptnsend.core.cards import read_card, read_statement
 from cryptnsend.core.contracts import Rows
-from cryptnsend.core.errors import SealBroken
+from cryptnsend.core.errors import SealBroken, Temporary
 from cryptnsend.core.model import Card, Signed, account_holder
 from cryptnsend.flow.granting import Anchored
 from cryptnsend.keeper.requests import Anchors
@@ -22,12 +22,12 @@ CAPACITY = 4096  # verified cards remembered; one is about 4 KiB
 
 
 class Holders:
-    """Verified cards, newest first asked for, remembered by version. Thread-safe."""
+    """Verified cards, the newest of each holder, of which the least recently used are forgotten. Thread-safe."""
 
     def __init__(self, anchors: Callable[[], Anchors]):
         self._anchors = anchors
         self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[str, int], Card] = OrderedDict()
+        self._known: OrderedDict[str, Card] = OrderedDict()
 
     def anchored(self) -> Anchored:
         """Return the keeper's own pairs: for grants that wait for their owner, and for mail that waits to leave."""
@@ -41,15 +41,19 @@ class Holders:
             return None
         key = (holder, version)
         with self._lock:
-            known = self._known.get(key)
+            known = self._known.get(holder)
             if known is not None:
-                self._known.move_to_end(key)
-                return known
+                self._known.move_to_end(holder)
+                if known.version == version:
+                    return known
+                if known.version > version:
+                    # An older card would turn mail back to whoever held the address then.
+                    raise Temporary("An account is being changed. Try again in a minute.")
         card = read_card(Signed(*cards.card(rows, holder, version)), self._anchors().card_key)
         if (card.holder, card.version) != key:
             raise SealBroken(f"The card filed under {holder} is another holder's.")
         with self._lock:
-            self._known[key] = card
+            self._known[holder] = card
             while len(self._known) > CAPACITY:
                 self._known.popitem(last=False)
         return card

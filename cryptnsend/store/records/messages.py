@@ -192,8 +192,10 @@ def resent(rows: Rows, author: int, macs: list[bytes], since: int) -> int | None
         found = rows.query(
             "SELECT m.id FROM messages m WHERE m.author = :author AND m.resend_mac = :mac AND m.created > :since"
             " AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.message = m.id AND g.state <> 'active')"
-            " AND (SELECT count(*) FROM recipients r WHERE r.message = m.id AND r.decision IN ('vault', 'handoff'))"
-            "   = (SELECT count(*) FROM grants g WHERE g.message = m.id AND g.role = 'recipient')"
+            " AND NOT EXISTS (SELECT 1 FROM recipients r JOIN addresses a ON a.id = r.address"
+            "  WHERE r.message = m.id AND r.decision IN ('vault', 'handoff') AND NOT EXISTS"
+            "  (SELECT 1 FROM grants g WHERE g.message = m.id AND g.role = 'recipient'"
+            "   AND (g.holder = 'address:' || a.canonical OR g.holder = 'account:' || a.account)))"
             " ORDER BY m.id DESC LIMIT 1",
             {"author": author, "mac": mac, "since": since},
         )
@@ -204,21 +206,25 @@ def resent(rows: Rows, author: int, macs: list[bytes], since: int) -> int | None
 
 
 def granted(rows: Rows, holder: str, message: int) -> Row | None:
-    """Return thread, org and author of a message that *holder* has an active grant on, else None."""
+    """Return id, thread and the grant's contact of a message that *holder* has an active grant on, else None."""
     found = rows.query(
-        "SELECT m.id, m.org, m.thread, m.author FROM messages m WHERE m.id = :message AND EXISTS"
-        " (SELECT 1 FROM grants g WHERE g.message = m.id AND g.holder = :holder AND g.state = 'active')",
+        "SELECT m.id, m.thread, g.contact FROM messages m JOIN grants g ON g.message = m.id"
+        " WHERE m.id = :message AND g.holder = :holder AND g.state = 'active' ORDER BY g.role DESC LIMIT 1",
         {"message": message, "holder": holder},
     )
     return found[0] if found else None
 
 
 def granted_by_message_id(rows: Rows, holder: str, message_id: str) -> Row | None:
-    """Return the newest message with that Message-ID that *holder* has an active grant on, else None."""
+    """
+    Return the first message with that Message-ID that *holder* has an active grant on, as `granted` does.
+
+    The first, not the newest: whoever copies the id of somebody's message comes after it.
+    """
     found = rows.query(
-        "SELECT m.id, m.org, m.thread, m.author FROM messages m WHERE m.message_id = :message_id AND EXISTS"
-        " (SELECT 1 FROM grants g WHERE g.message = m.id AND g.holder = :holder AND g.state = 'active')"
-        " ORDER BY m.id DESC LIMIT 1",
+        "SELECT m.id, m.thread, g.contact FROM messages m JOIN grants g ON g.message = m.id"
+        " WHERE m.message_id = :message_id AND g.holder = :holder AND g.state = 'active'"
+        " ORDER BY m.id, g.role DESC LIMIT 1",
         {"message_id": message_id, "holder": holder},
     )
     return found[0] if found else None
@@ -231,15 +237,32 @@ def message_of_delivery(rows: Rows, delivery: int) -> int | None:
     return message
 
 
-def thread_people(rows: Rows, thread_id: int) -> set[str]:
-    """Return the canonical addresses that took part in a thread: authors and everyone a message went to."""
+def thread_people(rows: Rows, thread_id: int, holder: str) -> set[str]:
+    """
+    Return the canonical addresses that *holder* knows to take part in a thread.
+
+    Those are the authors of the messages they were granted and who stands in To or Cc of them; never who was written
+    to in secret, so that no answer of ours tells of them.
+    """
     found = rows.query(
         "SELECT a.canonical FROM messages m JOIN addresses a ON a.id = m.author_address WHERE m.thread = :thread"
-        " UNION SELECT a.canonical FROM messages m JOIN recipients r ON r.message = m.id"
-        " JOIN addresses a ON a.id = r.address WHERE m.thread = :thread",
-        {"thread": thread_id},
+        " AND EXISTS (SELECT 1 FROM grants g WHERE g.message = m.id AND g.holder = :holder)"
+        " UNION SELECT a.canonical FROM messages m JOIN recipients r ON r.message = m.id AND r.disclosed = 1"
+        " JOIN addresses a ON a.id = r.address WHERE m.thread = :thread"
+        " AND EXISTS (SELECT 1 FROM grants g WHERE g.message = m.id AND g.holder = :holder)",
+        {"thread": thread_id, "holder": holder},
     )
     return {row["canonical"] for row in found}
+
+
+def is_vaulted(rows: Rows, thread_id: int) -> bool:
+    """Say whether some message of a thread was sealed for others than its author."""
+    found = rows.query(
+        "SELECT 1 AS one FROM messages m JOIN recipients r ON r.message = m.id WHERE m.thread = :thread"
+        " AND r.decision <> 'relay' AND r.reason <> 'self' LIMIT 1",
+        {"thread": thread_id},
+    )
+    return bool(found)
 
 
 def count(rows: Rows, org: int, account: int, day: int, what: str, by: int) -> int:
