@@ -142,7 +142,9 @@ class App:
             throttle=self._throttle("page"),
             clock=self.clock,
             random=os.urandom,
-            settings=AccountSettings(signup=self.config.signup.mode, argon=self.argon),
+            settings=AccountSettings(
+                signup=self.config.signup.mode, argon=self.argon, min_length=self.config.passwords.min_length
+            ),
             wake=self.wake,
         )
 
@@ -245,6 +247,7 @@ class App:
             clock=self.clock,
             random=os.urandom,
             argon=self.argon,
+            min_length=self.config.passwords.min_length,
             custody=self.config.policy.custody,
             wake=self.wake,
         )

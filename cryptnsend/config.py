@@ -12,7 +12,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
@@ -53,7 +53,6 @@ class Config:
     delivery: settings.Delivery = field(default_factory=settings.Delivery)
     keeper: settings.Keeper = field(default_factory=settings.Keeper)
     policy: settings.Policy = field(default_factory=settings.Policy)
-    store: settings.Store = field(default_factory=settings.Store)
     portal: settings.Portal = field(default_factory=settings.Portal)
     log: settings.Log = field(default_factory=settings.Log)
     source: Path = Path(FILE_NAME)  # the file that it came from
@@ -103,7 +102,7 @@ class Config:
 
 def sections() -> dict[str, type[Any]]:
     """Return the class of each section by its name."""
-    return {name: kind for name, kind in get_type_hints(Config).items() if is_dataclass(kind)}
+    return {name: kind for name, kind in get_type_hints(Config).items() if kind is not Path}
 
 
 def render(values: Mapping[str, Mapping[str, Any]]) -> str:
@@ -281,9 +280,7 @@ def _settle(config: Config, file: Path) -> Config:
 
 
 def _contradictions(config: Config) -> Iterator[str]:
-    life, delivery, ports = config.life, config.delivery, config.ports
-    if not life.min_days <= life.days <= life.max_days:
-        yield f"[life] days = {life.days}: allowed is from min_days ({life.min_days}) to max_days ({life.max_days})"
+    delivery, ports = config.delivery, config.ports
     if delivery.first_retry_seconds > delivery.max_retry_seconds:
         yield (
             f"[delivery] first_retry_seconds = {delivery.first_retry_seconds}: allowed is at most max_retry_seconds "

@@ -157,12 +157,6 @@ class Signup:
         choices=("closed", "invite", "open"),
     )
     invite_days: int = setting(7, "How long an invitation holds.", unit="days", low=1, high=90)
-    open_new_recipients_per_day: int = setting(
-        20, "New recipients a day for accounts from open sign-up, in their first week.", unit="recipients", low=0
-    )
-    open_probation_days: int = setting(
-        7, "How long accounts from open sign-up have that lower cap and may not send plain (::).", unit="days", low=0
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +201,6 @@ class Life:
     """How long messages can be opened by their recipients."""
 
     days: int = setting(30, "Life of a message where its author says nothing.", unit="days", low=1, high=2555)
-    min_days: int = setting(1, "Shortest life an author may choose.", unit="days", low=1, high=2555)
-    max_days: int = setting(2555, "Longest life an author may choose (2555 days are seven years).", unit="days", low=1)
     undo_days: int = setting(
         7, "How long an expired or recalled message can be brought back.", unit="days", low=0, high=90
     )
@@ -246,7 +238,6 @@ class Passwords:
     """What a new password must be (NIST SP 800-63B-4: length and strength, no rules of composition)."""
 
     min_length: int = setting(15, "Shortest password.", unit="characters", low=8, high=64)
-    min_score: int = setting(3, "Lowest strength by zxcvbn's estimate.", unit="score 0-4", low=0, high=4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,19 +318,6 @@ class Policy:
         "managed",
         "Custody of a new organisation's mail: recoverable by the server's recovery key, or by the owner only.",
         choices=("managed", "strict"),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Store:
-    """How things rest."""
-
-    inline_octets: int = setting(
-        32_768,
-        "Sealed bodies up to this size rest in the database, larger ones in files.",
-        unit="octets",
-        low=0,
-        high=1_048_576,
     )
 
 

@@ -233,7 +233,7 @@ def _device_checksum(octets: bytes) -> bytes:
 # -- strength ---------------------------------------------------------------------------------------------------------
 
 _PRODUCT = ("cryptnsend", "crypt", "send", "secure", "mail", "message", "password", "passphrase", "welcome", "letmein")
-_LONG, _SHORT = 15, 8  # characters: alone, and with a second factor (NIST SP 800-63B-4 §3.1.1.2)
+LONG, _SHORT = 15, 8  # characters: alone, and with a second factor (NIST SP 800-63B-4 §3.1.1.2)
 _SCORED = 72  # characters; zxcvbn's time grows with the square of the length
 _SIGNS = frozenset("4@8({[<369!1|05$7+%2")  # what zxcvbn tries as letters, in every combination
 _MOST_SIGNS = 8  # different ones; with all twenty it would be busy for seconds
@@ -249,15 +249,15 @@ class Strength:
     advice: str  # one English sentence without parameters but numbers, empty if there is nothing to say
 
 
-def check_strength(password: str, *, hints: Sequence[str], second_factor: bool) -> Strength:
+def check_strength(password: str, *, hints: Sequence[str], second_factor: bool, shortest: int = LONG) -> Strength:
     """
-    Judge a new password: at least 15 characters, or 8 with a second factor, zxcvbn 3 or better, and not on our list.
+    Judge a new password: at least *shortest* characters, 8 with a second factor; zxcvbn 3 or better; not on our list.
 
     *hints* are words a stranger would try first: the person's addresses and names, the sender's. There are no rules
     about digits and signs; they make passwords worse (NIST SP 800-63B-4 §3.1.1.2).
     """
     password = unicodedata.normalize("NFC", password)
-    least = _SHORT if second_factor else _LONG
+    least = _SHORT if second_factor else shortest
     words = _hint_words(hints)
     score = _score(password, [*words, *_PRODUCT])
     if len(password) > MAX_PASSWORD:

@@ -39,6 +39,7 @@ class Settings:
 
     signup: str  # closed, invite, open
     argon: passwords.Argon
+    min_length: int = passwords.LONG  # of new passwords, in characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +344,7 @@ class Accounts:
         return k
 
     def _check_strength(self, password: str, hints: Sequence[str]) -> None:
-        found = passwords.check_strength(password, hints=hints, second_factor=False)
+        found = passwords.check_strength(password, hints=hints, second_factor=False, shortest=self._settings.min_length)
         if not found.ok:
             raise Denied(found.advice)
 

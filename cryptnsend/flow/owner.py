@@ -45,11 +45,13 @@ class Owner:
         clock: Clock,
         random: Random,
         argon: passwords.Argon,
+        min_length: int = passwords.LONG,
         custody: str = MANAGED,
         code_rule: str = "",
         wake: Callable[[], None],
     ):
         self._engine, self._keeper, self._clock, self._random = engine, keeper, clock, random
+        self._min_length = min_length
         self._argon, self._custody, self._code_rule, self._wake = argon, custody, code_rule, wake
 
     # -- organisations ------------------------------------------------------------------------------------------------
@@ -240,7 +242,7 @@ class Owner:
 
     def check_strength(self, password: str, hints: list[str]) -> None:
         """Raise Denied with advice for a password that would be guessed."""
-        found = passwords.check_strength(password, hints=hints, second_factor=False)
+        found = passwords.check_strength(password, hints=hints, second_factor=False, shortest=self._min_length)
         if not found.ok:
             raise Denied(found.advice)
 

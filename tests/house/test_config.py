@@ -25,7 +25,7 @@ def test_an_empty_file_gives_the_defaults(tmp_path):
     assert (config.ports.submissions, config.ports.submission, config.ports.portal) == (465, 587, 443)
     assert config.limits.message_octets == 50 * 1024 * 1024
     assert config.limits.reply_octets == 25 * 1024 * 1024
-    assert (config.life.days, config.life.min_days, config.life.max_days) == (30, 1, 7 * 365)
+    assert config.life.days == 30
     assert config.signup.mode == "invite"
 
 
@@ -100,7 +100,7 @@ def test_every_setting_can_come_from_the_environment(tmp_path):
         ('[delivery]\nsmarthost = "smtp://u:p@relay.example:25"', "allowed is empty, smtp://host:port"),
         ('[portal]\nbase_url = "http://x.example"', "allowed is empty, or https://host"),
         ('[portal]\nbase_url = "https://x.example/path"', "allowed is empty, or https://host"),
-        ("[life]\ndays = 1\nmin_days = 3", "[life] days = 1: allowed is from min_days (3) to max_days (2555)."),
+        ("[life]\ndays = 2556", "[life] days = 2556: allowed is a whole number from 1 to 2555."),
         ("[delivery]\nmax_retry_seconds = 10", "first_retry_seconds = 450: allowed is at most max_retry_seconds (10)."),
         ("[passwords]\nmin_length = 4", "[passwords] min_length = 4: allowed is a whole number from 8 to 64."),
     ],
