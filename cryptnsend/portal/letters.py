@@ -25,9 +25,9 @@ from flask_babel import gettext
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from cryptnsend.core import words
-from cryptnsend.core.errors import Refusal
+from cryptnsend.core.errors import Ended, NoGrant, Refusal
+from cryptnsend.flow.views import Entry, Letter, Part, Waiting
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.flows import Letter, Part
 from cryptnsend.portal.security import FILE_POLICY, LETTER_POLICY, check_form
 from cryptnsend.portal.uploads import safe_name, uploads
 from cryptnsend.portal.visits import cookie, forget, needs_session, recall, remember, signed_in, visitor
@@ -75,7 +75,10 @@ def read(message: int) -> Any:
     """Show one message."""
     if request.method == "HEAD":
         return Response()
-    letter = desk().pickup.show(signed_in(), message)
+    try:
+        letter = desk().pickup.show(signed_in(), message)
+    except (NoGrant, Ended):
+        return closed_page(message)
     return letter_page(letter)
 
 
@@ -83,10 +86,10 @@ def read(message: int) -> Any:
 @needs_session
 def needs_code(message: int) -> Any:
     """Say how a message is opened whose sender's code is still missing."""
-    for entry in desk().pickup.list(signed_in(), before=message + 1, limit=1):
-        if entry.message == message and entry.state == "code":
-            return render_template("needs-code.html", entry=entry)
-    return redirect(url_for("letters.read", message=message), 303)
+    entry = own_entry(message)
+    if entry is None or entry.state != "code":
+        return redirect(url_for("letters.read", message=message), 303)
+    return render_template("needs-code.html", entry=entry)
 
 
 @blueprint.get("/messages/<int:message>/letter")
@@ -172,6 +175,29 @@ def reply_sent(message: int) -> Any:
         return redirect(url_for("letters.read", message=message), 303)
     letter = desk().pickup.show(signed_in(), message)
     return render_template("reply-sent.html", letter=letter, facts=facts, now=desk().now())
+
+
+def own_entry(message: int) -> Entry | None:
+    """Return the line that a message has in the list of who is signed in, or None if it has none."""
+    for entry in desk().pickup.list(signed_in(), before=message + 1, limit=1):
+        if entry.message == message:
+            return entry
+    return None
+
+
+def closed_page(message: int) -> Any:
+    """Say why a message of one's own does not open; what is not one's own looks as if it were not there."""
+    entry = own_entry(message)
+    if entry is None or entry.state == "open":
+        raise NoGrant("There is nothing here.")
+    if entry.state == "code":
+        return redirect(url_for("letters.needs_code", message=message), 303)
+    if entry.state == "locked":
+        return redirect(url_for("account.unlock"), 303)
+    gone = Waiting(
+        message, entry.sender_name, entry.sender_address, "", "", entry.at, "", "", entry.state, has_account=True
+    )
+    return render_template("dead-end.html", waiting=gone), 410
 
 
 def letter_page(letter: Letter, text: str = "", error: str | None = None) -> str:
