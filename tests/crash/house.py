@@ -35,6 +35,7 @@ class Roles:
     def __init__(self, config: Config):
         self.config, self.home = config, Home(config.server.home)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._lines: dict[str, socket.socket] = {}
         self._log = (config.server.home.parent / "roles.log").open("ab")
 
     def start(self, role: str) -> None:
@@ -51,16 +52,20 @@ class Roles:
             )
             theirs.close()
             ours.settimeout(START_SECONDS)
-            assert ours.recv(64), f"{role} did not start; see {self._log.name}"
-            # The role ends when its supervisor is gone, so the line stays open for as long as this process lives.
-            self.processes[role].line = ours.dup()  # type: ignore[attr-defined]
+            # A role ends when its supervisor is gone, so the line stays open for as long as the role shall live.
+            self._lines[role] = ours.dup()
+            try:
+                is_ready = bool(ours.recv(64))
+            except TimeoutError:
+                is_ready = False
+            assert is_ready, f"{role} did not start:\n{self.log_end()}"
 
     def kill(self, role: str) -> None:
         """End a role at once, as a power cut of its process would."""
         process = self.processes.pop(role)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        process.line.close()  # type: ignore[attr-defined]
+        self._lines.pop(role).close()
 
     def stop(self) -> None:
         """End all roles in order."""
@@ -69,8 +74,12 @@ class Roles:
                 process = self.processes.pop(role)
                 process.terminate()
                 process.wait(30)
-                process.line.close()  # type: ignore[attr-defined]
+                self._lines.pop(role).close()
         self._log.close()
+
+    def log_end(self) -> str:
+        """Return the last lines that the roles wrote."""
+        return "\n".join(Path(self._log.name).read_text(errors="replace").splitlines()[-30:])
 
 
 @dataclass
