@@ -26,9 +26,12 @@ _MEANT = {
     "ks_c_5601_1987": "cp949", "ks_c_5601": "cp949", "euc_kr": "cp949", "ksc5601": "cp949",
     "shift_jis": "cp932", "sjis": "cp932", "x_sjis": "cp932", "windows_31j": "cp932",
     "iso_2022_jp": "iso2022_jp_3", "big5": "big5hkscs", "x_mac_roman": "mac_roman", "macintosh": "mac_roman",
-    "tis_620": "cp874", "windows_874": "cp874", "x_user_defined": "cp1252",
+    "tis_620": "cp874", "windows_874": "cp874", "x_user_defined": "cp1252", "koi8_ru": "koi8_u",
 }  # fmt: skip
+# Codecs without an alias of their own, which the table of the standard library does not name.
+_NAMED = ("cp720", "cp737", "cp856", "cp874", "cp875", "cp1006", "koi8_t", "koi8_u", "mac_croatian", "mac_romanian")
 _CODECS = {
+    **{codec: codec for codec in _NAMED},
     **{codec: codec for codec in aliases.values() if codec not in _NOT_TEXT},
     **{alias: codec for alias, codec in aliases.items() if codec not in _NOT_TEXT},
     **_MEANT,
@@ -65,7 +68,7 @@ def guess_text(octets: bytes) -> str:
     # A text cut short in the middle of a character is still UTF-8; so is one with a single broken character.
     text = octets.decode("utf-8", "replace")
     broken = text.count("\ufffd")
-    if broken * 8 < sum(not c.isascii() for c in text):
+    if sum(not c.isascii() for c in text) >= 3 * broken:
         return text.removeprefix("\ufeff")
     return octets.decode("cp1252", "replace")
 

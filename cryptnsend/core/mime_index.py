@@ -202,19 +202,15 @@ class Indexer:
         start = self._header_at
         assert start is not None  # noqa: S101 - the caller looked; this tells the type checker
         found = self._buffer.find(b"\r\n\r\n", max(start - 2, self._searched) - self._base)
-        end = found + self._base if found >= 0 else -1
         hit = self._next_hit(start - 2, final)
-        if hit is None and end < 0 and not final:
+        if found < 0 and not final and not isinstance(hit, tuple):
             return self._keep_header(start)
-        if hit is _UNSURE and end < 0:
-            return self._keep_header(start)
-        if isinstance(hit, tuple) and (end < 0 or hit[0] < end):
+        end = found + self._base if found >= 0 else self._size
+        if isinstance(hit, tuple) and hit[0] < end:
             # A delimiter cuts the header off: the part has no body.
             block, body = self._octets(start, hit[0]), hit[0] + 2
-        elif end >= 0:
-            block, body = self._octets(start, end), end + 4
         else:
-            block, body = self._octets(start, self._size), self._size
+            block, body = self._octets(start, end), end + 4 if found >= 0 else end
         self._begin(start, self._header or block[:_MAX_HEADER], body)
         return True
 

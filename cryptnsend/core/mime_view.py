@@ -46,7 +46,9 @@ def choose_bodies(index: Index) -> Body:
 def _bodies(part: Part, *, top: bool = False) -> list[Body]:
     kind = part.type
     if not kind.startswith("multipart/"):
-        if kind not in {"text/plain", "text/html"} or (not top and (part.disposition == "attachment" or part.name)):
+        if kind not in {"text/plain", "text/html"}:
+            return []
+        if not top and (part.disposition == "attachment" or part.name or not part.size):
             return []
         return [Body(part, None) if kind == "text/html" else Body(None, part)]
     if kind == "multipart/alternative":
