@@ -112,10 +112,7 @@ class Accounts:
 
     def register(self, ticket: bytes, password: str, name: str, source: str, agent: str, locale: str) -> SignedIn:
         """Make the account of who showed a sender's code (`Proof.ticket`), and sign it in. Raises Denied or Ended."""
-        try:
-            proof, salt, address = msgspec.msgpack.decode(ticket, type=tuple[bytes, bytes, str])
-        except msgspec.MsgspecError:
-            raise Ended("This took too long. Open the link in the message again.") from None
+        proof, salt, address = _unpacked(ticket)
         self._check_strength(password, [address, name])
         params = self._settings.argon
         k = passwords.derive(password, salt, params)
@@ -406,6 +403,17 @@ def _canonical(address: str) -> str:
         return canonical(address)
     except ValueError:
         return "nobody@invalid"
+
+
+def _unpacked(ticket: bytes) -> tuple[bytes, bytes, str]:
+    """Return what `Proof.of` packed: the keeper's ticket, the salt to register with, the address; raise Ended."""
+    try:
+        proof, salt, address = msgspec.msgpack.decode(ticket, type=tuple[bytes, bytes, str])
+    except msgspec.MsgspecError:
+        proof, salt, address = b"", b"", ""
+    if len(salt) != passwords.SALT:
+        raise Ended("This took too long. Open the link in the message again.")
+    return proof, salt, address
 
 
 def _name(name: str) -> str:

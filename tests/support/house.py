@@ -33,7 +33,7 @@ from cryptnsend.home import Home
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.context import Settings
 from cryptnsend.keeper.providers import FileProvider, make_master_key
-from cryptnsend.keeper.requests import Token
+from cryptnsend.keeper.requests import LinkRow
 from cryptnsend.keeper.server import serve
 from cryptnsend.logs import logger
 from cryptnsend.store.records import accounts, links
@@ -75,7 +75,7 @@ class House:
     def __init__(self, folder: Path, values: Mapping[str, Mapping[str, Any]] | None = None):
         self.clock = HandClock()
         self.rings = 0  # how often the courier was woken
-        self.config: Config = make_home(folder / "home", values)
+        self.config = _made(folder / "home", values)
         self.home = Home(self.config.server.home)
         make_master_key(self.config.keeper.key_file, os.urandom)
         self._ledger = SqliteEngine(self.home.ledger)
@@ -259,8 +259,8 @@ class House:
             "SELECT m.org, t.subscriber FROM messages m JOIN threads t ON t.id = m.thread WHERE m.id = :id", id=message
         )[0]
         told = self.keeper("courier").notice(address, row["subscriber"], message)
-        self._keep(told.link, row["org"])
-        self._keep(told.reply, row["org"])
+        self.keep(told.link.row, row["org"])
+        self.keep(told.reply.row, row["org"])
         return told.link.token
 
     def reply_token(self, message: int, address: str) -> str:
@@ -269,11 +269,11 @@ class House:
             "SELECT m.org, t.subscriber FROM messages m JOIN threads t ON t.id = m.thread WHERE m.id = :id", id=message
         )[0]
         token = self.keeper("courier").reply_token(address, row["subscriber"], message)
-        self._keep(token, row["org"])
+        self.keep(token.row, row["org"])
         return f"r+{token.token}@{self.config.server.domain}"
 
-    def _keep(self, token: Token, org: int) -> None:
-        row = token.row
+    def keep(self, row: LinkRow, org: int) -> None:
+        """Remember what a token stands for, as the courier does before it mails one."""
         self.engine.write(
             lambda rows: links.add(
                 rows, row.id, org, row.purpose, row.key_id, row.message, row.address, row.subscriber, None, None
@@ -289,6 +289,7 @@ class House:
 
     def mailed_code(self) -> str:
         """Return the code of the newest mail that proves an address."""
+        self.clock.forward(1)
         row = self.queued("code")[-1]
         return self.keeper("courier").mail_code(row["subject_id"]).code
 
@@ -317,6 +318,7 @@ class House:
 
     def reset(self, address: str, password: str = OTHER) -> Session:
         """Choose a new password by mail alone."""
+        self.clock.forward(1)
         started = self.accounts.start_reset(address, SOURCE)
         return self.found(self.accounts.finish_reset(started.id, self.mailed_code(), password, SOURCE, AGENT))
 
@@ -334,6 +336,21 @@ class House:
         """Return (actor, action) of each entry of an organisation's audit trail."""
         rows = self.engine.query("SELECT actor, action FROM audit WHERE org = :org ORDER BY seq", org=org)
         return [(row["actor"], row["action"]) for row in rows]
+
+
+_signing_keys: dict[str, bytes] = {}  # of the first home: an RSA key takes longer than most tests
+
+
+def _made(path: Path, values: Mapping[str, Mapping[str, Any]] | None) -> Config:
+    """Make a home, with the signing keys of the one before."""
+    dkim = Home(path).dkim
+    dkim.mkdir(parents=True)
+    for name, octets in _signing_keys.items():
+        (dkim / name).write_bytes(octets)
+        (dkim / name).chmod(0o600)
+    config = make_home(path, values)
+    _signing_keys.update({file.name: file.read_bytes() for file in dkim.iterdir()})
+    return config
 
 
 MakeHouse = Callable[..., House]

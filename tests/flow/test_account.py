@@ -1,0 +1,474 @@
+"""How does a person get in, stay in, and get back in?"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import pytest
+
+from cryptnsend.core.errors import Denied, Ended, KeeperGone, NoGrant, Throttled, WrongSecret
+from tests.support.house import AGENT, DAY, HOUR, OTHER, PASSWORD, SOURCE, House, MakeHouse
+
+ANN, PAT, CARL = "ann@gmail.example", "pat@yahoo.example", "carl@outlook.example"
+NEW = "sparrow lantern cobalt meadow"
+
+
+@pytest.fixture
+def ann(house: House) -> int:
+    return house.add_subscriber(ANN)
+
+
+def newcomer(house: House) -> tuple[int, str, bytes]:
+    """A message to Pat, its link, and the proof of its code."""
+    message = house.submit(ANN, [PAT], house.mail())
+    token = house.link(message, PAT)
+    return message, token, house.pickup.prove(token, house.code(ANN, PAT), SOURCE).ticket
+
+
+# -- in and out -------------------------------------------------------------------------------------------------------
+
+
+def test_unknown_addresses_and_wrong_passwords_get_one_answer(house: House, ann: int) -> None:
+    answers = set()
+    for address, password in ((ANN, "wrong"), ("nobody@x.example", PASSWORD), ("no address", PASSWORD), ("", "")):
+        with pytest.raises(WrongSecret) as refused:
+            house.accounts.sign_in(address, password, SOURCE, AGENT)
+        answers.add(str(refused.value))
+    assert len(answers - {"A password has between 1 and 1024 characters."}) == 1
+
+
+def test_guessing_on_the_page_pauses_its_source_and_not_the_owner(house: House, ann: int) -> None:
+    for number in range(9):
+        with pytest.raises(WrongSecret):
+            house.accounts.sign_in(ANN, f"guess {number}", "198.51.100.9", AGENT)
+    with pytest.raises(Throttled):
+        house.accounts.sign_in(ANN, "guess 9", "198.51.100.9", AGENT)
+    assert house.session(ANN).account == ann
+
+
+def test_a_sign_in_from_another_browser_is_told_to_the_owner(house: House, ann: int) -> None:
+    house.session(ANN)
+    house.session(ANN)
+    assert house.alerts() == []
+    house.session(ANN, agent="Another browser")
+    assert house.alerts() == [(ANN, "new-sign-in")]
+
+
+def test_confirming_takes_the_present_password(house: House, ann: int) -> None:
+    session = house.session(ANN)
+    house.accounts.confirm(session, PASSWORD, SOURCE)
+    with pytest.raises(WrongSecret):
+        house.accounts.confirm(session, "wrong", SOURCE)
+
+
+def test_rows_that_a_crash_kept_from_being_written_come_with_the_next_sign_in(
+    house: House, ann: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keeper has committed, this process dies before its own rows are written."""
+    message, _, ticket = newcomer(house)
+
+    def crash(*_: Any, **__: Any) -> None:
+        raise sqlite3.OperationalError("the process died here")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("cryptnsend.flow.account.write_opened", crash)
+        with pytest.raises(sqlite3.OperationalError):
+            house.accounts.register(ticket, PASSWORD, "", SOURCE, AGENT, "en")
+    assert house.engine.query("SELECT * FROM accounts WHERE roles = 'recipient'") == []
+    pat = house.session(PAT)
+    assert pat.addresses == (PAT,)
+    assert house.pickup.show(pat, message).subject == "Results"
+
+
+def test_a_change_that_a_crash_interrupted_is_made_good(
+    house: House, ann: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, known = house.session(ANN), house.sign_in_smtp(ANN, PASSWORD)
+    with monkeypatch.context() as broken:
+        broken.setattr("cryptnsend.flow.account.write_opened", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            house.accounts.change_password(session, PASSWORD, NEW, SOURCE, AGENT)
+    assert not house.gate.still_valid(known)  # raised before the keeper acted
+    fresh = house.session(ANN, NEW)
+    assert house.gate.still_valid(house.sign_in_smtp(ANN, NEW))
+    with pytest.raises(WrongSecret):
+        house.session(ANN, PASSWORD)
+    assert fresh.account == ann
+
+
+# -- registration -----------------------------------------------------------------------------------------------------
+
+
+def test_the_code_and_a_password_make_an_account_that_opens_the_message(house: House, ann: int) -> None:
+    message, _, ticket = newcomer(house)
+    entered = house.accounts.register(ticket, PASSWORD, "Pat Lee", SOURCE, AGENT, "en")
+    pat = house.found(entered)
+    assert (pat.address, pat.name, pat.roles) == (PAT, "Pat Lee", ("recipient",))
+    assert house.pickup.show(pat, message).text == "All is well.\n"
+
+
+def test_the_same_proof_again_opens_the_same_account(house: House, ann: int) -> None:
+    _, _, ticket = newcomer(house)
+    first = house.found(house.accounts.register(ticket, PASSWORD, "", SOURCE, AGENT, "en"))
+    again = house.found(house.accounts.register(ticket, PASSWORD, "", SOURCE, AGENT, "en"))
+    assert first.account == again.account
+    with pytest.raises(Denied):
+        house.accounts.register(ticket, OTHER, "", SOURCE, AGENT, "en")
+
+
+def test_a_proof_is_good_for_an_hour(house: House, ann: int) -> None:
+    _, _, ticket = newcomer(house)
+    house.clock.forward(HOUR + 1)
+    with pytest.raises(Ended):
+        house.accounts.register(ticket, PASSWORD, "", SOURCE, AGENT, "en")
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x93", b"nonsense", b"\x93\xc4\x01a\xc4\x01b\xa1c"])
+def test_a_damaged_proof_registers_nobody(house: House, ann: int, damage: bytes) -> None:
+    with pytest.raises(Denied):
+        house.accounts.register(damage, PASSWORD, "", SOURCE, AGENT, "en")
+    assert [row["roles"] for row in house.engine.query("SELECT roles FROM accounts")] == ["subscriber,officer"]
+
+
+def test_a_password_that_would_be_guessed_is_refused_before_anything_happens(house: House, ann: int) -> None:
+    _, _, ticket = newcomer(house)
+    for weak in ("short", "passwordpassword", f"{PAT} {PAT}", "a" * 20):
+        with pytest.raises(Denied):
+            house.accounts.register(ticket, weak, "", SOURCE, AGENT, "en")
+    assert house.found(house.accounts.register(ticket, PASSWORD, "", SOURCE, AGENT, "en")).address == PAT
+
+
+# -- sign-up ----------------------------------------------------------------------------------------------------------
+
+
+def test_open_sign_up_proves_the_address_and_gives_a_recovery_file(make_house: MakeHouse) -> None:
+    house = make_house(signup={"mode": "open"})
+    started = house.accounts.start_signup(ANN, SOURCE)
+    entered = house.accounts.finish_signup(started.id, house.mailed_code(), PASSWORD, "Ann Ruiz", SOURCE, AGENT, "en")
+    ann = house.found(entered)
+    assert (ann.address, ann.name) == (ANN, "Ann Ruiz")
+    assert "subscriber" in ann.roles
+    assert entered.recovery_file
+    assert entered.recovery_code
+    assert entered.recovery_file not in repr(entered)
+    assert entered.cookie not in repr(entered)
+    message = house.submit(ANN, [PAT], house.mail())
+    assert house.pickup.status(ann, message).subject == "Results"
+
+
+def test_sign_up_answers_the_same_for_an_address_with_an_account(make_house: MakeHouse) -> None:
+    house = make_house(signup={"mode": "open"})
+    house.add_subscriber(ANN)
+    known = house.accounts.start_signup(ANN, SOURCE)
+    unknown = house.accounts.start_signup(CARL, SOURCE)
+    assert (known.expires, type(known.id)) == (unknown.expires, type(unknown.id))
+    said = [house.keeper("courier").mail_code(started.id).purpose for started in (known, unknown)]
+    assert said == ["exists", "signup"]
+    with pytest.raises(Denied):
+        house.accounts.finish_signup(known.id, "000000", PASSWORD, "Ann Ruiz", SOURCE, AGENT, "en")
+
+
+@pytest.mark.parametrize("mode", ["closed", "invite"])
+def test_without_an_invitation_nobody_signs_up_unless_it_is_open(make_house: MakeHouse, mode: str) -> None:
+    house = make_house(signup={"mode": mode})
+    with pytest.raises(Denied):
+        house.accounts.start_signup(ANN, SOURCE)
+    assert house.queued("code") == []
+
+
+def invited(house: House, address: str, organisation: int | None) -> tuple[str, str]:
+    """Invite somebody and return what the mail says: token and code."""
+    house.owner.owner.invite(address, organisation, "Carl")
+    told = house.keeper("courier").invitation(house.queued("code")[-1]["subject_id"])
+    house.keep(told.row, told.organisation)
+    return told.token, told.code
+
+
+def test_an_invitation_leads_into_its_organisation(house: House) -> None:
+    org = house.organisation("Ruiz Family Practice")
+    token, code = invited(house, CARL, org)
+    started = house.accounts.start_signup("Carl@Outlook.example", SOURCE, token)
+    entered = house.accounts.finish_signup(started.id, code, PASSWORD, "Carl", SOURCE, AGENT, "en", token)
+    carl = house.found(entered)
+    assert carl.organisation == org
+    assert entered.recovery_file == ""
+    assert house.accounts.profile(carl).organisation == "Ruiz Family Practice"
+
+
+def test_an_invitation_is_for_its_address_only_and_not_for_whoever_finds_the_link(house: House) -> None:
+    org = house.organisation("Ruiz Family Practice")
+    token, _ = invited(house, CARL, org)
+    with pytest.raises(Denied):
+        house.accounts.start_signup(ANN, SOURCE, token)
+    started = house.accounts.start_signup(CARL, SOURCE, token)
+    with pytest.raises(WrongSecret):
+        house.accounts.finish_signup(started.id, "00000000", PASSWORD, "Carl", SOURCE, AGENT, "en", token)
+
+
+@pytest.mark.parametrize("forged", ["", "x", "a" * 45, "ä" * 45])
+def test_a_forged_invitation_is_refused(house: House, forged: str) -> None:
+    with pytest.raises(Denied):
+        house.accounts.start_signup(CARL, SOURCE, forged)
+
+
+def test_an_edited_invitation_row_is_refused(house: House) -> None:
+    token, _ = invited(house, CARL, house.organisation("Ruiz Family Practice"))
+    house.tamper("UPDATE links SET address = 'mallory@evil.example' WHERE purpose = 'invite'")
+    with pytest.raises(Ended):
+        house.accounts.start_signup("mallory@evil.example", SOURCE, token)
+
+
+@pytest.mark.parametrize("name", ["", "PayPal Support", "ann@gmail.example", "http://x.example", "555 010 0142"])
+def test_a_name_that_cannot_stand_on_a_notice_is_refused(make_house: MakeHouse, name: str) -> None:
+    house = make_house(signup={"mode": "open"})
+    started = house.accounts.start_signup(ANN, SOURCE)
+    with pytest.raises(Denied, match="notice"):
+        house.accounts.finish_signup(started.id, house.mailed_code(), PASSWORD, name, SOURCE, AGENT, "en")
+
+
+# -- a forgotten password ---------------------------------------------------------------------------------------------
+
+
+def test_a_reset_answers_the_same_for_every_address_and_mails_only_accounts(house: House, ann: int) -> None:
+    known, unknown = (house.accounts.start_reset(each, SOURCE) for each in (ANN, "nobody@x.example"))
+    strange = house.accounts.start_reset("no address at all", SOURCE)
+    assert known.expires == unknown.expires == strange.expires
+    assert {row["subject_id"] for row in house.queued("code")} == {known.id, unknown.id, strange.id}
+    assert house.keeper("courier").mail_code(known.id).address == ANN
+    for started in (unknown, strange):
+        with pytest.raises(NoGrant):
+            house.keeper("courier").mail_code(started.id)
+
+
+def test_a_reset_is_weak_and_everybody_concerned_is_told(house: House, ann: int) -> None:
+    message = house.submit(ANN, [PAT], house.mail())
+    pat = house.register(PAT, message)
+    weak = house.reset(PAT)
+    assert weak.account == pat.account
+    assert weak.weak
+    assert len(weak.locked) == 2
+    assert set(house.alerts()) == {(PAT, "password-reset"), (ANN, "contact-reset")}
+    with pytest.raises(WrongSecret):
+        house.session(PAT, PASSWORD)
+
+
+def test_a_reset_ends_every_session(house: House, ann: int) -> None:
+    cookie = house.accounts.sign_in(ANN, PASSWORD, SOURCE, AGENT)
+    house.reset(ANN)
+    assert house.accounts.session(cookie) is None
+
+
+def test_a_repeated_reset_gives_the_same_answer(house: House, ann: int) -> None:
+    started = house.accounts.start_reset(ANN, SOURCE)
+    code = house.mailed_code()
+    first = house.found(house.accounts.finish_reset(started.id, code, OTHER, SOURCE, AGENT))
+    again = house.found(house.accounts.finish_reset(started.id, code, OTHER, SOURCE, AGENT))
+    assert first.seeds == again.seeds
+
+
+def test_a_mailed_code_is_good_for_ten_minutes_and_five_tries(house: House, ann: int) -> None:
+    started = house.accounts.start_reset(ANN, SOURCE)
+    code = house.mailed_code()
+    for left in (4, 3, 2, 1):
+        with pytest.raises(WrongSecret) as wrong:
+            house.accounts.finish_reset(started.id, "x", OTHER, SOURCE, AGENT)
+        assert wrong.value.tries_left == left
+    with pytest.raises(Ended):
+        house.accounts.finish_reset(started.id, "x", OTHER, SOURCE, AGENT)
+    with pytest.raises(Ended):
+        house.accounts.finish_reset(started.id, code, OTHER, SOURCE, AGENT)
+    house.clock.forward(1)
+    late = house.accounts.start_reset(ANN, SOURCE)
+    code = house.mailed_code()
+    house.clock.forward(10 * 60_000)
+    with pytest.raises(Ended):
+        house.accounts.finish_reset(late.id, code, OTHER, SOURCE, AGENT)
+    assert house.session(ANN).account == ann
+
+
+def test_the_recovery_code_brings_everything_back_after_a_reset(house: House, ann: int) -> None:
+    message = house.submit(ANN, [PAT], house.mail())
+    code = house.accounts.recovery_code(house.session(ANN), PASSWORD, SOURCE)
+    weak = house.reset(ANN)
+    with pytest.raises(NoGrant):
+        house.pickup.show(weak, message)
+    house.accounts.unlock(weak, "recovery", code.lower().replace("-", " "), OTHER, SOURCE)
+    again = house.session(ANN, OTHER)
+    assert not again.weak
+    assert again.locked == ()
+    assert house.pickup.show(again, message).text == "All is well.\n"
+
+
+def test_an_older_password_brings_everything_back_after_a_reset(house: House, ann: int) -> None:
+    message = house.submit(ANN, [PAT], house.mail())
+    weak = house.reset(ANN)
+    with pytest.raises(WrongSecret):
+        house.accounts.unlock(weak, "password", "not that one either", OTHER, SOURCE)
+    house.accounts.unlock(weak, "password", PASSWORD, OTHER, SOURCE)
+    assert house.pickup.show(house.session(ANN, OTHER), message).subject == "Results"
+
+
+def test_unlocking_goes_on_in_the_session_that_did_it(house: House, ann: int) -> None:
+    message = house.submit(ANN, [PAT], house.mail())
+    started = house.accounts.start_reset(ANN, SOURCE)
+    cookie = house.accounts.finish_reset(started.id, house.mailed_code(), OTHER, SOURCE, AGENT).cookie
+    house.accounts.unlock(house.found(cookie), "password", PASSWORD, OTHER, SOURCE)
+    assert house.pickup.show(house.found(cookie), message).subject == "Results"
+
+
+def test_a_device_password_typed_on_the_page_ends_the_weakness(house: House, ann: int) -> None:
+    message = house.submit(ANN, [PAT], house.mail())
+    device = house.accounts.add_device(house.session(ANN), "laptop", "submit").password
+    weak = house.reset(ANN)
+    house.accounts.unlock(weak, "device", device, OTHER, SOURCE)
+    again = house.session(ANN, OTHER)
+    assert not again.weak
+    assert house.pickup.show(again, message).subject == "Results"
+
+
+def test_unlocking_takes_the_present_password_too(house: House, ann: int) -> None:
+    weak = house.reset(ANN)
+    with pytest.raises(WrongSecret):
+        house.accounts.unlock(weak, "password", PASSWORD, "wrong", SOURCE)
+    assert house.session(ANN, OTHER).weak
+
+
+def test_guessing_older_passwords_is_throttled(house: House, ann: int) -> None:
+    weak = house.reset(ANN)
+    for number in range(9):
+        with pytest.raises(WrongSecret):
+            house.accounts.unlock(weak, "password", f"guess {number}", OTHER, SOURCE)
+    with pytest.raises(Throttled):
+        house.accounts.unlock(weak, "password", "guess 9", OTHER, SOURCE)
+
+
+def test_changing_the_password_keeps_everything_open(house: House, ann: int) -> None:
+    message = house.submit(ANN, [PAT], house.mail())
+    entered = house.accounts.change_password(house.session(ANN), PASSWORD, NEW, SOURCE, AGENT)
+    assert house.pickup.show(house.found(entered), message).subject == "Results"
+    assert house.pickup.show(house.session(ANN, NEW), message).subject == "Results"
+    assert (ANN, "password-changed") in house.alerts()
+
+
+# -- codes ------------------------------------------------------------------------------------------------------------
+
+
+def test_codes_on_the_page_and_in_the_mail_are_one(house: House, ann: int) -> None:
+    message = house.submit(ANN, [PAT, CARL], house.mail())
+    session = house.session(ANN)
+    shown = house.accounts.codes(session, [PAT, CARL])
+    assert [(each.address, each.state, each.tries_left) for each in shown] == [(PAT, "live", 5), (CARL, "live", 5)]
+    assert shown[0].code == house.code(ANN, PAT)
+    assert shown[0].code not in repr(shown[0])
+    house.register(PAT, message)
+    assert [each.state for each in house.accounts.codes(session, [PAT])] == ["none"]
+
+
+def test_the_next_code_replaces_a_used_up_one_five_times_a_week(house: House, ann: int) -> None:
+    message = house.submit(ANN, [PAT], house.mail())
+    session, token = house.session(ANN), house.link(message, PAT)
+    house.code(ANN, PAT)
+    for _ in range(4):
+        with pytest.raises(WrongSecret):
+            house.pickup.prove(token, "000000", SOURCE)
+    with pytest.raises(Ended):
+        house.pickup.prove(token, "000000", SOURCE)
+    assert house.accounts.codes(session, [PAT])[0].state == "used-up"
+    made = [house.accounts.next_code(session, PAT) for _ in range(6)]
+    assert [len(each.code or "") for each in made] == [8, 8, 8, 8, 8, 0]
+    assert house.pickup.prove(token, made[4].code or "", SOURCE).may_register
+
+
+def test_only_subscribers_see_codes(house: House, ann: int) -> None:
+    message = house.submit(ANN, [PAT], house.mail())
+    with pytest.raises(Denied):
+        house.accounts.codes(house.register(PAT, message), [ANN])
+
+
+# -- devices, profile, passphrase -------------------------------------------------------------------------------------
+
+
+def test_devices_are_listed_until_they_are_revoked_and_their_owner_is_told(house: House, ann: int) -> None:
+    session = house.session(ANN)
+    first = house.accounts.add_device(session, "  laptop ", "submit")
+    house.clock.forward(1)
+    second = house.accounts.add_device(session, "", "submit")
+    assert [(each.id, each.name) for each in house.accounts.devices(session)] == [
+        (second.id, "device"),
+        (first.id, "laptop"),
+    ]
+    assert first.password not in repr(first)
+    house.accounts.revoke_device(session, first.id)
+    assert [each.id for each in house.accounts.devices(session)] == [second.id]
+    assert sorted(template for _, template in house.alerts()) == ["device-revoked", "new-device", "new-device"]
+    with pytest.raises(NoGrant):
+        house.accounts.revoke_device(session, first.id)
+    with pytest.raises(Denied):
+        house.accounts.add_device(session, "x", "everything")
+
+
+def test_nobody_revokes_the_device_of_somebody_else(house: House, ann: int) -> None:
+    house.add_subscriber(CARL)
+    made = house.accounts.add_device(house.session(ANN), "laptop", "submit")
+    with pytest.raises(NoGrant):
+        house.accounts.revoke_device(house.session(CARL), made.id)
+    assert house.sign_in_smtp(ANN, made.password).account == ann
+
+
+def test_the_profile_is_what_notices_say(house: House, ann: int) -> None:
+    session = house.session(ANN)
+    house.accounts.set_profile(session, name="Dr. Ann Ruiz", phone="+1 (555) 010-0142", form="link")
+    profile = house.accounts.profile(session)
+    assert (profile.name, profile.phone, profile.form) == ("Dr. Ann Ruiz", "+1 (555) 010-0142", "link")
+    message = house.submit(ANN, [PAT], house.mail())
+    waiting = house.pickup.waiting(house.link(message, PAT))
+    assert (waiting.sender_name, waiting.phone) == ("Dr. Ann Ruiz", "+1 (555) 010-0142")
+
+
+@pytest.mark.parametrize("phone", ["call me", "1\r\nBcc: x", "<b>1</b>", "1" * 60, "12"])
+def test_a_number_that_nobody_can_call_is_refused(house: House, ann: int, phone: str) -> None:
+    with pytest.raises(Denied, match="number"):
+        house.accounts.set_profile(house.session(ANN), name="Ann", phone=phone, form="zip")
+
+
+def test_the_delivery_passphrase_is_shown_to_who_types_the_password(house: House, ann: int) -> None:
+    session = house.session(ANN)
+    first = house.accounts.passphrases(session, PASSWORD, SOURCE)
+    house.accounts.new_passphrase(session, PASSWORD, SOURCE)
+    both = house.accounts.passphrases(session, PASSWORD, SOURCE)
+    assert both[1:] == first
+    assert both[0][1] != first[0][1]
+    with pytest.raises(WrongSecret):
+        house.accounts.passphrases(session, "wrong", SOURCE)
+    assert house.alerts() == [(ANN, "passphrase-changed")]
+
+
+# -- the trail, and a keeper that is gone -----------------------------------------------------------------------------
+
+
+def test_what_an_account_did_is_in_the_audit_without_secrets(house: House, ann: int) -> None:
+    session = house.session(ANN)
+    made = house.accounts.add_device(session, "laptop", "submit")
+    house.clock.forward(1)
+    house.accounts.recovery_code(session, PASSWORD, SOURCE)
+    house.accounts.revoke_device(session, made.id)
+    actions = [action for _, action in house.audited(session.organisation)]
+    assert actions == [
+        "account.added", "account.signed-in", "device.added", "account.recovery-made", "device.revoked",
+    ]  # fmt: skip
+    trail = str(house.engine.query("SELECT detail FROM audit"))
+    assert made.password not in trail
+
+
+def test_without_the_keeper_pages_say_try_later_and_sessions_go_on(house: House, ann: int) -> None:
+    cookie = house.accounts.sign_in(ANN, PASSWORD, SOURCE, AGENT)
+    house.stop_keeper()
+    with pytest.raises(KeeperGone):
+        house.accounts.sign_in(ANN, PASSWORD, SOURCE, AGENT)
+    with pytest.raises(KeeperGone):
+        house.accounts.start_reset(ANN, SOURCE)
+    assert house.accounts.session(cookie) is not None
+    house.start_keeper()
+    house.clock.forward(DAY)
+    assert house.session(ANN).account == ann
