@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import click
 
 from cryptnsend import __version__
-from cryptnsend.cli import (
-    audit,
-    backup,
-    demo,
-    device,
-    dns,
-    doctor,
-    init,
-    message,
-    policy,
-    queue,
-    serve,
-    subscriber,
-    vault,
-)
 from cryptnsend.cli.options import Commands
 
+# Each command by the module of cli/ that has it, in the order of the help text.
+COMMANDS = {
+    "init": "init",
+    "serve": "serve",
+    "demo": "demo",
+    "subscriber": "subscriber",
+    "device": "device",
+    "message": "message",
+    "queue": "queue",
+    "policy": "policy",
+    "audit": "audit",
+    "vault": "vault",
+    "backup": "backup",
+    "restore": "backup",
+    "doctor": "doctor",
+    "dns": "dns",
+}
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+
+class CommandLine(Commands):
+    """Brings in only the module of the command that is run: a role of the server starts in half the time."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"cryptnsend.cli.{COMMANDS[cmd_name]}"), cmd_name)
+        return command
+
+
+@click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="cryptnsend")
 def main() -> None:
     """
@@ -34,24 +52,6 @@ def main() -> None:
     out of reach), try again.
     """
 
-
-for command in (
-    init.init,
-    serve.serve,
-    demo.demo,
-    subscriber.subscriber,
-    device.device,
-    message.message,
-    queue.queue,
-    policy.policy,
-    audit.audit,
-    vault.vault,
-    backup.backup,
-    backup.restore,
-    doctor.doctor,
-    dns.dns,
-):
-    main.add_command(command)
 
 if __name__ == "__main__":
     main(prog_name="cryptnsend")

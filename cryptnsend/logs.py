@@ -169,6 +169,8 @@ def describe_exception(error: BaseException) -> dict[str, Any]:
     shown: dict[str, Any] = {"type": type(error).__qualname__, "at": places[-12:]}
     if isinstance(error, CryptnSendError):
         shown["says"] = _clean(str(error))
+    if isinstance(error, ImportError) and error.name:
+        shown["name"] = error.name
     if isinstance(error, OSError) and error.errno is not None:
         shown["errno"] = error.errno
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

@@ -15,7 +15,7 @@ from cryptnsend import logs
 from cryptnsend.cli.options import home_option
 from cryptnsend.cli.owner import serve_command
 from cryptnsend.config import Config
-from cryptnsend.core.errors import ConfigError
+from cryptnsend.core.errors import ConfigError, CryptnSendError
 from cryptnsend.home import Home
 from cryptnsend.supervisor import Line, Supervisor, alone, no_core_dumps
 
@@ -49,7 +49,11 @@ def serve(ctx: click.Context, config: Config, role: str | None, supervised: int 
     line = None if supervised is None else Line(supervised)
     if line is not None:
         line.watch()
-    PLAYS[role](config, line.ready if line is not None else lambda: None)
+    try:
+        PLAYS[role](config, line.ready if line is not None else lambda: None)
+    except CryptnSendError as error:
+        logs.logger(__name__).error("the role cannot go on", reason=str(error))
+        raise
 
 
 def _supervise(config: Config) -> int:
