@@ -10,7 +10,6 @@ from cryptnsend.config import Config
 from tests.crash.house import ANN, PASSWORD, Found, torment
 from tests.support.homes import make_home
 
-
 # Every mail has a recipient of its own, so the daily caps have to be out of the way.
 UNCAPPED = {"limits": {"messages_per_day": 1_000_000, "new_recipients_per_day": 1_000_000}}
 
