@@ -23,7 +23,7 @@ def safe_filename(name: str) -> str:
     those that some system forbids become "_", names reserved by Windows get one in front, leading dots and trailing
     dots and blanks go, and at most 180 octets of UTF-8 stay, with the extension. Never empty.
     """
-    name = unicodedata.normalize("NFC", name[:4000])
+    name = unicodedata.normalize("NFC", name if len(name) <= 2000 else name[:1000] + name[-1000:])
     name = "".join(" " if c.isspace() else c for c in name if c.isspace() or unicodedata.category(c) not in UNSEEN)
     name = re.split(r"[/\\⁄∕＼／]", name)[-1]
     name = re.sub(r'[<>:"|?*%]', "_", " ".join(name.split()))
