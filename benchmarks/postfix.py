@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import processes
 from generator import Failed, Sender
 
 DAEMONS = Path("/usr/lib/postfix/sbin")
@@ -77,12 +78,11 @@ class Postfix:
         self._write_config()
         self._start_dovecot(wrap)
         command = [*wrap, "/usr/sbin/postfix", "-c", str(self._config), "start"]
-        # Its own words go to a log that nobody reads unless it does not start.
-        subprocess.run(command, capture_output=True, timeout=60)
+        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
         mark = self.queue / "pid" / "master.pid"
         _wait(lambda: mark.exists() and mark.read_text().strip() != "", f"Postfix starts (see {self.folder}/mail.log)")
         self._master = int(mark.read_text())
-        _wait(lambda: _answers(self.port), f"Postfix answers (see {self.folder}/mail.log)")
+        _wait(lambda: processes.answers(self.port), f"Postfix answers (see {self.folder}/mail.log)")
 
     def stop(self) -> None:
         """End everything that was started."""
@@ -176,14 +176,6 @@ service auth {{
 
 def _path() -> str:
     return os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
 
 
 def _wait(until: Callable[[], bool], what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from dataclasses import dataclass
@@ -87,6 +88,15 @@ class Peak:
             self.resident = max(self.resident, resident(self._roots))
             if self._end.wait(self._pace):
                 return
+
+
+def answers(port: int) -> bool:
+    """Say whether somebody listens on that port of loopback."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _stat(pid: int) -> list[str]:

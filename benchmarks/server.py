@@ -7,9 +7,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import processes
 from generator import Failed, Sender
 
 from cryptnsend.cli.owner import owned
@@ -88,7 +89,7 @@ class Server:
         self._play("keeper", wrap)
         self._until(lambda: self.home.keeper_socket("submission").is_socket(), "the keeper listens")
         self._play("submission", wrap)
-        self._until(lambda: "submission" in self.home.ports(), "the doors are open")
+        self._until(lambda: "submissions" in self.home.ports() and processes.answers(self.port), "the doors are open")
 
     def stop(self) -> None:
         """Let both roles finish and end."""
@@ -103,9 +104,8 @@ class Server:
         with open(self.home.run / f"{role}.log", "ab") as log:
             self._processes[role] = subprocess.Popen(command, env=self._environ, stdout=log, stderr=log)
 
-    def _until(self, condition: object, what: str) -> None:
+    def _until(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + 60
-        assert callable(condition)
         while not condition():
             ended = [role for role, process in self._processes.items() if process.poll() is not None]
             if ended or time.monotonic() > deadline:
