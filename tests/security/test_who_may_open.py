@@ -1,0 +1,508 @@
+"""DESIGN's table "Who may open what", cell by cell: attempts with exactly the stolen things.
+
+Every "no" is an attempt that has to fail, every "yes" one that has to work, so that the attempts are known to be good
+ones. The keeper's own cells, request by request, stand in tests/keeper/test_roles.py; here the whole house is attacked.
+
+Cells about what is not built yet, and therefore not here: the mailbox process; the archive during and after a glass
+break; link finders ("anyone with the link" files); replies that arrive in clear (`tls`); roles as users of their own on
+the machine (the last test holds `serve` and `doctor` to saying so).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from cryptnsend.cli.serve import ONE_USER
+from cryptnsend.core import keys
+from cryptnsend.core.errors import CryptnSendError, Denied
+from cryptnsend.flow.sessions import Session
+from cryptnsend.keeper import requests as q
+from cryptnsend.store.records import deliveries, grants
+from tests.support.house import DAY, OTHER, PASSWORD, SOURCE, House
+
+from .conftest import MakeWorld, Steal
+from .thief import every_form
+from .world import ANN, BOB, EVE, OFFICER, PAT, SECRET, World
+
+CUSTODIES = ("managed", "strict")
+STRANGER = "new@aol.example"  # nobody has proven anything for this address
+
+
+def refused(attempt: Callable[[], Any]) -> str:
+    """Run an attack that has to be refused; return the name of the refusal."""
+    with pytest.raises(CryptnSendError) as error:
+        attempt()
+    return type(error.value).__name__
+
+
+def reply(world: World, who: Session, message: int) -> int:
+    """Answer a message on the page with the secret; return the reply's id."""
+    return world.house.replies.send(who, message, everybody=False, text=SECRET, files=(), nonce=b"n" * 16)
+
+
+# -- thief of database, blobs or backup -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("from_backup", [False, True], ids=["files", "backup"])
+@pytest.mark.parametrize("custody", CUSTODIES)
+def test_a_thief_of_database_blobs_or_backup_opens_nothing(
+    make_world: MakeWorld, steal: Steal, custody: str, from_backup: bool
+) -> None:
+    """All four cells: managed, strict, archive, waiting to leave. Knowing the right password does not help."""
+    world = make_world(custody)
+    house = world.house
+    sent = [world.write(ANN, PAT), world.write(ANN, STRANGER), world.write(ANN, PAT, text=SECRET * 20_000)]
+    back = reply(world, house.session(PAT), sent[0])
+    thief = steal(house, from_backup=from_backup)
+    assert thief.secrets() is None
+    assert thief.seeds() == {}
+    assert [thief.opens(message) for message in (*sent, back)] == [""] * 4
+    assert thief.archives() == []
+    assert thief.waiting_to_leave() == []
+    assert not thief.passwords_fit(PASSWORD)
+
+
+def test_the_booty_has_no_secret_in_any_encoding(make_world: MakeWorld, steal: Steal) -> None:
+    """Content, seeds, content keys, cookies, tickets, codes, device passwords, the master key."""
+    world = make_world()
+    house = world.house
+    ann, pat = house.session(ANN), house.session(PAT)
+    message = world.write(ANN, PAT, STRANGER)
+    device = house.accounts.add_device(ann, "Front desk", "submit")
+    row = house.portal.opener.grant(pat, message)
+    hidden = [SECRET.encode(), *ann.seeds.values(), *pat.seeds.values(), ann.secret, ann.ticket, PASSWORD.encode()]
+    hidden += [house.portal.opener.keys(pat, row), device.password.encode()]
+    hidden += [
+        house.config.keeper.key_file.read_bytes()[:32],
+        house.accounts.recovery_code(ann, PASSWORD, SOURCE).encode(),
+    ]
+    hidden += [words.encode() for _, words in house.accounts.passphrases(ann, PASSWORD, SOURCE)]
+    stolen = steal(house).octets()
+    assert PAT.encode() in stolen  # the search itself works
+    assert [secret[:8] for secret in hidden if any(form in stolen for form in every_form(secret))] == []
+
+
+def test_a_thief_sees_addresses_names_and_times(make_world: MakeWorld, steal: Steal) -> None:
+    """What the table admits to."""
+    world = make_world()
+    stolen = steal(world.house).octets()
+    assert all(each in stolen for each in (PAT.encode(), b"Bob Stone", b"client.example"))
+
+
+# -- the same with ledger and master key ------------------------------------------------------------------------------
+
+
+def test_a_thief_with_ledger_and_master_key_opens_managed_mail(make_world: MakeWorld, steal: Steal) -> None:
+    """The yes, for mail that was opened and for mail that still waits for its code."""
+    world = make_world()
+    sent = [world.write(ANN, PAT), world.write(ANN, STRANGER), world.write(ANN, PAT, text=SECRET * 20_000)]
+    thief = steal(world.house, with_master_key=True)
+    assert all(SECRET in thief.opens(message) for message in sent)
+
+
+def test_a_thief_with_ledger_and_master_key_opens_no_strict_mail_once_the_contact_is_proven(
+    make_world: MakeWorld, steal: Steal
+) -> None:
+    """The no, and the yes before that proof. What was pending is re-sealed by the proof."""
+    world = make_world("strict")
+    house = world.house
+    proven, pending = world.write(ANN, PAT), world.write(ANN, STRANGER)
+    thief = steal(house, with_master_key=True)
+    assert thief.opens(proven) == ""
+    assert SECRET in thief.opens(pending, ("recipient",))
+    house.register(STRANGER, pending)
+    assert steal(house, with_master_key=True).opens(pending) == ""
+
+
+def test_a_thief_with_ledger_and_master_key_opens_no_archive(make_world: MakeWorld, steal: Steal) -> None:
+    world = make_world()
+    message = world.write(ANN, PAT)
+    thief = steal(world.house, with_master_key=True)
+    assert thief.seeds()
+    assert thief.archives() == []
+    assert thief.opens(message, ("archive",)) == ""
+
+
+def test_a_thief_with_ledger_and_master_key_opens_what_waits_to_leave(make_world: MakeWorld, steal: Steal) -> None:
+    """The yes."""
+    world = make_world("strict")
+    reply(world, world.house.session(PAT), world.write(ANN, PAT))
+    assert [SECRET in text for text in steal(world.house, with_master_key=True).waiting_to_leave()] == [True]
+
+
+def test_what_has_left_waits_no_more(make_world: MakeWorld, steal: Steal) -> None:
+    """The queue key is destroyed when a delivery settles or is cancelled."""
+    world = make_world("strict")
+    house = world.house
+    reply(world, house.session(PAT), world.write(ANN, PAT))
+    row = house.queued("handoff")[0]
+    now = house.clock.now()
+    claimed = house.engine.write(lambda rows: deliveries.claim(rows, "w", now, 60_000, 100)).result()
+    fence = next(each["fence"] for each in claimed if each["id"] == row["id"])
+    house.engine.write(lambda rows: deliveries.settle(rows, row["id"], fence, "delivered", "", "", now)).result()
+    assert house.queued("handoff")[0]["queue_wrap"] is None
+
+
+# -- mailbox intruder at the recipient's ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("custody", CUSTODIES)
+def test_an_intruder_at_the_recipients_mailbox_opens_nothing_by_links_and_resets(
+    make_world: MakeWorld, custody: str
+) -> None:
+    """They have every link that was mailed to Pat, and get the mailed code of a reset. No code of Ann's."""
+    world = make_world(custody)
+    house = world.house
+    before = world.write(ANN, PAT)
+    assert world.reads(house.session(PAT), before)  # the attempt is a good one
+    intruder = house.reset(PAT)
+    after = world.write(ANN, PAT)
+    for message in (before, after):
+        assert not world.reads(intruder, message)
+        token = house.link(message, PAT)
+        assert SECRET not in repr(house.pickup.waiting(token))
+        assert refused(partial(house.pickup.prove_as, intruder, token, "000000", "203.0.113.9"))
+    assert house.pickup.adopt(intruder) == 0
+    assert SECRET not in world.lists(intruder)
+
+
+@pytest.mark.parametrize("custody", CUSTODIES)
+def test_an_intruder_at_the_recipients_mailbox_with_a_subscription_opens_nothing(
+    make_world: MakeWorld, custody: str
+) -> None:
+    """Eve writes to Pat's address herself, and so gets a password there with her own code."""
+    world = make_world(custody)
+    house = world.house
+    waits = world.write(ANN, STRANGER)
+    lure = world.write(EVE, STRANGER, text="lure", subject="lure")
+    intruder = house.register(STRANGER, lure, OTHER)
+    assert house.pickup.show(intruder, lure).subject == "lure"
+    assert not world.reads(intruder, waits)
+    assert not world.reads(intruder, world.write(ANN, STRANGER))
+    assert SECRET not in world.lists(intruder)
+    eve = house.session(EVE)
+    assert refused(lambda: house.pickup.prove_as(eve, house.link(waits, STRANGER), house.code(EVE, PAT), SOURCE))
+
+
+def test_the_true_recipient_gets_an_address_back_with_the_senders_code(make_world: MakeWorld) -> None:
+    """The yes, whatever somebody did in their mailbox before: here a whole account, proven by Eve's own code."""
+    world = make_world()
+    house = world.house
+    waits = world.write(ANN, STRANGER)
+    intruder = house.register(STRANGER, world.write(EVE, STRANGER, text="lure", subject="lure"))
+    owner = house.reset(STRANGER)
+    assert not world.reads(owner, waits)
+    house.prove(owner, STRANGER, waits)
+    assert world.reads(owner, waits)
+    assert not world.reads(intruder, waits)
+
+
+@pytest.mark.parametrize("kind", ["recovery", "password"])
+def test_what_an_intruder_left_in_an_account_opens_nothing_later(make_world: MakeWorld, kind: str) -> None:
+    """A recovery code or a password from their time in the account, used after the owner proved Ann's contact."""
+    world = make_world()
+    house = world.house
+    waits = world.write(ANN, STRANGER)
+    intruder = house.register(STRANGER, world.write(EVE, STRANGER, text="lure", subject="lure"))
+    kept = house.accounts.recovery_code(intruder, PASSWORD, SOURCE)
+    owner = house.reset(STRANGER)
+    house.prove(owner, STRANGER, waits)
+    assert world.reads(owner, waits)
+    again = house.reset(STRANGER)
+    house.accounts.unlock(again, kind, kept if kind == "recovery" else PASSWORD, OTHER, SOURCE)
+    again = house.session(STRANGER, OTHER)
+    house.pickup.adopt(again)
+    assert not world.reads(again, waits)
+    assert not world.reads(again, world.write(ANN, STRANGER))
+    assert SECRET not in world.lists(again)
+
+
+def test_an_intruder_at_the_recipients_sees_that_a_message_waits_and_from_whom(make_world: MakeWorld) -> None:
+    """What the table admits to."""
+    world = make_world()
+    seen = world.house.pickup.waiting(world.house.link(world.write(ANN, PAT), PAT))
+    assert (seen.sender_name, seen.sender_address, seen.state) == ("Ann Ruiz", ANN, "known")
+
+
+# -- mailbox intruder at the subscriber's -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("custody", CUSTODIES)
+def test_an_intruder_at_the_subscribers_mailbox_opens_nothing_by_a_reset(
+    make_world: MakeWorld, steal: Steal, custody: str
+) -> None:
+    """Managed and strict: what she sent, what was answered, what comes later. Archive: none of its seed."""
+    world = make_world(custody)
+    house = world.house
+    sent = world.write(ANN, PAT)
+    back = reply(world, house.session(PAT), sent)
+    ann = house.session(ANN)
+    assert world.reads(ann, sent)
+    assert world.reads(ann, back)
+    intruder = house.reset(ANN)
+    later = reply(world, house.session(PAT), sent)
+    from_bob = world.write(BOB, ANN)
+    house.pickup.adopt(intruder)
+    assert [world.reads(intruder, each) for each in (sent, back, later, from_bob)] == [False] * 4
+    assert not set(intruder.seeds) & set(ann.seeds)
+    for kind, secret in (("recovery", "AAAA-" * 8 + "AAAA"), ("password", OTHER), ("device", "aaaaa-" * 7 + "aaaaa")):
+        assert refused(partial(house.accounts.unlock, intruder, kind, secret, OTHER, SOURCE))
+
+
+def test_an_intruder_at_the_subscribers_mailbox_gets_no_reply_that_can_be_read(make_world: MakeWorld) -> None:
+    """Waiting to leave: no. What is mailed to Ann is a ZIP whose passphrase the intruder is not shown."""
+    world = make_world()
+    house = world.house
+    reply(world, house.session(PAT), world.write(ANN, PAT))
+    row = deliveries_of(house, "handoff")[0]
+    letter = house.courier.letters.compose(row)
+    assert isinstance(letter.octets, bytes)
+    assert not any(form in letter.octets for form in every_form(SECRET.encode()))
+    intruder = house.reset(ANN)
+    assert refused(lambda: house.accounts.passphrases(intruder, OTHER, SOURCE)) == "Denied"
+    assert refused(lambda: house.accounts.new_passphrase(intruder, OTHER, SOURCE)) == "Denied"
+
+
+def test_a_reset_of_the_subscriber_does_not_open_by_waiting_where_somebody_answers(make_world: MakeWorld) -> None:
+    """Bob's and Ann's organisation is not of one: no waiting opens anything there."""
+    world = make_world()
+    house = world.house
+    sent = world.write(ANN, PAT)
+    intruder = house.reset(ANN)
+    house.clock.forward(8 * DAY)
+    house.upkeep.once()
+    again = house.session(ANN, OTHER)
+    assert not world.reads(again, sent)
+    assert not set(again.seeds) - set(intruder.seeds)
+
+
+# -- another recipient, another subscriber ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("custody", CUSTODIES)
+def test_another_recipient_or_subscriber_opens_own_mail_only(make_world: MakeWorld, custody: str) -> None:
+    """The yes for what was sent to Eve, the no for all else: mails to Pat, and Pat's answers."""
+    world = make_world(custody)
+    house = world.house
+    hers, others = world.write(ANN, EVE), world.write(ANN, PAT)
+    back = reply(world, house.session(PAT), others)
+    eve, bob = house.session(EVE), house.session(BOB)
+    assert world.reads(eve, hers)
+    for who in (eve, bob):
+        assert [world.reads(who, each) for each in (others, back)] == [False, False]
+        house.pickup.adopt(who)
+        assert [world.reads(who, each) for each in (others, back)] == [False, False]
+    assert SECRET not in world.lists(bob)
+
+
+def test_nobody_is_told_of_a_bcc(make_world: MakeWorld) -> None:
+    """Three people, one of them in secret; neither page nor file nor reply to all knows of Bob."""
+    world = make_world()
+    house = world.house
+    mail = house.mail("Results", "All is well.", author=ANN, to=[PAT], cc=[EVE], bcc=[BOB])
+    message = house.submit(ANN, [PAT, EVE, BOB], mail)
+    pat, eve, bob = (house.session(each) for each in (PAT, EVE, BOB))
+    for who in (pat, eve, bob):
+        letter = house.pickup.show(who, message)
+        if who is not bob:
+            assert BOB not in repr(letter)
+        assert set(letter.others) == {PAT, EVE} - set(who.addresses)
+        whole = b"".join(house.pickup.eml(who, message).chunks)
+        assert BOB.encode() not in whole
+        assert b"bcc" not in whole.lower()
+        assert refused(partial(house.pickup.status, who, message)) == "NoGrant"
+        row = house.portal.opener.grant(who, message)
+        assert refused(partial(keys.author_key, house.portal.opener.keys(who, row))) == "NoGrant"
+    answer = house.replies.send(pat, message, everybody=True, text="thanks", files=(), nonce=b"n" * 16)
+    assert not house.engine.query(
+        "SELECT 1 FROM grants WHERE message = :m AND holder = :h", m=answer, h=f"account:{world.people[BOB]}"
+    )
+    ann = house.session(ANN)
+    assert BOB.encode() in b"".join(house.pickup.eml(ann, message).chunks)  # the author's own copy has it
+
+
+# -- processes taken over ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", ["portal", "submission", "courier"])
+@pytest.mark.parametrize("custody", CUSTODIES)
+def test_a_role_taken_over_cannot_adopt_or_open_with_its_socket_and_all_rows(
+    make_world: MakeWorld, role: str, custody: str
+) -> None:
+    """
+    Attack code in the role, nobody signed in: every grant there is, presented in every disguise.
+
+    It has the main database and the blobs, and signs in as Eve, whom it knows the password of.
+    """
+    world = make_world(custody)
+    house = world.house
+    world.write(ANN, PAT)
+    world.write(ANN, STRANGER)
+    keeper, eve = house.keeper(role), house.session(EVE)
+    rows = house.engine.query(
+        "SELECT g.*, e.pair, e.suite, e.owner, e.holder AS epoch_holder, e.sealed FROM grants g"
+        " JOIN epochs e ON e.id = g.epoch WHERE g.holder <> :eve",
+        eve=f"account:{eve.account}",
+    )
+    assert rows
+    ann = world.people[ANN]
+    disguises: list[dict[str, Any]] = [
+        {},
+        {"holder": f"account:{eve.account}"},
+        {"holder": f"address:{EVE}", "contact": f"{EVE}|{ann}"},
+        {"contact": f"{EVE}|{ann}"},
+        {"contact": ""},
+        {"contact": "", "holder": f"account:{eve.account}"},
+        {"role": "author"},
+        {"custody": "managed"},
+    ]
+    sealed = []
+    for row in rows:
+        epoch = q.EpochRow(row["epoch"], row["pair"], row["suite"], row["owner"], row["epoch_holder"], row["sealed"])
+        for disguise in disguises:
+            told = {name: row[name] for name in ("holder", "role", "contact", "custody")} | disguise
+            sealed.append(
+                q.SealedGrant(
+                    row["org"], row["message"], told["holder"], told["role"], told["contact"], told["custody"],
+                    epoch, row["wrap"],
+                )
+            )  # fmt: skip
+    if role == "portal":
+        assert keeper.adopt(eve.ticket, sealed) == []
+    else:
+        assert refused(lambda: keeper.adopt(eve.ticket, sealed)) == "Denied"
+    for grant in sealed:
+        leaving = q.QueueGrant(grant.organisation, grant.message, 1, EVE, "zip", grant.epoch, grant.wrap)
+        assert refused(partial(keeper.queue, leaving)) in ("Denied", "NoGrant", "SealBroken")
+
+
+def test_a_portal_taken_over_opens_who_is_signed_in_meanwhile(make_world: MakeWorld) -> None:
+    """The yes of this row: with Pat's cookie the attacker is Pat, and with nobody's nobody."""
+    world = make_world()
+    message = world.write(ANN, PAT)
+    cookie = world.house.accounts.sign_in(PAT, PASSWORD, SOURCE, "attack")
+    found = world.house.accounts.session(cookie)
+    assert found is not None
+    assert world.reads(found, message)
+    assert world.house.accounts.session(cookie[:-8] + "AAAAAAAA") is None
+
+
+def test_a_portal_taken_over_opens_no_archive_and_nothing_that_waits_to_leave(make_world: MakeWorld) -> None:
+    world = make_world()
+    house = world.house
+    reply(world, house.session(PAT), world.write(ANN, PAT))
+    row = house.queued("handoff")[0]
+    epoch = house.engine.query("SELECT * FROM epochs WHERE id = :id", id=row["queue_epoch"])[0]
+    fields = (epoch["id"], epoch["pair"], epoch["suite"], epoch["owner"], epoch["holder"], epoch["sealed"])
+    grant = q.QueueGrant(
+        row["org"], row["message"], row["id"], ANN, row["form"], q.EpochRow(*fields), row["queue_wrap"]
+    )
+    assert refused(lambda: house.keeper("portal").queue(grant)) == "Denied"
+    assert refused(lambda: house.keeper("submission").queue(grant)) == "Denied"
+    officer = house.session(OFFICER)
+    archived = house.engine.query("SELECT pair FROM epochs WHERE holder LIKE 'archive:%'")
+    assert archived
+    assert not {each["pair"] for each in archived} & (set(officer.seeds) | set(house.session(ANN).seeds))
+
+
+def test_a_courier_taken_over_opens_what_leaves(make_world: MakeWorld) -> None:
+    """The yes of this row, with the passphrase of that delivery; moved to another address it opens no more."""
+    world = make_world("strict")
+    house = world.house
+    reply(world, house.session(PAT), world.write(ANN, PAT))
+    row = deliveries_of(house, "handoff")[0]
+    assert house.courier.letters.compose(row).recipient == ANN
+    stolen = dict(row, recipient_address=EVE)
+    assert refused(lambda: house.courier.letters.compose(stolen)) == "SealBroken"
+
+
+def test_a_courier_taken_over_is_like_an_intruder_at_everybodys_mailbox(make_world: MakeWorld) -> None:
+    """Yes: the first mail of a recipient whose code is live. No: where codes stay on the portal, or none is live."""
+    world = make_world()
+    house = world.house
+    first = world.write(ANN, STRANGER)
+    courier = house.keeper("courier")
+    code = courier.receipt(world.people[ANN], [STRANGER]).codes[0].code
+    assert code is not None
+    assert courier.receipt(world.people[ANN], [PAT]).codes[0].code is None  # proven: there is none
+    proof = house.pickup.prove(house.link(first, STRANGER), code, SOURCE)  # with the portal's help, as anybody may
+    intruder = house.found(house.accounts.register(proof.ticket, OTHER, "", SOURCE, "a", "en"))
+    assert world.reads(intruder, first)
+    assert not world.reads(intruder, world.write(BOB, PAT))
+
+
+def test_a_submission_process_taken_over_reads_no_mail_that_rests(make_world: MakeWorld) -> None:
+    """Its requests give no key of anything; what passes it sees (the yes), and then its epochs end."""
+    world = make_world()
+    house = world.house
+    message = world.write(ANN, PAT)
+    keeper, epochs = house.keeper("submission"), house.door.epochs
+    held = [live.epoch for live in epochs._live.values()]
+    row = grants.held(house.engine, f"account:{world.people[PAT]}", message)[0]
+    assert row["epoch"] in {each.id for each in held}  # the yes, for ten minutes
+    house.clock.forward(10 * 60_000)
+    later = world.write(ANN, PAT)
+    fresh = grants.held(house.engine, f"account:{world.people[PAT]}", later)[0]
+    assert fresh["epoch"] not in {each.id for each in held}
+    for name in ("open", "adopt", "queue", "codes", "passphrase", "notice", "receipt", "register", "reset"):
+        with pytest.raises(Denied, match="no such request"):
+            keeper._ask(type(None), name)
+
+
+# -- officers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("custody", CUSTODIES)
+def test_an_officer_opens_no_mail_without_a_glass_break(make_world: MakeWorld, custody: str) -> None:
+    """Managed, strict, archive: no. Audit and metadata are theirs."""
+    world = make_world(custody)
+    house = world.house
+    message = world.write(ANN, PAT)
+    internal = world.write(ANN, BOB)
+    officer = house.session(OFFICER)
+    house.pickup.adopt(officer)
+    assert not world.reads(officer, message)
+    assert not world.reads(officer, internal)
+    assert refused(lambda: house.accounts.codes(officer, [PAT])) == "Denied"
+    assert "message.sealed" in {action for _, action in house.audited(world.clinic)}
+
+
+def test_the_operator_opens_an_account_only_with_its_password(make_world: MakeWorld) -> None:
+    """The home's owner by commands; root on the running server is not defended against, and said so."""
+    world = make_world()
+    message = world.write(ANN, PAT)
+    owner = world.house.keeper("owner")
+    assert refused(lambda: owner.open(PAT, bytes(32))) == "WrongSecret"
+    row = grants.held(world.house.engine, f"account:{world.people[PAT]}", message)[0]
+    epoch = q.EpochRow(row["epoch"], row["pair"], row["suite"], row["owner"], row["epoch_holder"], row["sealed"])
+    grant = q.SealedGrant(
+        row["org"], message, row["holder"], row["role"], row["contact"], row["custody"], epoch, row["wrap"]
+    )
+    assert refused(lambda: owner.adopt(world.house.session(PAT).ticket, [grant])) == "Denied"
+
+
+def test_serve_and_doctor_say_which_rows_do_not_hold_while_all_roles_are_one_user(house: House) -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "cryptnsend", "doctor", "--home", str(house.home.path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    assert ONE_USER in said
+    assert "a role that is taken over can read the keeper's files" in ONE_USER
+
+
+# -- inside -----------------------------------------------------------------------------------------------------------
+
+
+def deliveries_of(house: House, kind: str) -> list[dict[str, Any]]:
+    """Return claimed rows of a kind, as the courier's threads get them."""
+    now = house.clock.now()
+    claimed = house.engine.write(lambda rows: deliveries.claim(rows, "w", now, 60_000, 100)).result()
+    return [each for each in claimed if each["kind"] == kind]
