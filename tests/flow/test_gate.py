@@ -28,7 +28,9 @@ def test_the_main_password_signs_in_whatever_the_spelling_of_the_address(house: 
     assert house.gate.still_valid(subscriber)
 
 
-@pytest.mark.parametrize("username", ["nobody@gmail.example", "", "ann", "@", "ann@gmail.example\0", "a" * 400 + "@x.y"])
+@pytest.mark.parametrize(
+    "username", ["nobody@gmail.example", "", "ann", "@", "ann@gmail.example\0", "a" * 400 + "@x.y"]
+)
 def test_unknown_names_are_refused_like_wrong_passwords(house: House, ann: int, username: str) -> None:
     with pytest.raises(WrongSecret) as unknown:
         house.sign_in_smtp(username, PASSWORD)

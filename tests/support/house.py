@@ -328,6 +328,12 @@ class House:
         """Change rows of the main database behind everybody's back."""
         self.engine.write(lambda rows: rows.execute(sql, values)).result()
 
+    def rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield every row of the main database with its table's name."""
+        for table in self.engine.query("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"):
+            for row in self.engine.query(f"SELECT * FROM {table['name']}"):  # noqa: S608 - names from the schema itself
+                yield table["name"], row
+
     def card(self, holder: str) -> Signed | None:
         """Return the newest card that the keeper has of a holder."""
         return self.keeper("portal").card(holder)

@@ -1,0 +1,95 @@
+"""A house whose mail really leaves, into the inboxes of a mail Internet on loopback."""
+
+from __future__ import annotations
+
+import email.policy
+import re
+from collections.abc import Iterator
+from email.message import EmailMessage
+
+import pytest
+
+from cryptnsend.delivery.dkim import dns_record
+from cryptnsend.demo.internet import Internet, Mail
+from cryptnsend.flow.deliver import Deliver
+from tests.support.house import House, MakeHouse
+
+
+class Post:
+    """The courier of a house, with everybody's inboxes at the other end."""
+
+    def __init__(self, house: House, internet: Internet):
+        self.house, self.internet = house, internet
+        for key in house.courier.dkim_keys:
+            internet.register_dkim(key.selector, key.domain, dns_record(key))
+        internet.register_dmarc(house.config.server.domain, "reject")
+
+    @property
+    def courier(self) -> Deliver:
+        """The courier of the house's own process."""
+        return self.house.courier.deliver
+
+    def deliver(self) -> int:
+        """Make every attempt that is due; return how many."""
+        return self.courier.once()
+
+    def mails(self, address: str) -> list[Mail]:
+        """Return what lies in an inbox, oldest first."""
+        return self.internet.inbox(address)
+
+    def last(self, address: str) -> EmailMessage:
+        """Return the newest mail of an inbox."""
+        return self.mails(address)[-1].parsed
+
+    def delivery(self, kind: str) -> dict[str, object]:
+        """Return the newest delivery of a kind, as its row stands."""
+        return self.house.queued(kind)[-1]
+
+
+def faces(mail: EmailMessage) -> tuple[str, str]:
+    """Return (plain text, HTML) of a mail."""
+    plain, html = mail.get_body(("plain",)), mail.get_body(("html",))
+    assert plain is not None
+    assert html is not None
+    return str(plain.get_content()), str(html.get_content())
+
+
+def links_in(text: str) -> list[str]:
+    """Return the web addresses in a plain text."""
+    return re.findall(r"https://\S+", text)
+
+
+def parsed(octets: bytes) -> EmailMessage:
+    """Return a message as the standard library reads it."""
+    message = email.message_from_bytes(octets, policy=email.policy.default)
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[Internet]:
+    """Everybody's mail hosts, once for all tests: each test uses it through `internet`."""
+    with Internet() as running:
+        yield running
+
+
+@pytest.fixture
+def internet(world: Internet) -> Iterator[Internet]:
+    """Everybody's mail hosts, with empty inboxes."""
+    world.clear()
+    yield world
+    world.clear()
+
+
+@pytest.fixture
+def routes(internet: Internet) -> dict[str, object]:
+    """Settings by which a house finds that Internet."""
+    return {"routes": internet.routes(), "threads": 2}
+
+
+@pytest.fixture
+def post(make_house: MakeHouse, internet: Internet, routes: dict[str, object]) -> Iterator[Post]:
+    """A house with a courier."""
+    made = Post(make_house(delivery=routes), internet)
+    yield made
+    made.courier.close()
