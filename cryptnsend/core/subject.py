@@ -42,17 +42,17 @@ def peel(subject: str) -> Peeled:
     """
     Take a decoded subject apart into reply prefixes, token and rest; never raises.
 
-    Of several tokens the most protective counts, `secure/` before `encrypt/` before `::`, and all of them go.
+    Of several tokens the most protective counts, `secure/` before `encrypt/` before `::`, and all of them go, with the
+    prefixes between them.
     """
     strict = _run(_PREFIX, subject, len(subject) - len(subject.lstrip()))
     at, tokens = strict, set[Token]()
     while True:
-        found = _token(subject, at)
+        found = _token(subject, at) or _token(subject, _run(_PREFIX, subject, at))
         if found is None:
             loose = _PROTECT.match(subject, _run(_LOOSE_PREFIX, subject, at))
             if loose is None:
                 break
-            # A careless prefix in between stays out of what is shown only if it is behind a token.
             if not tokens:
                 strict = loose.start()
             found = (_NAMES[loose[1].lower()], loose.end())
