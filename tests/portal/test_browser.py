@@ -1,0 +1,254 @@
+"""In a real chromium: no page is too wide, none has what axe finds wrong, and what the script adds works."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+from werkzeug.serving import make_server
+
+from cryptnsend.home import make_certificate
+from cryptnsend.portal import create_app
+from cryptnsend.portal.visits import SESSION_COOKIE
+from tests.portal.conftest import config, pieces
+from tests.portal.fakes import ANN, CODE, PASSWORD, PAT, FakeSession, World, furnished
+
+pytestmark = pytest.mark.browser
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+PEOPLE = {
+    "": None,
+    "pat": FakeSession(1, PAT, name="Pat Lee"),
+    "weak": FakeSession(2, PAT, weak=True),
+    "ann": FakeSession(3, ANN, ("subscriber",), "Dr. Ann Ruiz"),
+}
+PAGES = [  # who looks, at what
+    *(("", url) for url in ("/", "/m/new", "/m/known", "/m/second", "/m/expired", "/m/suspended", "/m/nobody")),
+    *(("", url) for url in ("/sign-in", "/forgot", "/sign-up", "/real", "/help", "/privacy", "/nothing", "/style")),
+    *(("pat", url) for url in ("/messages", "/messages/11", "/messages/14", "/messages/15", "/messages/16/code")),
+    *(("pat", url) for url in ("/messages/11/zip", "/m/second", "/account", "/account/password", "/account/recovery")),
+    *(("weak", url) for url in ("/messages", "/account", "/account/unlock", "/forgot/done")),
+    *(("ann", url) for url in ("/messages", "/messages/11", "/sent", "/sent/21", "/sent/19", "/m/known", "/account")),
+    *(("ann", url) for url in ("/setup", "/setup?program=apple", "/setup?program=thunderbird", "/setup?program=other")),
+    *(("ann", url) for url in ("/account/profile", "/account/passphrase")),
+]
+FORMS: list[tuple[str, str, dict[str, str], str]] = [  # who, page, what is typed, which button: another page answers
+    ("", "/m/new", {"#code": "111111"}, "main form .button"),
+    ("", "/m/new", {"#code": CODE}, "main form .button"),
+    ("", "/forgot", {"#address": PAT}, "main form .button"),
+    ("", "/sign-up", {"#name": "Dr. Ann Ruiz", "#address": ANN}, "main form .button"),
+    ("pat", "/messages/11", {"#text": "Thank you."}, "main form .button"),
+    ("pat", "/account/recovery", {"#password": PASSWORD}, "main form .button"),
+    ("ann", "/sent/21", {}, ".person form .button"),
+    ("ann", "/setup", {"#name": "Front desk"}, "main form .button"),
+    ("ann", "/account/passphrase", {"#password": PASSWORD}, "main form .button"),
+]
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return furnished()
+
+
+@pytest.fixture(scope="module")
+def base(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder: Path = tmp_path_factory.mktemp("tls")
+    plain = config()
+    settings = replace(
+        plain,
+        server=replace(plain.server, hostname="localhost"),
+        tls=replace(plain.tls, certificate=folder / "certificate.pem", key=folder / "key.pem"),
+    )
+    make_certificate(settings)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(settings.tls.certificate, settings.tls.key)
+    world.sessions.update({name: each for name, each in PEOPLE.items() if each})
+    app = create_app(pieces(world), settings, demo=True, ports=lambda: {"submissions": 465, "submission": 587})
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = make_server("127.0.0.1", 0, app, threaded=True, ssl_context=context)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"https://localhost:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    binary = shutil.which("chromium")
+    assert binary, "chromium is missing: apt-get install chromium"
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=binary, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+MakePage = Callable[..., Page]
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What browsers complained of; a test that expects some takes them out."""
+    return []
+
+
+@pytest.fixture
+def make_page(browser: Browser, base: str, world: World, complaints: list[str]) -> Iterator[MakePage]:
+    """Open pages as somebody, at a width; what the console complains of fails the test."""
+    contexts = []
+    world.tries = 100
+
+    def make(who: str = "", width: int = 360, **values: Any) -> Page:
+        context = browser.new_context(
+            base_url=base, ignore_https_errors=True, viewport={"width": width, "height": 740}, **values
+        )
+        contexts.append(context)
+        if who:
+            world.sessions[who] = PEOPLE[who]  # type: ignore[assignment]
+            context.add_cookies([{"name": SESSION_COOKIE, "value": who, "url": base, "secure": True, "httpOnly": True}])
+        page = context.new_page()
+        page.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        return page
+
+    yield make
+    for each in contexts:
+        each.close()
+    assert complaints == []
+
+
+def fits(page: Page, where: str) -> None:
+    """Judge the width of the page that is open."""
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= page.viewport_size["width"], f"{where} is {width} wide"  # type: ignore[index]
+
+
+def look(page: Page, where: str) -> None:
+    """Judge the page that is open: its width, and what axe says."""
+    fits(page, where)
+    found = Axe().run(page).response["violations"]
+    assert found == [], f"{where}: " + "; ".join(f"{each['id']} {each['nodes'][0]['html'][:150]}" for each in found)
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1280, "light")])
+def test_every_page_fits_and_axe_finds_nothing(make_page: MakePage, width: int, scheme: str) -> None:
+    pages = {who: make_page(who, width, color_scheme=scheme) for who in PEOPLE}
+    for who, url in PAGES:
+        pages[who].goto(url)
+        look(pages[who], f"{url} for {who or 'nobody'}")
+
+
+def test_no_page_needs_sideways_scrolling_on_the_narrowest_phone(make_page: MakePage) -> None:
+    pages = {who: make_page(who, 320) for who in PEOPLE}
+    for who, url in PAGES:
+        pages[who].goto(url, wait_until="domcontentloaded")
+        fits(pages[who], url)
+
+
+def test_every_answer_to_a_form_fits_and_axe_finds_nothing(make_page: MakePage) -> None:
+    for who, url, typed, button in FORMS:
+        page = make_page(who, 320, color_scheme="dark")
+        page.goto(url)
+        for field, words in typed.items():
+            page.fill(field, words)
+        page.locator(button).first.click()
+        page.wait_for_load_state()
+        look(page, f"answer to {url}")
+
+
+def test_the_way_to_a_message_works_without_a_script(make_page: MakePage) -> None:
+    page = make_page(java_script_enabled=False)
+    page.goto("/m/new")
+    page.get_by_text("I have no code").click()
+    page.fill("#code", "482 913")
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_role("button", name="Suggest a passphrase").click()
+    assert page.locator(".long-key").inner_text() == page.input_value("#password")
+    page.get_by_role("button", name="Save the password").click()
+    assert page.get_by_role("heading", level=1).inner_text() == "Your blood test from Tuesday"
+    page.fill("#text", "Thank you.")
+    page.set_input_files("#files-field", {"name": "a.txt", "mimeType": "text/plain", "buffer": b"hello"})
+    page.get_by_role("button", name="Send reply").click()
+    assert "Your reply is with Dr. Ruiz" in page.content()
+    page.get_by_role("button", name="Sign out").click()
+    assert "You are signed out" in page.content()
+
+
+def test_the_script_shows_what_is_typed_and_hides_it_on_sending(make_page: MakePage) -> None:
+    page = make_page()
+    page.goto("/m/known")
+    page.fill("#password", "secret words")
+    page.get_by_label("Show what I type").check()
+    assert page.get_attribute("#password", "type") == "text"
+    page.get_by_role("button", name="Read the message").click()
+    assert page.get_attribute("#password", "type") == "password"
+    assert page.input_value("#password") == ""
+
+
+def test_times_are_in_the_readers_zone_with_a_script_and_say_utc_without(make_page: MakePage) -> None:
+    page = make_page(timezone_id="America/Denver")
+    page.goto("/m/new")
+    assert "Mon 16 November, 04:06" in page.inner_text("dl")
+    plain = make_page(java_script_enabled=False)
+    plain.goto("/m/new")
+    assert "Mon 16 November, 11:06 UTC" in plain.inner_text("dl")
+
+
+def test_a_value_is_copied_with_one_button(make_page: MakePage, base: str) -> None:
+    page = make_page("ann")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=base)
+    page.goto("/setup?program=thunderbird")
+    page.get_by_role("button", name="Copy User name").click()
+    page.get_by_text("Copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == ANN
+
+
+def test_the_letter_runs_nothing_and_fetches_nothing(make_page: MakePage, world: World, complaints: list[str]) -> None:
+    letter = world.letters[14]
+    world.letters[14] = replace(
+        letter,
+        html='<p><a href="https://example.org/">Link</a></p><script>parent.document.title = "owned"</script>'
+        '<img src="https://track.example/x.gif"><form action="/sign-out"><button>x</button></form>',
+    )
+    page = make_page("pat")
+    answered: list[str] = []
+    page.on("response", lambda response: answered.append(response.url))
+    # The sanitiser would have removed all of it; the frame must hold without it.
+    page.goto("/messages/14")
+    frame = page.frame_locator("iframe")
+    frame.get_by_text("Link").wait_for()
+    assert "owned" not in page.title()
+    assert not [url for url in answered if "track.example" in url]
+    assert any("track.example" in each and "blocked" in each for each in complaints)
+    complaints.clear()
+    assert frame.get_by_text("Link").evaluate("link => link.ownerDocument.querySelector('base').target") == "_blank"
+    world.letters[14] = letter
+
+
+def test_an_idle_reader_is_warned_and_then_sent_away(make_page: MakePage) -> None:
+    page = make_page("pat")
+    page.clock.install()
+    page.goto("/messages/11")
+    page.clock.fast_forward(13 * 60_000 + 1000)
+    page.get_by_text("In 2 minutes we close your messages").wait_for()
+    page.clock.fast_forward(2 * 60_000 + 5000)
+    page.wait_for_url("**/sign-in")
+
+
+def test_keyboard_reaches_the_page_at_once(make_page: MakePage) -> None:
+    page = make_page("pat")
+    page.goto("/messages")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
