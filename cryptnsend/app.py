@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from random import SystemRandom
 
 from cryptnsend.clock import SystemClock
 from cryptnsend.config import Config, web_root
@@ -30,7 +31,9 @@ from cryptnsend.flow.holders import Holders
 from cryptnsend.flow.letters import Letters
 from cryptnsend.flow.letters import Settings as LetterSettings
 from cryptnsend.flow.opening import Opener
+from cryptnsend.flow.outcomes import Outcomes
 from cryptnsend.flow.owner import Owner
+from cryptnsend.flow.parcels import Parcels
 from cryptnsend.flow.pickup import Pickup
 from cryptnsend.flow.replies import Replies
 from cryptnsend.flow.sent import Sent
@@ -260,17 +263,16 @@ class App:
 
     @cached_property
     def letters(self) -> Letters:
+        most = self.config.delivery.handoff_octets
         return Letters(
             engine=self.engine,
-            vault=self.vault,
+            parcels=Parcels(self.engine, self.vault, self.keeper, self.holders, most),
             keeper=self.keeper,
             clock=self.clock,
-            random=os.urandom,
             dkim_keys=self.dkim_keys,
             settings=LetterSettings(
                 domain=self.config.server.domain,
                 hostname=self.config.server.hostname,
-                handoff_octets=self.config.delivery.handoff_octets,
                 give_up=self.config.delivery.give_up_seconds * 1000,
             ),
             web=web_root(),
@@ -303,16 +305,21 @@ class App:
             engine=self.engine,
             letters=self.letters,
             courier=self.courier,
-            holders=self.holders,
-            epochs=self.epochs,
+            outcomes=Outcomes(
+                holders=self.holders,
+                epochs=self.epochs,
+                clock=self.clock,
+                random=os.urandom,
+                chance=SystemRandom(),
+                schedule=Schedule(
+                    first=figures.first_retry_seconds * 1000,
+                    longest=figures.max_retry_seconds * 1000,
+                    warn=figures.warn_seconds * 1000,
+                    give_up=figures.give_up_seconds * 1000,
+                ),
+            ),
             clock=self.clock,
             random=os.urandom,
-            schedule=Schedule(
-                first=figures.first_retry_seconds * 1000,
-                longest=figures.max_retry_seconds * 1000,
-                warn=figures.warn_seconds * 1000,
-                give_up=figures.give_up_seconds * 1000,
-            ),
             threads=figures.threads,
             wake_socket=self.home.courier_wake,
         )

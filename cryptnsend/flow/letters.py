@@ -7,43 +7,30 @@ encrypted file: same Message-ID, date, links and words.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import pyzipper
-
 from cryptnsend.core.addresses import Mailbox
 from cryptnsend.core.contracts import Clock, Engine, Row
-from cryptnsend.core.errors import CryptnSendError, NoGrant, Refusal, SealBroken
-from cryptnsend.core.mime import Enclosure, Outgoing, build_message, header_end, relay_header
-from cryptnsend.core.model import Random
+from cryptnsend.core.errors import Denied
+from cryptnsend.core.mime import Enclosure, Outgoing, build_message, relay_header
 from cryptnsend.core.names import safe_display_name
-from cryptnsend.core.seal import open_stream
 from cryptnsend.delivery.courier import TlsClass
 from cryptnsend.delivery.dkim import DkimKey, sign
-from cryptnsend.flow.mailwords import Faces, day, moment
+from cryptnsend.flow.mailwords import Faces, day, moment, one_line, phone_number, usable_ids
+from cryptnsend.flow.parcels import Moot, Parcels, split_header
 from cryptnsend.flow.reports import Report, build_report
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.keeper.requests import Code, EpochRow, Leaving, LinkRow, QueueGrant
+from cryptnsend.keeper.requests import Code, LinkRow
 from cryptnsend.store.records import deliveries, mailing
-from cryptnsend.store.vault import Stored, Vault
 
 AUTO = (("Auto-Submitted", "auto-generated"),)  # RFC 3834 §5
 LANGUAGE = "en"
-HEADER_MOST = 1 << 20  # octets of a header block that a relayed mail may have
-
-
-class Moot(CryptnSendError):
-    """There is nothing to send any more: taken back, expired, used, or told already."""
-
-
-class TooLargeToHandOver(CryptnSendError):
-    """The reply is larger than goes to an inbox; it goes as a link."""
+US = "CryptnSend"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,45 +51,46 @@ class Letter:
     tls_class: TlsClass = "opportunistic"
     links: tuple[Link, ...] = ()
     content_key: bytes | None = None
+    smtputf8: bool = False  # the header needs RFC 6532
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What letters need of the configuration; `handoff_octets` is the most that goes to an inbox as a file."""
+    """What letters need of the configuration; `give_up` is milliseconds."""
 
     domain: str
     hostname: str
-    handoff_octets: int
-    give_up: int  # milliseconds
+    give_up: int
 
 
 class Letters:
-    """Composes the mail of one claimed delivery."""
+    """Composes the mail of one claimed delivery. Thread-safe; keeps nothing."""
 
     def __init__(
         self,
         *,
         engine: Engine,
-        vault: Vault,
+        parcels: Parcels,
         keeper: Keeper,
         clock: Clock,
-        random: Random,
         dkim_keys: Sequence[DkimKey],
         settings: Settings,
         web: Path,
         base_url: Callable[[], str],
     ):
-        self._engine, self._vault, self._keeper = engine, vault, keeper
-        self._clock, self._random, self._dkim_keys = clock, random, dkim_keys
+        self._engine, self._parcels, self._keeper = engine, parcels, keeper
+        self._clock, self._dkim_keys = clock, dkim_keys
         self._settings, self._base_url = settings, base_url
         self._faces = Faces(web / "mail", web / "translations")
+        self._words = self._faces.words(LANGUAGE).gettext
 
     def compose(self, row: Row) -> Letter:
         """
         Return the mail of a claimed delivery (a row of `deliveries.claim`).
 
-        Raises Moot when there is nothing to send any more, TooLargeToHandOver when it has to go as a link, Temporary
-        when keeper or store are out of reach, and SealBroken when rows were damaged or tampered with.
+        Raises Moot when there is nothing to send any more, TooLargeToHandOver when it has to go as a link, Refusal
+        when it can never leave, Temporary when keeper or store are out of reach, and SealBroken when rows were damaged
+        or tampered with.
         """
         kinds = {
             "notice": self._notice,
@@ -115,8 +103,8 @@ class Letters:
         }
         try:
             return kinds[row["kind"]](row)
-        except NoGrant as none:
-            raise Moot(str(none)) from none
+        except Denied as gone:  # the keeper knows no such account, code or invitation any more
+            raise Moot(str(gone)) from None
 
     # -- to recipients ------------------------------------------------------------------------------------------------
 
@@ -126,30 +114,41 @@ class Letters:
         if not mailing.still_waits(self._engine, org, message, address):
             raise Moot("taken back or expired before the notice left")
         author = mailing.author(self._engine, org, message)
-        name = _name(author)
+        teller = mailing.subscriber(self._engine, org, message)  # whose code it is, in a thread with several authors
         told = self._keeper.notice(row["recipient_address"], row["subscriber"], message, author["address"])
-        phrase = mailing.phrase(self._engine, org, address, row["subscriber"])
+        known, phrase = mailing.contact(self._engine, org, address, row["subscriber"])
+        name = safe_display_name(author["name"])
+        words = self._words
         values = {
-            "sender": name,
+            "sender": name or author["address"],
             "sender_address": author["address"],
-            "phone": author["phone"],
-            "organisation": author["organisation"],
+            "phone": phone_number(author["phone"]),
+            "teller": safe_display_name(teller["name"]) or teller["address"],
+            "organisation": safe_display_name(author["organisation"]),
             "recipient": told.address,
             "when": moment(row["message_created"]),
             "until": day(row["expires"]),
-            "phrase": phrase or "",
-            "is_new": phrase is None,
+            "is_known": known,
+            "phrase": one_line(phrase),
+            "has_account": row["recipient_account"] is not None,
             "link": self._url(f"/m/{told.link.token}"),
             "host": self._host(),
             "number": row["display_id"],
         }
-        words = self._faces.words(LANGUAGE).gettext
+        # An address in a display name is what spam filters look for, so there is a sentence without a name, too.
         return self._mail(
             row,
             "notice",
-            author=Mailbox(words("%(name)s via CryptnSend") % {"name": name}, f"notice@{self._settings.domain}"),
+            author=Mailbox(
+                words("%(name)s via CryptnSend") % {"name": name} if name else words("Secure message via CryptnSend"),
+                f"notice@{self._settings.domain}",
+            ),
             to=told.address,
-            subject=words("%(name)s sent you a secure message") % {"name": name},
+            subject=(
+                words("%(name)s sent you a secure message") % {"name": name}
+                if name
+                else words("You have a secure message")
+            ),
             values=values,
             reply_to=self._local("r+", told.reply.token),
             links=(Link(told.link.row, None), Link(told.reply.row, None)),
@@ -157,73 +156,51 @@ class Letters:
 
     def _handoff(self, row: Row) -> Letter:
         """Bring a message encrypted to an original inbox, or tell that it waits; never who wrote it."""
-        org, message = row["org"], row["message"]
+        org, message, words = row["org"], row["message"], self._words
         if not mailing.still_waits(self._engine, org, message, row["recipient"]):
             raise Moot("taken back before it left")
+        to = self._parcels.inbox(row)
         enclosures: tuple[Enclosure, ...] = ()
-        to = row["recipient_address"]
-        if row["form"] == "zip":
-            leaving = self._leave(row)
-            if leaving.passphrase is None:
-                raise SealBroken("A handoff as ZIP came without its passphrase.")
-            to = leaving.recipient
-            enclosures = (Enclosure("secure-message.zip", "application/zip", self._zip(row, leaving)),)
-        author = mailing.author(self._engine, org, message)
-        told = self._keeper.notice(to, row["subscriber"], message, author["address"])
         answered = mailing.answered(self._engine, org, message)
+        file = "secure-reply.zip" if answered is not None else "secure-message.zip"
+        if row["form"] == "zip":
+            to, octets = self._parcels.locked(row, to)
+            enclosures = (Enclosure(file, "application/zip", (octets,)),)
+        author = mailing.author(self._engine, org, message)
+        told = self._keeper.notice(row["recipient_address"], row["subscriber"], message, author["address"])
         values = {
             "is_reply": answered is not None,
-            "form": row["form"],
-            "too_large": row["attempts"] == 1 and row["form"] == "link" and row["decision"] == "handoff",
+            "is_locked": bool(enclosures),
+            "is_instead": row["form"] == "link" and row["decided_form"] != "link",
+            "file": file,
+            "when": moment(row["message_created"]),
             "link": self._url(f"/m/{told.link.token}"),
-            "recipient": told.address,
+            "recipient": to,
             "number": row["display_id"],
         }
-        words = self._faces.words(LANGUAGE).gettext
-        local = self._local("r+", told.reply.token)
-        name = words("Secure reply via CryptnSend") if answered else words("Secure message via CryptnSend")
+        threaded = usable_ids([answered] if answered else [])
+        name = words("Secure reply via CryptnSend") if values["is_reply"] else words("Secure message via CryptnSend")
         return self._mail(
             row,
             "reply",
-            author=Mailbox(name, local),
-            to=told.address,
-            subject=words("You have a secure reply") if answered else words("You have a secure message"),
+            author=Mailbox(name, self._local("r+", told.reply.token)),
+            to=to,
+            subject=words("You have a secure reply") if values["is_reply"] else words("You have a secure message"),
             values=values,
-            in_reply_to=(answered,) if answered else (),
+            in_reply_to=threaded,
             links=(Link(told.link.row, None), Link(told.reply.row, None)),
             enclosures=enclosures,
         )
 
-    def _zip(self, row: Row, leaving: Leaving) -> tuple[bytes, ...]:
-        """
-        Return an AES-256 ZIP with exactly one entry, the whole message.
-
-        Names inside an encrypted ZIP can be read by anybody, so the entry says nothing, and Gmail refuses archives
-        inside encrypted archives, so the attachments stay inside the message.
-        """
-        if row["size"] > self._settings.handoff_octets:
-            raise TooLargeToHandOver("larger than goes to an inbox")
-        packed = io.BytesIO()
-        with pyzipper.AESZipFile(packed, "w", compression=pyzipper.ZIP_DEFLATED, encryption=pyzipper.WZ_AES) as archive:
-            archive.setpassword((leaving.passphrase or "").encode())
-            with archive.open("message.eml", "w") as entry:
-                entry.write(row["received"])
-                for chunk in self._raw(row, leaving.keys[:32]):
-                    entry.write(chunk)
-        octets = packed.getvalue()
-        if len(octets) * 4 // 3 > self._settings.handoff_octets:
-            raise TooLargeToHandOver("larger than goes to an inbox")
-        return (octets,)
-
     def _relay(self, row: Row) -> Letter:
         """Pass a plain mail on under an address of ours, so that the author's own domain is never pretended."""
-        leaving = self._leave(row)
+        leaving = self._parcels.plain(row)
         key = leaving.keys[:32]
         author = mailing.author(self._engine, row["org"], row["message"])
         token = self._keeper.reply_token(author["address"], row["subscriber"], row["message"])
-        name = safe_display_name(author["name"]) or author["address"].partition("@")[0]
-        chunks = self._raw(row, key)
-        header, rest = _split(chunks)
+        name = safe_display_name(author["name"]) or safe_display_name(author["address"].partition("@")[0])
+        chunks = self._parcels.raw(row, key)
+        header, rest = split_header(chunks)
         ours = relay_header(
             header,
             author=Mailbox(name, self._local("u-", token.token)),
@@ -235,68 +212,78 @@ class Letters:
         signature = sign(chain((ours, rest), chunks), self._dkim_keys, now=row["created"] // 1000)
 
         def octets() -> Iterator[bytes]:
-            again = self._raw(row, key)
-            _, begun = _split(again)
-            return chain((signature, row["received"], ours, begun), again)
+            again = self._parcels.raw(row, key)
+            _, begun = split_header(again)
+            return chain((row["received"], signature, ours, begun), again)
 
         path, bounce = self._bounces(row)
+        # Other 8-bit headers are old mistakes, which nobody's server declares and most take as they are.
+        international = not ours.isascii() and b"with UTF8SMTP" in row["received"]
         links = (Link(token.row, None), Link(bounce, None))
-        return Letter(path, leaving.recipient, octets, "plain", links, key)
+        return Letter(path, leaving.recipient, octets, "plain", links, key, international)
 
     # -- to the people of this house ----------------------------------------------------------------------------------
 
     def _receipt(self, row: Row) -> Letter:
-        """Tell the author which codes to pass on; without link, subject, file names or counts."""
+        """Tell a subscriber which codes to pass on; without anybody's link, subject, file names or counts."""
         waiting = deliveries.newcomers(self._engine, row["org"], row["message"])
         told = self._keeper.receipt(row["subscriber"], waiting)
         codes = {code.address: code for code in told.codes}
-        people = [_newcomer(address, codes.get(address)) for address in waiting]
+        people = [
+            _newcomer(address, codes.get(address))
+            for address in waiting
+            if told.on_portal or (address in codes and codes[address].state not in ("proven", "waived"))
+        ]
         if not people:
             raise Moot("nobody needs a code any more")
-        words = self._faces.words(LANGUAGE).gettext
+        words = self._words
         values = {
             "people": people,
             "when": moment(row["message_created"]),
+            "recipient": told.address,
             "link": self._url(f"/sent/{row['message']}"),
             "host": self._host(),
         }
-        return self._own(row, "receipt", told.address, words("Your message is sent. A code to tell."), values)
+        subject = words("Your message is sent. One code to tell.")
+        if len(people) > 1:
+            subject = words("Your message is sent. Some codes to tell.")
+        return self._own(row, "receipt", told.address, subject, values)
 
     def _code(self, row: Row) -> Letter:
-        words = self._faces.words(LANGUAGE).gettext
+        words = self._words
         if row["template"] == "invitation":
             invited = self._keeper.invitation(row["subject_id"])
             values = {
-                "organisation": invited.organisation_name if invited.organisation else "",
+                "organisation": safe_display_name(invited.organisation_name) if invited.organisation else "",
                 "recipient": invited.address,
                 "link": self._url(f"/invite/{invited.token}"),
                 "code": invited.code,
                 "until": moment(invited.expires),
             }
             letter = self._own(row, "invitation", invited.address, words("You are invited to send secure mail"), values)
-            return _with_links(letter, Link(invited.row, invited.expires))
+            return replace(letter, links=(*letter.links, Link(invited.row, invited.expires)))
         told = self._keeper.mail_code(row["subject_id"])
         if told.expires <= self._clock.now() and told.purpose != "exists":
             raise Moot("the code ended before it could leave")
         values = {
             "purpose": told.purpose,
-            "code": told.code,
+            "code": told.code,  # to be copied, not said
             "until": moment(told.expires),
+            "when": moment(row["created"]),
             "recipient": told.address,
-            "link": self._url("/sign-in"),
+            "host": self._host(),
         }
         return self._own(row, "code", told.address, words("Your CryptnSend code"), values)
 
     def _alert(self, row: Row) -> Letter:
-        words = self._faces.words(LANGUAGE).gettext
         to = self._keeper.alert(row["subject_id"])
         values = {
             "template": row["template"],
             "when": moment(row["created"]),
             "recipient": to,
-            "link": self._url("/account"),
+            "host": self._host(),
         }
-        return self._own(row, "alert", to, words("About your CryptnSend account"), values)
+        return self._own(row, "alert", to, self._words("About your CryptnSend account"), values)
 
     def _report(self, row: Row) -> Letter:
         """Report on one delivery (RFC 3464) to the author's original inbox, in plain words and without content."""
@@ -304,7 +291,6 @@ class Letters:
         if about is None:
             raise Moot("what it is about is gone")
         to = self._keeper.alert(row["author"])
-        words = self._faces.words(LANGUAGE).gettext
         report = Report(
             what=row["template"],
             about=about,
@@ -315,10 +301,10 @@ class Letters:
             now=row["created"],
             give_up=self._settings.give_up,
             link=self._url(f"/sent/{row['message']}"),
-            author=Mailbox("CryptnSend", f"notice@{self._settings.domain}"),
+            author=Mailbox(US, f"notice@{self._settings.domain}"),
             hostname=self._settings.hostname,
         )
-        octets = build_report(report, self._faces, words, LANGUAGE)
+        octets = build_report(report, self._faces, LANGUAGE)
         # The null reverse-path, so that a report never bounces back (RFC 3464 §2).
         return Letter("", to, self._signed(octets, row))
 
@@ -326,14 +312,8 @@ class Letters:
 
     def _own(self, row: Row, template: str, to: str, subject: str, values: dict[str, Any]) -> Letter:
         """Build a mail from the house itself, which nobody answers."""
-        return self._mail(
-            row,
-            template,
-            author=Mailbox("CryptnSend", f"notice@{self._settings.domain}"),
-            to=to,
-            subject=subject,
-            values=values,
-        )
+        author = Mailbox(US, f"notice@{self._settings.domain}")
+        return self._mail(row, template, author=author, to=to, subject=subject, values=values)
 
     def _mail(
         self,
@@ -347,7 +327,7 @@ class Letters:
         reply_to: str = "",
         in_reply_to: Sequence[str] = (),
         links: tuple[Link, ...] = (),
-        enclosures: Iterable[Enclosure] = (),
+        enclosures: tuple[Enclosure, ...] = (),
     ) -> Letter:
         text, html = self._faces.render(template, LANGUAGE, subject, values)
         path, bounce = self._bounces(row)
@@ -363,7 +343,7 @@ class Letters:
                 reply_to=[Mailbox("", reply_to)] if reply_to else (),
                 in_reply_to=in_reply_to,
                 references=in_reply_to,
-                enclosures=tuple(enclosures),
+                enclosures=enclosures,
                 extra=AUTO,
             )
         )
@@ -388,58 +368,14 @@ class Letters:
     def _host(self) -> str:
         return urlsplit(self._base_url()).netloc
 
-    def _leave(self, row: Row) -> Leaving:
-        """Ask the keeper for the content key of a delivery that carries content."""
-        if row["queue_wrap"] is None:
-            raise Moot("its key was destroyed when it was cancelled")
-        epoch = deliveries.epoch(self._engine, row["queue_epoch"])
-        return self._keeper.queue(
-            QueueGrant(
-                row["org"],
-                row["message"],
-                row["id"],
-                row["recipient_address"],
-                row["form"] or row["kind"],
-                EpochRow(epoch["id"], epoch["pair"], epoch["suite"], epoch["owner"], epoch["holder"], epoch["sealed"]),
-                row["queue_wrap"],
-            )
-        )
-
-    def _raw(self, row: Row, key: bytes) -> Iterator[bytes]:
-        """Yield the message; a damaged end breaks the transfer, so nothing partial counts as a message."""
-        rests = mailing.content(self._engine, row["org"], row["message"], "raw")
-        if rests is None:
-            raise Moot("the message is gone")
-        chunks = self._vault.open(Stored(rests["body"], rests["blob_key"]))
-        return open_stream(key, row["message"], "raw", chunks)
-
-
-def _split(chunks: Iterator[bytes]) -> tuple[bytes, bytes]:
-    """Read *chunks* up to the end of the header block; return it with its empty line, and what came along behind."""
-    held = b""
-    for chunk in chunks:
-        held += chunk
-        end = held.find(b"\r\n\r\n")
-        if end >= 0:
-            return held[: end + 4], held[end + 4 :]
-        if len(held) > HEADER_MOST:
-            raise Refusal("The header of this message is too long to be sent on.")
-    end = header_end(held)
-    return held[:end] + b"\r\n", held[end:].removeprefix(b"\r\n")
-
-
-def _with_links(letter: Letter, *more: Link) -> Letter:
-    return Letter(letter.reverse_path, letter.recipient, letter.octets, letter.tls_class, (*letter.links, *more))
-
-
-def _name(author: Row) -> str:
-    """Return the name that stands for the author in mails: the profile's if it is fit, else the address."""
-    return safe_display_name(author["name"]) or str(author["address"])
-
 
 def _newcomer(address: str, code: Code | None) -> dict[str, Any]:
     if code is None or code.code is None or code.expires is None:
         return {"address": address, "code": "", "until": "", "tries": 0}
-    half = len(code.code) // 2
-    spoken = f"{code.code[:half]} {code.code[half:]}"
-    return {"address": address, "code": spoken, "until": moment(code.expires), "tries": code.tries_left}
+    return {"address": address, "code": _spaced(code.code), "until": moment(code.expires), "tries": code.tries_left}
+
+
+def _spaced(code: str) -> str:
+    """Return a code in two halves, as people say it."""
+    half = len(code) // 2
+    return f"{code[:half]} {code[half:]}".strip()

@@ -1,12 +1,15 @@
 """What do our mails say? One template per mail, with a face in plain text and one in HTML.
 
 The words stand once, in web/mail/*.j2; `text.j2` and `html.j2` are the two faces. Nothing in them is fetched, pressed
-or hidden: whole addresses, no buttons, no pictures.
+or hidden: whole addresses, no buttons, no pictures. What people gave us, names and numbers, is looked at here before it
+stands in a mail.
 """
 
 from __future__ import annotations
 
+import re
 import textwrap
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
 from gettext import NullTranslations, translation
@@ -17,6 +20,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 WIDTH = 70  # columns of the plain face
+
+_PHONE = re.compile(r"(?=(?:[^0-9]*[0-9]){3})[0-9 +().\-/]{3,32}(?: ?(?:x|ext\.?) ?[0-9]{1,6})?")
+_IDENT = re.compile(r"<[\x21-\x3b\x3d\x3f-\x7e]{1,900}>")
 
 
 class Faces:
@@ -77,3 +83,19 @@ def moment(milliseconds: int) -> str:
     """Return a time as "Thursday 19 November 2026 at 17:42 UTC"; the reader's zone is not known to a mail."""
     at = datetime.fromtimestamp(milliseconds / 1000, UTC)
     return f"{at:%A} {at.day} {at:%B %Y} at {at:%H:%M} UTC"
+
+
+def phone_number(text: str) -> str:
+    """Return a call-back number fit for a mail, or "" for what is none: no words, no links."""
+    shown = " ".join(text.split())
+    return shown if _PHONE.fullmatch(shown) else ""
+
+
+def one_line(text: str) -> str:
+    """Return words that were agreed on, as one line of at most 80 characters."""
+    return " ".join(text.split())[:80]
+
+
+def usable_ids(idents: Iterable[str]) -> list[str]:
+    """Return those Message-IDs of strangers that may stand in a header of ours."""
+    return [each for each in idents if _IDENT.fullmatch(each)]

@@ -6,7 +6,8 @@ A report never carries content, subject or file names: what it returns of the me
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -15,19 +16,20 @@ from cryptnsend.core.addresses import Mailbox
 from cryptnsend.core.contracts import Row
 from cryptnsend.core.mime_build import quoted_printable, rfc_date
 from cryptnsend.core.mime_words import encode_field, encode_ids, encode_mailboxes, encode_token
-from cryptnsend.flow.mailwords import Faces, moment
+from cryptnsend.flow.mailwords import Faces, moment, usable_ids
 
-ACTIONS = {"failed": "failed", "delayed": "delayed", "relayed": "relayed"}  # RFC 3464 §2.3.3
+ACTIONS = ("failed", "delayed", "relayed")  # RFC 3464 §2.3.3
+_DSN = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """One report. `about` is a row of `mailing.reported`; times are UTC milliseconds."""
 
-    what: str  # failed, delayed, relayed
+    what: str  # one of ACTIONS
     about: Row
     to: str
-    message_id: str  # of the mail it is about
+    message_id: str  # of the mail it is about, as its author's program gave it
     ident: str  # its own Message-ID
     sent: int
     now: int
@@ -37,9 +39,9 @@ class Report:
     hostname: str
 
 
-def build_report(report: Report, faces: Faces, words: Callable[[str], str], language: str) -> bytes:
+def build_report(report: Report, faces: Faces, language: str) -> bytes:
     """Return the whole report as octets."""
-    about = report.about
+    about, words = report.about, faces.words(language).gettext
     notice = about["kind"] != "relay"
     subject = {
         "failed": words("Not delivered: your message to %(address)s"),
@@ -50,74 +52,97 @@ def build_report(report: Report, faces: Faces, words: Callable[[str], str], lang
         "what": report.what,
         "notice": notice,
         "about": about["address"],
+        "recipient": report.to,
         "reply": about["reply"],
         "advice": _advice(_status(about), words),
         "attempts": about["attempts"],
         "since": moment(about["created"]),
         "until": moment(about["created"] + report.give_up),
-        "when": moment(report.now),
         "sent": moment(report.sent),
         "link": report.link,
     }
-    text, _ = faces.render("report", language, subject, values)
+    text, html = faces.render("report", language, subject, values)
     boundary = "=_r" + report.ident.strip("<>").partition("@")[0]
+    original = usable_ids([report.message_id])
     head = [
         encode_field("Date", rfc_date(report.now)),
         encode_mailboxes("From", [report.author]),
         encode_mailboxes("To", [Mailbox("", report.to)]),
         encode_field("Subject", subject),
         encode_ids("Message-ID", [report.ident]),
-        encode_ids("In-Reply-To", [report.message_id]),
-        encode_ids("References", [report.message_id]),
+        *(encode_ids(name, original) for name in ("In-Reply-To", "References") if original),
         encode_field("Auto-Submitted", "auto-replied"),
         b"MIME-Version: 1.0\r\n",
         encode_token("Content-Type", "multipart/report", {"report-type": "delivery-status", "boundary": boundary}),
+        b"\r\n",
     ]
-    parts = [
-        encode_token("Content-Type", "text/plain", {"charset": "utf-8"})
-        + encode_token("Content-Transfer-Encoding", "quoted-printable")
-        + b"\r\n"
-        + quoted_printable(text),
+    parts = (
+        _words(text, html, boundary + "_w"),
         encode_token("Content-Type", "message/delivery-status") + b"\r\n" + _status_fields(report),
         encode_token("Content-Type", "text/rfc822-headers")
         + b"\r\n"
-        + encode_ids("Message-ID", [report.message_id])
+        + b"".join(encode_ids("Message-ID", [each]) for each in original)
         + encode_field("Date", rfc_date(report.sent)),
+    )
+    return b"".join(head) + _joined(parts, boundary)
+
+
+def _words(text: str, html: str, boundary: str) -> bytes:
+    """Return the part for people, in both faces."""
+    faces = [
+        encode_token("Content-Type", kind, {"charset": "utf-8"})
+        + encode_token("Content-Transfer-Encoding", "quoted-printable")
+        + b"\r\n"
+        + quoted_printable(face)
+        for kind, face in (("text/plain", text), ("text/html", html))
     ]
-    line = f"\r\n--{boundary}\r\n".encode()
-    return b"".join(head) + b"".join(line + part for part in parts) + f"\r\n--{boundary}--\r\n".encode()
+    head = encode_token("Content-Type", "multipart/alternative", {"boundary": boundary})
+    return head + b"\r\n" + _joined(faces, boundary)
+
+
+def _joined(parts: Sequence[bytes], boundary: str) -> bytes:
+    line = f"\r\n--{boundary}".encode()
+    return b"".join(line + b"\r\n" + part for part in parts) + line + b"--\r\n"
 
 
 def _status_fields(report: Report) -> bytes:
     """Return the machine's half: fields of the message, then of the recipient (RFC 3464 §2.2, §2.3)."""
     about = report.about
-    asked = msgspec.json.decode(about["dsn"], type=dict[str, str])
+    asked = msgspec.json.decode(about["dsn"], type=_DSN)
     outcome = _outcome(about)
     message = [
         encode_field("Reporting-MTA", f"dns; {report.hostname}"),
         encode_field("Arrival-Date", rfc_date(report.sent)),
     ]
     if asked.get("envid"):
-        message.insert(0, encode_field("Original-Envelope-Id", asked["envid"]))
+        message.insert(0, encode_field("Original-Envelope-Id", _ascii(asked["envid"])))
     recipient = []
     if asked.get("orcpt"):
-        recipient.append(encode_field("Original-Recipient", asked["orcpt"]))
+        kind, _, original = asked["orcpt"].partition(";")
+        recipient.append(encode_field("Original-Recipient", f"{_ascii(kind)};{_ascii(original)}"))
+    kind = "rfc822" if about["address"].isascii() else "utf-8"
     recipient += [
-        encode_field("Final-Recipient", f"rfc822; {about['address']}"),
-        encode_field("Action", ACTIONS[report.what]),
-        encode_field("Status", _status(about) if report.what != "relayed" else "2.0.0"),
+        encode_field("Final-Recipient", f"{kind};{_ascii(about['address'])}"),
+        encode_field("Action", report.what),
+        encode_field("Status", "2.0.0" if report.what == "relayed" else _status(about)),
     ]
     if outcome.get("host"):
         recipient.append(encode_field("Remote-MTA", f"dns; {outcome['host']}"))
     if about["reply"] and report.what != "relayed":
-        recipient.append(encode_field("Diagnostic-Code", f"smtp; {about['reply']}"))
+        said = " ".join(filter(None, (outcome.get("code"), outcome.get("status"), about["reply"])))
+        recipient.append(encode_field("Diagnostic-Code", f"smtp; {said}"))
     if report.what == "delayed":
         recipient.append(encode_field("Will-Retry-Until", rfc_date(about["created"] + report.give_up)))
     return b"".join(message) + b"\r\n" + b"".join(recipient)
 
 
+def _ascii(text: str) -> str:
+    r"""Return *text* in ASCII, other characters as \x{…}, which is how a 7-bit report writes them (RFC 6533 §3)."""
+    return re.sub(r"[^\x20-\x5b\x5d-\x7e]", lambda found: f"\\x{{{ord(found[0]):X}}}", text)
+
+
 def _outcome(about: Row) -> dict[str, str]:
-    return msgspec.json.decode(about["outcome"], type=dict[str, str]) if about["outcome"] else {}
+    return msgspec.json.decode(about["outcome"], type=_DSN) if about["outcome"] else {}
 
 
 def _status(about: Row) -> str:
@@ -128,13 +153,15 @@ def _advice(status: str, words: Callable[[str], str]) -> str:
     """Return what the sender can do about an enhanced status code (RFC 3463 §3)."""
     subject, _, detail = status[2:].partition(".")
     if subject == "1":
-        return words("The address does not seem to exist. Check it with the recipient, and send again.")
+        return words("This address does not seem to exist. Check it with the recipient, and send again.")
     if subject == "2" and detail == "2":
         return words("Their mailbox is full. Tell them by phone, and send again.")
     if subject == "2":
         return words("Their mailbox takes no mail at the moment. Ask them for another address.")
     if subject in ("3", "4"):
         return words("Their mail server could not be reached. Try again later, or ask for another address.")
+    if subject == "6":
+        return words("Their mail server cannot take this kind of mail. Ask them for another address.")
     if subject == "7":
         return words("Their mail server does not accept mail from us. Ask them to allow it, or for another address.")
     return words("Try again later, or ask them for another address.")

@@ -2,7 +2,7 @@
 
 A claim is a lease with a fencing number: whoever settles shows the number they claimed with, so that a worker that was
 thought dead changes nothing any more. The claim itself counts the attempt, before it is made. The queue is the
-installation's, so `claim` is a named exception to "every query takes its organisation".
+installation's, so what walks over it is a named exception to "every query takes its organisation".
 """
 
 from __future__ import annotations
@@ -13,25 +13,14 @@ FATAL_CRASHES = 3  # a delivery that took its worker down that often is parked, 
 
 
 def claim(rows: Rows, owner: str, now: int, lease: int, limit: int) -> list[Row]:
-    """
-    Lease up to *limit* deliveries that are due, for *lease* milliseconds, and return their rows as leased.
-
-    A lease that ran out without a word counts as a crash; after three the delivery is parked and not returned again.
-    """
-    rows.execute(
-        "UPDATE deliveries SET crashes = crashes + 1, state = 'due', due = :now"
-        " WHERE state = 'leased' AND lease_until <= :now",
-        {"now": now},
-    )
-    rows.execute(
-        "UPDATE deliveries SET state = 'parked', settled = :now, reply = 'parked after three crashes'"
-        " WHERE state = 'due' AND crashes >= :fatal",
-        {"now": now, "fatal": FATAL_CRASHES},
-    )
-    found = rows.query(
-        "SELECT id FROM deliveries WHERE state IN ('due', 'delayed') AND due <= :now ORDER BY due LIMIT :limit",
-        {"now": now, "limit": limit},
-    )
+    """Lease up to *limit* deliveries that are due, for *lease* milliseconds, and return their rows as leased."""
+    due: list[Row] = []
+    for state in ("due", "delayed"):
+        due += rows.query(
+            "SELECT id, due FROM deliveries WHERE state = :state AND due <= :now ORDER BY due LIMIT :limit",
+            {"state": state, "now": now, "limit": limit},
+        )
+    found = sorted(due, key=lambda row: int(row["due"]))[:limit]
     for row in found:
         rows.execute(
             "UPDATE deliveries SET state = 'leased', attempts = attempts + 1, fence = fence + 1,"
@@ -41,11 +30,52 @@ def claim(rows: Rows, owner: str, now: int, lease: int, limit: int) -> list[Row]
     return [leased for row in found if (leased := _one(rows, row["id"])) is not None]
 
 
+def reap(rows: Rows, now: int) -> list[int]:
+    """
+    Take back leases that ran out without a word: their workers died. Each counts as a crash.
+
+    Returns the ids of those that are parked for it, which is what happens at the third.
+    """
+    lost = rows.query("SELECT id, fence FROM deliveries WHERE state = 'leased' AND lease_until <= :now", {"now": now})
+    return [row["id"] for row in lost if crashed(rows, row["id"], row["fence"], now, now) == "parked"]
+
+
+def crashed(rows: Rows, ident: int, fence: int, due: int, now: int) -> str:
+    """Count an attempt that ended without an outcome; return the new state: due, parked, or "" if it is not ours."""
+    found = rows.query(
+        "UPDATE deliveries SET crashes = crashes + 1,"
+        " state = CASE WHEN crashes + 1 >= :fatal THEN 'parked' ELSE 'due' END,"
+        " reply = CASE WHEN crashes + 1 >= :fatal THEN 'parked after three crashes' ELSE reply END,"
+        " settled = CASE WHEN crashes + 1 >= :fatal THEN :now ELSE settled END,"
+        " due = :due, lease_until = NULL, lease_owner = NULL"
+        " WHERE id = :id AND fence = :fence AND state = 'leased' RETURNING state",
+        {"fatal": FATAL_CRASHES, "due": due, "now": now, "id": ident, "fence": fence},
+    )
+    return str(found[0]["state"]) if found else ""
+
+
+def leased_by(engine: Engine, owner: str) -> list[Row]:
+    """Return (id, fence, lease_owner) of what workers hold whose names begin with *owner*."""
+    return engine.query(
+        "SELECT id, fence, lease_owner FROM deliveries WHERE state = 'leased'"
+        " AND substr(lease_owner, 1, length(:owner)) = :owner",
+        owner=owner,
+    )
+
+
+def give_up(rows: Rows, ident: int, fence: int, now: int) -> None:
+    """Let a lease run out at once: whoever held it is known to be dead."""
+    rows.execute(
+        "UPDATE deliveries SET lease_until = :now WHERE id = :id AND fence = :fence AND state = 'leased'",
+        {"now": now, "id": ident, "fence": fence},
+    )
+
+
 def _one(rows: Rows, ident: int) -> Row | None:
     found = rows.query(
-        "SELECT d.*, a.canonical AS recipient_address, m.author, m.author_address, m.thread, m.message_id,"
-        " m.received, m.size, m.parent, m.created AS message_created, m.expires, t.subscriber, t.custody,"
-        " r.display_id, r.decision, r.notified"
+        "SELECT d.*, a.canonical AS recipient_address, a.account AS recipient_account, m.author, m.author_address,"
+        " m.thread, m.message_id, m.received, m.size, m.parent, m.created AS message_created, m.expires,"
+        " t.subscriber, t.custody, r.display_id, r.decision, r.form AS decided_form, r.notified"
         " FROM deliveries d LEFT JOIN addresses a ON a.id = d.recipient LEFT JOIN messages m ON m.id = d.message"
         " LEFT JOIN threads t ON t.id = m.thread"
         " LEFT JOIN recipients r ON r.message = d.message AND r.address = d.recipient WHERE d.id = :id",
@@ -141,11 +171,17 @@ def decided(rows: Rows, org: int, message: int, address: int, decision: str, rea
 def next_due(engine: Engine) -> int | None:
     """Return when the next delivery is due or the next lease ends, or None when nothing waits."""
     found = engine.query(
-        "SELECT min(CASE state WHEN 'leased' THEN lease_until ELSE due END) AS due FROM deliveries"
-        " WHERE state IN ('due', 'delayed', 'leased')"
+        "SELECT min(due) AS due FROM (SELECT min(due) AS due FROM deliveries WHERE state = 'due'"
+        " UNION ALL SELECT min(due) FROM deliveries WHERE state = 'delayed'"
+        " UNION ALL SELECT min(lease_until) FROM deliveries WHERE state = 'leased') AS waiting"
     )
     due: int | None = found[0]["due"]
     return due
+
+
+def is_cancelled(rows: Rows, ident: int) -> bool:
+    """Say whether the queue key of a delivery under way was destroyed meanwhile, because it was taken back."""
+    return not rows.query("SELECT 1 AS one FROM deliveries WHERE id = :id AND queue_wrap IS NOT NULL", {"id": ident})
 
 
 def newcomers(engine: Engine, org: int, message: int) -> list[str]:

@@ -20,8 +20,19 @@ def author(engine: Engine, org: int, message: int) -> Row:
     )[0]
 
 
-def phrase(engine: Engine, org: int, address: int, subscriber: int) -> str | None:
-    """Return the check phrase of a contact that is proven or waived; None while it is new."""
+def subscriber(engine: Engine, org: int, message: int) -> Row:
+    """Return name and address of the subscriber whose thread a message stands in."""
+    return engine.query(
+        "SELECT c.name, a.canonical AS address FROM messages m JOIN threads t ON t.id = m.thread"
+        " JOIN accounts c ON c.id = t.subscriber JOIN addresses a ON a.account = c.id"
+        " WHERE m.org = :org AND m.id = :message ORDER BY a.id LIMIT 1",
+        org=org,
+        message=message,
+    )[0]
+
+
+def contact(engine: Engine, org: int, address: int, subscriber: int) -> tuple[bool, str]:
+    """Return whether a contact is proven or waived, and the check phrase that goes with it then."""
     found = engine.query(
         "SELECT phrase, state FROM contacts WHERE org = :org AND address = :address AND subscriber = :subscriber",
         org=org,
@@ -29,9 +40,8 @@ def phrase(engine: Engine, org: int, address: int, subscriber: int) -> str | Non
         subscriber=subscriber,
     )
     if not found or found[0]["state"] not in ("proven", "waived"):
-        return None
-    words: str = found[0]["phrase"]
-    return words
+        return False, ""
+    return True, found[0]["phrase"]
 
 
 def still_waits(engine: Engine, org: int, message: int, address: int) -> bool:
@@ -45,15 +55,6 @@ def still_waits(engine: Engine, org: int, message: int, address: int) -> bool:
         address=address,
     )
     return bool(found)
-
-
-def is_open(engine: Engine, org: int, message: int) -> bool:
-    """Say whether a message still has any grant at all."""
-    return bool(
-        engine.query(
-            "SELECT 1 AS one FROM grants WHERE org = :org AND message = :message LIMIT 1", org=org, message=message
-        )
-    )
 
 
 def content(engine: Engine, org: int, message: int, part: str) -> Row | None:
@@ -87,9 +88,3 @@ def reported(engine: Engine, org: int, delivery: int) -> Row | None:
         delivery=delivery,
     )
     return found[0] if found else None
-
-
-def organisation_name(engine: Engine, org: int) -> str:
-    """Return an organisation's name; empty for the installation and for an organisation of one."""
-    found = engine.query("SELECT name, single FROM organisations WHERE id = :org", org=org)
-    return "" if not found or found[0]["single"] or org == 0 else str(found[0]["name"])

@@ -1,0 +1,201 @@
+"""What follows from an attempt to deliver? A later try, a report to the sender, another form, a place in the vault.
+
+Everything here runs inside one transaction and begins with the fence: a worker that was thought dead, and whose
+delivery somebody else has taken up since, changes nothing any more.
+"""
+
+from __future__ import annotations
+
+import re
+from random import Random as Chance
+
+import msgspec
+import structlog
+
+from cryptnsend.core import keys
+from cryptnsend.core.contracts import Clock, Row, Rows
+from cryptnsend.core.model import INSTALLATION, KEEPER, Random, address_holder, contact_name, new_id
+from cryptnsend.delivery.courier import Envelope, Outcome
+from cryptnsend.delivery.retry import Schedule, delay_is_due, next_try
+from cryptnsend.flow.holders import Holders
+from cryptnsend.flow.letters import Letter
+from cryptnsend.store.records import audit, cards, deliveries, messages
+
+SOON = 1000  # milliseconds until the next look at a destination that had no connection free
+TELLING = frozenset({"notice", "relay", "handoff"})  # kinds whose fate the sender is told
+UNASKED = frozenset({"FAILURE", "DELAY"})  # what the sender is told without having asked (RFC 3461 §4.1)
+
+log = structlog.get_logger("courier")
+
+
+class Outcomes:
+    """Writes what came of attempts. Thread-safe; keeps nothing itself."""
+
+    def __init__(
+        self,
+        *,
+        holders: Holders,
+        epochs: keys.Epochs,
+        clock: Clock,
+        random: Random,
+        chance: Chance,
+        schedule: Schedule,
+    ):
+        self._holders, self._epochs, self._clock, self._random = holders, epochs, clock, random
+        self._chance, self._schedule = chance, schedule
+
+    def write(self, rows: Rows, row: Row, letter: Letter, outcome: Outcome) -> bool:
+        """Write one attempt's outcome and what follows from it; return whether something new is due at once."""
+        if outcome.kind == "delivered":
+            return self._delivered(rows, row, outcome)
+        if outcome.kind == "delayed":
+            return self._delayed(rows, row, outcome)
+        if outcome.reason in (Outcome.TOO_LARGE, Outcome.CONTENT) and _can_be_link(row):
+            return self.as_link(rows, row)
+        if outcome.reason in (Outcome.PROOF_MISSING, Outcome.TLS_MISSING) and row["kind"] == "relay":
+            return self._into_vault(rows, row, letter)
+        return self._failed(rows, row, outcome)
+
+    def settle(self, rows: Rows, row: Row, state: str, reply: str, how: str = "") -> bool:
+        """Write a final state; return False if the delivery is not this worker's any more."""
+        return deliveries.settle(rows, row["id"], row["fence"], state, how, reply, self._clock.now())
+
+    def as_link(self, rows: Rows, row: Row) -> bool:
+        """Let a handoff go as a link instead, at once: the file is too large, or the peer does not take it."""
+        now = self._clock.now()
+        return deliveries.become(rows, row["id"], row["fence"], "handoff", "link", "opportunistic", now)
+
+    def _delivered(self, rows: Rows, row: Row, outcome: Outcome) -> bool:
+        if not self.settle(rows, row, "delivered", outcome.reply, _how(outcome)) or row["kind"] not in TELLING:
+            return False
+        now = self._clock.now()
+        deliveries.notified(rows, row["org"], row["message"], row["recipient"], now)
+        detail = {"delivery": row["id"]}
+        audit.append(rows, row["org"], now, KEEPER, f"{row['kind']}.sent", str(row["message"]), detail)
+        if "SUCCESS" not in asked_of(row):
+            return False
+        # RFC 3461 §5.2.2: what happens behind the vault is not ours to report, so a vaulted mail is "relayed".
+        return self._tell(rows, row, "relayed")
+
+    def _delayed(self, rows: Rows, row: Row, outcome: Outcome) -> bool:
+        now, ident, fence = self._clock.now(), row["id"], row["fence"]
+        if outcome.reason == Outcome.BUSY:
+            deliveries.untouched(rows, ident, fence, now + SOON)
+            return False
+        due = next_try(row["attempts"], row["created"], now, self._chance, self._schedule)
+        if due is None:
+            return self._failed(rows, row, outcome)
+        if not deliveries.delay(rows, ident, fence, due, _how(outcome), outcome.reply):
+            return False
+        late = row["delayed_told"] is None and delay_is_due(row["created"], now, self._schedule)
+        if late and row["kind"] in TELLING and "DELAY" in (asked_of(row) or UNASKED):
+            deliveries.told_of_delay(rows, ident, now)
+            return self._tell(rows, row, "delayed")
+        return False
+
+    def _failed(self, rows: Rows, row: Row, outcome: Outcome) -> bool:
+        if not self.settle(rows, row, "failed", outcome.reply, _how(outcome)):
+            return False
+        if row["kind"] not in TELLING:
+            log.error("own mail failed", delivery=row["id"], kind=row["kind"])
+            return False
+        detail = {"delivery": row["id"]}
+        audit.append(rows, row["org"], self._clock.now(), KEEPER, "delivery.failed", str(row["message"]), detail)
+        return self._tell(rows, row, "failed") if "FAILURE" in (asked_of(row) or UNASKED) else False
+
+    def _tell(self, rows: Rows, row: Row, what: str) -> bool:
+        """Queue a report to the author's original inbox about one delivery; who that is, the keeper says."""
+        self._queue(rows, row, "dsn", row["id"], what)
+        return True
+
+    def _queue(self, rows: Rows, row: Row, kind: str, subject: int | None, template: str) -> None:
+        now = self._clock.now()
+        due = messages.Delivery(
+            new_id(now, self._random), row["org"], kind, "", row["message"], row["author_address"], subject, template,
+            "", "{}", "opportunistic", now, None, None, now,
+        )  # fmt: skip
+        messages.add_deliveries(rows, [due])
+
+    def _into_vault(self, rows: Rows, row: Row, letter: Letter) -> bool:
+        """
+        Keep for the recipient what could not leave protected, and send a notice instead.
+
+        The grant is made under the keeper's pending key before the queue key is let go of.
+        """
+        now = self._clock.now()
+        if deliveries.is_cancelled(rows, row["id"]):
+            self.settle(rows, row, "cancelled", "taken back before it left")
+            return False
+        if letter.content_key is None:
+            raise RuntimeError("a relay without its content key")
+        if not deliveries.become(rows, row["id"], row["fence"], "notice", "", "opportunistic", now):
+            return False
+        pair = self._holders.anchored().pending
+        epoch = self._epochs.current(pair.id, pair.public, KEEPER, "pending")
+        messages.add_pair(
+            rows, pair.id, INSTALLATION, KEEPER, "pending", pair.custody, pair.suite, pair.public, "current"
+        )
+        messages.add_epochs(
+            rows, [messages.EpochRow(epoch.id, INSTALLATION, pair.id, pair.suite, KEEPER, "pending", epoch.sealed)]
+        )
+        address = row["recipient_address"]
+        contact, holder = contact_name(address, row["subscriber"]), address_holder(address)
+        binding = keys.GrantBinding(row["org"], row["message"], holder, "recipient", contact, row["custody"])
+        wrap = keys.wrap_content(epoch.key, letter.content_key, binding, self._random)
+        messages.add_grants(
+            rows,
+            [
+                messages.Grant(
+                    new_id(now, self._random), row["org"], row["message"], holder, "recipient", contact,
+                    row["custody"], epoch.id, wrap, "active", row["expires"],
+                )
+            ],
+        )  # fmt: skip
+        deliveries.decided(rows, row["org"], row["message"], row["recipient"], "vault", "no protected way to this host")
+        known = cards.contact(rows, row["recipient"], row["subscriber"])
+        if known is None or known[0] not in ("proven", "waived"):
+            self._queue(rows, row, "receipt", None, "codes")  # the sender did not expect to have a code to tell
+        return True
+
+
+def asked_of(row: Row) -> frozenset[str]:
+    """Return what the author asked to be told (RFC 3461 §4.1): empty if they said nothing."""
+    return frozenset(_dsn(row).get("notify", "").split(",")) - {""}
+
+
+def envelope_of(row: Row, letter: Letter) -> Envelope:
+    """Return where one mail goes. DSN options go on with relayed mail only: reports on vaulted mail are made here."""
+    if row["kind"] != "relay":
+        return Envelope(letter.reverse_path, letter.recipient)
+    asked = _dsn(row)
+    kind, _, original = asked.get("orcpt", "").partition(";")
+    return Envelope(
+        letter.reverse_path,
+        letter.recipient,
+        smtputf8=letter.smtputf8,
+        # What the next host should tell, it would tell us; so it is asked for silence at most.
+        notify="NEVER" if asked.get("notify") == "NEVER" else None,
+        orcpt=f"{kind};{_xtext(original)}" if original.isascii() and len(original) <= 320 else None,
+        ret=asked.get("ret") or None,
+        envid=_xtext(asked["envid"]) if asked.get("envid", "").isascii() and 0 < len(asked["envid"]) <= 33 else None,
+    )
+
+
+def _xtext(text: str) -> str:
+    """Return printable ASCII *text* as an SMTP parameter has it (RFC 3461 §4)."""
+    return re.sub(r"[^!-*,-<>-~]", lambda found: f"+{ord(found[0]):02X}", text)
+
+
+def _dsn(row: Row) -> dict[str, str]:
+    return msgspec.json.decode(row["dsn"], type=dict[str, str])
+
+
+def _how(outcome: Outcome) -> str:
+    """Return what is kept of an attempt besides the peer's words, as JSON."""
+    kept = {"host": outcome.host, "tls": outcome.tls, "status": outcome.status, "code": str(outcome.code or "")}
+    return msgspec.json.encode(kept).decode()
+
+
+def _can_be_link(row: Row) -> bool:
+    """Say whether there is a smaller and plainer way to tell the same person."""
+    return bool(row["kind"] == "handoff" and row["form"] != "link")

@@ -1,0 +1,133 @@
+"""How does content leave? As a locked file to an original inbox, or in plain where its author said so.
+
+Content is opened here only for one delivery, with the key that the keeper gives for it; where it may go is bound to
+that key. Plain mail streams from the vault to the wire and never stands in memory as a whole.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+
+import pyzipper
+
+from cryptnsend.core.contracts import Engine, Row
+from cryptnsend.core.errors import CryptnSendError, NoGrant, Refusal, SealBroken
+from cryptnsend.core.mime import header_end
+from cryptnsend.core.seal import open_stream
+from cryptnsend.flow.holders import Holders
+from cryptnsend.keeper.client import Keeper
+from cryptnsend.keeper.requests import EpochRow, Leaving, QueueGrant
+from cryptnsend.store.records import deliveries, mailing
+from cryptnsend.store.vault import Stored, Vault
+
+HEADER_MOST = 1 << 20  # octets of a header block that a relayed mail may have
+ENTRY = "message.eml"
+
+
+class Moot(CryptnSendError):
+    """There is nothing to send any more: taken back, expired, used, or told already."""
+
+
+class TooLargeToHandOver(CryptnSendError):
+    """The file is larger than goes to an inbox, or cannot be locked; the recipient gets a link."""
+
+
+class Parcels:
+    """Opens what leaves. Thread-safe; keeps nothing. *most* is how many octets go to an inbox as a file."""
+
+    def __init__(self, engine: Engine, vault: Vault, keeper: Keeper, holders: Holders, most: int):
+        self._engine, self._vault, self._keeper, self._holders = engine, vault, keeper, holders
+        self._most = most
+
+    def inbox(self, row: Row) -> str:
+        """Return where a handoff goes: the reply address on the recipient's card, whatever else rows say."""
+        account, name = row["recipient_account"], row["recipient_address"]
+        if account is None:
+            raise Moot("the account was closed before it left")
+        card = self._engine.write(lambda rows: self._holders.account_card(rows, account, name)).result()
+        if card is None:
+            raise Moot("the address changed hands before it left")
+        return card.reply_address
+
+    def locked(self, row: Row, inbox: str) -> tuple[str, bytes]:
+        """Return the one address that a locked file may go to, and the file; raise TooLargeToHandOver."""
+        try:
+            leaving = self._opened(row, inbox, row["form"])
+        except NoGrant:
+            raise TooLargeToHandOver("there is no passphrase to lock it with") from None
+        if leaving.passphrase is None:
+            raise SealBroken("A handoff as ZIP came without its passphrase.")
+        return leaving.recipient, self._zip(row, leaving.keys[:32], leaving.passphrase)
+
+    def plain(self, row: Row) -> Leaving:
+        """Return the key of a message that leaves in plain, and the one address that it may go to."""
+        try:
+            return self._opened(row, row["recipient_address"], row["kind"])
+        except NoGrant:
+            raise SealBroken("The key of a message that waits to leave is not the keeper's any more.") from None
+
+    def raw(self, row: Row, key: bytes) -> Iterator[bytes]:
+        """Yield the message; a damaged end breaks the transfer, so nothing partial counts as a message."""
+        rests = mailing.content(self._engine, row["org"], row["message"], "raw")
+        if rests is None:
+            raise Moot("the message is gone")
+        chunks = self._vault.open(Stored(rests["body"], rests["blob_key"]))
+        return open_stream(key, row["message"], "raw", chunks)
+
+    def _opened(self, row: Row, recipient: str, form: str) -> Leaving:
+        """Ask the keeper for the content key of a delivery that carries content."""
+        if row["queue_wrap"] is None:
+            raise Moot("its key was destroyed when it was taken back")
+        epoch = deliveries.epoch(self._engine, row["queue_epoch"])
+        return self._keeper.queue(
+            QueueGrant(
+                row["org"],
+                row["message"],
+                row["id"],
+                recipient,
+                form,
+                EpochRow(epoch["id"], epoch["pair"], epoch["suite"], epoch["owner"], epoch["holder"], epoch["sealed"]),
+                row["queue_wrap"],
+            )
+        )
+
+    def _zip(self, row: Row, key: bytes, passphrase: str) -> bytes:
+        """
+        Return an AES-256 ZIP with exactly one entry, the whole message.
+
+        Names inside an encrypted ZIP can be read by anybody, so the entry says nothing, and Gmail refuses archives
+        inside encrypted archives, so the attachments stay inside the message.
+        """
+        if row["size"] > self._most:
+            raise TooLargeToHandOver("larger than goes to an inbox")
+        packed = io.BytesIO()
+        with pyzipper.AESZipFile(packed, "w", compression=pyzipper.ZIP_DEFLATED, encryption=pyzipper.WZ_AES) as archive:
+            archive.setpassword(passphrase.encode())
+            about = pyzipper.zipfile_aes.AESZipInfo(ENTRY, date_time=time.gmtime(row["message_created"] / 1000)[:6])
+            about.compress_type = pyzipper.ZIP_DEFLATED
+            with archive.open(about, "w") as entry:
+                entry.write(row["received"])
+                for chunk in self.raw(row, key):
+                    entry.write(chunk)
+        octets = packed.getvalue()
+        if len(octets) * 4 // 3 > self._most:  # base64 makes four of three
+            raise TooLargeToHandOver("larger than goes to an inbox")
+        return octets
+
+
+def split_header(chunks: Iterator[bytes]) -> tuple[bytes, bytes]:
+    """Read *chunks* up to the end of the header block; return it with its empty line, and what came along behind."""
+    held = b""
+    for chunk in chunks:
+        held += chunk
+        if held.startswith(b"\r\n"):
+            return held[:2], held[2:]
+        end = held.find(b"\r\n\r\n")
+        if end >= 0:
+            return held[: end + 4], held[end + 4 :]
+        if len(held) > HEADER_MOST:
+            raise Refusal("The header of this message is too long to be sent on.", status="5.6.0")
+    end = header_end(held)
+    return held[:end] + b"\r\n", held[end:].removeprefix(b"\r\n")
