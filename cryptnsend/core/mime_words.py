@@ -14,7 +14,7 @@ from urllib.parse import quote
 from cryptnsend.core.addresses import Mailbox, canonical
 
 _FOLD_AT = 76
-_WORD_OCTETS = 45  # an encoded-word has at most 75 characters, of which 12 are "=?utf-8?b??="
+_WORD_OCTETS = 39  # 64 characters as an encoded-word, so that one fits behind a field name (RFC 2047 §2)
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 
