@@ -114,8 +114,9 @@ class Addressees:
 
         Mail joins a thread of somebody else's only while it stays among the people whom its author knows from there:
         otherwise new recipients would need the code of a person who never wrote to them. The rows of a thread are not
-        signed, so its subscriber counts only where something signed, or the grant that a page has just opened, names
-        them too.
+        signed: its subscriber decides whose code opens and whose archive keeps the message, so that person counts
+        only if the grant that a page has just opened names them, if the mail is addressed to them anyway, or if the
+        keeper's cards say that both belong to one organisation.
         """
         known = messages.thread(rows, answered["thread"])
         if known is None:
@@ -125,22 +126,13 @@ class Addressees:
         if owner is None or owner.organisation != org or "subscriber" not in owner.roles:
             return None
         if owner is not card:
-            met = answered["contact"] == contact_name(author.address, subscriber) if is_page else False
-            if not (met or _are_members(card, owner) or self._has_met(rows, card, subscriber)):
+            named = answered["contact"] in {contact_name(each, subscriber) for each in card.addresses}
+            if not (named if is_page else set(owner.addresses) & set(people) or _are_members(card, owner)):
                 return None
             if not set(people) - set(card.addresses) <= messages.thread_people(rows, answered["thread"], card.holder):
                 return None
         strictest = STRICT if STRICT in (custody, owner.custody) else MANAGED
         return Thread(answered["thread"], org, subscriber, strictest, new=False, parent=answered["id"])
-
-    def _has_met(self, rows: Rows, card: Card, subscriber: int) -> bool:
-        """Say whether the keeper states that this holder has shown the subscriber's code, or needs none."""
-        for name in card.addresses:
-            known = cards.address(rows, name)
-            contact = cards.contact(rows, known[0], subscriber) if known is not None else None
-            if contact is not None and self._holders.is_proven(contact[1], card, name, subscriber):
-                return True
-        return False
 
     def _answered(self, rows: Rows, index: mime.Index, holder: str) -> Row | None:
         """Return the message that In-Reply-To or References name, theirs or one of our own mails about it."""
