@@ -149,6 +149,10 @@ class Sessions:
             id_hash = hashlib.sha256(parts[0]).digest()
             self._engine.write(lambda rows: sessions.end(rows, id_hash)).result()
 
+    def drop(self, session: Session) -> None:
+        """End a session whose place another one takes."""
+        self._engine.write(lambda rows: sessions.end(rows, session.id_hash)).result()
+
     def _seal(self, kept: _Kept, secret: bytes, id_hash: bytes) -> bytes:
         return box(_key(secret), msgspec.msgpack.encode(kept), _place(id_hash), self._random)
 

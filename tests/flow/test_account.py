@@ -72,7 +72,7 @@ def test_rows_that_a_crash_kept_from_being_written_come_with_the_next_sign_in(
         raise sqlite3.OperationalError("the process died here")
 
     with monkeypatch.context() as broken:
-        broken.setattr("cryptnsend.flow.account.write_opened", crash)
+        broken.setattr("cryptnsend.flow.people.write_opened", crash)
         with pytest.raises(sqlite3.OperationalError):
             house.accounts.register(ticket, PASSWORD, "", SOURCE, AGENT, "en")
     assert house.engine.query("SELECT * FROM accounts WHERE roles = 'recipient'") == []
@@ -86,7 +86,7 @@ def test_a_change_that_a_crash_interrupted_is_made_good(
 ) -> None:
     session, known = house.session(ANN), house.sign_in_smtp(ANN, PASSWORD)
     with monkeypatch.context() as broken:
-        broken.setattr("cryptnsend.flow.account.write_opened", lambda *_: 1 / 0)
+        broken.setattr("cryptnsend.flow.people.write_opened", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             house.accounts.change_password(session, PASSWORD, NEW, SOURCE, AGENT)
     assert not house.gate.still_valid(known)  # raised before the keeper acted
@@ -204,6 +204,21 @@ def test_an_invitation_is_for_its_address_only_and_not_for_whoever_finds_the_lin
     started = house.accounts.start_signup(CARL, SOURCE, token)
     with pytest.raises(WrongSecret):
         house.accounts.finish_signup(started.id, "00000000", PASSWORD, "Carl", SOURCE, AGENT, "en", token)
+
+
+def test_a_recipient_who_is_invited_sends_from_the_account_they_have(house: House, ann: int) -> None:
+    message = house.submit(ANN, [CARL], house.mail())
+    carl = house.register(CARL, message)
+    org = house.organisation("Ruiz Family Practice")
+    token, code = invited(house, CARL, org)
+    started = house.accounts.start_signup(CARL, SOURCE, token)
+    with pytest.raises(WrongSecret):
+        house.accounts.subscribe(carl, "wrong", SOURCE, AGENT, started.id, code)
+    again = house.found(house.accounts.subscribe(carl, PASSWORD, SOURCE, AGENT, started.id, code))
+    assert (again.account, again.organisation) == (carl.account, org)
+    assert "subscriber" in again.roles
+    assert house.pickup.show(again, message).subject == "Results"
+    assert house.pickup.status(again, house.submit(CARL, [PAT], house.mail(author=CARL))).subject == "Results"
 
 
 @pytest.mark.parametrize("forged", ["", "x", "a" * 45, "ä" * 45])
@@ -332,6 +347,47 @@ def test_unlocking_takes_the_present_password_too(house: House, ann: int) -> Non
     with pytest.raises(WrongSecret):
         house.accounts.unlock(weak, "password", PASSWORD, "wrong", SOURCE)
     assert house.session(ANN, OTHER).weak
+
+
+def test_an_organisation_of_one_without_anything_to_show_waits_seven_days(house: House, ann: int) -> None:
+    message = house.submit(ANN, [PAT], house.mail())
+    house.reset(ANN)
+    house.clock.forward(7 * DAY - HOUR)
+    weak = house.session(ANN, OTHER)
+    with pytest.raises(Denied, match="7 days"):
+        house.accounts.unlock(weak, "waited", "", OTHER, SOURCE)
+    house.clock.forward(HOUR)
+    weak = house.session(ANN, OTHER)
+    house.accounts.unlock(weak, "waited", "", OTHER, SOURCE)
+    assert house.pickup.show(house.session(ANN, OTHER), message).subject == "Results"
+
+
+def test_who_objects_to_a_reset_keeps_waiting_from_opening_anything(house: House, ann: int) -> None:
+    house.submit(ANN, [PAT], house.mail())
+    house.reset(ANN)
+    told = house.keeper("courier").warning(ann)
+    house.keep(told.link.row, 0)
+    house.accounts.object_to(told.link.token)
+    house.accounts.object_to(told.link.token)
+    house.clock.forward(8 * DAY)
+    with pytest.raises(Denied, match="Somebody else"):
+        house.accounts.unlock(house.session(ANN, OTHER), "waited", "", OTHER, SOURCE)
+    for forged in ("", "x", told.link.token[:-2] + "aa"):
+        with pytest.raises(Ended):
+            house.accounts.object_to(forged)
+
+
+def test_an_officer_confirms_a_member_who_lost_everything(house: House) -> None:
+    org = house.organisation("Ruiz Family Practice")
+    house.add_subscriber(ANN, organisation=org)
+    message = house.submit(ANN, [PAT], house.mail())
+    weak = house.reset(ANN)
+    with pytest.raises(Denied):
+        house.accounts.unlock(weak, "officer", "", OTHER, SOURCE)
+    officer = house.session("officer@ruizfamilypractice.example")
+    house.keeper("portal").confirm(officer.ticket, ANN)
+    house.accounts.unlock(weak, "officer", "", OTHER, SOURCE)
+    assert house.pickup.show(house.session(ANN, OTHER), message).subject == "Results"
 
 
 def test_guessing_older_passwords_is_throttled(house: House, ann: int) -> None:

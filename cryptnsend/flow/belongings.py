@@ -1,0 +1,121 @@
+"""What belongs to an account? The codes a subscriber tells, device passwords, the profile, the delivery passphrase."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from cryptnsend.core import passwords
+from cryptnsend.core.cards import read_card
+from cryptnsend.core.contracts import Rows
+from cryptnsend.core.errors import Denied, NoGrant
+from cryptnsend.core.model import account_holder
+from cryptnsend.flow.people import People, notice_name
+from cryptnsend.flow.sessions import Session
+from cryptnsend.flow.views import Code, Device, NewDevice, Profile
+from cryptnsend.keeper import requests
+from cryptnsend.store.records import accounts, devices
+
+DEVICE_SCOPES = ("submit", "read")
+_NUMBER = re.compile(r"(?=(?:.*[0-9]){3})[0-9 +().\-/]{3,32}(?: ?(?:x|ext\.?) ?[0-9]{1,6})?")
+
+
+class Belongings(People):
+    """What somebody who is signed in sees and changes of their own."""
+
+    # -- codes --------------------------------------------------------------------------------------------------------
+
+    def codes(self, session: Session, addresses: Sequence[str]) -> list[Code]:
+        """Return the subscriber's codes for these recipients; showing one starts its days."""
+        said = self._keeper.codes(session.ticket, addresses)
+        self._note(session, "code.shown", {"count": sum(each.code is not None for each in said)})
+        return [_code(each) for each in said]
+
+    def next_code(self, session: Session, address: str) -> Code:
+        """Replace a recipient's code; at most a few a week."""
+        said = self._keeper.next_code(session.ticket, address)
+        self._note(session, "code.replaced", {"address": address})
+        return _code(said)
+
+    # -- devices ------------------------------------------------------------------------------------------------------
+
+    def devices(self, session: Session) -> list[Device]:
+        """Return the device passwords of this account, newest first."""
+        rows = devices.listing(self._engine, session.account)
+        return [Device(each["id"], each["name"], each["scope"], each["created"], each["used"]) for each in rows]
+
+    def add_device(self, session: Session, name: str, scope: str) -> NewDevice:
+        """Make a device password and return it, this once."""
+        if scope not in DEVICE_SCOPES:
+            raise Denied("A device password is for sending (submit) or for reading (read).")
+        made = self._keeper.device_add(session.ticket, scope)
+        now, shown = self._clock.now(), name.strip()[:60] or "device"
+
+        def write(rows: Rows) -> None:
+            devices.add(rows, made.id, session.organisation, session.account, shown, scope, now)
+            self._append(rows, session.organisation, session.account, "device.added", {"device": made.id})
+
+        self._engine.write(write).result()
+        self._alert(session.account, "new-device")
+        return NewDevice(made.id, shown, passwords.format_device_password(made.id, made.secret))
+
+    def revoke_device(self, session: Session, device: int) -> None:
+        """Revoke a device password; it fails at its next use in every process."""
+        now = self._clock.now()
+        if not devices.is_live(self._engine, session.account, device):
+            raise NoGrant("There is no such device.")
+
+        def write(rows: Rows) -> None:
+            devices.revoke(rows, session.account, device, now)
+            self._append(rows, session.organisation, session.account, "device.revoked", {"device": device})
+
+        self._engine.write(write).result()
+        self._keeper.device_revoke(session.ticket, device)
+        self._alert(session.account, "device-revoked")
+
+    # -- profile and passphrase ---------------------------------------------------------------------------------------
+
+    def profile(self, session: Session) -> Profile:
+        """Return what a subscriber says of themselves on notices."""
+        row = accounts.account(self._engine, session.account)
+        if row is None:
+            raise NoGrant("There is no such account.")
+        signed = self._keeper.card(account_holder(session.account))
+        form = read_card(signed, self._keeper.anchors().card_key).form if signed else ""
+        return Profile(row["name"], row["phone"], form, accounts.organisation_name(self._engine, row["org"]))
+
+    def set_profile(self, session: Session, *, name: str, phone: str, form: str) -> None:
+        """
+        Change name, call-back number and the form that replies arrive in (zip, link).
+
+        Raises Denied for a name or number that cannot stand on a notice.
+        """
+        shown, number = notice_name(name), _phone(phone)
+        opened = self._keeper.profile(session.ticket, name=shown, form=form)
+        self._take(opened, "account.profile", {"form": form})
+        self._engine.write(lambda rows: accounts.set_profile(rows, session.account, shown, number)).result()
+
+    def passphrases(self, session: Session, password: str, source: str) -> list[tuple[int, str]]:
+        """Return (since, words) of each delivery passphrase, newest first; asks for the password again."""
+        said = self._keeper.passphrase(session.ticket, self._confirmed(session, password, source))
+        self._note(session, "passphrase.shown", {})
+        return [(each.since, each.words) for each in said]
+
+    def new_passphrase(self, session: Session, password: str, source: str) -> None:
+        """Make a new delivery passphrase; earlier replies keep theirs."""
+        self._keeper.new_passphrase(session.ticket, self._confirmed(session, password, source))
+        self._note(session, "passphrase.changed", {})
+        self._alert(session.account, "passphrase-changed")
+
+
+def _phone(number: str) -> str:
+    """Return a call-back number; raise Denied for what is none. Empty is fine."""
+    shown = " ".join(number.split())
+    if shown and not _NUMBER.fullmatch(shown):
+        raise Denied("This is not a phone number. Use digits, blanks, and + ( ) - . / only.")
+    return shown
+
+
+def _code(said: requests.Code) -> Code:
+    state = {"live": "live", "proven": "none", "waived": "none"}.get(said.state, "used-up")
+    return Code(said.address, said.code, said.tries_left, said.expires, state)

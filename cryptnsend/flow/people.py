@@ -1,0 +1,150 @@
+"""What does every flow about people have at hand? The keeper's answer into rows, a password checked, a mail queued.
+
+The keeper decides and commits first; main rows follow in one transaction and are repaired at the next sign-in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cryptnsend.core import passwords, tokens
+from cryptnsend.core.addresses import canonical
+from cryptnsend.core.contracts import Clock, Engine, Row, Rows
+from cryptnsend.core.errors import Denied, NoGrant, WrongSecret
+from cryptnsend.core.model import INSTALLATION, Random, account_holder, new_id
+from cryptnsend.core.names import safe_display_name
+from cryptnsend.flow.adoption import Adoption
+from cryptnsend.flow.mainrows import write_opened
+from cryptnsend.flow.sessions import Session, Sessions
+from cryptnsend.flow.throttling import Throttle
+from cryptnsend.flow.views import Started
+from cryptnsend.keeper.client import Keeper
+from cryptnsend.keeper.requests import Opened
+from cryptnsend.store.records import accounts, audit, links, messages, sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What accounts need of the configuration."""
+
+    signup: str  # closed, invite, open
+    argon: passwords.Argon
+    min_length: int = passwords.LONG  # of new passwords, in characters
+
+
+class People:
+    """The pieces that the flows about people share, and what they all do with them."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        keeper: Keeper,
+        sessions: Sessions,
+        adoption: Adoption,
+        throttle: Throttle,
+        clock: Clock,
+        random: Random,
+        settings: Settings,
+        wake: Callable[[], None],
+    ):
+        self._engine, self._keeper, self._sessions, self._throttle = engine, keeper, sessions, throttle
+        self._adoption = adoption
+        self._clock, self._random, self._settings, self._wake = clock, random, settings, wake
+
+    def _k(self, name: str, password: str) -> bytes:
+        salt = self._keeper.salt(name)
+        return passwords.derive(password, salt.salt, passwords.Argon.decode(salt.params))
+
+    def _confirmed(self, session: Session, password: str, source: str) -> bytes:
+        """Return K of a password that was right; asking `open` is the check."""
+        self._throttle.check(session.address, source)
+        k = self._k(session.address, password)
+        try:
+            self._keeper.open(session.address, k)
+        except WrongSecret:
+            self._throttle.failed(session.address, source, password)
+            raise
+        return k
+
+    def _linked(self, token: str, purpose: str) -> Row | None:
+        """Return what a token of ours stands for, or None: unknown, forged, edited, or for something else."""
+        parts = tokens.split(token)
+        row = links.link(self._engine, parts[1]) if parts else None
+        if row is None or row["purpose"] != purpose:
+            return None
+        claims = tokens.Claims(purpose, row["address"], row["subscriber"], row["message"])
+        return row if self._keeper.link(token, claims) else None
+
+    def _check_strength(self, password: str, hints: Sequence[str]) -> None:
+        found = passwords.check_strength(password, hints=hints, second_factor=False, shortest=self._settings.min_length)
+        if not found.ok:
+            raise Denied(found.advice)
+
+    def _mail_code(self, address: str, purpose: str) -> Started:
+        """Queue a mailed code; for an address nobody has, the same row is made and nothing leaves."""
+        proof = self._keeper.mail_proof(canonical_or_nobody(address), purpose)
+        self._queue("code", "", proof.id)
+        return Started(proof.id, proof.expires)
+
+    def _queue(self, kind: str, template: str, subject: int) -> None:
+        now = self._clock.now()
+        delivery = messages.Delivery(
+            new_id(now, self._random), INSTALLATION, kind, "", None, None, subject, template,
+            "", "{}", "opportunistic", now, None, None, now,
+        )  # fmt: skip
+        self._engine.write(lambda rows: messages.add_deliveries(rows, [delivery])).result()
+        self._wake()
+
+    def _alert(self, account: int, template: str) -> None:
+        """Tell an account's owner by mail; the words stand in web/mail/alert.j2 under *template*."""
+        self._queue("alert", template, account)
+
+    def _take(self, opened: Opened, action: str, detail: dict[str, object], *, ends_sessions: bool = False) -> None:
+        """Copy the keeper's answer into the main rows, with the audit row, in one transaction."""
+        now, key = self._clock.now(), self._keeper.anchors().card_key
+
+        def write(rows: Rows) -> None:
+            write_opened(rows, opened, key, now, self._random)
+            if ends_sessions:
+                sessions.end_all(rows, opened.account)
+            self._append(rows, opened.organisation, opened.account, action, detail)
+
+        self._engine.write(write).result()
+
+    def _note(self, session: Session, action: str, detail: dict[str, object]) -> None:
+        self._engine.write(
+            lambda rows: self._append(rows, session.organisation, session.account, action, detail)
+        ).result()
+
+    def _append(self, rows: Rows, org: int, account: int, action: str, detail: dict[str, object]) -> None:
+        audit.append(rows, org, self._clock.now(), account_holder(account), action, str(account), detail)
+
+    def _version(self, account: int) -> int:
+        row = accounts.account(self._engine, account)
+        if row is None:
+            raise NoGrant("There is no such account.")
+        version: int = row["credential_version"]
+        return version
+
+    def _enter(self, opened: Opened, address: str, agent: str) -> str:
+        """Bring what waited for this account, and start a session."""
+        self._adoption.adopt(opened.account, opened.addresses, opened.seeds, opened.ticket)
+        return self._sessions.start(opened, address, agent, self._version(opened.account))
+
+
+def canonical_or_nobody(address: str) -> str:
+    """Return the canonical form; what is no address gets one that nobody has, so that the same work is done."""
+    try:
+        return canonical(address)
+    except ValueError:
+        return "nobody@invalid"
+
+
+def notice_name(name: str) -> str:
+    """Return a name as it may stand on notices; raise Denied for any other."""
+    shown = safe_display_name(name)
+    if not shown:
+        raise Denied("This name cannot stand on a notice. Use your own, without addresses, links, numbers or brands.")
+    return shown
