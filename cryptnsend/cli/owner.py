@@ -8,12 +8,13 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from cryptnsend.config import Config
 from cryptnsend.core.errors import KeeperGone
-from cryptnsend.home import Home, write_private
+from cryptnsend.home import Home, locked, write_private
 
 if TYPE_CHECKING:
     from cryptnsend.app import App
@@ -47,13 +48,22 @@ def owned(config: Config) -> Iterator[App]:
 
 @contextlib.contextmanager
 def keeper_running(config: Config) -> Iterator[None]:
-    """Start a keeper if none runs on this home, and stop it again at the end."""
+    """Start a keeper if none runs on this home, and stop it again at the end. Raises KeeperGone."""
     home = Home(config.server.home)
-    if _answers(home):
+    if is_served(home):
+        _wait_for_keeper(home)
         yield
         return
-    if is_served(home):
-        raise KeeperGone("The server runs, but its keeper does not answer. Its log says why; try again in a moment.")
+    with locked(home.run / "command.lock"):  # or one command would stop the keeper that another one uses
+        if _answers(home):
+            yield
+            return
+        with _own_keeper(config):
+            yield
+
+
+@contextlib.contextmanager
+def _own_keeper(config: Config) -> Iterator[None]:
     ours, theirs = socket.socketpair()
     with ours:
         process = subprocess.Popen(
@@ -76,6 +86,15 @@ def keeper_running(config: Config) -> Iterator[None]:
         finally:
             process.terminate()
             process.wait()
+
+
+def _wait_for_keeper(home: Home) -> None:
+    """Wait for the keeper of a server that runs, because it may have started a moment ago. Raises KeeperGone."""
+    deadline = time.monotonic() + PATIENCE
+    while not _answers(home):
+        if time.monotonic() > deadline:
+            raise KeeperGone("The server runs, but its keeper does not answer. Its log says why.")
+        time.sleep(0.1)
 
 
 class Kept(NamedTuple):

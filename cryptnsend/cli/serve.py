@@ -93,11 +93,16 @@ def _submission(config: Config, ready: Callable[[], None]) -> None:
 
     built, home, log = _build(config, "submission"), Home(config.server.home), logs.logger("cryptnsend.submission")
     certificate = tls.Certificate(config.tls.certificate, config.tls.key, log)
-    doors = []
+    doors, ports = [], {}
     for name, implicit in (("submissions", True), ("submission", False)):
         bound = _bound(config, name, lambda address, port: server.bind(address, port))
         doors.append(server.Door(bound, implicit))
-        home.announce({name: bound.getsockname()[1]})
+        ports[name] = bound.getsockname()[1]
+
+    def opened() -> None:
+        home.announce(ports)
+        ready()
+
     figures = config.limits
     server.serve(
         doors,
@@ -116,7 +121,7 @@ def _submission(config: Config, ready: Callable[[], None]) -> None:
             per_source=figures.connections_per_ip,
             idle=figures.idle_seconds,
         ),
-        ready=ready,
+        ready=opened,
     )
     _close(built)
 
@@ -136,14 +141,19 @@ def _portal(config: Config, ready: Callable[[], None]) -> None:
         return create_app(pieces, config, secret=secret, ports=home.ports, spool=home.run)
 
     held = _bound(config, "portal", reserve)
-    home.announce({"portal": held.getsockname()[1]})
+    port = held.getsockname()[1]
+
+    def opened() -> None:
+        home.announce({"portal": port})
+        ready()
+
     server.serve(
         pages,
         held,
         certificate=config.tls.certificate,
         key=config.tls.key,
         threads=config.portal.threads,
-        ready=ready,
+        ready=opened,
     )
 
 
