@@ -47,7 +47,7 @@ def prove(context: Context, token: str, claims: Claims, code: str) -> Proof:
         address=claims.address,
         subscriber=claims.subscriber,
         has_account=owner is not None,
-        may_register=owner is None or may_take(context.reads, owner, claims.address),
+        may_register=owner is None or (ticket.generation > 0 and may_take(context.reads, owner, claims.address)),
         salt=accounts.proof_salt(context, ticket.proof),
     )
 
@@ -66,15 +66,15 @@ def prove_session(context: Context, ticket: bytes, token: str, claims: Claims, c
         cleared = contacts.clearance(context, rows, account, claims.address, subscriber)
         if cleared is not None and cleared.until is None:
             return account.id  # nothing is left to prove
-        waived = contacts.code_rule(context, rows, subscriber.org) == "never"
-        wrong = None if waived else _judge(context, rows, row, code)
-        if wrong is not None:
-            return wrong
+        if contacts.code_rule(context, rows, subscriber.org) == "never":
+            return Denied(NOT_YOURS)  # the link alone brings nobody an address: it may have been passed on
+        wrong = _judge(context, rows, row, code)
+        if wrong is not None or row is None:
+            return wrong or WrongSecret("")
         if owned is None:
             ledger.give_address(rows, claims.address, account.id, "code", context.clock.now())
-        if row is not None and not waived:
-            account = weakness.recipient_returned(context, rows, account)
-            contacts.note_proof(context, rows, row, account)
+        account = weakness.recipient_returned(context, rows, account)
+        contacts.note_proof(context, rows, row, account)
         cards.renew(context, rows, account_holder(account.id))
         return account.id
 
@@ -102,7 +102,8 @@ def register(context: Context, ticket: bytes, password: accounts.Password, name:
             raise Ended("This code was used already. Sign in, or ask the sender for a new code.")
         owner = ledger.account_at(rows, proof.address)
         if owner is not None:
-            if not may_take(rows, owner, proof.address):
+            # Where no code is asked for, the link alone shows no more than that a mailbox is read.
+            if proof.generation == 0 or not may_take(rows, owner, proof.address):
                 raise Denied(KNOWN)
             weakness.take_address(context, rows, owner, proof.address)
         account = accounts.create(

@@ -120,6 +120,21 @@ def test_under_never_the_link_alone_registers_and_the_contact_is_waived(keeper: 
     assert row.state == "waived"
 
 
+def test_under_never_a_link_alone_takes_no_address(keeper: Running) -> None:
+    ann, _ = clinic_of_two(keeper, "never")
+    mail, pat = send(keeper, ann, PAT), Person(PAT)
+    register(keeper, mail, "", pat)
+    later = send(keeper, ann, PAT)
+    proof = keeper.portal.prove(later.link.token, later.claims, "")
+    assert (proof.has_account, proof.may_register) == (True, False)
+    with pytest.raises(Denied):
+        keeper.portal.register(proof.ticket, proof.salt, PARAMS, os.urandom(32), "Eve", "en")
+    passed_on = send(keeper, ann, "pat@work.example")
+    with pytest.raises(Denied):
+        keeper.portal.prove_session(pat.ticket, passed_on.link.token, passed_on.claims, "")
+    assert pat.sign_in(keeper).addresses == (PAT,)
+
+
 def test_under_new_recipient_one_code_serves_all_subscribers_of_the_organisation(keeper: Running) -> None:
     ann, bob = clinic_of_two(keeper, "new-recipient")
     pat, second = Person(PAT), send(keeper, bob, PAT)
