@@ -22,6 +22,7 @@ from cryptnsend.core.html_text import to_text as to_text
 from cryptnsend.core.html_weight import MAX_OCTETS, too_heavy
 
 _MAX_DECLARED = 6_000_000  # style declarations times elements
+_MAX_TEXT = 500_000  # characters shown of what is too heavy; the original can be downloaded
 _MAX_DATA_IMAGE = 1024 * 1024
 
 _TAGS = {
@@ -89,7 +90,7 @@ def sanitize(html: str, *, cid: Callable[[str], str | None]) -> Sanitized:
     """
     body, sheet = take_sheets(printable(html[: 2 * MAX_OCTETS]))
     if too_heavy(body):
-        return Sanitized(text_to_html(to_text(html)), as_text=True)
+        return Sanitized(text_to_html(to_text(html)[:_MAX_TEXT]), as_text=True)
     work = _Work(cid)
     work.blocked = len(_REMOTE_STYLE.findall(html))
     if sheet and sheet.count(":") * body.count("<") <= _MAX_DECLARED:

@@ -103,6 +103,8 @@ def _unflowed(lines: list[tuple[int, str]], *, delsp: bool) -> list[tuple[int, s
 
 
 def _linked(line: str) -> str:
+    if "@" not in line and "://" not in line:
+        return _spaced(line)
     out: list[str] = []
     at = 0
     for match in _LINK.finditer(line):

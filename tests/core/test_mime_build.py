@@ -100,7 +100,7 @@ def test_the_standard_library_reads_it_without_a_defect():
     assert read["from"].addresses[0].display_name == "Änn, “the” Ruiz"
     assert [a.addr_spec for a in read["to"].addresses] == ["pat@yahoo.example", "jo@x.example"]
     assert read["auto-submitted"] == "auto-generated"
-    assert read.get_body(("plain",)).get_content().startswith("One.\n.\n> quoted\nFrom here\n")
+    assert read.get_body(("plain",)).get_content().startswith("One.\r\n.\r\n> quoted\r\nFrom here\r\n")
     (attachment,) = read.iter_attachments()
     assert attachment.get_filename() == "Befund ä" * 10 + ".pdf"
     assert attachment.get_content() == b"a" * 58 + b"b"
