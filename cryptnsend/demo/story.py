@@ -330,7 +330,7 @@ class Story:
         code = found.group(1) if found else ""
         page = lost.send(page, page.form(with_field="code"), code=code, password="quilt saffron beacon eleven")
         need(SUBJECT not in lost.get("/messages").html, "a reset by mail alone shows subjects")
-        need(lost.get(self.read_page).status != 200, "a reset by mail alone opens a message")
+        need(SUBJECT not in self._whole(lost, lost.get(self.read_page)), "a reset by mail alone opens a message")
         status = self.ann.get(f"/sent/{self.message}")
         shown = self.ann.send(status, status.form(action="/codes"))
         near = re.search(re.escape(PAT) + r".*?(\d{3} \d{3,5}|\d{4} \d{4})", shown.words)
