@@ -70,7 +70,8 @@ def _environment(folder: Path, catalogues: Path, language: str, html: bool) -> E
 
 def _wrapped(words: str) -> str:
     """Wrap a paragraph; addresses and links stay whole."""
-    return "\n".join(textwrap.wrap(" ".join(str(words).split()), WIDTH, break_long_words=False, break_on_hyphens=False))
+    plain = " ".join(re.split(r"[ \t\r\n]+", str(words).strip()))
+    return "\n".join(textwrap.wrap(plain, WIDTH, break_long_words=False, break_on_hyphens=False))
 
 
 def day(milliseconds: int) -> str:
@@ -86,9 +87,9 @@ def moment(milliseconds: int) -> str:
 
 
 def phone_number(text: str) -> str:
-    """Return a call-back number fit for a mail, or "" for what is none: no words, no links."""
+    """Return a call-back number fit for a mail, on one line, or "" for what is none: no words, no links."""
     shown = " ".join(text.split())
-    return shown if _PHONE.fullmatch(shown) else ""
+    return shown.replace(" ", "\u00a0") if _PHONE.fullmatch(shown) else ""
 
 
 def one_line(text: str) -> str:
