@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import structlog
 
@@ -208,14 +209,14 @@ class Pickup:
         rendered = render(index, self._opener.raw(row, content_keys))
         mine = listing.mine(self._engine, session.account, message)
         is_author = row["role"] == "author"
-        others = () if is_author else tuple(each.address for each in self._others(row, about, index, mine))
+        others = () if is_author else tuple(each.address for each in self._others(row, index, mine))
         if not is_author:
             self._opened(session, row, mine)
         return Letter(
             message=message,
             subject=peel(index.subject).shown if index else "",
             sender_name=_sender(about, index),
-            sender_address=about["display"],
+            sender_address=_author_of(index) or about["display"],
             at=about["created"],
             text=rendered.text,
             html=rendered.html,
@@ -226,7 +227,7 @@ class Pickup:
             organisation=about["organisation"],
             to=tuple(_written(each) for each in (*index.to, *index.cc)) if index else (),
             others=others,
-            can_reply=not is_author,
+            can_reply=not is_author and _author_of(index) != "",
             display_id=mine["display_id"] if mine and not is_author else "",
         )
 
@@ -252,21 +253,28 @@ class Pickup:
         return saving.zipped(index, self._opener.raw(row, content_keys), password)
 
     def answering(self, session: Session, message: int) -> Answering:
-        """Return what a reply to this message needs; raise as `show`, and NoGrant to its own author."""
+        """
+        Return what a reply to this message needs; raise as `show`, and NoGrant to its own author.
+
+        Who hears of it stands in what was sealed. Rows could have been changed, and would send the reply elsewhere.
+        """
         row, index, _ = self._open(session, message)
         if row["role"] == "author":
             raise NoGrant("This is your own message.")
+        author = _author_of(index)
+        if index is None or not author:
+            raise NoGrant("This message cannot be answered here, because nobody can tell who wrote it.")
         about = self._about(message)
         mine = listing.mine(self._engine, session.account, message)
         name = _sender(about, index)
         return Answering(
             message=message,
             address=mine["canonical"] if mine else session.address,
-            author=Mailbox("" if name == about["display"] else name, about["address"]),
-            others=self._others(row, about, index, mine),
-            subject=peel(index.subject).rest.strip() if index else "",
+            author=Mailbox("" if name == about["display"] else name, author),
+            others=self._others(row, index, mine),
+            subject=peel(index.subject).rest.strip(),
             message_id=about["message_id"],
-            references=tuple(index.references or index.in_reply_to) if index else (),
+            references=tuple(index.references or index.in_reply_to),
         )
 
     # -- what became of one's own -------------------------------------------------------------------------------------
@@ -345,15 +353,34 @@ class Pickup:
     def _waits(self, session: Session, message: int) -> bool:
         return any(grants.held(self._engine, address_holder(each), message) for each in session.addresses)
 
-    def _others(self, row: Row, about: Row, index: Index | None, mine: Row | None) -> tuple[Mailbox, ...]:
-        """Return whom a reply to all reaches besides the author: who stands in To or Cc and was in the envelope."""
-        names = {_canonical(each.address): each.name for each in (*index.to, *index.cc)} if index else {}
-        left_out = {about["address"], mine["canonical"] if mine else ""}
+    def _others(self, row: Row, index: Index | None, mine: Row | None) -> tuple[Mailbox, ...]:
+        """
+        Return whom a reply to all reaches besides the author: who stands in To or Cc and was in the envelope.
+
+        The header was sealed, the rows say who was in the envelope; neither alone adds anybody.
+        """
+        names = self._named(index) if index else {}
+        left_out = {_author_of(index), mine["canonical"] if mine else ""}
         return tuple(
-            Mailbox(names.get(each, ""), each)
+            Mailbox(names[each], each)
             for each in listing.disclosed(self._engine, row["org"], row["message"])
-            if each not in left_out
+            if each in names and each not in left_out
         )
+
+    def _named(self, index: Index) -> dict[str, str]:
+        """Return the names of those in To and Cc by canonical address; a token of ours stands for who is behind it."""
+        names: dict[str, str] = {}
+        for each in (*index.to, *index.cc):
+            address = _canonical(each.address)
+            token = address.partition("@")[0].removeprefix("r+").removeprefix("u-")
+            parts = tokens.split(token)
+            link = links.link(self._engine, parts[1]) if parts else None
+            if link is not None and link["purpose"] == "reply":
+                claims = tokens.Claims("reply", link["address"], link["subscriber"], link["message"])
+                if self._keeper.link(token, claims):
+                    address = link["address"]
+            names[address] = each.name
+        return names
 
     def _opened(self, session: Session, row: Row, mine: Row | None) -> None:
         if mine is None or mine["first_opened"] is not None:
@@ -377,8 +404,19 @@ def _is_over(message: Row, now: int) -> bool:
 
 def _sender(message: Row, index: Index | None = None) -> str:
     """Return the author's name from the profile, else as they signed the message, else their address."""
-    written = safe_display_name(index.author.name) if index and index.author else ""
-    return safe_display_name(message["name"]) or written or str(message["display"])
+    written = _shown(index.author.name) if index and index.author else ""
+    return _shown(message["name"]) or written or str(message["display"])
+
+
+@lru_cache(maxsize=4096)
+def _shown(name: str) -> str:
+    """Return a name as it may be shown; remembered, because judging it costs more than the rest of a line of a list."""
+    return safe_display_name(name)
+
+
+def _author_of(index: Index | None) -> str:
+    """Return the canonical address of who wrote a message, as they signed it; "" where that cannot be told."""
+    return _canonical(index.author.address) if index and index.author else ""
 
 
 def _written(mailbox: Mailbox) -> str:
