@@ -32,6 +32,7 @@ from cryptnsend.store.vault import Stored, Vault, VaultWriter
 
 DAY = 86_400_000  # milliseconds
 RESEND_WINDOW = DAY
+_PROTECTION = {"plain": 0, "tls-or-vault": 1, "vault": 2}  # what an unknown default is read as, is Vault
 WARM = 10.0  # seconds for which the keeper's answers are taken as they are
 
 
@@ -464,12 +465,18 @@ class Draft:
 
 
 def rules_of(text: str, settings: Settings) -> policy.Rules:
-    """Return the rules of an organisation: its own *text* (JSON) over the installation's defaults."""
+    """
+    Return the rules of an organisation: the installation's, made stricter by its own *text* (JSON).
+
+    Nobody signs that text, so it can ask for more protection and never for less: one changed row would otherwise send
+    everybody's mail in plain.
+    """
     said = msgspec.json.decode(text, type=dict[str, Any])
-    return policy.Rules(
-        default=said.get("default", settings.default),
-        allow_plain=said.get("plain_token", settings.plain_token),
-    )
+    default: Any = settings.default
+    asked = str(said.get("default", default))
+    if _PROTECTION.get(asked, len(_PROTECTION)) > _PROTECTION.get(default, -1):
+        default = asked
+    return policy.Rules(default=default, allow_plain=settings.plain_token and said.get("plain_token", True) is True)
 
 
 def _over(text: str) -> Temporary:
