@@ -8,15 +8,19 @@ their arguments.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
 import threading
+import time
 from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import msgspec
 import structlog
 
 from cryptnsend.core.errors import CryptnSendError
@@ -36,6 +40,7 @@ SECRET_SHAPES = (
     (re.compile(r"(?<![\w.+-])([rbu])([+-])[a-z0-9]{16,}(?=@)"), rf"\1\2{BLOTTED}"),
     (re.compile(r"\b[A-Za-z0-9_-]{32,}\b"), BLOTTED),
 )
+SHORTEST_KEY = 32  # characters, as in the last shape
 # Libraries write what they were given into their lines, from commands to message content (aiosmtpd: DATA at DEBUG).
 LIBRARY_WORDS = re.compile(r"[\"'`<({\[:=%\n]")
 
@@ -52,25 +57,25 @@ def configure(level: str = "info", file: str = "", role: str = "") -> None:
         structlog.stdlib.add_logger_name,
         _take_exception,
         _name_role(role),
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        _Stamp(),
         _show_exception,
         redact,
     ]
+    if file:
+        Path(file).touch(mode=0o600)
+    handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stdout)
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[structlog.stdlib.filter_by_level, *shared, _Writer(handler)],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    if file:
-        Path(file).touch(mode=0o600)
-    handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(sort_keys=False),
+                lambda _logger, _method, line: _as_json(line),
             ],
         )
     )
@@ -94,28 +99,83 @@ def logger(name: str) -> Any:
     return structlog.stdlib.get_logger(name)
 
 
+class _Writer:
+    """
+    The last step of our own lines: written at once, with the handler's lock.
+
+    The standard library would look up the caller and make a record of it first, which costs more than all the rest of
+    a line, and there is a line for every message.
+    """
+
+    def __init__(self, handler: logging.StreamHandler[Any]):
+        self._handler = handler
+
+    def __call__(self, _logger: Any, _method: str, line: MutableMapping[str, Any]) -> str:
+        text = _as_json(line) + "\n"
+        handler = self._handler
+        with handler.lock or threading.RLock():
+            handler.stream.write(text)
+            handler.flush()
+        raise structlog.DropEvent
+
+
+class _Stamp:
+    """Adds the time, UTC with microseconds. Seconds are written out once each."""
+
+    def __init__(self) -> None:
+        self._second = (-1, "")
+
+    def __call__(self, _logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        seconds, micros = divmod(time.time_ns() // 1000, 1_000_000)
+        known, text = self._second
+        if known != seconds:
+            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+            self._second = seconds, text
+        line["at"] = f"{text}.{micros:06}Z"
+        return line
+
+
+def _as_json(line: Mapping[str, Any]) -> str:
+    try:
+        return msgspec.json.encode(line).decode()
+    except (TypeError, ValueError, OverflowError):  # lone surrogates, integers beyond 64 bits
+        return json.dumps(line, default=lambda value: type(value).__name__)
+
+
 def redact(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Blot out every field whose name tells that it is secret, and every secret shape inside the others."""
     for name, value in line.items():
         if name not in ("event", "level", "logger", "at", "role", "exception") and not name.startswith("_"):
-            line[name] = BLOTTED if TELLING.search(name) else _clean(value)
+            line[name] = BLOTTED if _is_telling(name) else _clean(value)
         elif isinstance(value, str) and name == "event":
             line[name] = _clean(value)
     return line
 
 
+@lru_cache(maxsize=1024)
+def _is_telling(name: str) -> bool:
+    return TELLING.search(name) is not None
+
+
 def _clean(value: Any) -> Any:
+    if type(value) is str:
+        return _without_secrets(value)
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping):
-        return {str(key): BLOTTED if TELLING.search(str(key)) else _clean(entry) for key, entry in value.items()}
+        return {str(key): BLOTTED if _is_telling(str(key)) else _clean(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_clean(entry) for entry in value]
     if isinstance(value, CryptnSendError):
         value = str(value)  # their texts are made to be shown
     if not isinstance(value, str | Path):
         return type(value).__name__  # octets, exceptions, objects: their text is not ours to vouch for
-    text = str(value)
+    return _without_secrets(str(value))
+
+
+def _without_secrets(text: str) -> str:
+    if len(text) < SHORTEST_KEY and "@" not in text and "://" not in text:
+        return text  # none of the shapes fits in
     for shape, instead in SECRET_SHAPES:
         text = shape.sub(instead, text)
     return text
