@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from cryptnsend.core.addresses import Mailbox, parse_mailboxes
@@ -42,6 +43,8 @@ class Headers:
     def text(self, name: bytes, limit: int = 1000) -> str:
         """Return the first field of that name decoded for display on one line, at most *limit* characters."""
         value = self.raw(name)
+        if not value:
+            return ""
         if value.isascii() and b"=?" not in value:
             return one_line(value.decode("ascii"), limit)
         return one_line(decode_words(guess_text(value[: limit * 12])), limit)
@@ -79,13 +82,17 @@ class Headers:
     @property
     def encoding(self) -> str:
         """Return the content transfer encoding in lower case, 7bit where none is named (RFC 2045 §6.1)."""
-        words = self.raw(b"content-transfer-encoding").split(b";")[0].split()
+        value = self.raw(b"content-transfer-encoding")
+        if not value:
+            return "7bit"
+        words = value.split(b";")[0].split()
         return one_line(guess_text(words[0].lower()), 40) if words else "7bit"
 
     @property
     def disposition(self) -> tuple[str, dict[str, str]]:
         """Return the disposition type in lower case ("" without the field) and its parameters (RFC 2183)."""
-        return parse_parameters(self.raw(b"content-disposition"))
+        value = self.raw(b"content-disposition")
+        return parse_parameters(value) if value else ("", {})
 
 
 def header_end(octets: bytes) -> int:
@@ -126,6 +133,13 @@ def parse_parameters(value: bytes) -> tuple[str, dict[str, str]]:
     Understands continued and extended parameters (RFC 2231), and what else is sent: encoded-words inside quotes,
     unlabelled 8-bit octets, missing quotes. At most 60 parameters count; names are lower case.
     """
+    if len(value) <= 60 and b"name" not in value.lower() and b"boundary" not in value.lower():
+        kind, plain = _usual_parameters(value)  # "text/plain; charset=utf-8" and its kin: worth remembering
+        return kind, dict(plain)
+    return _parameters(value)
+
+
+def _parameters(value: bytes) -> tuple[str, dict[str, str]]:
     text = guess_text(value[:20_000])
     head, _, _ = text.partition(";")
     kind = one_line(_COMMENT.sub("", head), 170).lower()
@@ -145,6 +159,9 @@ def parse_parameters(value: bytes) -> tuple[str, dict[str, str]]:
             sections.setdefault(split[1], {}).setdefault(int(split[2] or 0), (bool(split[3]), found))
     plain.update((name, _joined(parts)) for name, parts in sections.items())
     return kind, plain
+
+
+_usual_parameters = lru_cache(maxsize=256)(_parameters)
 
 
 def _joined(parts: dict[int, tuple[bool, str]]) -> str:

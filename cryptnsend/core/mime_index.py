@@ -361,8 +361,8 @@ def _boundary(headers: Headers, part: Part) -> bytes:
 
 def _part(headers: Headers, start: int, body: int) -> Part:
     kind, params = headers.content_type
-    if len(headers.fields) == 0 or not (headers.fields.keys() & _MIME):
-        return Part(start, body, body, kind, params)
+    if not headers.fields.keys() & _MIME:
+        return Part(start, body, body, kind, params, name=params.get("name", ""))
     disposition, more = headers.disposition
     ident = headers.text(b"content-id", 250)
     return Part(
@@ -383,9 +383,9 @@ def _part(headers: Headers, start: int, body: int) -> Part:
     )
 
 
-_MIME = {
+_MIME = {  # besides Content-Type
     b"content-transfer-encoding", b"content-disposition", b"content-id", b"content-description", b"content-language",
-    b"content-location", b"content-md5", b"content-type",
+    b"content-location", b"content-md5",
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from cryptnsend.core.subject import Token, peel
+from cryptnsend.core.subject import Token, asked_for
 
 FORMS = frozenset({"zip", "pdf", "smime", "openpgp", "link", "tls"})  # handoff forms, DESIGN's names
 
@@ -148,7 +148,7 @@ def decide(submission: Submission, rules: Rules) -> dict[str, Decision]:
 
     If an address stands there twice with different facts, the more protective decision counts.
     """
-    asked = peel(submission.subject).token if submission.author_is_subscriber else None
+    asked = asked_for(submission.subject) if submission.author_is_subscriber else None
     decisions: dict[str, Decision] = {}
     for recipient in submission.recipients:
         decision = _decide(submission, rules, recipient, asked)

@@ -64,6 +64,13 @@ def peel(subject: str) -> Peeled:
     return Peeled(subject[:strict], None, subject[strict:])
 
 
+def asked_for(subject: str) -> Token | None:
+    """Return the token of a decoded subject; the quick way for the many that have none."""
+    if "::" in subject or "/" in subject or "／" in subject:
+        return peel(subject).token
+    return None
+
+
 _NAMES: dict[str, Token] = {"secure": "secure", "encrypt": "pdf"}
 
 

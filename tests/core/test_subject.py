@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cryptnsend.core.mime import read_headers
-from cryptnsend.core.subject import peel, strip_token
+from cryptnsend.core.subject import asked_for, peel, strip_token
 
 TABLE = [
     # subject, token, subject as shown
@@ -76,6 +76,7 @@ def test_tokens_are_read_as_the_table_says(subject, token, shown):
 @given(st.text(max_size=60))
 def test_peeling_never_raises_and_without_a_token_changes_nothing(subject):
     found = peel(subject)
+    assert asked_for(subject) == found.token
     if found.token is None:
         assert found.prefixes + found.rest == subject
 
