@@ -42,7 +42,7 @@ class Adoption:
         held: list[Row] = []
         for holder in (account_holder(account), *map(address_holder, addresses)):
             before, seen = NEWEST, 0
-            while seen < MOST and (rows := grants.page(self._engine, holder, "recipient", before, PAGE)):
+            while seen < MOST and (rows := grants.closed(self._engine, holder, before, PAGE)):
                 before, seen = rows[-1]["message"], seen + len(rows)
                 held += [row for row in rows if row["pair"] not in seeds]
                 while len(held) >= PAGE:

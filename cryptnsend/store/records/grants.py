@@ -38,6 +38,21 @@ def page(reader: Reader, holder: str, role: str, before: int, limit: int) -> lis
     )
 
 
+def closed(reader: Reader, holder: str, before: int, limit: int) -> list[Row]:
+    """Return a holder's grants as recipient that rest under no pair of theirs that is open, like `page`."""
+    return reader.query(
+        "SELECT g.id, g.org, g.message, g.holder, g.role, g.contact, g.custody, g.wrap, e.id AS epoch,"
+        " e.pair, e.suite, e.owner, e.holder AS epoch_holder, e.sealed"
+        " FROM grants g JOIN epochs e ON e.id = g.epoch JOIN pairs p ON p.id = e.pair"
+        " WHERE g.holder = :holder AND g.role = 'recipient' AND g.message < :before"
+        " AND (p.role <> 'account' OR p.state IN ('withheld', 'locked'))"
+        " ORDER BY g.message DESC LIMIT :limit",
+        holder=holder,
+        before=before,
+        limit=limit,
+    )
+
+
 def recipients(reader: Reader, org: int, message: int) -> list[Row]:
     """Return the recipients' grants on a message: who holds them, how they stand, and the state of their pair."""
     return reader.query(
