@@ -87,6 +87,7 @@ def configure(level: str = "info", file: str = "", role: str = "") -> None:
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
     logging.getLogger(OURS).setLevel(level.upper())
+    logging.raiseExceptions = False  # or a line that cannot be written is shown with its arguments on standard error
     logging.captureWarnings(True)
     for loud in ("mail", "mail.log", "mail.debug", "asyncio", "werkzeug", "_granian", "granian.access"):
         logging.getLogger(loud).setLevel(logging.WARNING)
@@ -108,14 +109,18 @@ class _Writer:
     """
 
     def __init__(self, handler: logging.StreamHandler[Any]):
-        self._handler = handler
+        self._handler, self.lost = handler, 0
 
     def __call__(self, _logger: Any, _method: str, line: MutableMapping[str, Any]) -> str:
         text = _as_json(line) + "\n"
         handler = self._handler
-        with handler.lock or threading.RLock():
-            handler.stream.write(text)
-            handler.flush()
+        try:
+            with handler.lock or threading.RLock():
+                handler.stream.write(text)
+                handler.flush()
+        except OSError:
+            # A full disk or a reader that went away loses this line. It must not lose the mail that the line is about.
+            self.lost += 1
         raise structlog.DropEvent
 
 

@@ -178,3 +178,10 @@ def test_a_dying_process_or_thread_prints_no_values_either():
         "a process dies of an error",
     ]
     assert SECRET not in done.stdout + done.stderr
+
+
+def test_a_full_disk_loses_lines_and_nothing_else():
+    code = "from cryptnsend import logs; logs.configure(file='/dev/full'); logs.logger('cryptnsend.x').error('a')"
+    code += "; import logging; logging.getLogger('other').error('%s', 'kumquat'); print('on')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("on\n", "")
