@@ -33,7 +33,7 @@ RENEWED = LEASE // 3
 PAUSE = 30_000  # how long a delivery rests when the fault is ours (keeper or store gone, a defect)
 POLL = 0.5  # seconds; a wake-up comes sooner
 
-log = structlog.get_logger("courier")
+log = structlog.get_logger("cryptnsend.courier")
 
 
 class Deliver:
