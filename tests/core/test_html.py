@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from cryptnsend.core.css import safe_style, take_sheets
 from cryptnsend.core.html import sanitize, text_to_html, to_text
 from cryptnsend.core.html_weight import too_heavy
+from tests.core.attacks import ATTACKS
 
 SAFE_TAGS = """
     a abbr acronym address article aside b bdi bdo big blockquote br caption center cite code col colgroup dd del
@@ -65,78 +66,7 @@ def harmless(html: str) -> None:
                 )
 
 
-XSS = [
-    "<script>alert(1)</script>",
-    "<SCRIPT SRC=//x></SCRIPT>",
-    "<img src=x onerror=alert(1)>",
-    "<svg onload=alert(1)>",
-    "<svg><script>alert(1)</script></svg>",
-    "<math><mi xlink:href='javascript:alert(1)'>x</math>",
-    "<iframe srcdoc='<script>'>",
-    "<a href='javascript:alert(1)'>x</a>",
-    "<a href='jav&#x09;ascript:alert(1)'>x</a>",
-    "<a href=' &#1; javascript:alert(1)'>x",
-    "<a href='data:text/html,<script>'>x</a>",
-    "<a href='vbscript:x'>x</a>",
-    "<a href=/relative>x</a>",
-    "<a href='//evil.example'>x",
-    "<a href='#top'>x</a>",
-    "<a href='https://x.example\" onclick=\"alert(1)'>x</a>",
-    "<form action=//x><input name=q><button>",
-    "<base href=//evil.example>",
-    "<meta http-equiv=refresh content='0;url=//x'>",
-    "<link rel=stylesheet href=//x>",
-    "<body background=//x onload=alert(1)>",
-    "<table background=//x><td background=//x>",
-    "<video src=//x><source src=//x>",
-    "<object data=//x></object><embed src=//x>",
-    "<input type=image src=//x>",
-    "<p style='background:url(//x)'>",
-    "<p style='background-image:u\\72l(//x)'>",
-    "<p style='width:expression(alert(1))'>",
-    "<p style='position:fixed;top:0'>",
-    "<p style='-moz-binding:url(x)'>",
-    "<p style='color:red;/*' onclick=x>",
-    "<style>@import '//x';p{background:url(//x)}</style><p>",
-    "<style>p{position:fixed}*{content:url(x)}</style><p>",
-    "<style></style><script>alert(1)</script>",
-    "<noscript><p title='</noscript><img src=x onerror=alert(1)>'>",
-    "<template><script>alert(1)</script></template>",
-    "<!--><img src=x onerror=alert(1)>-->",
-    "<!-- --!><img src=x onerror=alert(1)> -->",
-    "<![CDATA[<script>alert(1)</script>]]>",
-    "<?xml ?><script>alert(1)</script>",
-    "<sc<script>ript>alert(1)</sc</script>ript>",
-    "<sel<select></select>ect><img onerror=x>",
-    "<img src='cid:x' onerror=x>",
-    "<img src=data:text/html,x>",
-    "<img src='data:image/svg+xml,<svg onload=x>'>",
-    "<img srcset='//x 1x' src=x>",
-    "<title><img src=x onerror=alert(1)></title>",
-    "<textarea></textarea><img src=x onerror=alert(1)></textarea>",
-    "<form><math><mtext></form><form><mglyph><style></math><img src onerror=alert(1)>",
-    "<math><mtext><table><mglyph><style><!--</style><img title='--&gt;&lt;img src=1 onerror=alert(1)&gt;'>",
-    "<svg></p><style><a id='</style><img src=1 onerror=alert(1)>'>",
-    "<xmp><p title='</xmp><img src=x onerror=alert(1)>'></xmp>",
-    "<div id=x name=y class=z>",
-    "<a name=x ping=//x href=https://x.example>x</a>",
-    "<img usemap=#x><map name=x><area href=//x></map>",
-    "<plaintext><script>alert(1)",
-    "<p title='\"><script>alert(1)</script>'>",
-    "<q cite=//x><del cite=//y>",
-    "<td style=\"x:url('",
-    '<img src="https://x.example/\x00t.gif">',
-    "<isindex action=//x>",
-    "<dialog open>",
-    "<details ontoggle=alert(1) open>",
-    "<marquee onstart=alert(1)>",
-    "<audio src=//x autoplay>",
-    "<portal src=//x>",
-    "<p is=x-y contenteditable autofocus onfocus=x>",
-]
-
-
-@pytest.mark.parametrize("html", XSS)
+@pytest.mark.parametrize("html", ATTACKS)
 def test_nothing_runs_fetches_or_leaves(html):
     harmless(clean(html))
     harmless(clean(f"<style>p,img,a{{color:red}}</style>{html}"))
