@@ -27,6 +27,7 @@ from cryptnsend.store.lock import PACE, Turnstile
 T = TypeVar("T")
 Values = dict[str, Any] | Sequence[Any]
 PATIENCE = 10.0  # seconds a write waits for other processes before it is refused with a 451
+STATEMENTS = 512  # remembered per connection
 CHECKPOINT = 4000  # pages in the log before it is copied into the database; 1000 costs more and smooths nothing
 
 _BROKEN = {
@@ -55,7 +56,9 @@ def broken(error: sqlite3.Error) -> StoreBroken | None:
 
 def connect(path: Path, *, readonly: bool = False, max_pages: int | None = None) -> Database:
     """Open a connection with every setting the design asks for; the caller sees to it that one thread uses it."""
-    conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=PATIENCE)
+    conn = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS, timeout=PATIENCE
+    )
     try:
         # Plugins would run code that we did not choose; recursive triggers cost and we have none.
         db = Database(conn, execute_plugins=False, recursive_triggers=False, strict=True)
@@ -87,30 +90,38 @@ def connect(path: Path, *, readonly: bool = False, max_pages: int | None = None)
 class SqliteRows:
     """Statements inside the open transaction of one connection."""
 
-    def __init__(self, db: Database):
-        self._db = db
+    def __init__(self, db: Database, names: dict[str, list[str]] | None = None):
+        """*names* remembers the columns that statements find; transactions of one connection share it."""
+        self._conn = db.conn
+        self._names = {} if names is None else names
         self.lost: StoreBroken | None = None
 
     def execute(self, sql: str, values: Values = ()) -> int:
         """Run one statement that returns no rows; return how many rows it touched."""
-        return max(self._run(self._db.execute, sql, values).rowcount, 0)
+        return max(self._run(self._conn.execute, sql, values).rowcount, 0)
 
     def many(self, sql: str, rows: Iterable[Values]) -> None:
         """Run one statement once per row of values."""
-        self._run(self._db.conn.executemany, sql, rows)
+        self._run(self._conn.executemany, sql, rows)
 
     def query(self, sql: str, values: Values = ()) -> list[Row]:
         """Run one statement that returns rows, as seen inside this transaction."""
+        cursor = self._run(self._conn.execute, sql, values)
         try:
-            return dicts(self._run(self._db.execute, sql, values))
+            found = cursor.fetchall()
         except sqlite3.Error as error:
             raise self._note(error) from error
+        names = self._names.get(sql)
+        if names is None:
+            if len(self._names) >= STATEMENTS:  # some statements have as many values as there are keys to look for
+                self._names.clear()
+            names = self._names[sql] = columns(cursor)
+        return [dict(zip(names, values, strict=True)) for values in found]
 
     def _run(self, call: Callable[[str, Any], sqlite3.Cursor], sql: str, values: Any) -> sqlite3.Cursor:
-        if self.lost is None and not self._db.conn.in_transaction:
-            self.lost = StoreBroken("The store gave up a transaction.")
-        if self.lost is not None:
+        if self.lost is not None or not self._conn.in_transaction:
             # Whoever swallowed the first error must not go on: the statement would commit by itself.
+            self.lost = self.lost or StoreBroken("The store gave up a transaction.")
             raise self.lost
         try:
             return call(sql, values)
@@ -119,7 +130,7 @@ class SqliteRows:
 
     def _note(self, error: sqlite3.Error) -> Exception:
         reason = broken(error)
-        if not self._db.conn.in_transaction:
+        if not self._conn.in_transaction:
             self.lost = reason or StoreBroken("The store gave up a transaction.")
         return reason or error
 
@@ -132,6 +143,7 @@ class SqliteTransaction:
         self._turnstile = Turnstile(path, mode=mode)
         self._db: Database | None = None
         self._rows: SqliteRows | None = None
+        self._names: dict[str, list[str]] = {}
 
     @property
     def db(self) -> Database:
@@ -150,7 +162,7 @@ class SqliteTransaction:
             raise StoreBroken("The store cannot be locked.") from error
         try:
             if self._begin(deadline):
-                self._rows = SqliteRows(self.db)
+                self._rows = SqliteRows(self.db, self._names)
                 return True
         except sqlite3.Error as error:
             self._drop()
@@ -241,7 +253,12 @@ class SqliteTransaction:
 
 def dicts(cursor: sqlite3.Cursor) -> list[Row]:
     """Return what a statement found, a dictionary per row; raise ValueError if it is not one that finds rows."""
+    names = columns(cursor)
+    return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
+
+
+def columns(cursor: sqlite3.Cursor) -> list[str]:
+    """Return the names of the columns that a statement finds; raise ValueError if it finds none."""
     if cursor.description is None:
         raise ValueError("this statement returns no rows; use execute()")
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
+    return [column[0] for column in cursor.description]
