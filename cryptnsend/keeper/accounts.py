@@ -92,6 +92,14 @@ def confirm_password(context: Context, account: Account, k: bytes) -> dict[int, 
         raise WrongSecret("This password is not right.") from None
 
 
+def row(reads: ledger.Reads, ident: int) -> Account:
+    """Return an account that is known to be there."""
+    account = ledger.account(reads, ident)
+    if account is None:
+        raise LookupError(f"no account {ident}")
+    return account
+
+
 # -- what an account is made of ---------------------------------------------------------------------------------------
 
 
@@ -180,7 +188,7 @@ def passphrases(context: Context, account: int) -> list[Passphrase]:
 
 def opened(
     context: Context,
-    ident: int,
+    account: Account,
     seeds: dict[int, bytes],
     *,
     with_ticket: bool = True,
@@ -188,15 +196,13 @@ def opened(
     tell: Sequence[int] | None = None,
 ) -> Opened:
     """
-    Return everything about an account that sessions and main rows need, as the ledger has it now.
+    Return everything about an account that sessions and main rows need.
 
-    *tell* is given after a weak reset: the subscribers to tell of it.
+    *account* is the row as it was read before the password was checked: were the password changed in between, the
+    ticket would be one of before the change, and dead. *tell* is given after a weak reset: the subscribers to tell.
     """
     reads = context.reads
-    account = ledger.account(reads, ident)
-    if account is None:
-        raise LookupError(f"no account {ident}")
-    holder, archive = account_holder(ident), archive_holder(account.org)
+    ident, holder, archive = account.id, account_holder(account.id), archive_holder(account.org)
     pairs = ledger.pairs(reads, holder)
     organisation = ledger.organisation(reads, account.org) if account.org else None
     addresses = ledger.addresses(reads, ident)

@@ -7,6 +7,7 @@ sent once only, so that a broken connection never makes two.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -36,6 +37,7 @@ ONCE = frozenset(
         "invite",
         "invite_member",
         "restored",
+        "passwd",
     ]
 )
 
@@ -427,7 +429,8 @@ class Keeper:
     def _connection(self) -> tuple[socket.socket, bool]:
         """Return this thread's connection, and whether it was made just now."""
         peer: socket.socket | None = getattr(self._threads, "peer", None)
-        if peer is not None and peer.fileno() >= 0:
+        # After a fork both processes have the same socket; the child leaves it to its parent.
+        if peer is not None and peer.fileno() >= 0 and self._threads.process == os.getpid():
             return peer, False
         peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         peer.settimeout(self.timeout)
@@ -444,7 +447,7 @@ class Keeper:
                 self._open.pop(thread).close()
             self._open[threading.current_thread()] = peer
             self._anchors = None  # another keeper may listen there now
-        self._threads.peer = peer
+        self._threads.peer, self._threads.process = peer, os.getpid()
         return peer, True
 
     def _drop(self, peer: socket.socket) -> None:

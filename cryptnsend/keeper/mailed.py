@@ -130,7 +130,7 @@ def reset(context: Context, ident: int, code: str, password: accounts.Password) 
         return account.id
 
     account, seeds = _reopened(context, context.commit(make), password)
-    return accounts.opened(context, account.id, seeds, tell=contacts.unproven(context.reads, account))
+    return accounts.opened(context, account, seeds, tell=contacts.unproven(context.reads, account))
 
 
 def signup(context: Context, ident: int, code: str, password: accounts.Password, name: str, locale: str) -> Opened:
@@ -151,7 +151,7 @@ def signup(context: Context, ident: int, code: str, password: accounts.Password,
         return account.id
 
     account, seeds = _reopened(context, context.commit(make), password)
-    return accounts.opened(context, account.id, seeds, recovery=archive_file(context, account, seeds))
+    return accounts.opened(context, account, seeds, recovery=archive_file(context, account, seeds))
 
 
 def subscribe(context: Context, ticket: bytes, k: bytes, ident: int | None, code: str) -> Opened:
@@ -180,8 +180,8 @@ def subscribe(context: Context, ticket: bytes, k: bytes, ident: int | None, code
             _used(context, rows, row, now.id)
 
     context.commit(make)
-    made = ledger.account(context.reads, account.id) or account
-    return accounts.opened(context, made.id, seeds, recovery=archive_file(context, made, seeds))
+    made = accounts.row(context.reads, account.id)
+    return accounts.opened(context, made, seeds, recovery=archive_file(context, made, seeds))
 
 
 def alias(context: Context, ticket: bytes, ident: int, code: str) -> Opened:
@@ -200,7 +200,7 @@ def alias(context: Context, ticket: bytes, ident: int, code: str) -> Opened:
         _used(context, rows, row, account.id)
         return account.id
 
-    return accounts.opened(context, context.commit(make), {}, with_ticket=False)
+    return accounts.opened(context, accounts.row(context.reads, context.commit(make)), {}, with_ticket=False)
 
 
 def add_subscriber(
@@ -244,9 +244,7 @@ def _home(context: Context, rows: Rows, org: int, name: str) -> tuple[int, tuple
 
 def _settle(context: Context, rows: Rows, ident: int) -> Account:
     """Give a subscriber what comes with the role: delivery passphrase, archive, card."""
-    account = ledger.account(rows, ident)
-    if account is None:
-        raise LookupError(f"no account {ident}")
+    account = accounts.row(rows, ident)
     if account.has("subscriber") and not ledger.passphrases(rows, ident):
         accounts.add_passphrase(context, rows, account)
     if account.has("officer"):
@@ -295,14 +293,11 @@ def _sign_up_purposes(context: Context) -> tuple[str, ...]:
 
 def _reopened(context: Context, ident: int, password: accounts.Password) -> tuple[Account, dict[int, bytes]]:
     """Return account and seeds of what a proof made, now or at an earlier try with the same password."""
-    account = ledger.account(context.reads, ident)
+    account = accounts.row(context.reads, ident)
     try:
-        seeds = wraps.seeds(context, context.reads, account, password.k)
+        return account, wraps.seeds(context, context.reads, account, password.k)
     except WrongSecret:
         raise Ended("This code was used already. Sign in with the password you chose then.") from None
-    if account is None:
-        raise LookupError(f"no account {ident}")
-    return account, seeds
 
 
 def _used(context: Context, rows: Rows, row: MailCode, ident: int) -> None:

@@ -14,6 +14,7 @@ from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.requests import Code, Opened, Passphrase, RecoveryFile
 from cryptnsend.keeper.rows import Account
 
+MOST = 500  # codes in one request
 FORMS = ("zip", "link")
 NOT_SUBSCRIBER = "Only subscribers may do this."
 
@@ -43,7 +44,8 @@ def change(context: Context, ticket: bytes, old_k: bytes, password: accounts.Pas
     elif account is None or account.credential_version != session.credential_version + 1:
         raise Ended(tickets.SIGN_IN_AGAIN)
     try:
-        return accounts.opened(context, account.id, wraps.seeds(context, context.reads, account, password.k))
+        account = accounts.row(context.reads, account.id)
+        return accounts.opened(context, account, wraps.seeds(context, context.reads, account, password.k))
     except WrongSecret:
         raise Ended("The password was changed already. Sign in with the new one.") from None
 
@@ -84,11 +86,14 @@ def profile(context: Context, ticket: bytes, name: str | None, form: str | None,
         cards.renew(context, rows, account_holder(account.id))
 
     context.commit(note)
-    return accounts.opened(context, account.id, {}, with_ticket=False)
+    return accounts.opened(context, accounts.row(context.reads, account.id), {}, with_ticket=False)
 
 
 def show_codes(context: Context, ticket: bytes, addresses: Sequence[str]) -> list[Code]:
     """Return the codes of a subscriber's contacts."""
+
+    if len(addresses) > MOST:
+        raise Denied(f"Ask for at most {MOST} codes at a time.")
 
     def show(rows: Rows) -> list[Code]:
         subscriber = _teller(context, rows, ticket)
@@ -168,14 +173,15 @@ def reset_by_owner(context: Context, address: str, password: accounts.Password, 
     context.journal.append(context.clock.now(), "weak", (account.id, account.credential_version + 1))
 
     def make(rows: Rows) -> list[int]:
-        now = ledger.account(rows, account.id)
-        if now is None or not now.may_sign_in:
+        now = accounts.row(rows, account.id)
+        if not now.may_sign_in:
             raise Denied(accounts.DISABLED)
         return weakness.reset(context, rows, now, password)
 
     concerned = context.commit(make)
-    seeds = wraps.seeds(context, context.reads, ledger.account(context.reads, account.id), password.k)
-    return accounts.opened(context, account.id, seeds, tell=concerned)
+    renewed = accounts.row(context.reads, account.id)
+    seeds = wraps.seeds(context, context.reads, renewed, password.k)
+    return accounts.opened(context, renewed, seeds, tell=concerned)
 
 
 def _owner(context: Context, ticket: bytes, k: bytes) -> Account:

@@ -73,10 +73,9 @@ def add(
         return account.id
 
     ident = context.commit(make)
-    account = ledger.account(context.reads, ident)
+    account = accounts.row(context.reads, ident)
     seeds = wraps.seeds(context, context.reads, account, password.k)
-    file = mailed.archive_file(context, account, seeds) if account else None
-    return accounts.opened(context, ident, seeds, recovery=file)
+    return accounts.opened(context, account, seeds, recovery=mailed.archive_file(context, account, seeds))
 
 
 def disable(context: Context, address: str) -> Opened:
@@ -85,7 +84,7 @@ def disable(context: Context, address: str) -> Opened:
     if account.state != "disabled":
         context.journal.append(context.clock.now(), "disable", (account.id, account.credential_version + 1))
         _set_state(context, account, "disabled")
-    return accounts.opened(context, account.id, {}, with_ticket=False)
+    return accounts.opened(context, accounts.row(context.reads, account.id), {}, with_ticket=False)
 
 
 def enable(context: Context, address: str) -> Opened:
@@ -94,7 +93,7 @@ def enable(context: Context, address: str) -> Opened:
     if account.state == "disabled":
         context.journal.append(context.clock.now(), "enable", (account.id, account.credential_version + 1))
         _set_state(context, account, "active" if account.weak_since is None else "weak")
-    return accounts.opened(context, account.id, {}, with_ticket=False)
+    return accounts.opened(context, accounts.row(context.reads, account.id), {}, with_ticket=False)
 
 
 def recovery_file(context: Context) -> RecoveryFile:

@@ -78,10 +78,8 @@ def prove_session(context: Context, ticket: bytes, token: str, claims: Claims, c
         cards.renew(context, rows, account_holder(account.id))
         return account.id
 
-    ident = _or_raise(context.commit(check))
-    account, subscriber = ledger.account(context.reads, ident), _subscriber(context.reads, claims)
-    if account is None:
-        raise LookupError(f"no account {ident}")
+    account = accounts.row(context.reads, _or_raise(context.commit(check)))
+    subscriber = _subscriber(context.reads, claims)
     stated = contacts.row_of(context, context.reads, account, claims.address, subscriber)
     if stated is None:  # rule always: proven for what was sent so far, and nothing is to be sealed past the next code
         return ContactRow(claims.address, subscriber.id, subscriber.org, account.id, "proven", b"")
@@ -118,13 +116,12 @@ def register(context: Context, ticket: bytes, password: accounts.Password, name:
         cards.renew(context, rows, account_holder(account.id))
         return account.id
 
-    ident = context.commit(make)
-    account = ledger.account(context.reads, ident)
+    account = accounts.row(context.reads, context.commit(make))
     try:
         seeds = wraps.seeds(context, context.reads, account, password.k)
     except WrongSecret:
         raise Denied(KNOWN) from None
-    return accounts.opened(context, ident, seeds)
+    return accounts.opened(context, account, seeds)
 
 
 def may_take(reads: ledger.Reads, owner: Account, address: str) -> bool:

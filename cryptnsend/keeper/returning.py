@@ -65,8 +65,9 @@ def unlock(context: Context, ticket: bytes, kind: str, secret: bytes, current_k:
         return seeds
 
     seeds = context.commit(bring_back)
+    account = accounts.row(context.reads, account.id)
     everything = accounts.confirm_password(context, account, current_k)
-    return Unlocked(seeds, accounts.opened(context, account.id, everything))
+    return Unlocked(seeds, accounts.opened(context, account, everything))
 
 
 def confirm(context: Context, ticket: bytes, address: str) -> None:

@@ -47,7 +47,7 @@ def check_password(context: Context, address: str, k: bytes) -> Who:
 
 def open_account(context: Context, address: str, k: bytes) -> Opened:
     account, seeds = accounts.open_password(context, address, k)
-    return accounts.opened(context, account.id, seeds)
+    return accounts.opened(context, account, seeds)
 
 
 def register(context: Context, ticket: bytes, salt: bytes, params: str, k: bytes, name: str, locale: str) -> Opened:

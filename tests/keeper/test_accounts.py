@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import statistics
 import time
 
 import pytest
+import structlog
 
 from cryptnsend.core.cards import read_card
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, Ended, NoGrant, SealBroken, WrongSecret
 from cryptnsend.core.model import Card, account_holder, archive_holder
 from cryptnsend.core.tokens import Claims
+from cryptnsend.keeper import accounts
 from cryptnsend.keeper import requests as q
 from cryptnsend.keeper.providers import EnvProvider, FileProvider, NoMasterKey, make_master_key
 from cryptnsend.keeper.recovery import read
+from cryptnsend.keeper.server import Desk
 
 from .conftest import PARAMS, Make, Person, Running, code_for, register, reset_by_mail, send, subscriber
 from .sealing import queued
@@ -181,6 +185,20 @@ def test_a_password_is_changed_only_by_who_knows_it(keeper: Running) -> None:
     with pytest.raises(WrongSecret):
         keeper.portal.change(ann.ticket, os.urandom(32), os.urandom(16), PARAMS, os.urandom(32))
     assert ann.sign_in(keeper).credential_version == 1
+
+
+def test_a_sign_in_that_crosses_a_change_of_password_gives_a_dead_ticket(keeper: Running) -> None:
+    """The old password was checked, then it was changed, then the answer was made."""
+    ann = subscriber(keeper, ANN)
+    log = structlog.wrap_logger(logging.getLogger("cryptnsend.test"))
+    desk = Desk(keeper.engine, keeper.provider, keeper.clock, os.urandom, keeper.settings, log)
+    context = desk.context()
+    account, seeds = accounts.open_password(context, ANN, ann.k)
+    keeper.portal.change(ann.ticket, ann.k, os.urandom(16), PARAMS, os.urandom(32))
+    late = accounts.opened(context, account, seeds)
+    with pytest.raises(Ended):
+        keeper.portal.codes(late.ticket, [PAT])
+    desk.close()
 
 
 def test_the_owner_sets_a_password_with_the_old_one_or_weakly(keeper: Running) -> None:

@@ -141,7 +141,7 @@ def test_an_answer_lost_with_another_password_typed_says_to_sign_in(keeper: Runn
     assert pat.sign_in(keeper).addresses == (PAT,)
 
 
-@pytest.mark.parametrize(("request_", "at"), [("register", 1), ("register", 2), ("reset", 2), ("change", 1)])
+@pytest.mark.parametrize(("request_", "at"), [("register", 2), ("reset", 2)])
 def test_a_keeper_that_is_killed_at_a_commit_goes_on_with_the_repeated_request(
     short_folder: Path, request_: str, at: int
 ) -> None:
