@@ -278,7 +278,7 @@ def single_author(header: bytes) -> Mailbox:
     Strict on purpose (RFC 5322 §3.6.2, RFC 7489 §6.6.1): where two readers could find two authors, there is none. A
     group, a second mailbox, an unbalanced quote or an address that only appears after decoding is refused.
     """
-    values = _FROM.findall(b"\n" + header.partition(b"\r\n\r\n")[0])
+    values = _FROM.findall((b"\r\n" + header).partition(b"\r\n\r\n")[0])
     if not values:
         raise NotAuthor("The message has no From field.")
     if len(values) > 1:

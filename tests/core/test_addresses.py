@@ -209,6 +209,7 @@ def test_the_author_is_the_one_mailbox_of_the_one_from_field(header, address):
     "header",
     [
         b"",
+        b"\r\nFrom: ann@x.example\r\n",
         b"To: p@y.example\r\n",
         b"From:\r\n",
         b"From: Ann\r\n",
