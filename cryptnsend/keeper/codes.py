@@ -57,10 +57,23 @@ def standing(context: Context, reads: ledger.Reads, row: Contact | None, subscri
     return "live"
 
 
+def could_be(row: Contact, told: str) -> bool:
+    """
+    Say whether *told* looks like this contact's code at all: as many digits.
+
+    What does not is no try. Machines that fill in forms would otherwise use up the tries of a person.
+    """
+    plain = _plain(told)
+    return len(plain) == row.digits and plain.isascii() and plain.isdecimal()
+
+
 def is_right(context: Context, row: Contact, told: str) -> bool:
     """Say whether somebody told this contact's code; spaces and hyphens do not count."""
-    plain = "".join(told.replace("-", " ").split())
-    return hmac.compare_digest(plain.encode(), _compute(context, row).encode())
+    return hmac.compare_digest(_plain(told).encode(), _compute(context, row).encode())
+
+
+def _plain(told: str) -> str:
+    return "".join(told.replace("-", " ").split())
 
 
 def count_try(rows: Rows, row: Contact) -> Contact:
