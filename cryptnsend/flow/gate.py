@@ -55,17 +55,17 @@ class Gate:
         try:
             name = canonical(username)
         except ValueError:
-            name = "-"  # no address at all: still the same work and the same answer
+            name = "nobody@invalid"  # no address at all: still the same work and the same answer
         self._throttle.check(name, source)
         device = passwords.parse_device_password(password)
         try:
             who = self._by_device(name, *device) if device else self._by_password(name, password)
+            if "subscriber" not in who.roles:
+                raise Denied("only subscribers submit")  # counted like a wrong password, or guesses could be told apart
         except Throttled:
             raise
         except Denied:
             self._throttle.failed(name, source, password)
-            self._wrong()
-        if "subscriber" not in who.roles:
             self._wrong()
         self._throttle.forgive(name, source)
         if device:
