@@ -158,7 +158,8 @@ def _judge(context: Context, rows: Rows, row: Contact | None, code: str) -> Cryp
     if not is_over and codes.is_right(context, row, code):
         return None
     if not is_over:
-        row = codes.count_try(rows, row)
+        if codes.could_be(row, code):
+            row = codes.count_try(rows, row)
         if row.tries < limit:
             return WrongSecret("This is not the code. Look again, or ask the sender.", tries_left=limit - row.tries)
     return Ended("This code no longer works. Ask the sender for a new one; nothing is lost.")
