@@ -23,6 +23,7 @@ COMMANDS = {
     "vault": "vault",
     "backup": "backup",
     "restore": "backup",
+    "recover": "backup",
     "doctor": "doctor",
     "dns": "dns",
 }

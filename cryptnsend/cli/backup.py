@@ -1,17 +1,18 @@
-"""`backup` and `restore`: everything but the master key, copied while the server runs, and put back."""
+"""`backup`, `restore`, `recover`: all but the master key copied and put back; the master key from its file."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from cryptnsend.cli.options import home_option
+from cryptnsend.cli.options import home_option, password_option, read_password
 from cryptnsend.cli.owner import is_served, opened, owned
 from cryptnsend.config import Config
-from cryptnsend.core.errors import ConfigError
+from cryptnsend.core.errors import ConfigError, Denied
 from cryptnsend.home import Home
 from cryptnsend.store import backup as backups
 
@@ -90,3 +91,39 @@ def restore(config: Config, folder: Path) -> None:
         app.keeper.restored()
         app.upkeep.restored()
     click.echo(f"{folder} is restored to {home.path}. Sessions and codes from before have ended.")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@password_option
+@home_option
+def recover(config: Config, file: Path, from_stdin: bool) -> None:
+    """
+    Put the master key back from FILE, the installation's recovery file. Its code is asked for.
+
+    A master key that is there is never overwritten.
+    """
+    from cryptnsend.keeper import providers, recovery
+
+    if config.keeper.provider != "file":
+        raise ConfigError(
+            f"{config.source}: [keeper] provider = {config.keeper.provider}: `recover` writes files only."
+        )
+    try:
+        recovered = recovery.read(file.read_text("utf-8"), read_password(from_stdin, "Code of the recovery file"))
+    except (OSError, UnicodeDecodeError):
+        raise Denied(f"{file} cannot be read as a recovery file.") from None
+    if recovered.kind != recovery.MASTER:
+        raise Denied(f"{file} is the recovery file of an organisation's archive; the installation's is needed.")
+    place = config.keeper.key_file
+    try:
+        providers.make_master_key(place, os.urandom, recovered.key)
+    except FileExistsError:
+        raise Denied(f"{place}: there is a master key here already.") from None
+    if Home(config.server.home).ledger.exists():
+        with owned(config) as app:
+            health = app.keeper.health()
+        if not health.ok:
+            place.unlink()
+            raise Denied(f"This master key does not open the ledger of this home: {health.why}")
+    click.echo(f"The master key is in {place}.")

@@ -109,7 +109,9 @@ def master_key(config: Config) -> Iterator[Finding]:
         yield Finding("master key", "good", "There is none yet; the first start makes it.")
     else:
         words = f"It should be in {where} and is not, and without it nothing can be opened."
-        yield Finding("master key", "bad", f"{words} Bring it back from the installation's recovery file.")
+        yield Finding(
+            "master key", "bad", f"{words} `cryptnsend recover` brings it back from the installation's recovery file."
+        )
 
 
 def recovery_files(config: Config) -> Iterator[Finding]:

@@ -34,6 +34,7 @@ from cryptnsend.home import finish, prepare
 @click.option(
     "--smarthost", metavar="URL", help="Relay for all that leaves, smtp://host:port; MX records if not given."
 )
+@click.option("--for-restore", is_flag=True, help="Make an empty home for `recover` and `restore`: no keys, no people.")
 @click.option("--free-ports", is_flag=True, help="Take free ports, on loopback only; run/ports.json tells which.")
 def init(
     home: Path,
@@ -44,6 +45,7 @@ def init(
     name: str,
     from_stdin: bool,
     smarthost: str | None,
+    for_restore: bool,
     free_ports: bool,
 ) -> None:
     """
@@ -60,7 +62,14 @@ def init(
     if free_ports:
         # Free ports are for trying things side by side; nobody outside could know them.
         values["ports"] = {"bind": "127.0.0.1", "submissions": 0, "submission": 0, "portal": 0}
+    if for_restore and officer is not None:
+        raise click.UsageError("--for-restore and --officer exclude each other: people come from the backup.")
     config = prepare(home, values)
+    if for_restore:
+        finish(config)
+        click.echo(f"An empty home is in {config.server.home}.")
+        click.echo("Next: `cryptnsend recover` brings the master key back, `cryptnsend restore` the backup.")
+        return
     said = []
     with owned(config) as app:
         if officer is not None:

@@ -66,6 +66,51 @@ def test_the_home_can_come_from_the_environment(config, home):
     assert {record["type"] for record in json.loads(done.output)} == {"MX", "TXT"}
 
 
+@pytest.fixture
+def installed(short_folder):
+    """A home as `init` makes it; returns its path and the code of its recovery file."""
+    done = run("init", "--home", short_folder / "home", "--hostname", "mail.example")
+    assert done.exit_code == 0, done.output
+    return short_folder / "home", done.output.partition("belongs in another place: ")[2].split()[0]
+
+
+def test_the_recovery_file_brings_the_master_key_back(installed, short_folder):
+    home, code = installed
+    file, key = home / "recovery" / "installation.txt", home / "keeper" / "master.key"
+    assert code not in file.read_text()
+    other = short_folder / "other"
+    assert run("init", "--home", other, "--hostname", "mail.example", "--for-restore").exit_code == 0
+    assert not list((other / "keeper").iterdir())
+    assert run("recover", file, "--home", other, "--password-stdin", input=f"{code}\n").exit_code == 0
+    assert (other / "keeper" / "master.key").read_bytes() == key.read_bytes()
+    again = run("recover", file, "--home", other, "--password-stdin", input=f"{code}\n")
+    assert (again.exit_code, "there is a master key here already" in again.output) == (4, True)
+
+
+def test_a_recovery_file_is_worth_nothing_without_its_code(installed, short_folder):
+    home, code = installed
+    assert run("init", "--home", short_folder / "other", "--hostname", "mail.example", "--for-restore").exit_code == 0
+    wrong = code[:-1] + ("A" if code[-1] != "A" else "B")
+    for tried in (wrong, "", "plum"):
+        done = run(
+            "recover",
+            *(home / "recovery" / "installation.txt", "--home", short_folder / "other", "--password-stdin"),
+            input=f"{tried}\n",
+        )
+        assert done.exit_code in (2, 4)
+    assert not list((short_folder / "other" / "keeper").iterdir())
+
+
+def test_a_master_key_of_another_installation_is_not_left_in_a_home(installed, short_folder):
+    home, code = installed
+    assert run("init", "--home", short_folder / "other", "--hostname", "mail.example").exit_code == 0
+    (short_folder / "other" / "keeper" / "master.key").unlink()
+    file = home / "recovery" / "installation.txt"
+    done = run("recover", file, "--home", short_folder / "other", "--password-stdin", input=f"{code}\n")
+    assert (done.exit_code, "does not open the ledger of this home" in done.output) == (4, True)
+    assert not (short_folder / "other" / "keeper" / "master.key").exists()
+
+
 def test_dns_prints_zone_lines_with_strings_of_at_most_255(config, home):
     done = run("dns", "--home", home.path)
     lines = [line for line in done.output.splitlines() if not line.startswith(";")]
