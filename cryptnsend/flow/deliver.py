@@ -127,7 +127,7 @@ class Deliver:
             self._afterwards(row, lambda rows: deliveries.untouched(rows, row["id"], row["fence"], due))
         except Exception as defect:
             # A mail that breaks the program is like one that kills it: counted, tried again, parked at the third.
-            log.error("delivery broke its worker", delivery=row["id"], error=type(defect).__name__)
+            log.error("delivery broke its worker", delivery=row["id"], exc_info=defect)
             now = self._clock.now()
             self._afterwards(row, lambda rows: deliveries.crashed(rows, row["id"], row["fence"], now + PAUSE, now))
 

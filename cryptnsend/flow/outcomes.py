@@ -168,16 +168,16 @@ def envelope_of(row: Row, letter: Letter) -> Envelope:
     if row["kind"] != "relay":
         return Envelope(letter.reverse_path, letter.recipient)
     asked = _dsn(row)
-    kind, _, original = asked.get("orcpt", "").partition(";")
+    envid, (kind, _, original) = asked.get("envid", ""), asked.get("orcpt", "").partition(";")
     return Envelope(
         letter.reverse_path,
         letter.recipient,
         smtputf8=letter.smtputf8,
         # What the next host should tell, it would tell us; so it is asked for silence at most.
         notify="NEVER" if asked.get("notify") == "NEVER" else None,
-        orcpt=f"{kind};{_xtext(original)}" if original.isascii() and len(original) <= 320 else None,
+        orcpt=f"{kind};{_xtext(original)}" if original.isascii() and 0 < len(original) <= 320 else None,
         ret=asked.get("ret") or None,
-        envid=_xtext(asked["envid"]) if asked.get("envid", "").isascii() and 0 < len(asked["envid"]) <= 33 else None,
+        envid=_xtext(envid) if envid.isascii() and 0 < len(envid) <= 33 else None,
     )
 
 
