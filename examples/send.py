@@ -1,6 +1,6 @@
 """Send one secure message: python send.py HOST PORT ADDRESS PASSWORD RECIPIENT [CERTIFICATE]"""
 
-import smtplib, ssl, sys  # noqa: E401
+import smtplib, ssl, sys
 from email.message import EmailMessage
 
 host, port, author, password, recipient, *certificate = sys.argv[1:]
