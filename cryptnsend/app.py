@@ -225,6 +225,7 @@ class App:
             vault=self.vault,
             keeper=self.keeper,
             clock=self.clock,
+            random=os.urandom,
             undo=self.config.life.undo_days * DAY,
             journal=self.home.journal,
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from cryptnsend.core import passwords, tokens
+from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, Ended, WrongSecret
 from cryptnsend.core.model import INSTALLATION
 from cryptnsend.flow.belongings import Belongings
@@ -48,17 +49,32 @@ class Accounts(Belongings):
         """Return the cookie of a new session; raise WrongSecret, or Throttled after too many of them."""
         name = canonical_or_nobody(address)
         self._throttle.check(name, source)
+        k = self._k(name, password)
         try:
-            opened = self._keeper.open(name, self._k(name, password))
+            opened = self._keeper.open(name, k)
         except WrongSecret:
             self._throttle.failed(name, source, password)
             raise
         self._throttle.forgive(name, source)
+        if opened.state == "weak" and "subscriber" in opened.roles:
+            opened = self._confirmed_since(opened, k)
         known = sessions.known_agent(self._engine, opened.account, agent)
         self._take(opened, "account.signed-in", {})
         if not known:
             self._alert(opened.account, "new-sign-in")
         return self._enter(opened, name, agent)
+
+    def _confirmed_since(self, opened: requests.Opened, k: bytes) -> requests.Opened:
+        """End the weakness of an account that an officer has confirmed, or that waited for its seven days."""
+        for kind in ("officer", "waited"):
+            try:
+                unlocked = self._keeper.unlock(opened.ticket, kind, b"", k)
+            except Denied:
+                continue  # not yet, or not in this way: the account stays as it is
+            self._take(unlocked.opened, "account.unlocked", {"by": kind})
+            self._alert(opened.account, "unlocked")
+            return unlocked.opened
+        return opened
 
     def session(self, cookie: str) -> Session | None:
         """Return who is signed in by this cookie, or None."""
@@ -67,6 +83,15 @@ class Accounts(Belongings):
     def sign_out(self, cookie: str) -> None:
         """End a session."""
         self._sessions.end(cookie)
+
+    def sign_out_everywhere(self, session: Session) -> None:
+        """End every session of an account, this one too; devices stay."""
+
+        def write(rows: Rows) -> None:
+            sessions.end_all(rows, session.account)
+            self._append(rows, session.organisation, session.account, "account.signed-out", {})
+
+        self._engine.write(write).result()
 
     def confirm(self, session: Session, password: str, source: str) -> None:
         """Check the password of somebody signed in; raise WrongSecret or Throttled."""

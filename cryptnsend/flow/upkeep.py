@@ -7,20 +7,21 @@ The journal hears of each ending before it is committed. A clock that jumps ends
 
 from __future__ import annotations
 
-import random
 import threading
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from random import uniform
 from typing import Any
 
 import structlog
 
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import CryptnSendError, Denied, SealBroken
+from cryptnsend.core.model import INSTALLATION, Random, new_id
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.journal import Entry, replay
-from cryptnsend.store.records import audit, endings, upkeep
+from cryptnsend.store.records import accounts, audit, endings, messages, upkeep
 from cryptnsend.store.vault import Vault
 
 HOUR = 3_600_000  # milliseconds
@@ -69,10 +70,12 @@ class Steadiness:
 class Upkeep:
     """Ends what is over. One thread per server; a second one changes nothing."""
 
-    def __init__(self, *, engine: Engine, vault: Vault, keeper: Keeper, clock: Clock, undo: int, journal: Path):
+    def __init__(
+        self, *, engine: Engine, vault: Vault, keeper: Keeper, clock: Clock, random: Random, undo: int, journal: Path
+    ):
         """*undo*: milliseconds for which what was suspended can be given back."""
         self._engine, self._vault, self._keeper, self._clock = engine, vault, keeper, clock
-        self._undo, self._journal = undo, journal
+        self._random, self._undo, self._journal = random, undo, journal
         self._steadiness = Steadiness(clock)
         self._uncut = True  # deleted rows may still stand in the store's log
         self._sweep_at = self._checkpoint_at = 0.0
@@ -85,7 +88,7 @@ class Upkeep:
                 self.once()
             except CryptnSendError as error:
                 log.warning("upkeep could not finish its round", error=type(error).__name__)
-            if stop.wait(ROUND * random.uniform(0.8, 1.2)):  # noqa: S311 - only so that servers do not go in step
+            if stop.wait(ROUND * uniform(0.8, 1.2)):  # noqa: S311 - only so that servers do not go in step
                 return
 
     def once(self) -> None:
@@ -94,6 +97,7 @@ class Upkeep:
             self._suspend()
             self._shred()
         self._forget()
+        self._warn()
         now = self._clock.monotonic()
         if now >= self._checkpoint_at:
             self._checkpoint_at = now + CHECKPOINT
@@ -144,6 +148,21 @@ class Upkeep:
         self._engine.write(lambda rows: upkeep.forget_stale(rows, now)).result()
         while stale := upkeep.stale_links(self._engine, now):
             self._engine.write(partial(_drop, stale)).result()
+
+    def _warn(self) -> None:
+        """Remind who owns a password that was reset by mail, once a day, that waiting opens everything."""
+        now = self._clock.now()
+        for account in accounts.waiting(self._engine):
+            self._engine.write(partial(self._remind, account, now)).result()
+
+    def _remind(self, account: Row, now: int, rows: Rows) -> None:
+        if messages.count(rows, account["org"], account["id"], now // DAY, "reset-reminders", 1) > 1:
+            return
+        reminder = messages.Delivery(
+            new_id(now, self._random), INSTALLATION, "alert", "", None, None, account["id"], "reset-waiting",
+            "", "{}", "opportunistic", now, None, None, now,
+        )  # fmt: skip
+        messages.add_deliveries(rows, [reminder])
 
     def _tell_keeper(self) -> None:
         """Let the keeper note how far each audit chain has come, so that cutting one off shows."""

@@ -9,7 +9,7 @@ import pytest
 from cryptnsend.core.errors import CryptnSendError, Denied, Ended, NoGrant
 from cryptnsend.store.records import audit
 from cryptnsend.store.vault import hold_deletions
-from tests.support.house import DAY, HOUR, MINUTE, House
+from tests.support.house import DAY, HOUR, MINUTE, OTHER, PASSWORD, House
 from tests.support.waiting import wait_for
 
 ANN, PAT = "ann@gmail.example", "pat@yahoo.example"
@@ -204,6 +204,18 @@ def test_a_trail_that_was_cut_off_is_reported_and_upkeep_goes_on(house: House, a
     live_through(house, 31 * DAY)
     assert ("recipient", "suspended") in states(house)
     assert house.pickup.status(house.session(ANN), message).subject == "Results"
+
+
+def test_who_resets_a_password_by_mail_is_reminded_each_day_that_waiting_opens_everything(
+    house: House, ann: int
+) -> None:
+    house.reset(ANN)
+    live_through(house, 3 * DAY)
+    reminded = house.alerts().count((ANN, "reset-waiting"))
+    assert reminded in (3, 4)
+    house.accounts.unlock(house.session(ANN, OTHER), "password", PASSWORD, OTHER, "")
+    live_through(house, 3 * DAY)
+    assert house.alerts().count((ANN, "reset-waiting")) == reminded
 
 
 def test_it_runs_in_a_thread_until_it_is_stopped(house: House, ann: int) -> None:

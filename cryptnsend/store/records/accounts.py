@@ -174,6 +174,14 @@ def subscribers(engine: Engine) -> list[Row]:
     )
 
 
+def waiting(engine: Engine) -> list[Row]:
+    """Return the subscribers (id, org) of organisations of one whose password was reset by mail and who are weak."""
+    return engine.query(
+        "SELECT c.id, c.org FROM accounts c JOIN organisations o ON o.id = c.org"
+        " WHERE c.state = 'weak' AND o.single = 1 AND ',' || c.roles || ',' LIKE '%,subscriber,%'"
+    )
+
+
 def organisation_name(engine: Engine, org: int) -> str:
     """Return an organisation's name; empty for the installation and for an organisation of one."""
     found = engine.query("SELECT name, single FROM organisations WHERE id = :org", org=org)
