@@ -1,0 +1,76 @@
+"""The portal over a house in one process, and browsers without sockets: the pages as in earnest, the clock in hand."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from cryptnsend.demo.visitor import Page, Visitor, _Reader
+from cryptnsend.portal import Portal, create_app
+from cryptnsend.portal.flows import Pieces
+from tests.support.house import House
+
+BASE = "https://mail.clinic.example"
+
+
+def portal(house: House) -> Portal:
+    """Make the pages of a house as `serve portal` does."""
+    pieces: Any = Pieces(house.accounts, house.pickup, house.replies, house.clock.now, os.urandom)
+    return create_app(pieces, house.config, secret=b"s" * 32, ports=dict, spool=house.home.run)
+
+
+class Browser(Visitor):
+    """One person's browser, or a machine's."""
+
+    def __init__(self, app: Portal, *, source: str = "203.0.113.20", agent: str = "Test/1"):
+        super().__init__(BASE, None, agent=agent)  # type: ignore[arg-type]
+        self._app, self._source, self._agent = app, source, agent
+
+    def raw(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> Page:
+        """Send one request as it is and follow nothing."""
+        return self._once(method, path, b"", "", headers)
+
+    def _once(self, method: str, path: str, body: bytes, kind: str, more: Mapping[str, str] | None = None) -> Page:
+        headers = {"User-Agent": self._agent, "Origin": BASE, "Referer": BASE + "/", **(more or {})}
+        if self._cookies:
+            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        if kind:
+            headers["Content-Type"] = kind
+        client = self._app.test_client(use_cookies=False)
+        with client.open(
+            path,
+            method=method,
+            base_url=BASE,
+            data=body if method == "POST" else None,
+            headers=headers,
+            environ_base={"REMOTE_ADDR": self._source},
+        ) as answer:
+            octets = answer.get_data()
+            self._remember(answer.headers.getlist("set-cookie"))
+            page = Page(answer.status_code, path, {name.lower(): value for name, value in answer.headers}, octets)
+        if "html" in page.headers.get("content-type", ""):
+            reader = _Reader(path)
+            reader.feed(page.html)
+            page.forms, page.links, page.frames = reader.forms, reader.links, reader.frames
+        return page
+
+    def sign_in(self, address: str, password: str) -> Page:
+        """Sign in on the page for it."""
+        page = self.get("/sign-in")
+        return self.send(page, page.form(with_field="address"), address=address, password=password)
+
+
+def rows(house: House) -> dict[str, list[tuple[Any, ...]]]:
+    """Return all that main database and ledger say about people's mail, for comparing before and after."""
+    found = {}
+    for file, tables in (
+        (house.home.main_db, ("messages", "grants", "recipients", "contacts", "accounts", "addresses", "devices")),
+        (house.home.ledger, ("accounts", "contacts", "pairs", "wraps", "devices", "passphrases", "addresses")),
+    ):
+        database = sqlite3.connect(file)
+        for table in tables:
+            found[f"{file.name} {table}"] = database.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()  # noqa: S608
+        database.close()
+    return found
