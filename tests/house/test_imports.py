@@ -41,7 +41,7 @@ IMPURE_CALLS = {"open", "print", "input", "now", "utcnow", "today", "urandom"}
 # Libraries that only their room may know.
 ROOMS_OF = {
     "aiosmtpd": {"submission", "demo"},
-    "asyncio": {"submission", "mailbox", "demo", "store", "flow", "core"},  # but for the core's types: see below
+    "asyncio": {"submission", "mailbox", "demo"},
     "dkim": {"delivery", "demo"},
     "dns": {"delivery", "demo"},
     "flask": {"portal", "demo"},
@@ -105,8 +105,7 @@ def test_the_core_is_pure():
             continue
         for name, line in imports(tree):
             roots = {name.rpartition(".")[0], name, name.split(".")[0]}
-            is_type_of_a_loop = name == "asyncio.AbstractEventLoop"
-            if roots & IMPURE and not is_type_of_a_loop:
+            if roots & IMPURE:
                 wrong.append(f"{file.relative_to(ROOT)}:{line} imports {name}")
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
