@@ -45,10 +45,12 @@ def framed(label: str, *fields: str | int | bytes) -> bytes:
     Each is preceded by its length in 4 octets, big-endian. Text is UTF-8, an integer its decimal digits. The same
     label always stands for the same number and kinds of fields.
     """
-    octets = [b"cryptnsend/v1 " + label.encode()]
+    first = b"cryptnsend/v1 " + label.encode()
+    octets = [len(first).to_bytes(4, "big"), first]
     for field in fields:
-        octets.append(field if isinstance(field, bytes) else str(field).encode())
-    return b"".join([len(each).to_bytes(4, "big") + each for each in octets])
+        each = field if isinstance(field, bytes) else str(field).encode()
+        octets += (len(each).to_bytes(4, "big"), each)
+    return b"".join(octets)
 
 
 def context(message: int, part: str) -> bytes:

@@ -20,6 +20,7 @@ LINK_MAC, LOCAL_PART_MAC = 16, 12  # octets; the shorter one leaves room in a lo
 
 # Digits and capitals without I, L, O and U: nothing looks like something else, and no words arise.
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_TWO = [first + second for first in ALPHABET for second in ALPHABET]  # ten bits each: every message gets some
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,7 @@ def display_id(octets: bytes) -> str:
     It is drawn from a hash of *octets*, so that it shows nothing of them even if they also stand in a link.
     """
     short = int.from_bytes(hashlib.sha256(framed("display id", octets)).digest()[:5], "big")
-    letters = "".join(ALPHABET[short >> shift & 31] for shift in range(35, -1, -5))
-    return f"{letters[:4]}-{letters[4:]}"
+    return f"{_TWO[short >> 30]}{_TWO[short >> 20 & 1023]}-{_TWO[short >> 10 & 1023]}{_TWO[short & 1023]}"
 
 
 def code(key: bytes, era: int, address: str, subscriber: int, generation: int, digits: int) -> str:

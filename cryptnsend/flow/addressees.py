@@ -151,37 +151,35 @@ class Addressees:
 
     def person(self, rows: Rows, name: str, asked: Addressee, author: Card, thread: Thread, now: int) -> Person:
         """Return what rows and cards show about the person at the canonical address *name*, who may be new to us."""
-        known = cards.address(rows, name)
+        known = cards.addressed(rows, name, thread.subscriber)
         if known is None:
             ident = new_id(now, self._random)
             cards.add_address(rows, ident, name, asked.address if asked.address.lower() == name else name)
-            known = ident, None
-        person = Person(name, asked.address, known[0], None, asked)
+            known = cards.Addressed(ident, None, None, None, None)
+        person = Person(name, asked.address, known.address, None, asked)
         if name in author.addresses:
             person.card, person.is_self = author, True
-        elif known[1] is not None:
-            person.card = self._holders.account_card(rows, known[1], name)
+        elif known.account is not None:
+            person.card = self._holders.account_card_at(rows, known.account, known.card, name)
         card = person.card
         if card is not None:
             person.owns_thread = card.account == thread.subscriber
             person.is_member = not card.weak and "subscriber" in card.roles and card.organisation == thread.organisation
         if not person.owns_thread and not person.is_self:
-            self._meet(rows, person, thread, now)
+            self._meet(rows, person, known, thread, now)
         return person
 
-    def _meet(self, rows: Rows, person: Person, thread: Thread, now: int) -> None:
-        """Look up the contact between this person's address and the thread's subscriber, or note that it is new."""
-        contact = cards.contact(rows, person.address, thread.subscriber)
-        if contact is None:
+    def _meet(self, rows: Rows, person: Person, known: cards.Addressed, thread: Thread, now: int) -> None:
+        """Take up the contact between this person's address and the thread's subscriber, or note that it is new."""
+        if known.state is None:
             cards.add_contact(
                 rows, new_id(now, self._random), thread.organisation, person.address, thread.subscriber, now
             )
             person.new_contact = True
             return
-        state, statement, _ = contact
-        person.blocked = state == "blocked"
+        person.blocked = known.state == "blocked"
         card = person.card
-        if card is not None and self._holders.is_proven(statement, card, person.canonical, thread.subscriber):
+        if card is not None and self._holders.is_proven(known.statement, card, person.canonical, thread.subscriber):
             person.proven = True
             person.is_member = person.is_member or "subscriber" in card.roles
 

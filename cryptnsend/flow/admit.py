@@ -13,6 +13,7 @@ import hmac
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -84,6 +85,7 @@ class Admission:
         self.addressees = Addressees(
             engine=engine, keeper=keeper, holders=holders, clock=clock, random=random, domain=settings.domain
         )
+        self.rules = lru_cache(maxsize=1024)(lambda text: rules_of(text, settings))
         self._day_keys: dict[int, bytes] = {}
         self._warm_until = 0.0
 
@@ -247,7 +249,7 @@ class Draft:
         decided: dict[str, policy.Decision] = {}
 
         def look(rows: Rows) -> None:
-            decided.update(self._decide(rows, index, self._house.clock.now())[3])
+            decided.update(self._decide(rows, self._sender(rows), index, self._house.clock.now())[3])
             raise _OnlyLooked
 
         try:
@@ -349,7 +351,8 @@ class Draft:
         earlier = self._earlier(rows, sealed, now)
         if earlier is not None:
             return Admitted(earlier, {}, repeated=True)
-        card, thread, people, decisions = self._decide(rows, sealed.index, now)
+        sender = self._sender(rows)
+        card, thread, people, decisions = self._decide(rows, sender, sealed.index, now)
         for person in people:
             refused = decisions[person.canonical]
             if isinstance(refused, policy.Refuse):
@@ -369,7 +372,9 @@ class Draft:
             now,
             used,
         )
-        own = self._own_address(rows)
+        if sender.address is None or sender.account != author.account:
+            raise Temporary("Your address is not ready yet. Try again in a minute.")
+        own = sender.address
         mac = sealed.resend_macs[0] if sealed.resend_macs else None
         making.message(sealed.index, own, sealed.size, self._origin, self._received(now), mac, life)
         making.contents(sealed.contents)
@@ -378,7 +383,7 @@ class Draft:
         for person in people:
             named = {person.canonical, canonical_or_none(person.asked.address)}  # theirs, or our token for them
             making.recipient(person, decisions[person.canonical], bool(named & shown), self._envelope)
-        making.grant_archives([house.holders.card(rows, archive_holder(org)) for org in making.archives(people)])
+        making.grant_archives([self._archive(rows, sender, org) for org in making.archives(people)])
         if author.account == thread.subscriber:
             making.receipt([person for person in people if needs_code(person, decisions[person.canonical])], own)
         making.write(rows)
@@ -393,15 +398,34 @@ class Draft:
         )
         return Admitted(self.message, decisions)
 
+    def _sender(self, rows: Rows) -> cards.Sender:
+        author = self._author
+        sender = cards.sender(
+            rows,
+            account_holder(author.account),
+            author.address,
+            author.organisation,
+            archive_holder(author.organisation),
+        )
+        if sender is None:
+            raise Temporary("Your account is not ready yet. Try again in a minute.")
+        return sender
+
+    def _archive(self, rows: Rows, sender: cards.Sender, org: int) -> Card | None:
+        holder = archive_holder(org)
+        if org == self._author.organisation:
+            return self._house.holders.card_at(rows, holder, sender.archive)
+        return self._house.holders.card(rows, holder)
+
     def _decide(
-        self, rows: Rows, index: mime.Index, now: int
+        self, rows: Rows, sender: cards.Sender, index: mime.Index, now: int
     ) -> tuple[Card, Thread, list[Person], dict[str, policy.Decision]]:
         """Find out who everybody is, and what happens to the message for each of them."""
         house, author = self._house, self._author
-        card = house.holders.card(rows, account_holder(author.account))
+        card = house.holders.card_at(rows, account_holder(author.account), sender.card)
         if card is None or author.address not in card.addresses:
             raise Temporary("Your account is not ready yet. Try again in a minute.")
-        rules = rules_of(cards.policy(rows, author.organisation), house.settings)
+        rules = house.rules(sender.policy)
         who = house.addressees
         thread = who.thread(rows, author, card, index, self._people, self._parent, now)
         people = [who.person(rows, name, asked, card, thread, now) for name, asked in self._people.items()]
@@ -450,12 +474,6 @@ class Draft:
             raise _over(
                 f"You have written to {settings.new_recipients_per_day} new people today. Go on tomorrow (UTC)."
             )
-
-    def _own_address(self, rows: Rows) -> int:
-        known = cards.address(rows, self._author.address)
-        if known is None or known[1] != self._author.account:
-            raise Temporary("Your address is not ready yet. Try again in a minute.")
-        return known[0]
 
     def _received(self, now: int) -> bytes:
         """Return our trace field (RFC 5321 §4.4), without the client's address: it rests outside the seal."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 
 from cryptnsend.core.cards import read_card, read_statement
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import SealBroken, Temporary
-from cryptnsend.core.model import Card, Signed, account_holder
+from cryptnsend.core.model import Card, ContactStatement, Signed, account_holder
 from cryptnsend.flow.granting import Anchored
 from cryptnsend.keeper.requests import Anchors
 from cryptnsend.store.records import cards
@@ -36,7 +37,10 @@ class Holders:
 
     def card(self, rows: Rows, holder: str) -> Card | None:
         """Return the holder's newest card, or None without one; raise `SealBroken` if the keeper did not sign it."""
-        version = cards.latest(rows, holder)
+        return self.card_at(rows, holder, cards.latest(rows, holder))
+
+    def card_at(self, rows: Rows, holder: str, version: int | None) -> Card | None:
+        """Do what `card` does, for somebody who has just read the *version* of the newest card there is."""
         if version is None:
             return None
         key = (holder, version)
@@ -59,13 +63,17 @@ class Holders:
         return card
 
     def account_card(self, rows: Rows, account: int, canonical: str) -> Card | None:
+        """Return what `account_card_at` does, for somebody who has not read the version of the newest card."""
+        return self.account_card_at(rows, account, cards.latest(rows, account_holder(account)), canonical)
+
+    def account_card_at(self, rows: Rows, account: int, version: int | None, canonical: str) -> Card | None:
         """
         Return the card of the account that an address row names, if the card itself lists that address.
 
         A row that names somebody else's account is treated like an address that nobody has claimed: what is sealed
         for it waits under the keeper's pending key, and the owner of the address still gets it.
         """
-        card = self.card(rows, account_holder(account))
+        card = self.card_at(rows, account_holder(account), version)
         if card is None or canonical not in card.addresses:
             return None
         return card
@@ -74,7 +82,7 @@ class Holders:
         """Say whether the keeper's *statement* shows this contact as proven or waived for this very card."""
         if statement is None or signed.weak:
             return False
-        said = read_statement(statement, self._anchors().card_key)
+        said = _statement(statement, self._anchors().card_key)
         return (
             said.address == canonical
             and said.subscriber == subscriber
@@ -82,3 +90,9 @@ class Holders:
             and said.generation == signed.generation
             and said.state in ("proven", "waived")
         )
+
+
+@lru_cache(maxsize=CAPACITY)
+def _statement(statement: bytes, card_key: bytes) -> ContactStatement:
+    """Read a statement. Remembered, because checking the signature costs more than the rest of a message's rows."""
+    return read_statement(statement, card_key)

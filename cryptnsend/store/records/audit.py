@@ -8,15 +8,17 @@ that the keeper has.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
+
+import msgspec
 
 from cryptnsend.core.contracts import Reader, Row, Rows
 from cryptnsend.core.seal import framed
 
 START = bytes(32)  # what stands in for the hash before the first row
 _PAGE = 1000  # rows read at once
+_ENCODER = msgspec.json.Encoder(order="sorted")
 
 
 class Head(NamedTuple):
@@ -42,7 +44,7 @@ def append(rows: Rows, org: int, at: int, actor: str, action: str, object: str, 
     """
     found = rows.query("SELECT seq, hash FROM audit WHERE org = :org ORDER BY seq DESC LIMIT 1", {"org": org})
     seq, before = (found[0]["seq"] + 1, found[0]["hash"]) if found else (1, START)
-    text = json.dumps(detail, sort_keys=True, separators=(",", ":"))
+    text = _ENCODER.encode(detail).decode()
     digest = link(before, org, seq, at, actor, action, object, text)
     rows.execute(
         "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (org, seq, at, actor, action, object, text, digest)

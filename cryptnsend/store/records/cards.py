@@ -6,7 +6,51 @@ exception to "every query takes its organisation".
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from cryptnsend.core.contracts import Rows
+
+
+class Sender(NamedTuple):
+    """Where to look for what an admission has to know about its author; None for what is not there."""
+
+    card: int | None  # version of the author's newest card
+    archive: int | None  # version of the newest card of their organisation's archive
+    policy: str  # of their organisation, as JSON
+    address: int | None
+    account: int | None  # that the address is said to belong to
+
+
+class Addressed(NamedTuple):
+    """Where to look for what an admission has to know about an address that somebody wrote to before."""
+
+    address: int
+    account: int | None  # that it is said to belong to
+    card: int | None  # version of that account's newest card
+    state: str | None  # of the contact; None before the first mail
+    statement: bytes | None  # the keeper's on the contact
+
+
+def sender(rows: Rows, holder: str, canonical: str, org: int, archive: str) -> Sender | None:
+    """Return what the rows say about an author and their address, in one statement; None without the organisation."""
+    found = rows.query(
+        "SELECT (SELECT max(version) FROM cards WHERE holder = :holder) AS card,"
+        " (SELECT max(version) FROM cards WHERE holder = :archive) AS archive, o.policy, a.id, a.account"
+        " FROM organisations o LEFT JOIN addresses a ON a.canonical = :canonical WHERE o.id = :org",
+        {"holder": holder, "archive": archive, "canonical": canonical, "org": org},
+    )
+    return Sender(*found[0].values()) if found else None
+
+
+def addressed(rows: Rows, canonical: str, subscriber: int) -> Addressed | None:
+    """Return what the rows say about an address and its contact with a subscriber; None for an unknown address."""
+    found = rows.query(
+        "SELECT a.id, a.account, (SELECT max(k.version) FROM cards k WHERE k.holder = 'account:' || a.account) AS card,"
+        " c.state, c.statement FROM addresses a"
+        " LEFT JOIN contacts c ON c.address = a.id AND c.subscriber = :subscriber WHERE a.canonical = :canonical",
+        {"canonical": canonical, "subscriber": subscriber},
+    )
+    return Addressed(*found[0].values()) if found else None
 
 
 def address(rows: Rows, canonical: str) -> tuple[int, int | None] | None:
@@ -55,13 +99,6 @@ def add_contact(rows: Rows, ident: int, org: int, address: int, subscriber: int,
         " VALUES (?, ?, ?, ?, 'new', NULL, NULL, '', ?)",
         (ident, org, address, subscriber, created),
     )
-
-
-def policy(rows: Rows, org: int) -> str:
-    """Return an organisation's policy as JSON."""
-    found = rows.query("SELECT policy FROM organisations WHERE id = :org", {"org": org})
-    text: str = found[0]["policy"]
-    return text
 
 
 def account_states(rows: Rows, account: int) -> tuple[int, str, str, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from cryptnsend.core.contracts import Row, Rows
@@ -183,26 +184,26 @@ def add_pair(
     )
 
 
-def resent(rows: Rows, author: int, macs: list[bytes], since: int) -> int | None:
+def resent(rows: Rows, author: int, macs: Sequence[bytes], since: int) -> int | None:
     """
-    Return the message that the same author submitted with the same envelope and octets after *since*, if it still
-    reaches everyone: a message with a suspended, shredded or never made grant is sent anew.
+    Return the message that the same author submitted with the same envelope and octets after *since*.
+
+    *macs* are what it has under today's and yesterday's key. Only if it still reaches everyone: a message with a
+    suspended, shredded or never made grant is sent anew.
     """
-    for mac in macs:
-        found = rows.query(
-            "SELECT m.id FROM messages m WHERE m.author = :author AND m.resend_mac = :mac AND m.created > :since"
-            " AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.message = m.id AND g.state <> 'active')"
-            " AND NOT EXISTS (SELECT 1 FROM recipients r JOIN addresses a ON a.id = r.address"
-            "  WHERE r.message = m.id AND r.decision IN ('vault', 'handoff') AND NOT EXISTS"
-            "  (SELECT 1 FROM grants g WHERE g.message = m.id AND g.role = 'recipient'"
-            "   AND (g.holder = 'address:' || a.canonical OR g.holder = 'account:' || a.account)))"
-            " ORDER BY m.id DESC LIMIT 1",
-            {"author": author, "mac": mac, "since": since},
-        )
-        if found:
-            ident: int = found[0]["id"]
-            return ident
-    return None
+    found = rows.query(
+        "SELECT m.id FROM messages m WHERE m.author = :author AND m.resend_mac IN (:today, :yesterday)"
+        " AND m.created > :since"
+        " AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.message = m.id AND g.state <> 'active')"
+        " AND NOT EXISTS (SELECT 1 FROM recipients r JOIN addresses a ON a.id = r.address"
+        "  WHERE r.message = m.id AND r.decision IN ('vault', 'handoff') AND NOT EXISTS"
+        "  (SELECT 1 FROM grants g WHERE g.message = m.id AND g.role = 'recipient'"
+        "   AND (g.holder = 'address:' || a.canonical OR g.holder = 'account:' || a.account)))"
+        " ORDER BY m.id DESC LIMIT 1",
+        {"author": author, "today": macs[0], "yesterday": macs[-1], "since": since},
+    )
+    ident: int | None = found[0]["id"] if found else None
+    return ident
 
 
 def granted(rows: Rows, holder: str, message: int) -> Row | None:
