@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -53,13 +54,11 @@ ROOMS_OF = {
 }
 
 
-def modules() -> Iterator[tuple[Path, str, ast.Module]]:
-    """Yield (file, room, syntax tree) of every module in the package."""
-    for file in sorted(PACKAGE.rglob("*.py")):
-        place = file.relative_to(PACKAGE)
-        room = place.parts[0].removesuffix(".py")
-        if room != "__init__":
-            yield file, room, ast.parse(file.read_text())
+@functools.cache
+def modules() -> list[tuple[Path, str, ast.Module]]:
+    """Return (file, room, syntax tree) of every module in the package."""
+    places = {file: file.relative_to(PACKAGE).parts[0].removesuffix(".py") for file in sorted(PACKAGE.rglob("*.py"))}
+    return [(file, room, ast.parse(file.read_text())) for file, room in places.items() if room != "__init__"]
 
 
 def imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
