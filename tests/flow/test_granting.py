@@ -1,0 +1,539 @@
+"""Which thread does a message join, who gets which key, and what do edited rows change about it?"""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+
+from cryptnsend.core import keys
+from cryptnsend.core.errors import CryptnSendError, NoGrant, Refusal, SealBroken, StoreBroken, Temporary
+from cryptnsend.flow.granting import Addressee, Author, Envelope
+from cryptnsend.store.records import accounts, messages
+from tests.flow.rows import count, deliveries, grants, recipients, thread_of
+from tests.support.house import HOUR, MINUTE, House, MakeHouse
+
+ANN, PAT, BOB, CARL, EVE = (
+    "ann@gmail.example", "pat@yahoo.example", "bob@clinic.example", "carl@mail.example", "eve@mail.example",
+)  # fmt: skip
+
+
+@pytest.fixture
+def ann(house: House) -> int:
+    return house.add_subscriber(ANN)
+
+
+def message_id(house: House, message: int) -> str:
+    return str(house.engine.query("SELECT message_id FROM messages WHERE id = :m", m=message)[0]["message_id"])
+
+
+def answer(house: House, author: str, to: list[str], ident: str, subject: str = "Re: Results", field: str = "") -> int:
+    """Answer in a mail program, which knows nothing but Message-IDs."""
+    more = f"{field or 'In-Reply-To'}: {ident}\r\n"
+    return house.submit(author, to, house.mail(subject, author=author, to=to, more=more))
+
+
+def reply(house: House, address: str, message: int, text: str = "Thank you.", everybody: bool = False) -> int:
+    session = house.session(address)
+    return house.replies.send(session, message, everybody=everybody, text=text, files=[], nonce=text.encode()[:16])
+
+
+# -- threads ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_mail_that_answers_nothing_starts_a_thread_of_its_author(house: House, ann: int) -> None:
+    message = house.submit(ANN, [PAT], house.mail())
+    thread = thread_of(house, message)
+    assert (thread["subscriber"], thread["parent"]) == (ann, None)
+
+
+@pytest.mark.parametrize("field", ["In-Reply-To", "References"])
+def test_a_mail_joins_the_thread_of_the_message_it_names(house: House, ann: int, field: str) -> None:
+    first = house.submit(ANN, [PAT], house.mail())
+    second = answer(house, ANN, [PAT, CARL], message_id(house, first), field=field)
+    assert thread_of(house, second)["id"] == thread_of(house, first)["id"]
+    assert thread_of(house, second)["parent"] == first
+
+
+def test_an_answer_to_a_mail_of_ours_joins_the_thread_of_what_it_was_about(house: House, ann: int) -> None:
+    first = house.submit(ANN, [PAT], house.mail())
+    house.register(PAT, first)
+    replied = reply(house, PAT, first)
+    handoff = house.queued("handoff")[-1]
+    domain = house.config.server.domain
+    for ident in (f"<d{handoff['id']}@{domain}>", f"<m{replied}@{domain}>", f"<D{handoff['id']}@{domain.upper()}>"):
+        second = answer(house, ANN, [house.reply_token(replied, PAT)], ident)
+        if ident.startswith("<D"):
+            assert thread_of(house, second)["id"] != thread_of(house, first)["id"]  # local parts are not ours to fold
+        else:
+            assert (thread_of(house, second)["id"], thread_of(house, second)["parent"]) == (
+                thread_of(house, first)["id"],
+                replied,
+            )
+
+
+@pytest.mark.parametrize(
+    "ident",
+    ["<d99999999999999999999@{0}>", "<d-1@{0}>", "<d²@{0}>", "<m@{0}>", "<d1@{0}>", "<x1@{0}>", "<unknown@c.example>"],
+)
+def test_an_id_that_is_not_known_starts_a_thread(house: House, ann: int, ident: str) -> None:
+    message = answer(house, ANN, [PAT], ident.format(house.config.server.domain))
+    assert thread_of(house, message)["parent"] is None
+
+
+def test_nobody_joins_a_thread_by_an_id_they_were_not_granted(house: House, ann: int) -> None:
+    first = house.submit(ANN, [PAT], house.mail())
+    house.add_subscriber(EVE, name="Eve")
+    second = answer(house, EVE, [PAT], message_id(house, first))
+    assert thread_of(house, second)["subscriber"] == house.account(EVE)
+    third = answer(house, EVE, [PAT], f"<m{first}@{house.config.server.domain}>")
+    assert thread_of(house, third)["subscriber"] == house.account(EVE)
+
+
+def test_who_copies_a_message_id_does_not_catch_the_answers(house: House, ann: int) -> None:
+    house.add_subscriber(BOB, name="Bob")
+    house.add_subscriber(EVE, name="Eve")
+    first = house.submit(ANN, [BOB, EVE], house.mail(to=[BOB, EVE]))
+    house.prove(house.session(BOB), BOB, first)
+    ident = message_id(house, first)
+    forged = house.mail("Results", author=EVE, to=[BOB, ANN]).replace(
+        next(line for line in house.mail().split(b"\r\n") if line.startswith(b"Message-ID"))[:11], b"X-Old:"
+    )
+    forged = forged.replace(b"X-Old:", b"X-Old:", 1).replace(
+        b"\r\n\r\n", f"\r\nMessage-ID: {ident}\r\n\r\n".encode(), 1
+    )
+    copied = house.submit(EVE, [BOB, ANN], forged)
+    house.prove(house.session(BOB), BOB, copied)
+    assert message_id(house, copied) == ident
+    answered = answer(house, BOB, [ANN], ident)
+    assert thread_of(house, answered)["subscriber"] == ann
+    assert f"archive:{thread_of(house, copied)['org']}" not in {holder for holder, _ in grants(house, answered)}
+
+
+def test_a_subscribers_answer_to_somebody_elses_thread_stays_there_among_its_people(house: House, ann: int) -> None:
+    house.add_subscriber(BOB, name="Bob")
+    first = house.submit(ANN, [BOB, PAT], house.mail(to=[BOB], cc=[PAT]))
+    house.prove(house.session(BOB), BOB, first)
+    inside = answer(house, BOB, [ANN, PAT], message_id(house, first))
+    assert thread_of(house, inside)["subscriber"] == ann
+    assert recipients(house, inside)[ANN]["reason"] == "thread-subscriber"
+    outside = answer(house, BOB, [ANN, CARL], message_id(house, first))
+    assert thread_of(house, outside)["subscriber"] == house.account(BOB)
+
+
+def test_an_own_copy_does_not_leave_the_thread(house: House, ann: int) -> None:
+    house.add_subscriber(BOB, name="Bob")
+    first = house.submit(ANN, [BOB], house.mail(to=[PAT]))  # Bob was written to in secret
+    house.prove(house.session(BOB), BOB, first)
+    second = answer(house, BOB, [ANN, BOB], message_id(house, first))
+    assert thread_of(house, second)["subscriber"] == ann
+
+
+def test_where_an_answer_goes_does_not_tell_who_was_written_to_in_secret(house: House, ann: int) -> None:
+    house.add_subscriber(BOB, name="Bob")
+    first = house.submit(ANN, [BOB, CARL, EVE], house.mail(to=[BOB], bcc=[CARL]))
+    house.prove(house.session(BOB), BOB, first)
+    to_secret = answer(house, BOB, [ANN, CARL], message_id(house, first))
+    to_stranger = answer(house, BOB, [ANN, PAT], message_id(house, first))
+    assert (
+        thread_of(house, to_secret)["subscriber"] == thread_of(house, to_stranger)["subscriber"] == house.account(BOB)
+    )
+
+
+def test_who_only_receives_may_answer_but_not_write_to_others(house: House, ann: int) -> None:
+    message = house.submit(ANN, [PAT, CARL], house.mail(to=[PAT], bcc=[CARL]))
+    pat = house.register(PAT, message)
+    author = Author(pat.account, pat.organisation, PAT, frozenset({PAT}), False)
+    for to, parent in (([ANN], None), ([ANN, EVE], message), ([CARL], message), ([ANN], message + 1)):
+        draft = house.portal.admission.begin(author, Envelope("", tuple(map(Addressee, to))), "reply", parent=parent)
+        draft.header(house.mail(author=PAT, to=to))
+        with pytest.raises(Refusal, match="not start a new conversation"):
+            draft.commit_now()
+
+
+def test_after_a_recall_nobody_answers_into_the_thread(house: House, ann: int) -> None:
+    message = house.submit(ANN, [PAT], house.mail())
+    pat = house.register(PAT, message)
+    house.pickup.expire(house.session(ANN), message)
+    draft = house.portal.admission.begin(
+        Author(pat.account, pat.organisation, PAT, frozenset({PAT}), False),
+        Envelope("", (Addressee(ANN),)),
+        "reply",
+        parent=message,
+    )
+    draft.header(house.mail(author=PAT))
+    with pytest.raises(Refusal):
+        draft.commit_now()
+
+
+def test_the_thread_s_subscriber_reads_replies_without_end_and_without_a_code(house: House, ann: int) -> None:
+    message = house.submit(ANN, [PAT], house.mail())
+    house.register(PAT, message)
+    replied = reply(house, PAT, message)
+    held = grants(house, replied)[f"account:{ann}", "recipient"]
+    assert (held["contact"], held["ends"], held["sealed_to"]) == ("", None, f"account:{ann}")
+    assert deliveries(house, replied) == [("handoff", "zip", ANN)]
+
+
+def test_what_a_recipient_wrote_they_hold_under_the_contact_that_let_them_in(house: House, ann: int) -> None:
+    message = house.submit(ANN, [PAT], house.mail())
+    pat = house.register(PAT, message)
+    own = grants(house, reply(house, PAT, message))[f"account:{pat.account}", "author"]
+    assert own["contact"] == f"{PAT}|{ann}"
+
+
+# -- plain mail and threads -------------------------------------------------------------------------------------------
+
+
+def test_a_plain_conversation_stays_plain_while_it_is_asked_for(house: House, ann: int) -> None:
+    first = house.submit(ANN, [PAT], house.mail(":: We moved"))
+    second = answer(house, ANN, [PAT], message_id(house, first), ":: And again")
+    third = answer(house, ANN, [PAT], message_id(house, second), "Re: And again")
+    assert [recipients(house, each)[PAT]["decision"] for each in (first, second, third)] == ["relay", "relay", "vault"]
+
+
+def test_an_own_copy_does_not_make_a_plain_conversation_a_sealed_one(house: House, ann: int) -> None:
+    first = house.submit(ANN, [PAT, ANN], house.mail(":: We moved", to=[PAT, ANN]))
+    second = answer(house, ANN, [PAT], message_id(house, first), ":: And again")
+    assert recipients(house, second)[PAT]["decision"] == "relay"
+
+
+def test_a_sealed_conversation_never_becomes_plain(house: House, ann: int) -> None:
+    first = house.submit(ANN, [PAT], house.mail())
+    second = answer(house, ANN, [PAT], message_id(house, first), "Re: :: Results")
+    assert (recipients(house, second)[PAT]["decision"], recipients(house, second)[PAT]["reason"]) == (
+        "vault",
+        "thread-vaulted",
+    )
+
+
+def test_a_sealed_message_is_not_quoted_in_plain_to_others_either(house: House, ann: int) -> None:
+    house.add_subscriber(BOB, name="Bob")
+    first = house.submit(ANN, [BOB], house.mail(to=[BOB]))
+    house.prove(house.session(BOB), BOB, first)
+    outside = answer(house, BOB, [EVE], message_id(house, first), "Fw: :: Results")
+    assert thread_of(house, outside)["subscriber"] == house.account(BOB)
+    assert recipients(house, outside)[EVE]["decision"] == "vault"
+
+
+# -- archives ---------------------------------------------------------------------------------------------------------
+
+
+def archives(house: House, message: int) -> dict[str, int]:
+    return {holder: len(row["wrap"]) for (holder, role), row in grants(house, message).items() if role == "archive"}
+
+
+def test_an_organisation_of_several_has_one_archive(house: House) -> None:
+    clinic = house.organisation("Clinic")
+    house.add_subscriber(ANN, organisation=clinic)
+    house.add_subscriber(BOB, organisation=clinic, name="Bob")
+    message = house.submit(ANN, [BOB, PAT], house.mail(to=[BOB, PAT]))
+    assert archives(house, message) == {f"archive:{clinic}": 92}
+
+
+def test_both_archives_keep_what_two_organisations_write_to_each_other(house: House, ann: int) -> None:
+    house.add_subscriber(BOB, name="Bob")
+    own, other = (house.session(each).organisation for each in (ANN, BOB))
+    first = house.submit(ANN, [BOB], house.mail(to=[BOB]))
+    assert archives(house, first) == {f"archive:{own}": 92}  # Bob has not shown Ann's code yet
+    house.prove(house.session(BOB), BOB, first)
+    second = house.submit(ANN, [BOB, CARL], house.mail(to=[BOB], bcc=[CARL]))
+    assert archives(house, second) == {f"archive:{own}": 92, f"archive:{other}": 60}  # and never who was hidden
+
+
+def test_who_subscribes_with_a_foreign_mailbox_finds_nothing_in_an_archive_of_their_own(house: House, ann: int) -> None:
+    """Whoever reads Pat's mail may become a subscriber as Pat; their archive is theirs to open."""
+    house.add_subscriber(PAT, name="Pat")
+    intruder = house.session(PAT)
+    message = house.submit(ANN, [PAT], house.mail())
+    assert f"archive:{intruder.organisation}" not in archives(house, message)
+    with pytest.raises(NoGrant):
+        house.pickup.show(intruder, message)
+
+
+def test_a_recipients_reply_is_in_the_archive_of_the_thread(house: House, ann: int) -> None:
+    message = house.submit(ANN, [PAT], house.mail())
+    house.register(PAT, message)
+    assert list(archives(house, reply(house, PAT, message))) == [f"archive:{house.session(ANN).organisation}"]
+
+
+# -- epochs and batches -----------------------------------------------------------------------------------------------
+
+
+def fill(house: House, subject: str, *, fails: bool = False) -> tuple[int, list[object]]:
+    """Hand a draft to the engine without waiting for it; a failing one fails behind all of its rows."""
+    row = accounts.by_address(house.engine, ANN)
+    assert row is not None
+    admission = house.door.admission
+    draft = admission.begin(
+        Author(row["id"], row["org"], ANN, frozenset({ANN}), True), Envelope(ANN, (Addressee(PAT),)), "smtp"
+    )
+    octets = house.mail(subject)
+    draft.header(octets)
+    draft._resolve()
+    sealed = draft._finish()
+    draft._settle(sealed)
+    used: set[int] = set()
+
+    def rows_of(rows: object) -> object:
+        admitted = draft._fill(rows, sealed, used)  # type: ignore[arg-type]
+        if fails:
+            raise StoreBroken("the first of the batch")
+        return admitted
+
+    future = house.engine.write(rows_of)
+    return draft.message, [future, lambda: draft._committed(future.result(), sealed, used)]
+
+
+def test_the_first_of_a_batch_fails_and_all_others_open(house: House, ann: int) -> None:
+    """Its epoch rows go with it; the grants of the others must not point at nothing."""
+    begun = [fill(house, f"number {n}", fails=n == 0) for n in range(5)]
+    with pytest.raises(StoreBroken):
+        begun[0][1][0].result()  # type: ignore[attr-defined]
+    for _, (_, finish) in begun[1:]:
+        finish()  # type: ignore[operator]
+    later = house.submit(ANN, [PAT], house.mail("later"))
+    pat = house.register(PAT, later)
+    shown = {house.pickup.show(pat, each).subject for each, _ in begun[1:]}
+    assert shown == {"number 1", "number 2", "number 3", "number 4"}
+    own = house.session(ANN)
+    assert {house.pickup.show(own, each).subject for each, _ in begun[1:]} == shown
+    with pytest.raises(NoGrant):
+        house.pickup.show(own, begun[0][0])
+
+
+def test_a_commit_that_failed_leaves_later_messages_readable(
+    house: House, ann: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise StoreBroken("the disk")
+
+    monkeypatch.setattr(messages, "add_deliveries", broken)
+    with pytest.raises(StoreBroken):
+        house.submit(ANN, [PAT], house.mail())
+    monkeypatch.undo()
+    message = house.submit(ANN, [PAT], house.mail("after the failure"))
+    assert house.pickup.show(house.register(PAT, message), message).subject == "after the failure"
+
+
+def test_epochs_are_written_once_and_replaced_after_their_time(house: House, ann: int) -> None:
+    house.submit(ANN, [PAT], house.mail())
+    first = count(house, "epochs")
+    house.submit(ANN, [CARL], house.mail())
+    assert count(house, "epochs") == first  # the author's, the archive's and the pending one serve all
+    house.clock.forward(11 * MINUTE)
+    house.submit(ANN, [EVE], house.mail())
+    assert count(house, "epochs") == 2 * first
+
+
+def test_an_account_that_changes_between_two_processes_reads_everything(house: House, ann: int) -> None:
+    """The door has warm epochs and cards; on a page the account gets others; the door seals on."""
+    first = house.submit(ANN, [PAT], house.mail("before"))
+    house.register(PAT, first)
+    warm = house.submit(ANN, [PAT], house.mail("warm"))
+    weak = house.reset(PAT)  # fresh pairs
+    message = house.submit(ANN, [PAT], house.mail("after the reset"))
+    house.prove(weak, PAT, message)
+    again = house.session(PAT, "gravel sunny pilot lemon basket")
+    sealed = house.submit(ANN, [PAT], house.mail("to the fresh pair"))
+    assert grants(house, sealed)[f"account:{again.account}", "recipient"]["sealed_to"] == f"account:{again.account}"
+    for each, subject in (
+        (message, "after the reset"),
+        (sealed, "to the fresh pair"),
+        (warm, "warm"),
+        (first, "before"),
+    ):
+        assert house.pickup.show(again, each).subject == subject
+
+
+def test_who_registers_while_a_message_is_on_its_way_reads_it(house: House, ann: int) -> None:
+    """The card is read again inside the transaction, not when the message began."""
+    first = house.submit(ANN, [PAT], house.mail())
+    row = accounts.by_address(house.engine, ANN)
+    assert row is not None
+    draft = house.door.admission.begin(
+        Author(row["id"], row["org"], ANN, frozenset({ANN}), True), Envelope(ANN, (Addressee(PAT),)), "smtp"
+    )
+    draft.header(house.mail("on its way"))
+    pat = house.register(PAT, first)
+    message = draft.commit_now().message
+    assert f"account:{pat.account}" in {holder for holder, _ in grants(house, message)}
+    assert house.pickup.show(house.session(PAT), message).subject == "on its way"
+
+
+# -- edited rows ------------------------------------------------------------------------------------------------------
+
+
+def sealed_for(house: House, message: int, role: str = "recipient") -> set[str]:
+    return {holder for holder, each in grants(house, message) if each == role}
+
+
+@pytest.fixture
+def known(house: House, ann: int) -> int:
+    """Pat is proven to Ann, and Eve is somebody else here."""
+    message = house.submit(ANN, [PAT, EVE], house.mail(to=[PAT, EVE]))
+    house.register(EVE, message)
+    return house.register(PAT, message).account
+
+
+def test_an_address_row_that_names_somebody_else_turns_no_mail_to_them(house: House, ann: int, known: int) -> None:
+    house.tamper("UPDATE addresses SET account = :eve WHERE canonical = :pat", eve=house.account(EVE), pat=PAT)
+    message = house.submit(ANN, [PAT], house.mail())
+    assert sealed_for(house, message) == {f"address:{PAT}"}
+    with pytest.raises(NoGrant):
+        house.pickup.show(house.session(EVE), message)
+
+
+@pytest.mark.parametrize("column", ["body", "signature", "version"])
+def test_an_edited_card_stops_mail_to_its_holder(house: House, ann: int, known: int, column: str) -> None:
+    house.submit(ANN, [PAT], house.mail())
+    eve = house.account(EVE)
+    house.tamper(
+        f"UPDATE cards SET {column} = (SELECT {column} FROM cards WHERE holder = :eve ORDER BY version DESC LIMIT 1)"  # noqa: S608
+        + (" + 40" if column == "version" else "")
+        + " WHERE holder = :pat",
+        eve=f"account:{eve}",
+        pat=f"account:{known}",
+    )
+    other = house.process("submission")  # a process that has not seen the card yet
+    with closing(other.keeper), pytest.raises((SealBroken, Temporary)):
+        _submit_through(house, other.admission)
+    assert count(house, "messages") == 2
+
+
+def test_a_card_of_before_does_not_come_back(house: House, ann: int, known: int) -> None:
+    """Deleting the newest card would turn mail back to the pairs of before the reset."""
+    house.reset(PAT)
+    house.submit(ANN, [PAT], house.mail())
+    house.tamper(
+        "DELETE FROM cards WHERE holder = :h AND version = (SELECT max(version) FROM cards WHERE holder = :h)",
+        h=f"account:{known}",
+    )
+    with pytest.raises(Temporary):
+        house.submit(ANN, [PAT], house.mail())
+
+
+@pytest.mark.parametrize("change", ["state", "statement", "account", "subscriber"])
+def test_an_edited_contact_lets_nobody_past_the_code(house: House, ann: int, known: int, change: str) -> None:
+    house.add_subscriber(BOB, name="Bob")
+    house.submit(BOB, [PAT], house.mail(author=BOB))
+    bob = house.account(BOB)
+    if change == "state":
+        house.tamper("UPDATE contacts SET state = 'proven' WHERE subscriber = :bob", bob=bob)
+    elif change == "statement":
+        house.tamper(
+            "UPDATE contacts SET state = 'proven', statement = (SELECT c.statement FROM contacts c JOIN addresses a"
+            " ON a.id = c.address WHERE c.subscriber = :ann AND a.canonical = :pat) WHERE subscriber = :bob",
+            ann=ann, bob=bob, pat=PAT,
+        )  # fmt: skip
+    elif change == "account":
+        house.tamper("UPDATE contacts SET state = 'proven', account = :pat WHERE subscriber = :bob", pat=known, bob=bob)
+    else:
+        house.tamper("DELETE FROM contacts WHERE subscriber = :bob", bob=bob)
+        house.tamper("UPDATE contacts SET subscriber = :bob WHERE subscriber = :ann", bob=bob, ann=ann)
+    message = house.submit(BOB, [PAT], house.mail(author=BOB))
+    assert sealed_for(house, message) == {f"address:{PAT}"}
+
+
+def test_an_edited_thread_gives_a_reply_to_nobody_else(house: House, ann: int, known: int) -> None:
+    house.add_subscriber(BOB, name="Bob")
+    message = house.submit(ANN, [PAT], house.mail())
+    house.pickup.show(house.session(PAT), message)
+    bob = house.session(BOB)
+    house.tamper("UPDATE threads SET subscriber = :bob, org = :org", bob=bob.account, org=bob.organisation)
+    with pytest.raises(Refusal):
+        reply(house, PAT, message)
+    mine = answer(house, ANN, [PAT], message_id(house, message))
+    assert thread_of(house, mine)["subscriber"] == ann
+    assert not any(holder.endswith(str(bob.organisation)) for holder, _ in grants(house, mine))
+
+
+def test_an_edited_thread_does_not_weaken_its_custody(make_house: MakeHouse) -> None:
+    house = make_house(policy={"custody": "strict"})
+    house.add_subscriber(ANN)
+    first = house.submit(ANN, [PAT], house.mail())
+    house.tamper("UPDATE threads SET custody = 'managed'")
+    second = answer(house, ANN, [PAT], message_id(house, first))
+    assert {row["custody"] for row in grants(house, second).values()} == {"strict"}
+
+
+def test_an_edited_form_or_reply_address_is_not_what_a_handoff_goes_by(house: House, ann: int, known: int) -> None:
+    """Both stand on the signed card and nowhere else; the key that leaves is bound to them."""
+    message = house.submit(ANN, [PAT], house.mail())
+    replied = reply(house, PAT, message)
+    due = house.queued("handoff")[-1]
+    row = house.engine.query("SELECT id FROM addresses WHERE canonical = :eve", eve=EVE)[0]
+    house.tamper("UPDATE deliveries SET recipient = :eve WHERE id = :id", eve=row["id"], id=due["id"])
+    assert deliveries(house, replied) == [("handoff", "zip", EVE)]
+    epoch = house.engine.query("SELECT * FROM epochs WHERE id = :id", id=due["queue_epoch"])[0]
+    from cryptnsend.keeper.requests import EpochRow, QueueGrant
+
+    rests = EpochRow(epoch["id"], epoch["pair"], epoch["suite"], epoch["owner"], epoch["holder"], epoch["sealed"])
+    courier = house.keeper("courier")
+    with pytest.raises(SealBroken):
+        courier.queue(QueueGrant(due["org"], replied, due["id"], EVE, "zip", rests, due["queue_wrap"]))
+    with pytest.raises(SealBroken):
+        courier.queue(QueueGrant(due["org"], replied, due["id"], ANN, "relay", rests, due["queue_wrap"]))
+    right = courier.queue(QueueGrant(due["org"], replied, due["id"], ANN, "zip", rests, due["queue_wrap"]))
+    assert right.recipient == ANN
+
+
+def test_a_policy_row_can_be_edited_and_changes_what_is_plain_only(house: House, ann: int) -> None:
+    """An organisation's rules rest in the main database: whoever writes there can make the default plain, and the
+    sealed conversations stay sealed all the same."""
+    first = house.submit(ANN, [PAT], house.mail())
+    house.tamper('UPDATE organisations SET policy = \'{"default": "plain"}\' WHERE id <> 0')
+    second = answer(house, ANN, [PAT], message_id(house, first))
+    assert recipients(house, second)[PAT]["decision"] == "vault"
+
+
+def _submit_through(house: House, admission: object) -> None:
+    row = accounts.by_address(house.engine, ANN)
+    assert row is not None
+    draft = admission.begin(  # type: ignore[attr-defined]
+        Author(row["id"], row["org"], ANN, frozenset({ANN}), True), Envelope(ANN, (Addressee(PAT),)), "smtp"
+    )
+    draft.header(house.mail())
+    draft.commit_now()
+
+
+def test_whoever_has_no_pair_any_more_gets_a_later(house: House, ann: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cryptnsend.core.model import Card
+
+    monkeypatch.setattr(Card, "pair", lambda *_: (_ for _ in ()).throw(LookupError("none")))
+    with pytest.raises(Temporary) as later:
+        house.submit(ANN, [PAT], house.mail())
+    assert later.value.code == 451
+
+
+def test_wraps_of_one_message_open_in_no_other_place(house: House, ann: int, known: int) -> None:
+    message = house.submit(ANN, [PAT], house.mail())
+    held = grants(house, message)[f"account:{known}", "recipient"]
+    seeds = house.session(PAT).seeds
+    epoch = house.engine.query("SELECT * FROM epochs WHERE id = :id", id=held["epoch"])[0]
+    key = keys.open_with(
+        seeds[epoch["pair"]],
+        epoch["sealed"],
+        label="epoch",
+        owner=epoch["owner"],
+        holder=epoch["holder"],
+        ref=epoch["id"],
+    )
+    right = (held["org"], message, held["holder"], "recipient", held["contact"], held["custody"])
+    assert len(keys.unwrap_content(key, held["wrap"], keys.GrantBinding(*right))) == 32
+    for at, other in enumerate((1, message + 1, "account:1", "author", f"{PAT}|1", "strict")):
+        moved = (*right[:at], other, *right[at + 1 :])
+        with pytest.raises(CryptnSendError):
+            keys.unwrap_content(key, held["wrap"], keys.GrantBinding(*moved))
+
+
+def test_a_grant_ends_with_its_message_and_the_clock_is_ours(house: House, ann: int) -> None:
+    row = accounts.by_address(house.engine, ANN)
+    assert row is not None
+    draft = house.door.admission.begin(
+        Author(row["id"], row["org"], ANN, frozenset({ANN}), True), Envelope(ANN, (Addressee(PAT),)), "page",
+        life=6 * HOUR,
+    )  # fmt: skip
+    draft.header(house.mail())
+    message = draft.commit_now().message
+    assert grants(house, message)[f"address:{PAT}", "recipient"]["ends"] == house.clock.now() + 6 * HOUR
