@@ -14,7 +14,7 @@ from cryptnsend.cli.options import (
     show_json,
     show_table,
 )
-from cryptnsend.cli.owner import owned
+from cryptnsend.cli.owner import opened, owned
 from cryptnsend.config import Config
 
 COLUMNS = {"id": "device", "name": "name", "scope": "for", "created": "made", "used": "last used"}
@@ -52,7 +52,7 @@ def add(config: Config, address: str, name: str, scope: str, from_stdin: bool, a
 @json_option
 def list_(config: Config, address: str, as_json: bool) -> None:
     """List the devices of ADDRESS."""
-    with owned(config) as app:
+    with opened(config) as app:
         rows = app.owner.devices(address)
     if as_json:
         show_json(rows)

@@ -13,7 +13,7 @@ from cryptnsend.cli.options import (
     show_json,
     show_table,
 )
-from cryptnsend.cli.owner import keep_recovery, owned
+from cryptnsend.cli.owner import keep_recovery, opened, owned
 from cryptnsend.config import Config
 
 COLUMNS = {"address": "address", "name": "name", "organisation": "organisation", "roles": "roles", "state": "state"}
@@ -81,7 +81,7 @@ def invite(config: Config, address: str, name: str, organisation: str | None, ow
 @json_option
 def list_(config: Config, as_json: bool) -> None:
     """List the subscribers."""
-    with owned(config) as app:
+    with opened(config) as app:
         rows = app.owner.subscribers()
     for row in rows:
         row["organisation"] = "(own)" if row["single"] else row["organisation"]
@@ -97,7 +97,7 @@ def list_(config: Config, as_json: bool) -> None:
 @json_option
 def show(config: Config, address: str, as_json: bool) -> None:
     """Show one subscriber and their devices."""
-    with owned(config) as app:
+    with opened(config) as app:
         row = app.owner.show(address)
     if as_json:
         show_json(row)
