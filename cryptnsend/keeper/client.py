@@ -6,24 +6,16 @@ sent once only, so that a broken connection never makes two.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import socket
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
-
-from cryptnsend.core.errors import KeeperGone, Temporary
 from cryptnsend.core.model import Signed
 from cryptnsend.core.tokens import Claims
 from cryptnsend.keeper import requests as q
-from cryptnsend.keeper import wire
+from cryptnsend.keeper.channel import Channel
 
-T = TypeVar("T")
 ANCHORED = 30.0  # seconds for which anchors are remembered
 
 # Requests that make something new at each call.
@@ -42,10 +34,9 @@ ONCE = frozenset(
 )
 
 _MAYBE_SIGNED: Any = Signed | None
-_answers = msgspec.msgpack.Decoder(wire.Answer)
 
 
-class Keeper:
+class Keeper(Channel):
     """
     The keeper as one role sees it: thread-safe, one connection per thread, reconnecting once.
 
@@ -54,30 +45,18 @@ class Keeper:
     """
 
     def __init__(self, path: Path, timeout: float = 10.0):
-        self.path, self.timeout = path, timeout
-        self._threads = threading.local()
-        self._guard = threading.Lock()
-        self._open: dict[threading.Thread, socket.socket] = {}
-        self._anchors: tuple[float, q.Anchors] | None = None
-        self._closed = False
-
-    def close(self) -> None:
-        """Close every connection; safe to call twice."""
-        with self._guard:
-            self._closed = True
-            for peer in self._open.values():
-                peer.close()
-            self._open.clear()
+        super().__init__(path, timeout, ONCE)
+        self._anchors: tuple[int, float, q.Anchors] | None = None
 
     # -- every role ---------------------------------------------------------------------------------------------------
 
     def anchors(self) -> q.Anchors:
         """Return the keeper's public keys; remembered for half a minute, and never over a lost connection."""
         known = self._anchors
-        if known is not None and time.monotonic() < known[0]:
-            return known[1]
+        if known is not None and known[0] == self.connected and time.monotonic() < known[1]:
+            return known[2]
         anchors = self._ask(q.Anchors, "anchors")
-        self._anchors = (time.monotonic() + ANCHORED, anchors)
+        self._anchors = (self.connected, time.monotonic() + ANCHORED, anchors)
         return anchors
 
     def health(self) -> q.Health:
@@ -397,62 +376,3 @@ class Keeper:
         """
         self._anchors = None
         return self._ask(q.Anchors, "restored")
-
-    # -- the wire -----------------------------------------------------------------------------------------------------
-
-    def _ask(self, kind: type[T], request: str, /, **values: Any) -> T:
-        frame = wire.request(request, values)
-        for attempt in (1, 2):
-            peer, fresh = self._connection()
-            sent = False
-            try:
-                peer.sendall(frame)
-                sent = True
-                body = wire.receive(peer, self.timeout)
-                if body is None:
-                    raise ConnectionResetError("the keeper closed the connection")
-                said = _answers.decode(body)
-                if said.error:
-                    raise wire.raised(said)
-                return msgspec.msgpack.decode(said.ok, type=kind)
-            except TimeoutError:
-                self._drop(peer)
-                raise KeeperGone("The keeper does not answer in time.") from None
-            except (OSError, wire.FrameTooLong, msgspec.MsgspecError):
-                self._drop(peer)
-                # A connection that idled is closed by a keeper that restarted: that is worth a second try. Where the
-                # request may have been heard, it is repeated only if repeating it changes nothing.
-                if fresh or attempt == 2 or (sent and request in ONCE):
-                    raise KeeperGone("The keeper does not answer.") from None
-        raise Temporary("The keeper does not answer.")
-
-    def _connection(self) -> tuple[socket.socket, bool]:
-        """Return this thread's connection, and whether it was made just now."""
-        peer: socket.socket | None = getattr(self._threads, "peer", None)
-        # After a fork both processes have the same socket; the child leaves it to its parent.
-        if peer is not None and peer.fileno() >= 0 and self._threads.process == os.getpid():
-            return peer, False
-        peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        peer.settimeout(self.timeout)
-        try:
-            peer.connect(str(self.path))
-        except OSError:
-            peer.close()
-            raise KeeperGone("The keeper is not running.") from None
-        with self._guard:
-            if self._closed:
-                peer.close()
-                raise KeeperGone("The connection to the keeper is closed.")
-            for thread in [thread for thread in self._open if not thread.is_alive()]:
-                self._open.pop(thread).close()
-            self._open[threading.current_thread()] = peer
-            self._anchors = None  # another keeper may listen there now
-        self._threads.peer, self._threads.process = peer, os.getpid()
-        return peer, True
-
-    def _drop(self, peer: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            peer.close()
-        self._threads.peer = None
-        with self._guard:
-            self._open.pop(threading.current_thread(), None)

@@ -8,7 +8,7 @@ from cryptnsend.core.errors import Denied, Ended, WrongSecret
 
 from .conftest import Make, Person, Running, code_for, register, reset_by_mail, send, subscriber
 
-PAT = "pat@home.example"
+ANN, PAT = "ann@clinic.example", "pat@home.example"
 
 
 def wrong(code: str) -> str:
@@ -56,6 +56,16 @@ def test_tries_go_on_when_a_live_code_is_shown_again(keeper: Running) -> None:
     with pytest.raises(Ended):
         keeper.portal.prove(mail.link.token, mail.claims, code)
     assert keeper.portal.codes(ann.ticket, [PAT])[0].state == "used-up"
+
+
+def test_what_cannot_be_the_code_is_no_try(keeper: Running) -> None:
+    ann = subscriber(keeper, ANN)
+    mail = send(keeper, ann, PAT)
+    code_for(keeper, ann, PAT)
+    for typed in ("", "12345", "1234567", "abcdef", "１２３４５６", "x" * 400):
+        with pytest.raises(WrongSecret) as error:
+            keeper.portal.prove(mail.link.token, mail.claims, typed)
+        assert error.value.tries_left == 5
 
 
 def test_after_five_wrong_tries_the_next_code_is_longer_and_nothing_is_lost(keeper: Running) -> None:
