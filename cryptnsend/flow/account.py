@@ -124,15 +124,15 @@ class Accounts(Belongings):
         return self._mail_code(address, "signup")
 
     def subscribe(
-        self, session: Session, password: str, source: str, agent: str, ident: int | None = None, code: str = ""
+        self, session: Session, password: str, source: str, agent: str, id: int | None = None, code: str = ""
     ) -> SignedIn:
         """
-        Let somebody who only received so far send too: by an invitation (*ident*, *code*), or where sign-up is open.
+        Let somebody who only received so far send too: by an invitation (*id*, *code*), or where sign-up is open.
 
         Raises WrongSecret for a wrong password or code, Denied where they are not invited.
         """
         current = self._confirmed(session, password, source)
-        opened = self._keeper.subscribe(session.ticket, current, ident, code)
+        opened = self._keeper.subscribe(session.ticket, current, id, code)
         self._take(opened, "account.subscribed", {})
         self._sessions.drop(session)
         recovery = opened.recovery

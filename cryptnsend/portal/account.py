@@ -68,6 +68,14 @@ def sign_out() -> Any:
     return forget_session(redirect(url_for("account.signed_out"), 303))
 
 
+@blueprint.post("/account/sign-out-everywhere")
+@needs_session
+def sign_out_everywhere() -> Any:
+    """End every session of this account, in this browser and in all others."""
+    desk().accounts.sign_out_everywhere(signed_in())
+    return forget_session(redirect(url_for("account.signed_out"), 303))
+
+
 @blueprint.get("/signed-out")
 def signed_out() -> Any:
     """Say that nobody can go on reading from this browser."""

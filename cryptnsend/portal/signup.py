@@ -15,9 +15,21 @@ from cryptnsend.core import words
 from cryptnsend.core.errors import Denied, Ended, Throttled, WrongSecret
 from cryptnsend.portal.account import ADDRESS_LENGTH
 from cryptnsend.portal.desk import desk
+from cryptnsend.portal.flows import SignedIn
 from cryptnsend.portal.recipient import WRONG, not_the_code, too_weak
 from cryptnsend.portal.security import check_form
-from cryptnsend.portal.visits import agent, forget, recall, remember, source, start_session
+from cryptnsend.portal.visits import (
+    agent,
+    forget,
+    is_subscriber,
+    needs_session,
+    recall,
+    remember,
+    signed_in,
+    source,
+    start_session,
+    visitor,
+)
 
 blueprint = Blueprint("signup", __name__)
 blueprint.before_request(check_form)
@@ -57,7 +69,44 @@ def start() -> Any:
 def invited(token: str) -> Any:
     """Take up an invitation: the browser remembers it, nothing else happens."""
     remember("invite", token[:100])
-    return redirect(url_for("signup.start"), 303)
+    somebody = visitor()
+    known = somebody is not None and not is_subscriber(somebody)
+    return redirect(url_for("signup.join" if known else "signup.start"), 303)
+
+
+@blueprint.route("/subscribe", methods=["GET", "POST"])
+@needs_session
+def join() -> Any:
+    """Let somebody who has an account, and only received so far, send too: by their password and the mailed code."""
+    somebody, mode, invite = signed_in(), desk().config.signup.mode, recall("invite")
+    if is_subscriber(somebody):
+        return redirect(url_for("subscriber.setup"), 303)
+    if mode != "open" and not invite:
+        return render_template("sign-up-closed.html", mode=mode), 200
+    page: dict[str, Any] = {"invited": bool(invite), "code": "", "error": None, "code_error": None}
+    if request.method != "POST":
+        return render_template("subscribe.html", **page)
+    page["code"] = typed = "".join(request.form.get("code", "").split())[:20]
+    typed_password = request.form.get("password", "")
+    try:
+        desk().accounts.confirm(somebody, typed_password, source())
+    except WrongSecret:
+        page["error"] = gettext("That is not your password.")
+        return render_template("subscribe.html", **page), WRONG
+    try:
+        started = desk().accounts.start_signup(somebody.address, source(), invite) if invite else None
+        fresh = desk().accounts.subscribe(
+            somebody, typed_password, source(), agent(), started.id if started else None, typed
+        )
+    except WrongSecret as wrong:
+        page["code_error"] = not_the_code(wrong)
+        return render_template("subscribe.html", **page), WRONG
+    except Throttled:
+        raise
+    except Denied as denied:
+        page["code_error"] = str(denied)
+        return render_template("subscribe.html", **page), WRONG
+    return welcome(fresh, somebody.address)
 
 
 @blueprint.route("/sign-up/code", methods=["GET", "POST"])
@@ -93,11 +142,16 @@ def finish() -> Any:
     except Denied as denied:
         page["code_error"] = str(denied)
         return render_template("sign-up-code.html", **page), WRONG
+    return welcome(fresh, begun["address"])
+
+
+def welcome(fresh: SignedIn, address: str) -> Any:
+    """Lead a new subscriber to the set-up of their mail program, by way of the recovery file if they have one."""
     forget("invite")
     if fresh.recovery_file:
         # Shown in the answer itself: it goes nowhere else, and cannot be asked for again.
         text = render_template(
-            "recovery-file.html", file=fresh.recovery_file, code=fresh.recovery_code, address=begun["address"]
+            "recovery-file.html", file=fresh.recovery_file, code=fresh.recovery_code, address=address
         )
         return start_session(make_response(text), fresh)
     return start_session(redirect(url_for("subscriber.setup"), 303), fresh)

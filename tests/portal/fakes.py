@@ -195,6 +195,17 @@ class FakeAccounts:
         self.world.calls.append("sign_out")
         self.world.sessions.pop(cookie, None)
 
+    def sign_out_everywhere(self, session: Any) -> None:
+        self.world.calls.append("sign_out_everywhere")
+        self.world.sessions.clear()
+
+    def subscribe(
+        self, session: Any, password: str, source: str, agent: str, id: int | None = None, code: str = ""
+    ) -> SignedIn:
+        if id is not None:
+            self._code(code)
+        return SignedIn(self.world.sign_in(session.address, roles=("recipient", "subscriber")))
+
     def register(self, ticket: bytes, password: str, name: str, source: str, agent: str, locale: str) -> SignedIn:
         self.world.calls.append("register")
         token = ticket.removeprefix(b"ticket ").decode()

@@ -335,3 +335,29 @@ def test_nobody_opens_what_is_somebody_elses(app: Portal, house: House) -> None:
     assert ann.get(f"/sent/{message}").status_code == 200
     token = house.link(message, PAT)
     assert june.get(f"/m/{token}").status_code == 403
+
+
+def test_a_recipient_who_is_invited_sends_from_the_account_they_have(make_house: MakeHouse) -> None:
+    house = make_house()
+    house.add_subscriber(ANN, name="Dr. Ann Ruiz")
+    app, org = portal(house), house.organisation("Ruiz Family Practice")
+    message = house.submit(ANN, [PAT], house.mail())
+    first_visit(app, house, message)
+    house.owner.owner.invite(PAT, org, "Pat")
+    told = house.keeper("courier").invitation(house.queued("code")[-1]["subject_id"])
+    house.keep(told.row, org)
+    pat = signed_in(app, PAT)
+    pat.get(f"/invite/{told.token}")
+    assert "Type the code from the mail" in pat.follow().text
+    assert pat.post("/subscribe", {"code": told.code, "password": "wrong"}).status_code == 422
+    assert pat.post("/subscribe", {"code": "00000000", "password": PASSWORD}).status_code == 422
+    pat.post("/subscribe", {"code": told.code, "password": PASSWORD})
+    assert "Outlook" in pat.follow().text
+    assert "Results" in pat.get("/messages").text
+
+
+def test_signing_out_everywhere_ends_other_browsers_too(app: Portal, house: House) -> None:
+    one, other = signed_in(app, ANN), signed_in(app, ANN)
+    one.get("/account")
+    assert one.post("/account/sign-out-everywhere").status_code == 303
+    assert other.get("/messages").status_code == 303
