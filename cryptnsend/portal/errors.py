@@ -16,7 +16,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from cryptnsend import logs
-from cryptnsend.core.errors import Ended, NoGrant, Temporary, Throttled, TooBig
+from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal, Temporary, Throttled, TooBig
 from cryptnsend.portal.security import WrongForm
 
 log = logs.logger(__name__)
@@ -36,8 +36,8 @@ PAGES = {
         lazy_gettext("Nothing was sent and nothing is lost. Go back, load the page again and repeat the last step."),
     ),
     403: Page(
-        lazy_gettext("This is not for this account"),
-        lazy_gettext("You are signed in with an address that it was not sent to. Sign in with the other one."),
+        lazy_gettext("This cannot be done"),
+        lazy_gettext("It is not for this account, or not possible any more. Nothing was changed."),
     ),
     404: Page(
         lazy_gettext("There is nothing at this address"),
@@ -91,6 +91,8 @@ def show(error: Exception) -> tuple[str, int] | tuple[str, int, dict[str, str]]:
         status = 404  # not yours and not there look alike
     elif isinstance(error, Temporary):
         status, headers = 503, {"Retry-After": "60"}
+    elif isinstance(error, Refusal | Denied):
+        status = 403  # its text says what to do, and is made to be shown
     elif isinstance(error, HTTPException):
         status = error.code or 500
         if status in (301, 302, 303, 304, 307, 308):
@@ -112,7 +114,8 @@ def page(status: int, error: Exception, headers: dict[str, str]) -> tuple[str, i
     if isinstance(error, Throttled):
         waiting = gettext("You can try again in about %(minutes)s minutes.", minutes=-(-error.retry_after // 60))
     g.failed = True  # the frame of an error page asks no flow who is looking
-    text = render_template("error.html", title=words.title, meaning=words.meaning, number=number, waiting=waiting)
+    meaning = str(error) if status == 403 and isinstance(error, Refusal | Denied) else words.meaning
+    text = render_template("error.html", title=words.title, meaning=meaning, number=number, waiting=waiting)
     return text, status, headers
 
 

@@ -37,9 +37,10 @@ blueprint = Blueprint("letters", __name__)
 PAGE = 50  # messages in one page of the list
 FORM_EXTRA = 1024 * 1024  # octets of a reply form besides its files
 ZIP_SECONDS = 3600  # how long the password on a ZIP page is good for
-FRAME_STEPS = 8
+FRAME_STEPS = 20
 TAG = re.compile(r"<[^>]*>")
-BLOCK_END = re.compile(r"<br\s*/?>|</(?:p|div|li|tr|h[1-6]|pre|blockquote)>", re.IGNORECASE)
+BLOCK_END = re.compile(r"<(?:br\s*/?|/(p|div|li|tr|td|h[1-6]|pre|blockquote)\s*)>", re.IGNORECASE)
+ROOM = {"p": 2.7, "tr": 2.3, "td": 0.0, "h1": 4.0, "h2": 3.5, "h3": 3.0, "blockquote": 2.0}  # rem that its end takes
 LETTER_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><base target="_blank">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>
 <style>html{{background:#fff;color:#14242b}}body{{margin:0;padding:4px;font:17px/1.6 system-ui,sans-serif;\
@@ -48,14 +49,17 @@ overflow-wrap:anywhere}}img{{max-width:100%;height:auto}}table{{max-width:100%}}
 
 
 @blueprint.before_request
-def _check() -> None:
-    """Let a reply be large before its form is read, but only from somebody who is signed in."""
+def _check() -> Response | None:
+    """Answer HEAD with nothing; let a reply be large before its form is read, but only from who is signed in."""
     if visitor() is None:
-        return  # every view here sends them to the sign-in page, and reads no form
+        return None  # every view here sends them to the sign-in page, and reads no form
+    if request.method == "HEAD":
+        return Response()  # every view here opens a message, and nobody has seen it then
     if request.endpoint == "letters.reply":
         request.max_content_length = desk().config.limits.reply_octets + FORM_EXTRA
         request.max_form_memory_size = FORM_EXTRA
     check_form()
+    return None
 
 
 @blueprint.get("/messages")
@@ -73,8 +77,6 @@ def listing() -> Any:
 @needs_session
 def read(message: int) -> Any:
     """Show one message."""
-    if request.method == "HEAD":
-        return Response()
     try:
         letter = desk().pickup.show(signed_in(), message)
     except (NoGrant, Ended):
@@ -96,8 +98,6 @@ def needs_code(message: int) -> Any:
 @needs_session
 def frame(message: int) -> Any:
     """Serve the sanitised HTML of a message for its frame, under a policy that allows nothing."""
-    if request.method == "HEAD":
-        return Response()
     letter = desk().pickup.show(signed_in(), message)
     text = LETTER_PAGE.format(title=gettext("The message"), body=letter.html or "")
     response = Response(text, mimetype="text/html")
@@ -110,8 +110,6 @@ def frame(message: int) -> Any:
 @needs_session
 def file(message: int, part: str) -> Any:
     """Hand over one attachment."""
-    if request.method == "HEAD":
-        return Response()
     return download(desk().pickup.part(signed_in(), message, part))
 
 
@@ -119,8 +117,6 @@ def file(message: int, part: str) -> Any:
 @needs_session
 def eml(message: int) -> Any:
     """Hand over the message as a mail file, as this reader may see it."""
-    if request.method == "HEAD":
-        return Response()
     return download(desk().pickup.eml(signed_in(), message))
 
 
@@ -233,11 +229,15 @@ def download(part: Part) -> Response:
 
 
 def frame_steps(letter: Letter) -> int:
-    """Guess how tall the frame of an HTML letter must be, in steps: it cannot tell us itself."""
-    html = letter.html or ""
-    blocks = BLOCK_END.split(html[:200_000])
-    lines = sum(1 + len(TAG.sub("", block).strip()) // 65 for block in blocks) + 12 * html.count("<img")
-    return min(FRAME_STEPS, 1 + lines // 14)
+    """Guess how tall the frame of an HTML letter must be, in steps of 8 rem: it cannot tell us itself."""
+    pieces = BLOCK_END.split((letter.html or "")[:200_000])  # text, the element that ends it (None for br), text, ...
+    height = 1.5
+    for text, element in zip(pieces[::2], [*pieces[1::2], "p"], strict=True):
+        words = TAG.sub("", text).strip()
+        if words or element in (None, "p", "tr"):  # ends of empty boxes take no room
+            height += 1.7 * (len(words) // 65) + ROOM.get((element or "br").lower(), 1.7)
+        height += 8 * text.count("<img")
+    return min(FRAME_STEPS, 1 + int(height // 8))
 
 
 def _harmless(media_type: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, g, redirect, render_template, request, url_for
+from flask import Flask, Response, abort, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as Answer
 
 from cryptnsend.portal import visits
@@ -23,6 +23,7 @@ def register(app: Flask) -> None:
     app.add_url_rule("/healthz", "healthz", lambda: Response("ok\n", mimetype="text/plain"))
     app.add_url_rule("/robots.txt", "robots", lambda: Response("User-agent: *\nDisallow: /\n", mimetype="text/plain"))
     app.add_url_rule("/style", "style", style)
+    app.add_url_rule("/received", "received", lambda: redirect(url_for("letters.listing"), 303))
     app.jinja_env.globals.update(
         somebody=somebody,
         is_subscriber=visits.is_subscriber,
@@ -41,10 +42,10 @@ def home() -> Answer | str:
     return render_template("home.html", mode=desk().config.signup.mode)
 
 
-def style() -> str | tuple[str, int]:
+def style() -> str:
     """Show the components, where somebody works on them: in the demonstration only."""
     if not desk().demo:
-        return render_template("error.html", title="404", meaning="", number="", waiting=""), 404
+        abort(404)
     return render_template("style.html")
 
 

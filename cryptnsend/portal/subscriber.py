@@ -104,7 +104,7 @@ def status(message: int) -> Any:
 def codes(message: int) -> Any:
     """Show the codes of those who still need one; from here on their days count."""
     found = desk().pickup.status(signed_in(), message)
-    needed = [each.address for each in found.recipients if each.needs_code]
+    needed = [each.address for each in found.recipients if waits_for_code(each)]
     return status_page(found, desk().accounts.codes(signed_in(), needed) if needed else ())
 
 
@@ -165,10 +165,15 @@ def status_page(found: Status, shown: Sequence[Code] = (), problem: str | None =
         codes={each.address: each for each in shown},
         problem=problem,
         saved=saved,
-        waiting=[each for each in found.recipients if each.needs_code],
+        waiting=[each for each in found.recipients if waits_for_code(each)],
         open_to=[each for each in found.recipients if not each.suspended and each.state != "ended"],
         now=desk().now(),
     )
+
+
+def waits_for_code(one: Reached) -> bool:
+    """Say whether somebody should be called: not those whose notice came back, who have no link to type it at."""
+    return one.needs_code and one.state != "bounced" and not one.suspended
 
 
 def summary(entry: SentEntry) -> tuple[str, str, str]:
@@ -187,7 +192,7 @@ def summary(entry: SentEntry) -> tuple[str, str, str]:
             "warning",
             gettext("%(n)d of %(all)d came back", n=bounced, all=total) if total > 1 else gettext("Came back"),
         )
-    if needing := sum(1 for each in reached if each.needs_code):
+    if needing := sum(1 for each in reached if waits_for_code(each)):
         return "warn", "phone", gettext("Tell %(n)d codes", n=needing) if needing > 1 else gettext("Tell the code")
     if opened := count("opened"):
         return (

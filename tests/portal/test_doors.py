@@ -10,7 +10,7 @@ from flask import Flask
 from structlog.testing import capture_logs
 from werkzeug.routing import Rule
 
-from cryptnsend.core.errors import KeeperGone
+from cryptnsend.core.errors import Denied, KeeperGone
 from cryptnsend.portal import Portal
 from cryptnsend.portal.flows import SignedIn
 from cryptnsend.portal.visits import SESSION_COOKIE
@@ -230,6 +230,17 @@ def test_a_failure_has_a_number_in_the_log_and_no_text_anywhere(pat: Visitor, wo
     failure = next(line for line in lines if line["event"] == "request failed")
     assert failure["reference"] in page.text
     assert re.fullmatch(r"[0-9A-F]{3}-[0-9A-F]{3}", failure["reference"])
+
+
+def test_a_no_of_the_flows_is_told_in_their_words(ann: Visitor, monkeypatch: Any) -> None:
+    def refuse(*_: Any) -> None:
+        raise Denied("This message can no longer be given back: its 7 days are over.")
+
+    monkeypatch.setattr("tests.portal.fakes.FakePickup.restore", refuse)
+    ann.get("/sent/19")
+    page = ann.post("/sent/19/restore")
+    assert page.status_code == 403
+    assert "its 7 days are over" in page.text
 
 
 def test_a_missing_keeper_is_told_as_a_pause(visitor: Visitor, monkeypatch: Any) -> None:

@@ -1,0 +1,56 @@
+"""What every template keeps to: words go through gettext, markup is never vouched for, nothing is styled inline."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cryptnsend.config import web_root
+
+TEMPLATES = sorted((web_root() / "templates").glob("*.html"))
+JINJA = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
+NAMES = {"CryptnSend"}  # a name is the same in every language
+DEVELOPERS = {"style.html"}  # shown in the demonstration, to those who build pages
+
+
+def said(template: Path) -> str:
+    """Return the words that a template says by itself."""
+    text = JINJA.sub("", template.read_text())
+    return re.sub(r"<[^>]*>", " ", text)
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda each: each.name)
+def test_all_words_can_be_translated(template: Path) -> None:
+    if template.name in DEVELOPERS:
+        assert said(template).strip()
+        return
+    assert set(re.findall(r"[^\W\d_]{2,}", said(template))) <= NAMES
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda each: each.name)
+def test_no_template_vouches_for_markup(template: Path) -> None:
+    text = template.read_text().replace("{{ drawings[name]|safe }}", "")  # the icons of _parts.html, which are ours
+    assert not re.search(r"\|\s*safe\b", text)
+    assert "autoescape" not in template.read_text()
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda each: each.name)
+def test_every_form_that_posts_carries_its_token(template: Path) -> None:
+    forms = re.findall(r'<form[^>]*method="post".*?</form>', template.read_text(), re.DOTALL)
+    assert all("form_token()" in each for each in forms)
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda each: each.name)
+def test_nothing_comes_from_elsewhere_or_is_styled_inline(template: Path) -> None:
+    text = template.read_text()
+    assert not re.search(r"\bstyle=|<style|\bon[a-z]+=\"|javascript:", text)
+    assert not re.search(r"(src|href|action)=\"(https?:)?//", text)
+
+
+def test_the_script_sends_nothing_and_opens_nothing() -> None:
+    script = (web_root() / "static" / "pages.js").read_text()
+    assert not re.search(
+        r"fetch\(|XMLHttpRequest|sendBeacon|\.submit\(|\.click\(|innerHTML|eval\(|localStorage", script
+    )
