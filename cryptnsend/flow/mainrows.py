@@ -6,6 +6,8 @@ answer of the keeper says everything again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cryptnsend.core.cards import read_card
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.model import Card, Random, Signed, new_id
@@ -34,21 +36,25 @@ def write_opened(rows: Rows, opened: Opened, card_key: bytes, now: int, random: 
             rows, pair.id, pair.organisation, pair.holder, pair.role, pair.custody, pair.suite, pair.public, pair.state
         )
     for signed in opened.cards:
-        write_card(rows, signed, card_key, now, random)
+        write_card(rows, signed, card_key, now, random, opened.addresses)
     valid = {(each.address, each.subscriber) for each in opened.contacts}
     accounts.forget_contacts(rows, opened.account, valid)
     for contact in opened.contacts:
         write_contact(rows, contact, now, random)
 
 
-def write_card(rows: Rows, signed: Signed, card_key: bytes, now: int, random: Random) -> Card:
-    """Copy a card, and which addresses it says are its account's; raise `SealBroken` if the keeper did not sign it."""
+def write_card(rows: Rows, signed: Signed, card_key: bytes, now: int, random: Random, kept: Sequence[str] = ()) -> Card:
+    """
+    Copy a card, and which addresses it says are its account's; raise `SealBroken` if the keeper did not sign it.
+
+    *kept* stay the account's too: the card of a disabled one lists none, so that nothing is sealed to it.
+    """
     card = read_card(signed, card_key)
     accounts.put_card(rows, card.organisation, card.holder, card.version, signed.body, signed.signature)
     if card.account and cards.latest(rows, card.holder) == card.version:
         for address in card.addresses:
             accounts.put_address(rows, new_id(now, random), address, card.account)
-        accounts.release_addresses(rows, card.account, card.addresses)
+        accounts.release_addresses(rows, card.account, (*card.addresses, *kept))
     return card
 
 
