@@ -25,7 +25,7 @@ _MEANT = {
     "gb2312": "gb18030", "gbk": "gb18030", "x_gbk": "gb18030", "gb_2312_80": "gb18030", "cp936": "gb18030",
     "ks_c_5601_1987": "cp949", "ks_c_5601": "cp949", "euc_kr": "cp949", "ksc5601": "cp949",
     "shift_jis": "cp932", "sjis": "cp932", "x_sjis": "cp932", "windows_31j": "cp932",
-    "iso_2022_jp": "iso2022_jp_3", "big5": "big5hkscs", "x_mac_roman": "mac_roman", "macintosh": "mac_roman",
+    "iso_2022_jp": "iso2022_jp_ext", "big5": "big5hkscs", "x_mac_roman": "mac_roman", "macintosh": "mac_roman",
     "tis_620": "cp874", "windows_874": "cp874", "x_user_defined": "cp1252", "koi8_ru": "koi8_u",
 }  # fmt: skip
 # Codecs without an alias of their own, which the table of the standard library does not name.
