@@ -19,7 +19,7 @@ from cryptnsend.demo.internet import Internet
 from cryptnsend.home import Home, create
 
 DOMAIN = "cryptnsend.example"
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 STOP_SECONDS = 30.0
 NEEDED = ("submissions", "submission", "portal")
 
