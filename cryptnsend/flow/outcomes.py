@@ -168,22 +168,23 @@ def envelope_of(row: Row, letter: Letter) -> Envelope:
     if row["kind"] != "relay":
         return Envelope(letter.reverse_path, letter.recipient)
     asked = _dsn(row)
-    envid, (kind, _, original) = asked.get("envid", ""), asked.get("orcpt", "").partition(";")
+    kind, _, original = asked.get("orcpt", "").partition(";")
     return Envelope(
         letter.reverse_path,
         letter.recipient,
         smtputf8=letter.smtputf8,
         # What the next host should tell, it would tell us; so it is asked for silence at most.
         notify="NEVER" if asked.get("notify") == "NEVER" else None,
-        orcpt=f"{kind};{_xtext(original)}" if original.isascii() and 0 < len(original) <= 320 else None,
+        orcpt=_xtext(original, 500, f"{kind};"),
         ret=asked.get("ret") or None,
-        envid=_xtext(envid) if envid.isascii() and 0 < len(envid) <= 33 else None,
+        envid=_xtext(asked.get("envid", ""), 100),
     )
 
 
-def _xtext(text: str) -> str:
-    """Return printable ASCII *text* as an SMTP parameter has it (RFC 3461 §4)."""
-    return re.sub(r"[^!-*,-<>-~]", lambda found: f"+{ord(found[0]):02X}", text)
+def _xtext(text: str, most: int, before: str = "") -> str | None:
+    """Return *text* as an SMTP parameter has it (RFC 3461 §4), or None if it cannot be one; it is left out then."""
+    encoded = before + re.sub(r"[^!-*,-<>-~]", lambda found: f"+{ord(found[0]):02X}", text)
+    return encoded if text and text.isascii() and len(encoded) <= most else None
 
 
 def _dsn(row: Row) -> dict[str, str]:

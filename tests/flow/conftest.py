@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import email.policy
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.message import EmailMessage
+from typing import Any
 
 import pytest
 
+from cryptnsend.delivery.courier import Envelope, Outcome
 from cryptnsend.delivery.dkim import dns_record
 from cryptnsend.demo.internet import Internet, Mail
 from cryptnsend.flow.deliver import Deliver
@@ -42,6 +44,63 @@ class Post:
         return self.mails(address)[-1].parsed
 
     def delivery(self, kind: str) -> dict[str, object]:
+        """Return the newest delivery of a kind, as its row stands."""
+        return self.house.queued(kind)[-1]
+
+
+class Answers:
+    """A courier that sends nothing: it notes what it was given, and answers with the outcomes it was told."""
+
+    def __init__(self, *outcomes: Outcome | Exception):
+        self.outcomes = list(outcomes)
+        self.sent: list[tuple[Envelope, str, bytes]] = []
+
+    def send(
+        self, envelope: Envelope, tls_class: str, message: bytes | Callable[[], Iterator[bytes]], *, cleartext: bool
+    ) -> Outcome:
+        """Take one mail, and give the next outcome; the last one is given again and again."""
+        octets = message if isinstance(message, bytes) else b"".join(message())
+        self.sent.append((envelope, tls_class, octets))
+        outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def close(self) -> None:
+        """Do nothing: there are no connections."""
+
+    def mails(self, recipient: str) -> list[EmailMessage]:
+        """Return what was sent to an address, oldest first."""
+        return [parsed(octets) for envelope, _, octets in self.sent if envelope.recipient == recipient]
+
+
+DELIVERED = Outcome("delivered", 250, "2.0.0", "taken", "mx.example", "TLSv1.3, certificate not checked")
+LATER = Outcome("delayed", 451, "4.7.1", "come again later", "mx.example")
+REFUSED = Outcome("failed", 550, "5.1.1", "no such person", "mx.example")
+
+
+class Desk:
+    """A house whose courier gets the answers of a test instead of a network's."""
+
+    def __init__(self, house: House):
+        self.house = house
+        self.answers = Answers(DELIVERED)
+        vars(house.courier)["courier"] = self.answers
+
+    @property
+    def courier(self) -> Deliver:
+        """The courier of the house's own process."""
+        return self.house.courier.deliver
+
+    def say(self, *outcomes: Outcome | Exception) -> None:
+        """Answer the next mails like this, the last answer for good."""
+        self.answers.outcomes = list(outcomes)
+
+    def deliver(self) -> int:
+        """Make every attempt that is due; return how many."""
+        return self.courier.once()
+
+    def row(self, kind: str = "notice") -> dict[str, Any]:
         """Return the newest delivery of a kind, as its row stands."""
         return self.house.queued(kind)[-1]
 
@@ -85,6 +144,14 @@ def internet(world: Internet) -> Iterator[Internet]:
 def routes(internet: Internet) -> dict[str, object]:
     """Settings by which a house finds that Internet."""
     return {"routes": internet.routes(), "threads": 2}
+
+
+@pytest.fixture
+def desk(make_house: MakeHouse) -> Iterator[Desk]:
+    """A house with a courier that is told how each mail ended."""
+    made = Desk(make_house())
+    yield made
+    made.courier.close()
 
 
 @pytest.fixture
