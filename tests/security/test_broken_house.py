@@ -271,6 +271,8 @@ def test_many_clients_at_once_meet_a_killed_door_and_lose_nothing(broken: Broken
     for thread in threads:
         thread.join(30)
     assert [wire.reply() for wire in wires] == [""] * 8
+    for wire in wires:
+        wire.close()
     broken.roles.start("submission")
     assert kept(broken.home).rows == before.rows
     assert broken.submit(fresh()).startswith("250 ")

@@ -17,7 +17,7 @@ from cryptnsend.demo.house import House as Server
 from cryptnsend.demo.visitor import Visitor
 from cryptnsend.home import Home
 
-from .wire import Wire, kept, stays
+from .wire import Wire, kept, pids, stays
 
 ANN = "ann.doors@gmail.example"
 PASSWORD = "harbour violet tractor ninety"
@@ -206,16 +206,10 @@ def test_a_client_that_lies_about_the_size_is_refused_while_streaming_in_flat_me
 
 def _memory(home: Home) -> int:
     """Return the most octets that the submission process ever had in memory."""
-    for entry in Path("/proc").iterdir():
-        try:
-            command = (entry / "cmdline").read_bytes().split(b"\0")
-            if b"submission" in command and str(home.path).encode() in b" ".join(command):
-                peak = re.search(r"VmHWM:\s+(\d+) kB", (entry / "status").read_text())
-                assert peak is not None
-                return int(peak[1]) * 1024
-        except (FileNotFoundError, ProcessLookupError, NotADirectoryError):
-            continue
-    raise AssertionError("no submission process was found")
+    peaks = [
+        re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text()) for pid in pids(home, "submission")
+    ]
+    return max(int(peak[1]) * 1024 for peak in peaks if peak is not None)
 
 
 # -- octets that others understand differently ------------------------------------------------------------------------

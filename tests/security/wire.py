@@ -124,3 +124,16 @@ def kept(home: Home, root: Path = Path("/")) -> Kept:
 def stays(home: Home, before: Kept, root: Path = Path("/")) -> None:
     """Wait until what is in the home is what was there before; fail if it stays different."""
     wait_for(lambda: kept(home, root) == before, f"nothing kept, but there is {kept(home, root)} after {before}")
+
+
+def pids(home: Home, role: str) -> list[int]:
+    """Return the processes that play a role of this home."""
+    found, wanted = [], [b"serve", role.encode()]
+    for entry in Path("/proc").iterdir():
+        try:
+            command = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:  # it ended while we looked, or is no process
+            continue
+        if all(word in command for word in wanted) and str(home.path).encode() in b"\0".join(command):
+            found.append(int(entry.name))
+    return found
