@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cryptnsend.core import words
 from cryptnsend.core.cards import read_card
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.model import Card, Random, Signed, new_id
@@ -65,6 +66,7 @@ def write_contact(rows: Rows, contact: ContactRow, now: int, random: Random) -> 
         ident = new_id(now, random)
         cards.add_address(rows, ident, contact.address, contact.address)
         known = ident, None
+    phrase, earlier = accounts.contact_phrase(rows, known[0], contact.subscriber)
     accounts.put_contact(
         rows,
         new_id(now, random),
@@ -76,3 +78,11 @@ def write_contact(rows: Rows, contact: ContactRow, now: int, random: Random) -> 
         contact.statement,
         now,
     )
+    if not phrase or earlier not in (None, contact.account):
+        agreed = accounts.own_phrase(rows, contact.account) if not phrase else ""
+        accounts.set_phrase(rows, known[0], contact.subscriber, agreed or new_phrase(random))
+
+
+def new_phrase(random: Random) -> str:
+    """Return two words that every mail to a recipient carries from their first message on."""
+    return words.passphrase(random, 2 * words.BITS).replace("-", " ")

@@ -24,7 +24,7 @@ from cryptnsend.core.subject import peel
 from cryptnsend.flow import saving
 from cryptnsend.flow.account import Proof
 from cryptnsend.flow.adoption import NEWEST, Adoption
-from cryptnsend.flow.mainrows import write_card, write_contact
+from cryptnsend.flow.mainrows import new_phrase, write_card, write_contact
 from cryptnsend.flow.opening import NOTHING, Opener
 from cryptnsend.flow.rendering import files_of, render
 from cryptnsend.flow.sent import Sent
@@ -32,7 +32,7 @@ from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.throttling import Throttle
 from cryptnsend.flow.views import Entry, Letter, Part, SentEntry, Status, Waiting
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.store.records import accounts, audit, grants, links, listing
+from cryptnsend.store.records import accounts, audit, cards, grants, links, listing
 
 DEAD_LINK = "This link opens nothing. Open the one in the newest message, or ask the sender to send it again."
 log = structlog.stdlib.get_logger(__name__)
@@ -111,7 +111,7 @@ class Pickup:
         except WrongSecret:
             self._wrong(link, code, source)
             raise
-        self._note(link["org"], address_holder(link["address"]), "code.proven", link["message"])
+        self._proven(link, anew=proof.may_register)
         return Proof.of(proof)
 
     def prove_as(self, session: Session, token: str, code: str, source: str) -> None:
@@ -317,6 +317,24 @@ class Pickup:
         if own or (proven and contact is not None and contact["contact"] in ("proven", "waived")):
             return "known", None
         return "new", None
+
+    def _proven(self, link: Row, *, anew: bool) -> None:
+        """
+        Note a proof, and agree on the words that mails to this person will carry, before a password is chosen.
+
+        Who is about to make an account (*anew*) gets words that nobody knows who had the address before.
+        """
+        now, holder = self._clock.now(), address_holder(link["address"])
+
+        def write(rows: Rows) -> None:
+            known = cards.address(rows, link["address"])
+            if known is not None:
+                phrase, owner = accounts.contact_phrase(rows, known[0], link["subscriber"])
+                if anew and (not phrase or owner is not None):
+                    accounts.renew_phrase(rows, known[0], link["subscriber"], new_phrase(self._random))
+            audit.append(rows, link["org"], now, holder, "code.proven", str(link["message"]), {})
+
+        self._engine.write(write).result()
 
     def _wrong(self, link: Row, code: str, source: str) -> None:
         self._note(link["org"], address_holder(link["address"]), "code.wrong", link["message"])

@@ -13,6 +13,7 @@ from cryptnsend.core.errors import CryptnSendError, Denied, Ended, NoGrant, Seal
 from cryptnsend.core.model import account_holder
 from cryptnsend.flow.granting import Addressee, Author, Envelope
 from cryptnsend.flow.sessions import Session
+from cryptnsend.store.records import deliveries
 from tests.support.house import DAY, HOUR, OTHER, PASSWORD, SOURCE, House, MakeHouse
 
 ANN, PAT, BOB, CARL = "ann@gmail.example", "pat@yahoo.example", "bob@outlook.example", "carl@mail.example"
@@ -472,6 +473,57 @@ def test_what_waits_in_pages_all_comes(house: House, ann: int, monkeypatch: pyte
     assert [each.state for each in house.pickup.list(pat)] == ["open"] + ["code"] * 10
     house.prove(pat, PAT, waiting[4])
     assert [house.pickup.show(pat, each).subject for each in waiting] == ["Results"] * 10
+
+
+# -- the check phrase -------------------------------------------------------------------------------------------------
+
+
+def notices(house: House) -> dict[int, str]:
+    """Return the notices that wait to leave, by message, as the courier composes them."""
+    found = {}
+    for row in house.engine.write(lambda rows: deliveries.claim(rows, "t", house.clock.now(), DAY, 99)).result():
+        if row["kind"] == "notice":
+            octets = house.courier.letters.compose(row).octets
+            assert isinstance(octets, bytes)
+            found[row["message"]] = octets.decode()
+    return found
+
+
+def test_two_words_are_agreed_with_the_code_and_stand_in_every_senders_mail_from_then_on(
+    house: House, ann: int
+) -> None:
+    house.add_subscriber(BOB, name="Bob Holm")
+    first = sent(house)
+    token = house.link(first, PAT)
+    assert house.pickup.waiting(token).phrase == ""
+    assert "check phrase" not in notices(house)[first]
+    proof = house.pickup.prove(token, house.code(ANN, PAT), SOURCE)
+    phrase = house.pickup.waiting(token).phrase
+    assert len(phrase.split()) == 2
+    pat = house.found(house.accounts.register(proof.ticket, PASSWORD, "", SOURCE, "", "en"))
+    second, other = sent(house), sent(house, [PAT], BOB)
+    for message, notice in notices(house).items():
+        assert message in (second, other)
+        assert house.pickup.waiting(house.link(message, PAT)).phrase == phrase
+        assert phrase in notice
+    house.prove(pat, PAT, other)
+    assert house.pickup.waiting(house.link(sent(house, [PAT], BOB), PAT)).phrase == phrase
+
+
+def test_who_gets_an_address_back_gets_words_that_the_intruder_does_not_know(make_house: MakeHouse) -> None:
+    house = make_house(signup={"mode": "open"})
+    house.add_subscriber(ANN)
+    house.add_subscriber("eve@evil.example", OTHER, name="Eve")
+    started = house.accounts.start_signup(PAT, SOURCE)
+    cookie = house.accounts.finish_signup(started.id, house.mailed_code(), OTHER, "Eve", SOURCE, "", "en").cookie
+    intruder, message = house.found(cookie), sent(house)
+    known = house.pickup.waiting(house.link(message, PAT)).phrase
+    token = house.link(message, PAT)
+    proof = house.pickup.prove(token, house.code(ANN, PAT), SOURCE)
+    shown = house.pickup.waiting(token).phrase
+    pat = house.found(house.accounts.register(proof.ticket, PASSWORD, "", SOURCE, "", "en"))
+    assert pat.account != intruder.account
+    assert house.pickup.waiting(token).phrase == shown != known
 
 
 # -- the list ---------------------------------------------------------------------------------------------------------

@@ -112,12 +112,38 @@ def forget_contacts(rows: Rows, account: int, valid: set[tuple[str, int]]) -> No
             )
 
 
-def set_phrase(rows: Rows, org: int, address: int, subscriber: int, phrase: str) -> None:
-    """Write the check phrase of a contact, once."""
+def contact_phrase(rows: Rows, address: int, subscriber: int) -> tuple[str, int | None]:
+    """Return the check phrase of a contact, and whose proof it came with; ("", None) before the first mail."""
+    found = rows.query(
+        "SELECT phrase, account FROM contacts WHERE address = :address AND subscriber = :subscriber",
+        {"address": address, "subscriber": subscriber},
+    )
+    return (found[0]["phrase"], found[0]["account"]) if found else ("", None)
+
+
+def own_phrase(rows: Rows, account: int) -> str:
+    """Return the check phrase that this account has with its other senders, or ""."""
+    found = rows.query(
+        "SELECT phrase FROM contacts WHERE account = :account AND phrase <> '' ORDER BY id LIMIT 1",
+        {"account": account},
+    )
+    return str(found[0]["phrase"]) if found else ""
+
+
+def set_phrase(rows: Rows, address: int, subscriber: int, phrase: str) -> None:
+    """Write the check phrase of a contact."""
     rows.execute(
-        "UPDATE contacts SET phrase = :phrase WHERE org = :org AND address = :address AND subscriber = :subscriber"
-        " AND phrase = ''",
-        {"phrase": phrase, "org": org, "address": address, "subscriber": subscriber},
+        "UPDATE contacts SET phrase = :phrase WHERE address = :address AND subscriber = :subscriber",
+        {"phrase": phrase, "address": address, "subscriber": subscriber},
+    )
+
+
+def renew_phrase(rows: Rows, address: int, subscriber: int, phrase: str) -> None:
+    """Write the check phrase of a contact that is about to be somebody else's, or somebody's for the first time."""
+    rows.execute(
+        "UPDATE contacts SET phrase = :phrase, account = NULL WHERE address = :address AND subscriber = :subscriber"
+        " AND state = 'new'",
+        {"phrase": phrase, "address": address, "subscriber": subscriber},
     )
 
 

@@ -74,7 +74,9 @@ def reached(reader: Reader, org: int, ident: int) -> list[Row]:
 def recipient(reader: Reader, ident: int, canonical: str) -> Row | None:
     """Return how one address stands among a message's recipients: whose it is, when it was told, the contact."""
     found = reader.query(
-        "SELECT r.display_id, r.first_opened, a.account, c.state AS contact, c.phrase, c.account AS proven_by,"
+        "SELECT r.display_id, r.first_opened, a.account, c.state AS contact, c.account AS proven_by,"
+        " CASE WHEN c.phrase <> '' THEN c.phrase ELSE (SELECT min(x.phrase) FROM contacts x WHERE x.account = a.account"
+        "  AND x.phrase <> '') END AS phrase,"
         " k.state AS account_state FROM addresses a JOIN recipients r ON r.message = :message AND r.address = a.id"
         " JOIN messages m ON m.id = r.message JOIN threads t ON t.id = m.thread"
         " LEFT JOIN contacts c ON c.address = a.id AND c.subscriber = t.subscriber"
