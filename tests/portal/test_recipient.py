@@ -141,6 +141,14 @@ def test_a_suggested_passphrase_needs_no_script(visitor: Visitor, world: World) 
     assert visitor.post("/open/password", {"password": words[1]}).status_code == 303
 
 
+def test_enter_in_the_password_field_saves_what_was_typed(visitor: Visitor, world: World) -> None:
+    visitor.get("/m/new")
+    visitor.post("/m/new/code", {"code": CODE})
+    form = visitor.follow().text.split('autocomplete="username"')[1]
+    first = form.split("<button", 1)[1].split(">", 1)[0]
+    assert "suggest" not in first, "a browser presses the form's first button on Enter"
+
+
 def test_a_scanner_that_follows_every_link_changes_nothing(visitor: Visitor, world: World) -> None:
     for token in world.waiting:
         for _ in range(10):
