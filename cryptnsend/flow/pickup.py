@@ -1,7 +1,6 @@
-"""How does a recipient come to read? The link, the sender's code, the list of messages, one message and its parts.
+"""How does a recipient read? The list of messages, one message and its parts; links and codes are in arrival.py.
 
-No link opens anything and no look at a page changes anything: what counts as opened is content shown to somebody who
-is signed in and whose contact with the sender is proven.
+What counts as opened is content shown to somebody who is signed in and whose contact with the sender is proven.
 """
 
 from __future__ import annotations
@@ -9,32 +8,28 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import structlog
 
 from cryptnsend.core import tokens
 from cryptnsend.core.addresses import Mailbox, canonical
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
-from cryptnsend.core.errors import Ended, NoGrant, SealBroken, WrongSecret
+from cryptnsend.core.errors import NoGrant, SealBroken
 from cryptnsend.core.mime import Index, safe_filename
 from cryptnsend.core.model import Random, account_holder, address_holder
-from cryptnsend.core.names import safe_display_name
 from cryptnsend.core.subject import peel
 from cryptnsend.flow import saving
-from cryptnsend.flow.account import Proof
 from cryptnsend.flow.adoption import NEWEST, Adoption
-from cryptnsend.flow.mainrows import new_phrase, write_card, write_contact
+from cryptnsend.flow.arrival import Arrival, is_over, sender_name
 from cryptnsend.flow.opening import NOTHING, Opener
 from cryptnsend.flow.rendering import files_of, render
 from cryptnsend.flow.sent import Sent
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.throttling import Throttle
-from cryptnsend.flow.views import Entry, Letter, Part, SentEntry, Status, Waiting
+from cryptnsend.flow.views import Entry, Letter, Part, SentEntry, Status
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.store.records import accounts, audit, cards, grants, links, listing
+from cryptnsend.store.records import audit, grants, links, listing
 
-DEAD_LINK = "This link opens nothing. Open the one in the newest message, or ask the sender to send it again."
 log = structlog.stdlib.get_logger(__name__)
 
 
@@ -51,7 +46,7 @@ class Answering:
     references: tuple[str, ...]
 
 
-class Pickup:
+class Pickup(Arrival):
     """Reading for everybody who is signed in, and the author's view. Shared by all requests of a process."""
 
     def __init__(
@@ -66,83 +61,16 @@ class Pickup:
         clock: Clock,
         random: Random,
     ):
-        self._engine, self._keeper, self._opener, self._adoption = engine, keeper, opener, adoption
-        self._sent, self._throttle, self._clock, self._random = sent, throttle, clock, random
-
-    # -- the link -----------------------------------------------------------------------------------------------------
-
-    def waiting(self, token: str) -> Waiting:
-        """
-        Return what a link says without any proof. Raises Ended alike for unknown, forged and outdated links.
-
-        Changes nothing, so that mail scanners may follow the link as often as they like.
-        """
-        link = self._link(token)
-        message = listing.message(self._engine, link["message"])
-        if message is None:
-            raise Ended(DEAD_LINK)
-        row = listing.recipient(self._engine, link["message"], link["address"])
-        account = row["account"] if row and row["account_state"] in ("active", "weak") else None
-        held = grants.held(self._engine, address_holder(link["address"]), link["message"])
-        if account is not None:
-            held += grants.held(self._engine, account_holder(account), link["message"])
-        state, ended = self._state(message, [each for each in held if each["role"] == "recipient"], row)
-        return Waiting(
-            message=message["id"],
-            sender_name=_sender(message),
-            sender_address=message["display"],
-            phone=message["phone"],
-            organisation=message["organisation"],
-            sent=message["created"],
-            to=link["address"],
-            display_id=row["display_id"] if row else "",
-            state=state,
-            has_account=account is not None,
-            phrase=(row["phrase"] or "") if row else "",
-            ended=ended,
+        super().__init__(
+            engine=engine,
+            keeper=keeper,
+            adoption=adoption,
+            throttle=throttle,
+            clock=clock,
+            random=random,
+            undo=sent.undo,
         )
-
-    def prove(self, token: str, code: str, source: str) -> Proof:
-        """Check a sender's code for a newcomer; raise WrongSecret with the tries left, Ended, or Throttled."""
-        link = self._link(token)
-        self._throttle.check(link["address"], source)
-        try:
-            proof = self._keeper.prove(token, _claims(link), code)
-        except WrongSecret:
-            self._wrong(link, code, source)
-            raise
-        self._proven(link, anew=proof.may_register)
-        return Proof.of(proof)
-
-    def prove_as(self, session: Session, token: str, code: str, source: str) -> None:
-        """Check a sender's code for somebody signed in, and bring what waited for it; errors as `prove`."""
-        link = self._link(token)
-        self._throttle.check(link["address"], source)
-        try:
-            contact = self._keeper.prove_session(session.ticket, token, _claims(link), code)
-        except WrongSecret:
-            self._wrong(link, code, source)
-            raise
-        # The address may be new to the account, and the account may be weak no more: the card says both.
-        signed, key = self._keeper.card(account_holder(session.account)), self._keeper.anchors().card_key
-        now = self._clock.now()
-
-        def write(rows: Rows) -> None:
-            if signed is not None:
-                card = write_card(rows, signed, key, now, self._random)
-                accounts.set_state(rows, card.account, "weak" if card.weak else "active")
-            if contact.statement:
-                write_contact(rows, contact, now, self._random)
-            holder = account_holder(session.account)
-            audit.append(rows, link["org"], now, holder, "code.proven", str(link["message"]), {})
-
-        self._engine.write(write).result()
-        addresses = {*session.addresses, contact.address}
-        self._adoption.adopt(session.account, sorted(addresses), session.seeds, session.ticket)
-
-    def adopt(self, session: Session) -> int:
-        """Bring whatever waits for who is signed in; return how many messages came."""
-        return self._adoption.adopt(session.account, session.addresses, session.seeds, session.ticket)
+        self._opener, self._sent = opener, sent
 
     # -- the list -----------------------------------------------------------------------------------------------------
 
@@ -168,7 +96,7 @@ class Pickup:
         return Entry(
             message=message["id"],
             subject=subject,
-            sender_name=_sender(message),
+            sender_name=sender_name(message),
             sender_address=message["display"],
             at=message["created"],
             opened=bool(mine and mine["first_opened"]),
@@ -179,7 +107,7 @@ class Pickup:
 
     def _entry_state(self, session: Session, row: Row, message: Row) -> str:
         if row["state"] != "active":
-            return "expired" if _is_over(message, self._clock.now()) else "suspended"
+            return "expired" if is_over(message, self._clock.now()) else "suspended"
         if self._opener.opens(session, row):
             return "open"
         # Pending, or withheld since a reset: the sender's code brings it. What is locked needs an older password.
@@ -215,7 +143,7 @@ class Pickup:
         return Letter(
             message=message,
             subject=peel(index.subject).shown if index else "",
-            sender_name=_sender(about, index),
+            sender_name=sender_name(about, index),
             sender_address=_author_of(index) or about["display"],
             at=about["created"],
             text=rendered.text,
@@ -266,7 +194,7 @@ class Pickup:
             raise NoGrant("This message cannot be answered here, because nobody can tell who wrote it.")
         about = self._about(message)
         mine = listing.mine(self._engine, session.account, message)
-        name = _sender(about, index)
+        name = sender_name(about, index)
         return Answering(
             message=message,
             address=mine["canonical"] if mine else session.address,
@@ -296,53 +224,6 @@ class Pickup:
         self._sent.restore(session, message, address)
 
     # -- inside -------------------------------------------------------------------------------------------------------
-
-    def _link(self, token: str) -> Row:
-        """Return the row of a link that the keeper confirms; raise Ended."""
-        parts = tokens.split(token)
-        row = links.link(self._engine, parts[1]) if parts else None
-        if row is None or row["purpose"] != "open" or not self._keeper.link(token, _claims(row)):
-            raise Ended(DEAD_LINK)
-        return row
-
-    def _state(self, message: Row, held: Sequence[Row], contact: Row | None) -> tuple[str, int | None]:
-        """Return the state of what a link names, and when it ended if it did."""
-        if not any(each["state"] == "active" for each in held):
-            if _is_over(message, self._clock.now()):
-                return "expired", message["expires"]
-            taken = [each["ends"] for each in held if each["ends"]]
-            return "suspended", max(taken) - self._sent.undo if taken else None
-        own = any(each["pair_role"] == "account" and each["pair_state"] in ("current", "retired") for each in held)
-        proven = contact is not None and contact["account"] is not None and contact["proven_by"] == contact["account"]
-        if own or (proven and contact is not None and contact["contact"] in ("proven", "waived")):
-            return "known", None
-        return "new", None
-
-    def _proven(self, link: Row, *, anew: bool) -> None:
-        """
-        Note a proof, and agree on the words that mails to this person will carry, before a password is chosen.
-
-        Who is about to make an account (*anew*) gets words that nobody knows who had the address before.
-        """
-        now, holder = self._clock.now(), address_holder(link["address"])
-
-        def write(rows: Rows) -> None:
-            known = cards.address(rows, link["address"])
-            if known is not None:
-                phrase, owner = accounts.contact_phrase(rows, known[0], link["subscriber"])
-                if anew and (not phrase or owner is not None):
-                    accounts.renew_phrase(rows, known[0], link["subscriber"], new_phrase(self._random))
-            audit.append(rows, link["org"], now, holder, "code.proven", str(link["message"]), {})
-
-        self._engine.write(write).result()
-
-    def _wrong(self, link: Row, code: str, source: str) -> None:
-        self._note(link["org"], address_holder(link["address"]), "code.wrong", link["message"])
-        self._throttle.failed(link["address"], source, code)
-
-    def _note(self, org: int, actor: str, action: str, message: int) -> None:
-        now = self._clock.now()
-        self._engine.write(lambda rows: audit.append(rows, org, now, actor, action, str(message), {})).result()
 
     def _about(self, message: int) -> Row:
         found = listing.message(self._engine, message)
@@ -410,26 +291,6 @@ class Pickup:
                 audit.append(rows, row["org"], now, holder, "message.opened", str(row["message"]), {})
 
         self._engine.write(write).result()
-
-
-def _claims(link: Row) -> tokens.Claims:
-    return tokens.Claims("open", link["address"], link["subscriber"], link["message"])
-
-
-def _is_over(message: Row, now: int) -> bool:
-    return message["expires"] is not None and message["expires"] <= now
-
-
-def _sender(message: Row, index: Index | None = None) -> str:
-    """Return the author's name from the profile, else as they signed the message, else their address."""
-    written = _shown(index.author.name) if index and index.author else ""
-    return _shown(message["name"]) or written or str(message["display"])
-
-
-@lru_cache(maxsize=4096)
-def _shown(name: str) -> str:
-    """Return a name as it may be shown; remembered, because judging it costs more than the rest of a line of a list."""
-    return safe_display_name(name)
 
 
 def _author_of(index: Index | None) -> str:

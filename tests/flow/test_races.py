@@ -122,8 +122,8 @@ def die(*_: Any, **__: Any) -> None:
 @pytest.mark.parametrize(
     "where",
     [
-        "cryptnsend.flow.pickup.write_contact",
-        "cryptnsend.flow.pickup.write_card",
+        "cryptnsend.flow.arrival.write_contact",
+        "cryptnsend.flow.arrival.write_card",
         "cryptnsend.flow.adoption.grants.replace",
         "cryptnsend.flow.adoption.messages.add_epochs",
     ],

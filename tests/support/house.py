@@ -97,6 +97,7 @@ class House:
 
     @property
     def replies(self) -> Replies:
+        self.clock.forward(1)  # as in `submit`
         return self.portal.replies
 
     @property
