@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -129,17 +130,9 @@ def _submission(config: Config, ready: Callable[[], None]) -> None:
 def _portal(config: Config, ready: Callable[[], None]) -> None:
     """Open the portal."""
     from cryptnsend.home import reserve
-    from cryptnsend.portal import create_app, server
-    from cryptnsend.portal.flows import Pieces
+    from cryptnsend.portal import server
 
-    home, secret = Home(config.server.home), os.urandom(32)
-
-    def pages() -> Any:
-        # Called in the worker process: connections and threads must not be shared over a fork.
-        built = _build(config, "portal")
-        pieces = Pieces(built.accounts, built.pickup, built.replies, built.clock.now, os.urandom)
-        return create_app(pieces, config, secret=secret, ports=home.ports, spool=home.run)
-
+    home = Home(config.server.home)
     held = _bound(config, "portal", reserve)
     port = held.getsockname()[1]
 
@@ -148,13 +141,24 @@ def _portal(config: Config, ready: Callable[[], None]) -> None:
         ready()
 
     server.serve(
-        pages,
+        partial(pages, config, os.urandom(32)),
         held,
         certificate=config.tls.certificate,
         key=config.tls.key,
         threads=config.portal.threads,
         ready=opened,
     )
+
+
+def pages(config: Config, secret: bytes) -> Any:
+    """Make the portal's pages, in its worker process; *secret* signs the form cookie in each worker that follows."""
+    from cryptnsend.portal import create_app
+    from cryptnsend.portal.flows import Pieces
+
+    logs.configure(config.log.level, config.log.file, "portal")
+    home, built = Home(config.server.home), _build(config, "portal")
+    pieces = Pieces(built.accounts, built.pickup, built.replies, built.clock.now, os.urandom)
+    return create_app(pieces, config, secret=secret, ports=home.ports, spool=home.run)
 
 
 def _courier(config: Config, ready: Callable[[], None]) -> None:

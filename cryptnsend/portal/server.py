@@ -1,11 +1,13 @@
 """How does the portal open its port, and how does it close? granian around the Flask application.
 
-The process that calls `serve` holds the port and watches the certificate; the pages are made in a worker process that
-granian forks. A new certificate gets a new worker, which takes over while the old one finishes its requests.
+The process that calls `serve` holds the port and watches the certificate; the pages are made in a worker process. A new
+certificate gets a new worker, which takes over while the old one finishes its requests. Workers are started afresh, not
+forked: a fork of a process with threads inherits whatever lock one of them holds at that moment, and hangs.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import socket
@@ -43,9 +45,9 @@ def serve(
     """
     Serve the WSGI application of *make_app* on the port that *held* reserves until SIGTERM or SIGINT.
 
-    Call it in the main thread. *make_app* runs in the worker, so that nothing is shared over the fork; *ready* is
-    called here when connections are taken. Raises ConfigError if the certificate cannot be used, SystemExit if the
-    worker died.
+    Call it in the main thread. *make_app* runs in the worker: a function that can be pickled, with its arguments by
+    `functools.partial`. *ready* is called here when connections are taken. Raises ConfigError if the certificate cannot
+    be used, SystemExit if the worker died.
     """
     address, port = held.getsockname()[:2]
     if problem := _problem(certificate, key):
@@ -66,6 +68,7 @@ def serve(
         workers_kill_timeout=DRAIN,
         respawn_interval=1.0,
     )
+    multiprocessing.set_start_method("spawn", force=True)  # how granian starts its worker
     ended = threading.Event()
     for name, watch in (
         ("portal ready", partial(_tell, (address, port), ready, ended)),

@@ -20,28 +20,7 @@ from cryptnsend.home import Home, make_certificate
 from tests.support.homes import make_home
 from tests.support.waiting import wait_for
 
-PORTAL = """
-import os, sys, threading
-from pathlib import Path
-from cryptnsend import logs
-from cryptnsend.home import reserve
-from cryptnsend.portal.server import serve
-folder = Path(sys.argv[1])
-logs.configure(role="portal")
-def app(environ, start):
-    path = environ["PATH_INFO"]
-    if path == "/slow":
-        (folder / "slow").touch()
-        threading.Event().wait(1.0)
-    if path == "/broken":
-        raise ValueError("kumquat-4711")
-    start("200 OK", [("content-type", "text/plain")])
-    return [str(os.getpid()).encode()]
-held = reserve("127.0.0.1", 0)
-port = held.getsockname()[1]
-serve(lambda: app, held, certificate=folder / "tls/certificate.pem", key=folder / "tls/key.pem", threads=4,
-      ready=lambda: (folder / "port").write_text(str(port)), renew=0.1)
-"""
+PROCESS = Path(__file__).with_name("portal_process.py")
 
 
 class Portal:
@@ -49,7 +28,7 @@ class Portal:
         self.folder = folder
         self.log = (folder / "log").open("wb")
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PORTAL, str(folder)], stdout=self.log, stderr=subprocess.STDOUT
+            [sys.executable, str(PROCESS), str(folder)], stdout=self.log, stderr=subprocess.STDOUT
         )
         file = folder / "port"
         self.port = int(wait_for(lambda: file.exists() and file.read_text(), f"the portal: {self.said()}"))
