@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,24 @@ MANAGED, STRICT = "managed", "strict"
 def new_id(now: int, random: Random) -> int:
     """Return a 63-bit id: *now* in UTC milliseconds, then 22 random bits, so that later ids are larger."""
     return (now << 22) | (int.from_bytes(random(3), "big") & 0x3FFFFF)
+
+
+class Ids:
+    """
+    Makes ids of which no two are alike in one process: for rows that come by the thousand in a second.
+
+    Chance alone makes two of ten ids in the same millisecond equal once in 90,000 milliseconds. Thread-safe.
+    """
+
+    def __init__(self, random: Random):
+        self._random, self._last, self._lock = random, 0, threading.Lock()
+
+    def new(self, now: int) -> int:
+        """Return an id for *now* (UTC milliseconds) that is larger than all that were made before."""
+        with self._lock:
+            # Behind the first of a millisecond they follow one another, also if the clock was set back.
+            self._last = self._last + 1 if now << 22 <= self._last else new_id(now, self._random)
+            return self._last
 
 
 def time_of(ident: int) -> int:

@@ -22,7 +22,7 @@ from cryptnsend.core import keys, mime, policy
 from cryptnsend.core.addresses import single_author
 from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.errors import CryptnSendError, NotAuthor, Refusal, StoreBroken, Temporary, TooBig
-from cryptnsend.core.model import Card, Random, account_holder, archive_holder, new_id
+from cryptnsend.core.model import Card, Ids, Random, account_holder, archive_holder
 from cryptnsend.core.seal import Sealer, pad, seal
 from cryptnsend.flow.addressees import Addressees, canonical_or_none
 from cryptnsend.flow.granting import Addressee, Author, Envelope, Making, Person, Thread, needs_code
@@ -82,8 +82,9 @@ class Admission:
     ):
         self.engine, self.vault, self.keeper, self.holders = engine, vault, keeper, holders
         self.epochs, self.clock, self.random, self.settings, self.wake = epochs, clock, random, settings, wake
+        self.ids = Ids(random)
         self.addressees = Addressees(
-            engine=engine, keeper=keeper, holders=holders, clock=clock, random=random, domain=settings.domain
+            engine=engine, keeper=keeper, holders=holders, clock=clock, ids=self.ids, domain=settings.domain
         )
         self.rules = lru_cache(maxsize=1024)(lambda text: rules_of(text, settings))
         self._day_keys: dict[int, bytes] = {}
@@ -156,7 +157,7 @@ class Draft:
         self._house, self._author, self._envelope, self._origin = admission, author, envelope, origin
         self._parent, self._nonce, self._life = parent, nonce, life
         self._people: dict[str, Addressee] = {}
-        self.message = new_id(admission.clock.now(), admission.random)
+        self.message = admission.ids.new(admission.clock.now())
         self._content_key = keys.new_key(admission.random)
         self._author_key = keys.new_key(admission.random)
         self._sealer = Sealer(self._content_key, self.message, "raw")
@@ -361,6 +362,7 @@ class Draft:
         life = house.settings.life if self._life is None else self._life
         making = Making(
             house.epochs,
+            house.ids,
             house.random,
             house.settings.domain,
             house.holders.anchored(),

@@ -19,11 +19,11 @@ from cryptnsend.core.model import (
     KEEPER,
     MANAGED,
     Card,
+    Ids,
     PairCard,
     Random,
     address_holder,
     contact_name,
-    new_id,
 )
 from cryptnsend.store.records import messages
 
@@ -108,6 +108,7 @@ class Making:
     def __init__(
         self,
         epochs: keys.Epochs,
+        ids: Ids,
         random: Random,
         domain: str,
         anchors: Anchored,
@@ -119,7 +120,7 @@ class Making:
         now: int,
         used: set[int],
     ):
-        self._epochs, self._random, self._domain, self._anchors = epochs, random, domain, anchors
+        self._epochs, self._ids, self._random, self._domain, self._anchors = epochs, ids, random, domain, anchors
         self._id, self._thread, self._card, self._author = message, thread, card, author
         self._keys, self._now, self._used = content_keys, now, used
         self._expires: int | None = None
@@ -282,7 +283,7 @@ class Making:
         binding = keys.GrantBinding(org, self._id, holder, role, contact, self._thread.custody)
         wrap = keys.wrap_content(epoch.key, content, binding, self._random)
         self._grants[holder, role] = messages.Grant(
-            new_id(self._now, self._random),
+            self._ids.new(self._now),
             org,
             self._id,
             holder,
@@ -322,7 +323,7 @@ class Making:
     def _add_delivery(
         self, kind: str, form: str, address: int, template: str, dsn: str, tls_class: str, queued_for: str
     ) -> None:
-        ident, org = new_id(self._now, self._random), self._thread.organisation
+        ident, org = self._ids.new(self._now), self._thread.organisation
         epoch_id = wrap = None
         if queued_for:
             epoch = self._epoch(self._anchors.queue, KEEPER, "queue")
