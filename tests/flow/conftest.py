@@ -110,7 +110,8 @@ def faces(mail: EmailMessage) -> tuple[str, str]:
     plain, html = mail.get_body(("plain",)), mail.get_body(("html",))
     assert plain is not None
     assert html is not None
-    return str(plain.get_content()), str(html.get_content())
+    text, page = (str(each.get_content()).replace("\r\n", "\n") for each in (plain, html))
+    return text, page
 
 
 def links_in(text: str) -> list[str]:
