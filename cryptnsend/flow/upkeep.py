@@ -21,13 +21,13 @@ from cryptnsend.core.errors import CryptnSendError, Denied, SealBroken
 from cryptnsend.core.model import INSTALLATION, Random, new_id
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.journal import Entry, replay
-from cryptnsend.store.records import accounts, audit, endings, messages, upkeep
+from cryptnsend.store.records import accounts, audit, endings, messages, sessions, upkeep
 from cryptnsend.store.vault import Vault
 
 HOUR = 3_600_000  # milliseconds
 DAY = 24 * HOUR
 ROUND = 30.0  # seconds between two rounds
-SWEEP = 3600.0  # seconds between two walks over all blobs
+SWEEP = 3600.0  # seconds between two walks over all blobs, and over what is stale
 CHECKPOINT = 600.0  # seconds between two messages to the keeper about the audit chains
 ACTOR = "upkeep"
 
@@ -96,7 +96,6 @@ class Upkeep:
         if self._steadiness.is_steady():
             self._suspend()
             self._shred()
-        self._forget()
         self._warn()
         now = self._clock.monotonic()
         if now >= self._checkpoint_at:
@@ -104,6 +103,7 @@ class Upkeep:
             self._tell_keeper()
         if now >= self._sweep_at:
             self._sweep_at = now + SWEEP
+            self._forget()
             self._vault.sweep(self._engine, self._clock.now())
         if self._uncut:
             self._uncut = not self._engine.checkpoint()
@@ -145,6 +145,7 @@ class Upkeep:
 
     def _forget(self) -> None:
         now = self._clock.now()
+        self._engine.write(lambda rows: sessions.end_old(rows, now - DAY)).result()
         self._engine.write(lambda rows: upkeep.forget_stale(rows, now)).result()
         while stale := upkeep.stale_links(self._engine, now):
             self._engine.write(partial(_drop, stale)).result()

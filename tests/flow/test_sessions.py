@@ -75,7 +75,7 @@ def test_a_subscriber_may_rest_for_half_an_hour(house: House, cookie: str) -> No
     assert house.accounts.session(cookie) is not None
     house.clock.forward(30 * MINUTE)
     assert house.accounts.session(cookie) is None
-    assert house.engine.query("SELECT count(*) AS n FROM sessions")[0]["n"] == 0
+    assert house.engine.query("SELECT state, sealed FROM sessions") == [{"state": "ended", "sealed": b""}]
 
 
 def test_a_recipient_may_rest_for_a_quarter_of_an_hour(house: House, cookie: str) -> None:
@@ -97,6 +97,26 @@ def test_nobody_stays_signed_in_for_more_than_twelve_hours(house: House, cookie:
 def test_a_clock_that_goes_back_ends_sessions_instead_of_prolonging_them(house: House, cookie: str) -> None:
     house.clock.jump(-2 * HOUR)
     assert house.accounts.session(cookie) is None
+
+
+def test_what_a_session_held_goes_with_it(house: House, cookie: str) -> None:
+    house.accounts.sign_out(cookie)
+    left = house.accounts.sign_in(ANN, PASSWORD, SOURCE, AGENT)
+    house.upkeep.once()
+    house.clock.forward(26 * HOUR)
+    house.upkeep.once()
+    assert house.accounts.session(left) is None
+    assert {row["sealed"] for row in house.engine.query("SELECT sealed FROM sessions")} == {b""}
+
+
+def test_a_browser_is_known_for_ninety_days(house: House, cookie: str) -> None:
+    house.accounts.sign_out(cookie)
+    house.clock.forward(60 * 24 * HOUR)
+    house.upkeep.once()
+    house.session(ANN)
+    assert house.alerts() == []
+    house.session(ANN, agent="Another browser")
+    assert house.alerts() == [(ANN, "new-sign-in")]
 
 
 def test_signing_out_ends_this_session_only(house: House, cookie: str) -> None:

@@ -79,7 +79,8 @@ def test_what_only_mattered_for_a_while_is_forgotten(house: House) -> None:
     def write(rows: Rows) -> None:
         for n, created in enumerate((NOW - DAY - 1, NOW)):
             rows.execute(
-                "INSERT INTO sessions VALUES (?, 0, 71, x'', 'in', NULL, 1, ?, ?, '')", (bytes([n]), created, NOW)
+                "INSERT INTO sessions VALUES (?, 0, 71, x'', 'in', NULL, 1, ?, ?, '')",
+                (bytes([n]), created - 90 * DAY * (1 - n), NOW),
             )
             rows.execute("INSERT INTO form_nonces VALUES (0, 71, ?, NULL, ?)", (bytes([n]), created - DAY))
             rows.execute("INSERT INTO throttle VALUES (0, 'portal', ?, '', 1, ?, ?)", (f"{n}", created, created))

@@ -23,7 +23,7 @@ def session(engine: Engine, id_hash: bytes) -> Row | None:
     found = engine.query(
         "SELECT s.account, s.org, s.sealed, s.credential_version, s.created, s.seen, s.state, c.roles,"
         " c.state AS account_state, c.credential_version AS current_version, c.name, c.locale"
-        " FROM sessions s JOIN accounts c ON c.id = s.account WHERE s.id_hash = :id_hash",
+        " FROM sessions s JOIN accounts c ON c.id = s.account WHERE s.id_hash = :id_hash AND s.state = 'in'",
         id_hash=id_hash,
     )
     return found[0] if found else None
@@ -43,19 +43,33 @@ def replace(rows: Rows, id_hash: bytes, sealed: bytes, version: int) -> None:
 
 
 def end(rows: Rows, id_hash: bytes) -> None:
-    """End one session."""
-    rows.execute("DELETE FROM sessions WHERE id_hash = :id", {"id": id_hash})
+    """End one session: its seeds go at once; that there was such a browser is remembered for a while."""
+    rows.execute(
+        "UPDATE sessions SET state = 'ended', sealed = :none WHERE id_hash = :id", {"none": b"", "id": id_hash}
+    )
 
 
 def end_all(rows: Rows, account: int, but: bytes = b"") -> None:
     """End every session of an account, but for one."""
-    rows.execute("DELETE FROM sessions WHERE account = :account AND id_hash <> :but", {"account": account, "but": but})
+    rows.execute(
+        "UPDATE sessions SET state = 'ended', sealed = :none WHERE account = :account AND id_hash <> :but"
+        " AND state = 'in'",
+        {"none": b"", "account": account, "but": but},
+    )
+
+
+def end_old(rows: Rows, before: int) -> None:
+    """End the sessions begun before then, which nobody came back to."""
+    rows.execute(
+        "UPDATE sessions SET state = 'ended', sealed = :none WHERE created < :before AND state = 'in'",
+        {"none": b"", "before": before},
+    )
 
 
 def known_agent(engine: Engine, account: int, agent: str) -> bool:
     """Say whether this account was signed in from such a browser before, or never at all."""
     found = engine.query(
-        "SELECT count(*) AS n, sum(agent = :agent) AS same FROM sessions WHERE account = :account",
+        "SELECT count(*) AS n, count(CASE agent WHEN :agent THEN 1 END) AS same FROM sessions WHERE account = :account",
         account=account,
         agent=agent,
     )

@@ -87,7 +87,7 @@ def forget_stale(rows: Rows, now: int) -> dict[str, int]:
     """Delete what only mattered for a while and return how many rows of each table; times are milliseconds."""
     day = 86_400_000
     ended = {
-        "sessions": ("created < ?", (now - day,)),  # their absolute life is 12 h
+        "sessions": ("created < ?", (now - 90 * day,)),  # ended long before; what is left is which browsers were known
         "form_nonces": ("created < ?", (now - 2 * day,)),
         "throttle": ("until < ? AND last < ?", (now, now - day)),
         "counters": ("day < ?", (now // day - 8,)),
