@@ -135,6 +135,8 @@ def _domain(domain: str) -> str:
 
 _NEXT = re.compile(r"""[\s]+|[(),:;<"]|[^\s(),:;<"]+""")
 _SPECIAL = re.compile(r"""["\\();:=\[\x00-\x1f]|[^\x00-\x7e]""")
+# What most clients write for one person; a quoted name with nothing in it that could be read in two ways.
+_QUOTED_NAME = re.compile(r'"([^"\\\x00-\x1f\x7f-\U0010ffff]*)" ?<([^<>"\s]+)>')
 _ANGLE = re.compile(r'<((?:"(?:[^"\\]|\\.)*+"|[^">])*+)>', re.DOTALL)
 _PARENS = re.compile(r"[()]|\\.", re.DOTALL)
 _BARE_ANGLE = re.compile(r"<[^,;<>]*")
@@ -148,6 +150,8 @@ def parse_mailboxes(value: str) -> list[Mailbox]:
     Groups are flattened, comments serve as names where there is no other, encoded-words are decoded after the field
     was cut up (so an encoded comma cuts nothing), routes are dropped. Entries without a usable address are left out.
     """
+    if (one := _QUOTED_NAME.fullmatch(value)) and "=?" not in value and fast_path(one[2]):
+        return [Mailbox(one_line(one[1].strip(), 250), one[2])]
     if not _SPECIAL.search(value):
         found = []
         for entry in value.split(","):

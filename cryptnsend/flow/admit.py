@@ -349,10 +349,10 @@ class Draft:
 
     def _fill(self, rows: Rows, sealed: _Sealed, used: set[int]) -> Admitted:
         house, author, now = self._house, self._author, self._house.clock.now()
-        earlier = self._earlier(rows, sealed, now)
+        sender = self._sender(rows, sealed.resend_macs)
+        earlier = self._earlier(rows, sealed, sender, now)
         if earlier is not None:
             return Admitted(earlier, {}, repeated=True)
-        sender = self._sender(rows)
         card, thread, people, decisions = self._decide(rows, sender, sealed.index, now)
         for person in people:
             refused = decisions[person.canonical]
@@ -400,14 +400,16 @@ class Draft:
         )
         return Admitted(self.message, decisions)
 
-    def _sender(self, rows: Rows) -> cards.Sender:
+    def _sender(self, rows: Rows, macs: Sequence[bytes] = ()) -> cards.Sender:
         author = self._author
         sender = cards.sender(
             rows,
+            author.account,
             account_holder(author.account),
             author.address,
             author.organisation,
             archive_holder(author.organisation),
+            macs,
         )
         if sender is None:
             raise Temporary("Your account is not ready yet. Try again in a minute.")
@@ -433,9 +435,9 @@ class Draft:
         people = [who.person(rows, name, asked, card, thread, now) for name, asked in self._people.items()]
         return card, thread, people, policy.decide(self._submission(index, people, thread), rules)
 
-    def _earlier(self, rows: Rows, sealed: _Sealed, now: int) -> int | None:
+    def _earlier(self, rows: Rows, sealed: _Sealed, sender: cards.Sender, now: int) -> int | None:
         """Return the message that this one repeats, if it does: the same mail sent again, or the same form."""
-        if sealed.resend_macs:
+        if sender.sent_before:
             earlier = messages.resent(rows, self._author.account, sealed.resend_macs, now - RESEND_WINDOW)
             if earlier is not None:
                 return earlier
@@ -479,7 +481,7 @@ class Draft:
 
     def _received(self, now: int) -> bytes:
         """Return our trace field (RFC 5321 §4.4), without the client's address: it rests outside the seal."""
-        stamp = formatdate(now / 1000, usegmt=False)
+        stamp = _stamp(now // 1000)
         how = f"with {self._envelope.protocol} id {self.message}"
         return f"Received: by {self._house.settings.hostname} (CryptnSend) {how};\r\n {stamp}\r\n".encode("ascii")
 
@@ -497,6 +499,12 @@ def rules_of(text: str, settings: Settings) -> policy.Rules:
     if _PROTECTION.get(asked, len(_PROTECTION)) > _PROTECTION.get(default, -1):
         default = asked
     return policy.Rules(default=default, allow_plain=settings.plain_token and said.get("plain_token", True) is True)
+
+
+@lru_cache(maxsize=4)
+def _stamp(second: int) -> str:
+    """Write a time as RFC 5322 §3.3 does; remembered, as every message of a second has the same."""
+    return formatdate(second, usegmt=False)
 
 
 def _over(text: str) -> Temporary:

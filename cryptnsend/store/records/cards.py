@@ -6,6 +6,7 @@ exception to "every query takes its organisation".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from cryptnsend.core.contracts import Rows
@@ -17,6 +18,7 @@ class Sender(NamedTuple):
     card: int | None  # version of the author's newest card
     archive: int | None  # version of the newest card of their organisation's archive
     policy: str  # of their organisation, as JSON
+    sent_before: int  # 1: the same octets were submitted before, at whatever time and with whatever has become of them
     address: int | None
     account: int | None  # that the address is said to belong to
 
@@ -31,13 +33,30 @@ class Addressed(NamedTuple):
     statement: bytes | None  # the keeper's on the contact
 
 
-def sender(rows: Rows, holder: str, canonical: str, org: int, archive: str) -> Sender | None:
-    """Return what the rows say about an author and their address, in one statement; None without the organisation."""
+def sender(
+    rows: Rows, author: int, holder: str, canonical: str, org: int, archive: str, macs: Sequence[bytes]
+) -> Sender | None:
+    """
+    Return what the rows say about an author and their address, in one statement; None without the organisation.
+
+    *macs* are what the submission has under today's and yesterday's resend key.
+    """
     found = rows.query(
         "SELECT (SELECT max(version) FROM cards WHERE holder = :holder) AS card,"
-        " (SELECT max(version) FROM cards WHERE holder = :archive) AS archive, o.policy, a.id, a.account"
+        " (SELECT max(version) FROM cards WHERE holder = :archive) AS archive, o.policy,"
+        " EXISTS (SELECT 1 FROM messages m WHERE m.author = :author AND m.resend_mac IN (:today, :yesterday))"
+        " AS sent_before,"
+        " a.id, a.account"
         " FROM organisations o LEFT JOIN addresses a ON a.canonical = :canonical WHERE o.id = :org",
-        {"holder": holder, "archive": archive, "canonical": canonical, "org": org},
+        {
+            "holder": holder,
+            "archive": archive,
+            "author": author,
+            "today": macs[0] if macs else None,
+            "yesterday": macs[-1] if macs else None,
+            "canonical": canonical,
+            "org": org,
+        },
     )
     return Sender(*found[0].values()) if found else None
 
