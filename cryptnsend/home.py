@@ -85,6 +85,11 @@ class Home:
         return self.path / "recovery"
 
     @property
+    def restoring(self) -> Path:
+        """Mark of a restore that has begun: until it ends, sessions and codes of before would still count."""
+        return self.keeper / "restoring"
+
+    @property
     def serve_lock(self) -> Path:
         return self.run / "serve.lock"
 

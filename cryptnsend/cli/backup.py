@@ -13,7 +13,7 @@ from cryptnsend.cli.options import home_option, password_option, read_password
 from cryptnsend.cli.owner import is_served, opened, owned
 from cryptnsend.config import Config
 from cryptnsend.core.errors import ConfigError, Denied
-from cryptnsend.home import Home
+from cryptnsend.home import Home, sync_folder, write_private
 from cryptnsend.store import backup as backups
 
 
@@ -85,12 +85,29 @@ def restore(config: Config, folder: Path) -> None:
     home = Home(config.server.home)
     if is_served(home):
         raise ConfigError(f"{home.path}: a server runs on this home. Stop it first.")
+    if config.keeper.provider == "file" and not config.keeper.key_file.exists():
+        raise ConfigError(f"{config.keeper.key_file}: there is no master key yet. `cryptnsend recover` comes first.")
+    if home.restoring.exists():
+        _clear(home)
     with Progress() as progress:
-        backups.restore(folder, databases(home), home.blobs, progress=progress)
-    with owned(config) as app:
+        backups.restore(
+            folder, databases(home), home.blobs, begin=lambda: write_private(home.restoring, b""), progress=progress
+        )
+    with owned(config, restoring=True) as app:
         app.keeper.restored()
         app.upkeep.restored()
+    home.restoring.unlink()
+    sync_folder(home.restoring.parent)
     click.echo(f"{folder} is restored to {home.path}. Sessions and codes from before have ended.")
+
+
+def _clear(home: Home) -> None:
+    """Remove what a restore that was broken off has left: copies, in a home that had no data when it began."""
+    for place in databases(home).values():
+        for end in ("", "-wal", "-shm", "-journal"):
+            place.with_name(place.name + end).unlink(missing_ok=True)
+    for blob in home.blobs.glob("*"):
+        blob.unlink()
 
 
 @click.command()
@@ -121,7 +138,7 @@ def recover(config: Config, file: Path, from_stdin: bool) -> None:
     except FileExistsError:
         raise Denied(f"{place}: there is a master key here already.") from None
     if Home(config.server.home).ledger.exists():
-        with owned(config) as app:
+        with owned(config, restoring=True) as app:
             health = app.keeper.health()
         if not health.ok:
             place.unlink()

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from cryptnsend.config import Config
-from cryptnsend.core.errors import KeeperGone
+from cryptnsend.core.errors import ConfigError, KeeperGone
 from cryptnsend.home import Home, locked, write_private
 
 if TYPE_CHECKING:
@@ -25,8 +25,10 @@ PATIENCE = 20.0  # seconds that a keeper may take to start
 
 
 @contextlib.contextmanager
-def opened(config: Config) -> Iterator[App]:
-    """Yield the pieces of this home for reading and writing rows; no keeper is started."""
+def opened(config: Config, *, restoring: bool = False) -> Iterator[App]:
+    """Yield the pieces of this home for reading and writing rows; no keeper is started. Raises ConfigError."""
+    if not restoring:
+        must_be_restored(Home(config.server.home))
     # The pieces bring the whole server with them; commands that need none of it start without.
     from cryptnsend import app
 
@@ -40,10 +42,16 @@ def opened(config: Config) -> Iterator[App]:
 
 
 @contextlib.contextmanager
-def owned(config: Config) -> Iterator[App]:
-    """Yield the pieces of this home with a keeper that answers. Raises KeeperGone."""
-    with keeper_running(config), opened(config) as built:
+def owned(config: Config, *, restoring: bool = False) -> Iterator[App]:
+    """Yield the pieces of this home with a keeper that answers. Raises ConfigError, KeeperGone."""
+    with keeper_running(config), opened(config, restoring=restoring) as built:
         yield built
+
+
+def must_be_restored(home: Home) -> None:
+    """Raise ConfigError if a restore of this home was broken off, so that what it has to end has not ended yet."""
+    if home.restoring.exists():
+        raise ConfigError(f"{home.path}: a restore was broken off here. Repeat `cryptnsend restore`.")
 
 
 @contextlib.contextmanager

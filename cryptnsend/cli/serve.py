@@ -14,7 +14,7 @@ import click
 
 from cryptnsend import logs
 from cryptnsend.cli.options import home_option
-from cryptnsend.cli.owner import serve_command
+from cryptnsend.cli.owner import must_be_restored, serve_command
 from cryptnsend.config import Config
 from cryptnsend.core.errors import ConfigError, CryptnSendError
 from cryptnsend.home import Home
@@ -45,6 +45,8 @@ def serve(ctx: click.Context, config: Config, role: str | None, supervised: int 
     os.umask(0o077)
     no_core_dumps()
     logs.configure(config.log.level, config.log.file, role or "supervisor")
+    if supervised is None:
+        must_be_restored(Home(config.server.home))
     if role is None:
         ctx.exit(_supervise(config))
     line = None if supervised is None else Line(supervised)

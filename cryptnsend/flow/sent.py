@@ -112,7 +112,7 @@ class Sent:
         kept = [row for row in grants.suspended(self._engine, about["org"], message) if row["ends"] > now]
         coming = self._of(about, kept, address)
         if not coming:
-            raise Denied("There is nothing to give back any more: the days for it are over.")
+            raise Denied("There is nothing to give back: nothing was taken back, or the days for that are over.")
         expires = about["expires"]
         if expires is None or expires <= now:
             expires = now + self._life

@@ -137,11 +137,13 @@ def restore(
     databases: Mapping[str, Path],
     blobs: Path,
     *,
+    begin: Callable[[], None] = lambda: None,
     progress: Progress = lambda what, done, total: None,
 ) -> None:
     """
     Put a backup back: its databases to the named files, its blobs into the folder *blobs*.
 
+    Call *begin* when everything has been checked, before the first file is written.
     Raise `ConfigError` if the backup is damaged, lacks one of the databases, or anything is at these places already.
     Rows come last, so that an interrupted restore leaves litter and no row without a blob.
     """
@@ -156,6 +158,7 @@ def restore(
             raise ConfigError(f"{place} exists. Restore into an empty home.")
     if blobs.exists() and any(blobs.iterdir()):
         raise ConfigError(f"{blobs} is not empty. Restore into an empty home.")
+    begin()
     try:
         blobs.mkdir(mode=0o700, parents=True, exist_ok=True)
         for number, entry in enumerate(entries, 1):

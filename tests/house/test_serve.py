@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import smtplib
 import subprocess
@@ -151,6 +152,9 @@ def test_a_backup_taken_while_mail_arrives_can_be_restored_and_opened(served, su
     config = make_home(short_folder / "home", {"server": {"hostname": "localhost"}})
     home = Home(config.server.home)
     assert not list((short_folder / "backup").rglob("master.key"))
+    (home.keeper / "master.key").unlink(missing_ok=True)
+    too_early = command(home.path, "restore", str(short_folder / "backup"))
+    assert "there is no master key yet" in too_early.stderr
     (home.keeper / "master.key").write_bytes((served.home.keeper / "master.key").read_bytes())
     (home.keeper / "master.key").chmod(0o600)
     restored = command(home.path, "restore", str(short_folder / "backup"))
@@ -165,6 +169,22 @@ def test_a_backup_taken_while_mail_arrives_can_be_restored_and_opened(served, su
     assert exported.stdout.endswith("Fine.\n"), exported.stderr
     assert command(home.path, "audit", "verify").returncode == 0
     assert command(home.path, "vault", "verify").returncode == 0
+
+
+def test_a_restore_that_was_broken_off_is_repeated_before_anything_else(served, short_folder):
+    backup = str(short_folder / "backup")
+    assert command(served.path, "backup", backup).returncode == 0
+    home = Home(make_home(short_folder / "home", {"server": {"hostname": "localhost"}}).server.home)
+    (home.keeper / "master.key").unlink(missing_ok=True)
+    shutil.copy(served.home.keeper / "master.key", home.keeper / "master.key")
+    home.restoring.touch()
+    shutil.copy(short_folder / "backup" / "main.db", home.main_db)
+    for refused in (("serve",), ("message", "list")):
+        assert "a restore was broken off here" in command(home.path, *refused).stderr
+    restored = command(home.path, "restore", backup)
+    assert restored.returncode == 0, restored.stderr
+    assert not home.restoring.exists()
+    assert command(home.path, "message", "list").returncode == 0
 
 
 def test_a_restore_over_data_is_refused(served, short_folder):
