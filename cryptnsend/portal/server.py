@@ -27,6 +27,7 @@ from cryptnsend.logs import logger
 
 RENEW = 30.0  # seconds between two looks at the certificate's files
 DRAIN = 20  # seconds that open requests get when the server stops
+OVERLAP = 10.0  # seconds that the old worker goes on beside the new one, which has to come up first
 PROBE = 0.05  # seconds between two tries to reach the worker
 
 log = logger(__name__)
@@ -66,7 +67,7 @@ def serve(
         log_dictconfig={"incremental": True, "handlers": {}, "loggers": {}},
         log_level=LogLevels.error,
         workers_kill_timeout=DRAIN,
-        respawn_interval=1.0,
+        respawn_interval=OVERLAP,
     )
     multiprocessing.set_start_method("spawn", force=True)  # how granian starts its worker
     ended = threading.Event()
