@@ -1,17 +1,15 @@
 """How does a message come in? One road for mail clients, the compose page, replies and our own mail.
 
-A `Draft` takes the header block, then the body in blocks, and seals both as they arrive: plaintext never rests. At the
-end one transaction decides per recipient and writes thread, message, contents, grants, deliveries and the audit row;
-only when that is durable does anybody hear a yes. What cannot be parsed is sealed all the same: parsing never decides
-acceptance.
+A `Draft` takes the header block, then the body in blocks, and seals both as they arrive (flow/sealing.py). At the end
+one transaction decides per recipient and writes thread, message, contents, grants, deliveries and the audit row; only
+when that is durable does anybody hear a yes.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
 from typing import Any
@@ -21,15 +19,15 @@ import msgspec
 from cryptnsend.core import keys, mime, policy
 from cryptnsend.core.addresses import single_author
 from cryptnsend.core.contracts import Clock, Engine, Rows
-from cryptnsend.core.errors import CryptnSendError, NotAuthor, Refusal, StoreBroken, Temporary, TooBig
+from cryptnsend.core.errors import CryptnSendError, NotAuthor, Refusal, StoreBroken, Temporary
 from cryptnsend.core.model import Card, Ids, Random, account_holder, archive_holder
-from cryptnsend.core.seal import Sealer, pad, seal
 from cryptnsend.flow.addressees import Addressees, canonical_or_none
 from cryptnsend.flow.granting import Addressee, Author, Envelope, Making, Person, Thread, needs_code
 from cryptnsend.flow.holders import Holders
+from cryptnsend.flow.sealing import Sealed, Sealing
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.store.records import audit, cards, messages
-from cryptnsend.store.vault import Stored, Vault, VaultWriter
+from cryptnsend.store.vault import Vault
 
 DAY = 86_400_000  # milliseconds
 RESEND_WINDOW = DAY
@@ -129,18 +127,6 @@ class _OnlyLooked(Exception):
     """Undoes a transaction that was run to see what it would do."""
 
 
-@dataclass(slots=True)
-class _Sealed:
-    """The octets of a draft once all of them are sealed, and what the header said."""
-
-    contents: list[messages.Content]
-    keys: bytes  # content key and author's key
-    size: int
-    index: mime.Index
-    blobs: list[str] = field(default_factory=list)
-    resend_macs: list[bytes] = field(default_factory=list)
-
-
 class Draft:
     """One message on its way in: `header` once, `body` as often as there are blocks, then `commit` or `abort`."""
 
@@ -158,15 +144,9 @@ class Draft:
         self._parent, self._nonce, self._life = parent, nonce, life
         self._people: dict[str, Addressee] = {}
         self.message = admission.ids.new(admission.clock.now())
-        self._content_key = keys.new_key(admission.random)
-        self._author_key = keys.new_key(admission.random)
-        self._sealer = Sealer(self._content_key, self.message, "raw")
-        self._writer: VaultWriter = admission.vault.writer()
-        self._indexer = mime.Indexer()
-        self._digest = hashlib.sha256()
-        self._size = 0
-        self._bcc: list[tuple[int, bytes]] = []
-        self._blob: str | None = None  # of the finished body, once it is durable
+        self._sealing = Sealing(self.message, admission.vault, admission.random, admission.settings.message_octets)
+        self._sealed: Sealed | None = None
+        self._macs: list[bytes] = []
 
     def header(self, octets: bytes) -> None:
         """
@@ -176,18 +156,15 @@ class Draft:
         the author's index.
         """
         self._check_author(octets)
-        self._count(octets)
-        kept, self._bcc = mime.cut_bcc(octets)
-        self._keep(kept)
+        self._sealing.header(octets)
 
     def body(self, octets: bytes) -> None:
         """Take a block of the body; raises TooBig when the message passes the limit."""
-        self._count(octets)
-        self._keep(octets)
+        self._sealing.body(octets)
 
     def abort(self) -> None:
         """Throw everything away; safe at any time, also after a failure."""
-        self._writer.abort()
+        self._sealing.abort()
 
     async def commit(self, submit: Submit, in_thread: InThread) -> Admitted:
         """
@@ -205,45 +182,42 @@ class Draft:
                 await in_thread(self._resolve)
             else:
                 self._resolve()
-            sealed = self._finish()
-            if self._writer.spilled:
-                await in_thread(lambda: self._settle(sealed))
+            if self._sealing.waits:
+                await in_thread(self._close)
             else:
-                self._settle(sealed)
-            admitted = await submit(lambda rows: self._fill(rows, sealed, used), sealed.blobs)
+                self._close()
+            admitted = await submit(lambda rows: self._fill(rows, used), self._durable.blobs)
         except BaseException as reason:
             self.abort()
             if litter := self._litter(reason):
-                await in_thread(lambda: house.vault.discard(litter))
+                await in_thread(lambda: house.vault.discard(*litter))
             raise
-        return self._committed(admitted, sealed, used)
+        return self._committed(admitted, used)
 
     def commit_now(self) -> Admitted:
         """Finish in a thread; returns once everything is durable."""
         used: set[int] = set()
         try:
             self._resolve()
-            sealed = self._finish()
-            self._settle(sealed)
-            admitted = self._house.engine.write(
-                lambda rows: self._fill(rows, sealed, used), blobs=sealed.blobs
-            ).result()
+            self._close()
+            filled = self._house.engine.write(lambda rows: self._fill(rows, used), blobs=self._durable.blobs)
+            admitted = filled.result()
         except BaseException as reason:
             self.abort()
             if litter := self._litter(reason):
-                self._house.vault.discard(litter)
+                self._house.vault.discard(*litter)
             raise
-        return self._committed(admitted, sealed, used)
+        return self._committed(admitted, used)
 
-    def _litter(self, reason: BaseException) -> str | None:
+    def _litter(self, reason: BaseException) -> tuple[str, ...]:
         """
-        Return the blob that can be thrown away at once, if there is one.
+        Return the blobs that can be thrown away at once.
 
         A refusal undid its own rows. After any other failure they may have become durable all the same, so that the
         blob stays until upkeep has looked for its row.
         """
         was_undone = isinstance(reason, CryptnSendError) and not isinstance(reason, StoreBroken)
-        return self._blob if was_undone else None
+        return self._sealed.blobs if was_undone and self._sealed is not None else ()
 
     def explain(self) -> dict[str, policy.Decision]:
         """Return what would happen for each recipient, by canonical address, and keep nothing of it."""
@@ -255,7 +229,7 @@ class Draft:
 
         try:
             self._resolve()
-            index = self._indexer.finish()
+            index = self._sealing.index()
             self._house.engine.write(look).result()
         except _OnlyLooked:
             return decided
@@ -265,17 +239,6 @@ class Draft:
 
     def _resolve(self) -> None:
         self._people = self._house.addressees.resolve(self._envelope.recipients)
-
-    def _count(self, octets: bytes) -> None:
-        self._size += len(octets)
-        limit = self._house.settings.message_octets
-        if self._size > limit:
-            raise TooBig(self._size, limit)
-        self._digest.update(octets)
-
-    def _keep(self, octets: bytes) -> None:
-        self._indexer.feed(octets)
-        self._writer.write(self._sealer.update(octets))
 
     def _check_author(self, octets: bytes) -> None:
         if self._origin != "smtp":
@@ -289,68 +252,39 @@ class Draft:
         if canonical_or_none(mailbox.address) not in own:
             raise NotAuthor(f"You are signed in as {self._author.address}; the From line must be that address.")
 
-    def _finish(self) -> _Sealed:
-        """Seal the last octets and the indexes; what comes back fits into one transaction."""
-        index = self._indexer.finish()
-        self._writer.write(self._sealer.finalize())
-        ident, org = self.message, self._author.organisation
-        contents = [
-            messages.Content(
-                org,
-                ident,
-                "index",
-                keys.SUITE,
-                0,
-                seal(self._content_key, ident, "index", pad(index.to_octets())),
-                None,
-            )
-        ]
-        if self._bcc:
-            said = msgspec.json.encode({"v": 1, "bcc": self._bcc})
-            sealed = seal(self._author_key, ident, "author_index", pad(said))
-            contents.append(messages.Content(org, ident, "author_index", keys.SUITE, 0, sealed, None))
-        both = self._content_key + self._author_key
-        sealed_ = _Sealed(contents, both, self._size, index)
+    @property
+    def _durable(self) -> Sealed:
+        if self._sealed is None:
+            raise RuntimeError("a draft is filled into rows before it was sealed")
+        return self._sealed
+
+    def _close(self) -> None:
+        """Seal the last octets and make them durable; what is known then fits into one transaction."""
+        self._sealed = self._sealing.close(self._author.organisation)
         if self._origin == "smtp":
-            sealed_.resend_macs = self._resend_macs()
-        return sealed_
+            self._macs = self._resend_macs()
 
     def _resend_macs(self) -> list[bytes]:
         """Return the HMAC of this very submission under today's and yesterday's day key, today's first."""
-        envelope = sorted(self._people)
-        what = msgspec.msgpack.encode(
-            (self._author.account, self._envelope.reverse_path, envelope, self._digest.digest())
-        )
+        people, digest = sorted(self._people), self._sealing.digest()
+        what = msgspec.msgpack.encode((self._author.account, self._envelope.reverse_path, people, digest))
         by_day = self._house.resend_keys()
         return [hmac.digest(by_day[day], what, "sha256") for day in sorted(by_day, reverse=True)]
 
-    def _settle(self, sealed: _Sealed) -> None:
-        """Make the sealed body durable, or take it inline if it is small."""
-        stored: Stored = self._writer.close()
-        sealed.contents.append(
-            messages.Content(
-                self._author.organisation, self.message, "raw", keys.SUITE, self._size, stored.body, stored.blob_key
-            )
-        )
-        if stored.blob_key is not None:
-            sealed.blobs.append(stored.blob_key)
-        self._blob = stored.blob_key
-
-    def _committed(self, admitted: Admitted, sealed: _Sealed, used: set[int]) -> Admitted:
+    def _committed(self, admitted: Admitted, used: set[int]) -> Admitted:
         self._house.epochs.confirm(used)
         if admitted.repeated:
-            for blob in sealed.blobs:  # litter from here on; upkeep would sweep it later
-                self._house.vault.discard(blob)
+            self._house.vault.discard(*self._durable.blobs)  # litter now; upkeep would sweep it later
         else:
             self._house.wake()
         return admitted
 
     # What follows runs inside the transaction, and may run again after a failed batch.
 
-    def _fill(self, rows: Rows, sealed: _Sealed, used: set[int]) -> Admitted:
-        house, author, now = self._house, self._author, self._house.clock.now()
-        sender = self._sender(rows, sealed.resend_macs)
-        earlier = self._earlier(rows, sealed, sender, now)
+    def _fill(self, rows: Rows, used: set[int]) -> Admitted:
+        house, author, sealed, now = self._house, self._author, self._durable, self._house.clock.now()
+        sender = self._sender(rows, self._macs)
+        earlier = self._earlier(rows, sender, now)
         if earlier is not None:
             return Admitted(earlier, {}, repeated=True)
         card, thread, people, decisions = self._decide(rows, sender, sealed.index, now)
@@ -377,7 +311,7 @@ class Draft:
         if sender.address is None or sender.account != author.account:
             raise Temporary("Your address is not ready yet. Try again in a minute.")
         own = sender.address
-        mac = sealed.resend_macs[0] if sealed.resend_macs else None
+        mac = self._macs[0] if self._macs else None
         making.message(sealed.index, own, sealed.size, self._origin, self._received(now), mac, life)
         making.contents(sealed.contents)
         making.grant_author()
@@ -435,10 +369,10 @@ class Draft:
         people = [who.person(rows, name, asked, card, thread, now) for name, asked in self._people.items()]
         return card, thread, people, policy.decide(self._submission(index, people, thread), rules)
 
-    def _earlier(self, rows: Rows, sealed: _Sealed, sender: cards.Sender, now: int) -> int | None:
+    def _earlier(self, rows: Rows, sender: cards.Sender, now: int) -> int | None:
         """Return the message that this one repeats, if it does: the same mail sent again, or the same form."""
         if sender.sent_before:
-            earlier = messages.resent(rows, self._author.account, sealed.resend_macs, now - RESEND_WINDOW)
+            earlier = messages.resent(rows, self._author.account, self._macs, now - RESEND_WINDOW)
             if earlier is not None:
                 return earlier
         if self._nonce is None:

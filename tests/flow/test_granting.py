@@ -271,18 +271,17 @@ def fill(house: House, subject: str, *, fails: bool = False) -> tuple[int, list[
     octets = house.mail(subject)
     draft.header(octets)
     draft._resolve()
-    sealed = draft._finish()
-    draft._settle(sealed)
+    draft._close()
     used: set[int] = set()
 
     def rows_of(rows: object) -> object:
-        admitted = draft._fill(rows, sealed, used)  # type: ignore[arg-type]
+        admitted = draft._fill(rows, used)  # type: ignore[arg-type]
         if fails:
             raise StoreBroken("the first of the batch")
         return admitted
 
     future = house.engine.write(rows_of)
-    return draft.message, [future, lambda: draft._committed(future.result(), sealed, used)]
+    return draft.message, [future, lambda: draft._committed(future.result(), used)]
 
 
 def test_the_first_of_a_batch_fails_and_all_others_open(house: House, ann: int) -> None:
