@@ -3,7 +3,7 @@
 # sh organisation.sh HOME HOSTNAME OFFICER-PASSWORD-FILE FIRST-PASSWORD-FILE SECOND-PASSWORD-FILE
 set -eu
 home=$1
-cryptnsend init --home "$home" --hostname "$2" --domain clinic.example --officer officer@clinic.example \
+cryptnsend init --home "$home" --hostname "$2" --domain secure.clinic.example --officer officer@clinic.example \
   --free-ports --password-stdin <"$3"
 cryptnsend subscriber add ann@gmail.example --home "$home" --name "Dr. Ann Ruiz" --password-stdin <"$4"
 cryptnsend subscriber add bob@gmail.example --home "$home" --name "Bob Lee" --password-stdin <"$5"

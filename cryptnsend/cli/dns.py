@@ -28,7 +28,7 @@ class Record(NamedTuple):
 def records(config: Config) -> Iterator[Record]:
     """Yield the records for the home's host name, domain and signing keys."""
     host, domain = config.server.hostname, config.server.domain
-    yield Record(domain, "MX", f"10 {host}.", "where answers to our addresses go")
+    yield Record(domain, "MX", f"10 {host}.", "where answers to our addresses go: the domain is the server's alone")
     sender = f"v=spf1 a:{host} -all"
     if config.delivery.smarthost:
         yield Record(domain, "TXT", sender, "who may send for us (SPF); add what your smarthost tells you to include")

@@ -26,7 +26,11 @@ from cryptnsend.home import finish, prepare
     help="Folder to make; it will hold everything.",
 )
 @click.option("--hostname", required=True, metavar="HOST", help="Name of this machine as clients see it.")
-@click.option("--domain", metavar="DOMAIN", help="Domain of our own addresses; the host name if not given.")
+@click.option(
+    "--domain",
+    metavar="DOMAIN",
+    help="Domain of our own addresses, where nobody has a mailbox; the host name if not given.",
+)
 @click.option("--officer", metavar="ADDRESS", help="First officer and subscriber; makes an organisation.")
 @click.option("--organisation", metavar="NAME", help="The organisation's name; the domain if not given.")
 @click.option("--name", default="", help="The officer's name as recipients see it.")
@@ -64,6 +68,12 @@ def init(
         values["ports"] = {"bind": "127.0.0.1", "submissions": 0, "submission": 0, "portal": 0}
     if for_restore and officer is not None:
         raise click.UsageError("--for-restore and --officer exclude each other: people come from the backup.")
+    own = (domain or hostname).lower()
+    if officer is not None and officer.rpartition("@")[2].lower() == own:
+        raise click.UsageError(
+            f"{officer} is at {own}, the domain of the server's own addresses, whose mail comes to this server. "
+            f"Name a domain that nobody has a mailbox at, such as --domain secure.{own}."
+        )
     config = prepare(home, values)
     if for_restore:
         finish(config)

@@ -51,10 +51,10 @@ def port(served: House) -> str:
 
 def test_the_quickstart_configuration_loads():
     config = Config.load(EXAMPLES / "quickstart.toml", environ={})
-    assert (config.server.domain, config.ports.submissions, config.life.days) == ("clinic.example", 465, 30)
+    assert (config.server.domain, config.ports.submissions, config.life.days) == ("secure.clinic.example", 465, 30)
 
 
-def test_the_python_sender_sends(served, ann):
+def test_the_python_sender_sends(served, ann, password_file):
     certificate = str(served.config.tls.certificate)
     run(
         sys.executable,
@@ -62,7 +62,7 @@ def test_the_python_sender_sends(served, ann):
         "localhost",
         port(served),
         ann,
-        PASSWORD,
+        str(password_file),
         "p1@yahoo.example",
         certificate,
     )

@@ -218,3 +218,13 @@ def test_places_of_a_home_are_where_the_documentation_says(home):
     for place in (home.main_db, home.ledger, home.journal, home.ports_file):
         assert str(place.relative_to(home.path)) in text or place.name in text
     assert Home(home.path) == home
+
+
+@pytest.mark.parametrize(
+    "own", [("--hostname", "clinic.example"), ("--hostname", "h.example", "--domain", "clinic.example")]
+)
+def test_init_refuses_an_officer_whose_mailbox_would_lose_its_mail_to_us(short_folder, own):
+    done = run("init", "--home", short_folder / "home", *own, "--officer", "ann@Clinic.example", "--password-stdin")
+    assert done.exit_code == 2
+    assert "--domain secure.clinic.example" in done.output
+    assert not (short_folder / "home").exists()
