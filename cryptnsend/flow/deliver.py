@@ -57,7 +57,7 @@ class Deliver:
         self._machine = f"{socket.gethostname()}:"
         self._owner = f"{self._machine}{os.getpid()}:{random(4).hex()}"
         self._wake = Wake(wake_socket)
-        self._held: dict[int, tuple[int, int]] = {}  # delivery: fence, when to renew the lease
+        self._held: dict[tuple[int, int], int] = {}  # (delivery, fence): when to renew the lease
         self._guard = threading.Lock()
 
     def run(self, stop: threading.Event) -> None:
@@ -201,25 +201,25 @@ class Deliver:
 
     @contextmanager
     def _holding(self, row: Row) -> Iterator[None]:
+        lease = row["id"], row["fence"]
         with self._guard:
-            self._held[row["id"]] = row["fence"], self._clock.now() + RENEWED
+            self._held[lease] = self._clock.now() + RENEWED
         try:
             yield
         finally:
             with self._guard:
-                del self._held[row["id"]]
+                del self._held[lease]
 
     def _renew(self) -> None:
         """Prolong the leases of attempts that take long, as large mail to slow hosts does."""
         now = self._clock.now()
         with self._guard:
-            due = {ident: fence for ident, (fence, when) in self._held.items() if when <= now}
-            for ident, fence in due.items():
-                self._held[ident] = fence, now + RENEWED
+            due = [lease for lease, when in self._held.items() if when <= now]
+            self._held.update(dict.fromkeys(due, now + RENEWED))
         if due:
 
             def renew(rows: Rows) -> None:
-                for ident, fence in due.items():
+                for ident, fence in due:
                     deliveries.renew(rows, ident, fence, now + LEASE)
 
             try:

@@ -21,6 +21,7 @@ from cryptnsend.flow.holders import Holders
 from cryptnsend.flow.letters import Letter
 from cryptnsend.store.records import audit, cards, deliveries, messages
 
+FEWEST = 4  # tries before anything is given up, whatever the clock says
 SOON = 1000  # milliseconds until the next look at a destination that had no connection free
 TELLING = frozenset({"notice", "relay", "handoff"})  # kinds whose fate the sender is told
 UNASKED = frozenset({"FAILURE", "DELAY"})  # what the sender is told without having asked (RFC 3461 §4.1)
@@ -83,6 +84,9 @@ class Outcomes:
             deliveries.untouched(rows, ident, fence, now + SOON)
             return False
         due = next_try(row["attempts"], row["created"], now, self._chance, self._schedule)
+        if due is None and row["attempts"] < FEWEST:
+            # The courier was down, or the clock jumped: nobody has really been tried for that long.
+            due = now + self._schedule.first
         if due is None:
             return self._failed(rows, row, outcome)
         if not deliveries.delay(rows, ident, fence, due, _how(outcome), outcome.reply):

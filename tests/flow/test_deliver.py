@@ -236,6 +236,20 @@ def test_a_delay_is_tried_again_told_after_two_hours_and_given_up_after_thirty_t
     assert told[1][1] == 32 * HOUR
 
 
+def test_a_jump_of_the_clock_gives_up_nothing_that_was_not_tried(desk: Desk, ann: int) -> None:
+    house = desk.house
+    notice(desk)
+    desk.say(LATER)
+    desk.deliver()
+    house.clock.jump(400 * DAY)
+    tries = 1
+    while desk.row()["state"] == "delayed":
+        desk.deliver()
+        tries += 1
+        house.clock.forward(max(0, desk.row()["due"] - house.clock.now()))
+    assert (desk.row()["state"], tries) == ("failed", 4)
+
+
 def test_what_comes_back_is_told_to_its_sender_once(desk: Desk, ann: int) -> None:
     notice(desk)
     desk.say(REFUSED, DELIVERED)
