@@ -144,13 +144,17 @@ def share_archive(context: Context, ticket: bytes, k: bytes, address: str) -> No
 
 
 def close(context: Context, ticket: bytes, k: bytes) -> None:
-    """Close the account for good: its addresses are free again and nothing opens its pairs any more."""
-    account = tickets.signed_in(context, context.reads, ticket)
+    """
+    Close the account for good: its addresses are free again and nothing opens its pairs any more.
+
+    Not for a weak one: whoever reads the mailbox could destroy what they cannot open.
+    """
+    account = tickets.signed_in_well(context, context.reads, ticket)
     accounts.confirm_password(context, account, k)
     context.journal.append(context.clock.now(), "disable", (account.id, account.credential_version + 1))
 
     def end(rows: Rows) -> None:
-        now = tickets.signed_in(context, rows, ticket)
+        now = tickets.signed_in_well(context, rows, ticket)
         holder = account_holder(now.id)
         contacts.unprove(rows, now)
         ledger.drop_addresses(rows, now.id)

@@ -15,7 +15,7 @@ from cryptnsend.core.tokens import Claims
 from cryptnsend.keeper import accounts, archives, cards, contacts, devices, ledger, links, tickets, wraps
 from cryptnsend.keeper.context import DAY, Context
 from cryptnsend.keeper.requests import Unlocked
-from cryptnsend.keeper.rows import Account, Pair
+from cryptnsend.keeper.rows import Account, Device, Pair
 
 KINDS = ("password", "recovery", "device", "officer", "waited")
 NOT_KNOWN = "This did not show that it is you. Try another way."
@@ -162,13 +162,20 @@ def _check_waited(context: Context, rows: Rows, account: Account) -> None:
     holder = account_holder(account.id)
     trusted = {pair.id for pair in ledger.pairs(rows, holder) if pair.line == account.trusted_line}
     has_recovery = any(wrap.kind == wraps.RECOVERY and wrap.pair in trusted for wrap in ledger.wraps(rows, holder))
-    has_device = any(device.revoked is None for device in ledger.devices(rows, account.id))
+    has_device = any(_counts(device, account) for device in ledger.devices(rows, account.id))
     if organisation is None or not organisation.single or has_recovery or has_device:
         raise Denied("Show that it is you by the recovery code, a device password or an officer's word.")
     if account.weak_answered is not None or account.weak_since is None:
         raise Denied("Somebody else uses this account. Ask whoever runs this server to confirm that it is you.")
     if context.clock.now() - account.weak_since < context.settings.waited_days * DAY:
         raise Denied(f"This has to wait for {context.settings.waited_days} days after the reset.")
+
+
+def _counts(device: Device, account: Account) -> bool:
+    """Say whether a device of the owner's was good at the reset: whoever reset could have revoked it since."""
+    if device.line != account.trusted_line:
+        return False
+    return device.revoked is None or account.weak_since is None or device.revoked >= account.weak_since
 
 
 def _retire(context: Context, rows: Rows, pair: Pair, seed: bytes, k: bytes) -> None:
