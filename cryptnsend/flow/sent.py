@@ -162,7 +162,9 @@ class Sent:
         return about
 
     def _owned(self, session: Session, message: int) -> Row:
-        self._opener.as_author(session, message)
+        if not self._opener.opens(session, self._opener.as_author(session, message)):
+            # After a reset by mail: who cannot open it might be anybody, and what is taken back is shredded in the end.
+            raise NoGrant("This message is locked since the password was reset. Show that it is you first.")
         about = self._about(message)
         if about["author"] != session.account:
             raise NoGrant(NOTHING)
