@@ -322,6 +322,42 @@ def test_a_message_that_is_not_mine_and_one_that_is_not_there_look_alike(world: 
     assert house.pickup.status(house.session(ANN), message).recipients[0].state == "waiting"
 
 
+@pytest.mark.parametrize("who", [ANN, PAT, "weak " + ANN, "weak " + PAT])
+@pytest.mark.parametrize("typed", ["", "1", "x" * 5000])
+def test_no_button_leads_to_a_fault_of_ours(world: World, pages: Portal, who: str, typed: str) -> None:
+    """Everybody presses everything, with nothing or with nonsense in the fields: words for people, never a 500."""
+    house = world.house
+    address = who.removeprefix("weak ")
+    message = world.write(ANN, PAT)
+    house.replies.send(house.session(PAT), message, everybody=False, text="x", files=(), nonce=b"n" * 16)
+    password = PASSWORD
+    if who != address:
+        house.reset(address)
+        password = OTHER
+    browser = Browser(pages)
+    browser.sign_in(address, password)
+    waiting, seen, wrong, pressed = ["/", "/messages", "/sent", "/setup", "/account"], {"/sign-out"}, [], 0
+    while waiting:
+        path = waiting.pop(0)
+        if path in seen or path.startswith(("/static", "/messages?before")) or not path.startswith("/"):
+            continue
+        seen.add(path)
+        page = browser.get(path)
+        wrong += [(path, page.status)] if page.status >= 500 else []
+        waiting += [_path(href) for href, _ in page.links] + page.frames
+        for form in page.forms:
+            if form.action.endswith("/sign-out"):
+                continue
+            for button in {name for name, _, _ in form.buttons} or {""}:
+                form.values = [(name, value or typed) for name, value in form.values]
+                answer = browser.send(page, form, button=button)
+                pressed += 1
+                wrong += [(form.action or path, answer.status)] if answer.status >= 500 else []
+                waiting += [_path(href) for href, _ in answer.links]
+    assert pressed > 3
+    assert wrong == []
+
+
 # -- who has an account -----------------------------------------------------------------------------------------------
 
 
