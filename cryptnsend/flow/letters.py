@@ -31,6 +31,7 @@ from cryptnsend.store.records import deliveries, mailing
 AUTO = (("Auto-Submitted", "auto-generated"),)  # RFC 3834 §5
 LANGUAGE = "en"
 US = "CryptnSend"
+BOUNCES = 30 * 86_400_000  # milliseconds for which a mail may still come back
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +220,7 @@ class Letters:
         path, bounce = self._bounces(row)
         # Other 8-bit headers are old mistakes, which nobody's server declares and most take as they are.
         international = not ours.isascii() and b"with UTF8SMTP" in row["received"]
-        links = (Link(token.row, None), Link(bounce, None))
+        links = (Link(token.row, None), bounce)
         return Letter(path, leaving.recipient, octets, "plain", links, key, international)
 
     # -- to the people of this house ----------------------------------------------------------------------------------
@@ -347,7 +348,7 @@ class Letters:
                 extra=AUTO,
             )
         )
-        return Letter(path, to, self._signed(b"".join(built), row), links=(*links, Link(bounce, None)))
+        return Letter(path, to, self._signed(b"".join(built), row), links=(*links, bounce))
 
     def _signed(self, octets: bytes, row: Row) -> bytes:
         return sign(octets, self._dkim_keys, now=row["created"] // 1000) + octets
@@ -355,9 +356,10 @@ class Letters:
     def _ident(self, row: Row) -> str:
         return f"<d{row['id']}@{self._settings.domain}>"
 
-    def _bounces(self, row: Row) -> tuple[str, LinkRow]:
+    def _bounces(self, row: Row) -> tuple[str, Link]:
+        """Return the envelope sender of a delivery, by which whatever comes back is known again."""
         token = self._keeper.bounce(row["id"])
-        return self._local("b+", token.token), token.row
+        return self._local("b+", token.token), Link(token.row, row["created"] + BOUNCES)
 
     def _local(self, kind: str, token: str) -> str:
         return f"{kind}{token}@{self._settings.domain}"

@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cryptnsend.core.errors import NotAuthor, Refusal, StoreBroken, Temporary, TooBig
 from cryptnsend.flow.admit import Admitted
@@ -538,6 +540,19 @@ def test_what_is_opened_is_what_was_submitted(house: House, ann: int, rest: byte
     assert b"".join(own.chunks) == octets
     theirs = house.pickup.eml(house.register(PAT, message), message)
     assert b"".join(theirs.chunks) == octets.replace(f"Bcc: {CARL}\r\n".encode(), b"")
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(header=st.binary(max_size=200), body=st.binary(max_size=500))
+def test_whatever_strangers_send_rests_octet_for_octet_or_is_refused(
+    house: House, ann: int, header: bytes, body: bytes
+) -> None:
+    octets = f"From: {ANN}\r\n".encode() + header.replace(b"\r\n\r\n", b"") + b"\r\n\r\n" + body
+    try:
+        message = submit(house, octets).message
+    except NotAuthor:
+        return
+    assert b"".join(house.pickup.eml(house.session(ANN), message).chunks) == octets
 
 
 def test_small_bodies_rest_in_their_row_and_large_ones_in_a_blob(house: House, ann: int) -> None:

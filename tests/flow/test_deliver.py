@@ -6,8 +6,9 @@ import io
 import os
 import socket
 import threading
+import tracemalloc
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -432,6 +433,26 @@ def test_a_header_that_is_too_long_to_relay_comes_back_to_its_sender(desk: Desk,
     desk.deliver()
     assert desk.row("relay")["state"] == "failed"
     assert "too long" in faces(desk.answers.mails(ANN)[-1])[0]
+
+
+def test_relayed_mail_never_stands_in_memory_as_a_whole(desk: Desk, ann: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = desk.house
+    submit(house, house.mail(":: Results", text=("x" * 998 + "\r\n") * 12_000))
+    sizes: list[int] = []
+
+    def stream(_: object, __: object, message: Callable[[], Iterator[bytes]], **___: object) -> Outcome:
+        sizes.append(sum(map(len, message())))
+        return DELIVERED
+
+    monkeypatch.setattr(desk.answers, "send", stream)
+    tracemalloc.start()
+    try:
+        desk.deliver()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert sizes[0] > 12_000_000
+    assert peak < 3 * 1024 * 1024
 
 
 # -- ours to mend -----------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from cryptnsend.keeper.requests import Code, Receipt
 from tests.flow.conftest import Desk, Post, faces, links_in, parsed
 from tests.flow.rows import recipients
 from tests.flow.test_intake import through
-from tests.support.house import PASSWORD, House
+from tests.support.house import DAY, PASSWORD, House
 
 ANN, PAT, BOB, CARL, EVE = (
     "ann@gmail.example", "pat@yahoo.example", "bob@icloud.example", "carl@aol.example", "eve@hospital.example",
@@ -116,6 +116,8 @@ def test_failures_of_a_notice_come_back_to_an_address_of_its_own(desk: Desk, ann
     paths = {envelope(desk, desk.answers.mails(who)[-1]) for who in (PAT, BOB, ANN)}
     assert len(paths) == 3
     assert all(re.fullmatch(rf"b\+[a-z2-7]{{39}}@{re.escape(DOMAIN)}", path) for path in paths)
+    ends = {row["expires"] for row in desk.house.engine.query("SELECT expires FROM links WHERE purpose = 'bounce'")}
+    assert all(0 < end - desk.house.clock.now() <= 30 * DAY for end in ends)
 
 
 def test_a_known_recipient_is_shown_the_check_phrase_and_no_word_of_a_code(desk: Desk, ann: int) -> None:
@@ -248,9 +250,7 @@ def test_each_mail_is_signed_aligned_and_taken_by_those_who_look(post: Post) -> 
     mails = [mail for address in post.internet.addresses() for mail in post.mails(address)]
     assert len(mails) == 7  # three notices, plain mail, receipt, report, locked reply
     for mail in mails:
-        assert (
-            mail.octets.count(b"DKIM-Signature: ") == 2
-        )  # dkimpy alone cannot check the Ed25519 one
+        assert mail.octets.count(b"DKIM-Signature: ") == 2  # dkimpy alone cannot check the Ed25519 one
         verifier = dkim.DKIM(mail.octets)
         assert verifier.verify(1, dnsfunc=post.internet.zone.look_up)
         assert verifier.domain == DOMAIN.encode()
