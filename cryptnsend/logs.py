@@ -118,7 +118,7 @@ class _Writer:
             with handler.lock or threading.RLock():
                 handler.stream.write(text)
                 handler.flush()
-        except OSError:
+        except (OSError, ValueError):  # ValueError: the stream was closed, as by a later `configure`
             # A full disk or a reader that went away loses this line. It must not lose the mail that the line is about.
             self.lost += 1
         raise structlog.DropEvent

@@ -209,13 +209,12 @@ class Sent:
 
 
 def _grant_of(held: Sequence[Row], row: Row, subscriber: int) -> Row | None:
-    """Return a recipient's grant: by contact, or where it has none, as for members of the thread, by holder."""
+    """Return a recipient's grant: by contact, or by holder, who may have been written to at two addresses."""
     contact = contact_name(row["canonical"], subscriber)
     own = None if row["account"] is None else account_holder(row["account"])
-    for grant in held:
-        if grant["contact"] == contact or (not grant["contact"] and grant["holder"] == own):
-            return grant
-    return None
+    by_contact = [grant for grant in held if grant["contact"] == contact]
+    found = by_contact or [grant for grant in held if grant["holder"] == own]
+    return found[0] if found else None
 
 
 def _state(row: Row, over: bool) -> tuple[str, int | None]:

@@ -176,6 +176,8 @@ def test_two_addresses_of_one_account_get_one_grant_and_a_notice_each(house: Hou
     assert holders == [f"account:{pat.account}"]
     assert deliveries(house, message) == [("notice", "", other), ("notice", "", PAT)]
     assert house.pickup.show(house.session(PAT), message).subject == "Both"
+    reached = house.pickup.status(house.session(ANN), message).recipients
+    assert [(each.suspended, each.needs_code) for each in reached] == [(False, False), (False, False)]
 
 
 def test_who_stands_in_no_header_is_not_disclosed(house: House, ann: int) -> None:

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +25,7 @@ SECRET = "kumquat-4711"
 def written(tmp_path):
     """Send log lines to a file; calling the fixture returns them so far. The earlier arrangement comes back after."""
     root, hooks = logging.getLogger(), (sys.excepthook, threading.excepthook)
-    before, level = list(root.handlers), root.level
+    before, level, arranged = list(root.handlers), root.level, structlog.get_config()
     for handler in before:
         root.removeHandler(handler)
     file = tmp_path / "log"
@@ -36,6 +37,7 @@ def written(tmp_path):
     for handler in before:
         root.addHandler(handler)
     root.setLevel(level)
+    structlog.configure(**arranged)
     sys.excepthook, threading.excepthook = hooks
     logging.captureWarnings(False)
 
@@ -133,7 +135,8 @@ def test_our_own_errors_may_speak_because_their_texts_are_made_to_be_shown(writt
     assert written()[0]["exception"]["says"] == "The keeper does not answer."
 
 
-def test_libraries_keep_their_words_and_lose_their_arguments(written):
+def test_libraries_keep_their_words_and_lose_their_arguments(written, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("mail.log"), "disabled", False)  # the doors switch it off for good
     logging.getLogger("mail.log").warning("%r sent %r", "peer", SECRET)
     logging.getLogger("asyncio").error(f"Exception in callback Door.data(b'{SECRET}')")
     logging.getLogger("some.library").warning("Strange header: %s", SECRET)
