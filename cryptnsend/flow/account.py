@@ -121,7 +121,7 @@ class Accounts(Belongings):
             return self._invited(address, invite)
         if self._settings.signup != "open":
             raise Denied("Nobody can sign up here by themselves. Ask the people who run this server to invite you.")
-        return self._mail_code(address, "signup")
+        return self._mail_code(address, "signup", source)
 
     def subscribe(
         self, session: Session, password: str, source: str, agent: str, id: int | None = None, code: str = ""
@@ -171,8 +171,8 @@ class Accounts(Belongings):
     # -- getting back in ----------------------------------------------------------------------------------------------
 
     def start_reset(self, address: str, source: str) -> Started:
-        """Mail a code for a new password; the same answer for every address."""
-        return self._mail_code(address, "reset")
+        """Mail a code for a new password; the same answer for every address. Raises Throttled."""
+        return self._mail_code(address, "reset", source)
 
     def finish_reset(self, ident: int, code: str, password: str, source: str, agent: str) -> SignedIn:
         """Set a new password by a mailed code alone: a weak reset. The owner and their senders are told."""

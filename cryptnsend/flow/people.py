@@ -23,6 +23,9 @@ from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import Opened
 from cryptnsend.store.records import accounts, audit, links, messages, sessions
 
+MAILS = "mailed codes"  # no address, so that it is nobody's count of wrong passwords
+MAILS_IN_ALL, MAILS_TO_ONE = 50, 8  # that one source may ask for in a row
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -82,9 +85,13 @@ class People:
         if not found.ok:
             raise Denied(found.advice)
 
-    def _mail_code(self, address: str, purpose: str) -> Started:
-        """Queue a mailed code; for an address nobody has, the same row is made and nothing leaves."""
-        proof = self._keeper.mail_proof(canonical_or_nobody(address), purpose)
+    def _mail_code(self, address: str, purpose: str, source: str) -> Started:
+        """Queue a mailed code; for an address nobody has, the same row is made and nothing leaves. Raises Throttled."""
+        name = canonical_or_nobody(address)
+        # One source must not fill strangers' inboxes, nor use up the codes that an address gets in a day.
+        self._throttle.ask(MAILS, source, MAILS_IN_ALL)
+        self._throttle.ask(f"{MAILS} to {name}", source, MAILS_TO_ONE)
+        proof = self._keeper.mail_proof(name, purpose)
         self._queue("code", "", proof.id)
         return Started(proof.id, proof.expires)
 

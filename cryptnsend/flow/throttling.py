@@ -46,6 +46,18 @@ class Throttle:
         if until > now:
             self._refuse(until - now)
 
+    def ask(self, subject: str, source: str, free: int) -> None:
+        """
+        Count something that makes work for others, such as a mail; raise Throttled once a source asks for too much.
+
+        *free* of it cost nothing, then the pauses grow as for wrong passwords; a day without asking forgets.
+        """
+        self.check(subject, source)
+        now = self._clock.now()
+        self._engine.write(
+            lambda rows: throttle.failed(rows, self._door, subject, source, now, free, self._pause)
+        ).result()
+
     def forgive(self, subject: str, source: str) -> None:
         """Forget this source's failures after a success; costs nothing when there were none."""
         if throttle.has_failures(self._engine, self._door, subject, source):

@@ -11,12 +11,13 @@ import email.policy
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
 
 from cryptnsend.core import passwords
-from cryptnsend.core.errors import NoGrant
+from cryptnsend.core.errors import CryptnSendError, NoGrant
 from cryptnsend.demo.visitor import NotOnThePage, Page, first_link
 from cryptnsend.flow.parcels import Moot
 from cryptnsend.keeper.client import Keeper
@@ -469,3 +470,47 @@ def test_guessing_is_slowed_for_the_guesser_and_not_for_the_owner(world: World, 
     assert guesser.sign_in(PAT, PASSWORD).status == 429
     assert "/sign-in" not in Browser(pages, source="203.0.113.5").sign_in(PAT, PASSWORD).path
     assert OTHER != PASSWORD
+
+
+def test_one_source_neither_floods_inboxes_nor_uses_up_somebodys_codes(world: World, pages: Portal) -> None:
+    """Codes by mail are slowed per source, for one address and for all; Pat still gets one at home."""
+    house = world.house
+
+    def ask(source: str, address: str, path: str) -> int:
+        browser = Browser(pages, source=source)
+        page = browser.get(path)
+        form = page.form(with_field="address")
+        form.values = [(name, {"name": "Some One"}.get(name, value)) for name, value in form.values]
+        return browser.send(page, form, address=address).status
+
+    at_one = [ask("198.51.100.7", PAT, "/forgot") for _ in range(30)]
+    assert at_one[0] == 200
+    assert at_one.count(200) < 15
+    assert at_one[-1] == 429
+    at_many = [ask("198.51.100.8", f"victim{n}@aol.example", "/sign-up") for n in range(80)]
+    assert at_many.count(200) < 60
+    assert at_many[-1] == 429
+    assert len(house.queued("code")) < 75
+    assert ask("203.0.113.80", PAT, "/forgot") == 200
+    assert mails(house, "code", PAT)
+
+
+def test_guesses_at_the_same_moment_do_not_count_as_one(world: World) -> None:
+    """Twenty threads try twenty codes at once: no more than five are looked at."""
+    house = world.house
+    message = world.write(ANN, STRANGER)
+    token, code = house.link(message, STRANGER), house.code(ANN, STRANGER)
+    guesses = [f"{(int(code) + n + 1) % 10**6:06d}" for n in range(20)]
+
+    def guess(typed: str) -> str:
+        try:
+            house.pickup.prove(token, typed, f"198.51.100.{int(typed) % 200}")
+        except CryptnSendError as refusal:
+            return type(refusal).__name__
+        return "opened"
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = Counter(pool.map(guess, guesses))
+    assert set(answers) <= {"WrongSecret", "Ended"}
+    assert answers["WrongSecret"] <= 4
+    assert guess(code) == "Ended"
