@@ -379,7 +379,8 @@ def test_who_objects_to_a_reset_keeps_waiting_from_opening_anything(house: House
     house.clock.forward(8 * DAY)
     with pytest.raises(Denied, match="Somebody else"):
         house.accounts.unlock(house.session(ANN, OTHER), "waited", "", OTHER, SOURCE)
-    for forged in ("", "x", told.link.token[:-2] + "aa"):
+    bent = told.link.token[:-2] + ("ba" if told.link.token.endswith("aa") else "aa")
+    for forged in ("", "x", bent):
         with pytest.raises(Ended):
             house.accounts.object_to(forged)
 
