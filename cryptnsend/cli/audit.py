@@ -34,7 +34,7 @@ def verify(ctx: click.Context, config: Config, as_json: bool) -> None:
         for organisation in upkeep.organisations(app.engine):
             found = trail.verify(app.engine, organisation)
             problem = "" if found.broken is None else f"entry {found.broken} does not fit the one before it"
-            if not problem and found.head.seq:
+            if not problem:
                 try:
                     app.keeper.checkpoint(organisation, found.head.seq, found.head.hash)
                 except (Denied, SealBroken) as error:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from cryptnsend.config import Config
-from cryptnsend.core.errors import ConfigError, KeeperGone
+from cryptnsend.core.errors import ConfigError, Denied, KeeperGone, SealBroken
 from cryptnsend.home import Home, locked, write_private
 
 if TYPE_CHECKING:
@@ -46,6 +46,18 @@ def owned(config: Config, *, restoring: bool = False) -> Iterator[App]:
     """Yield the pieces of this home with a keeper that answers. Raises ConfigError, KeeperGone."""
     with keeper_running(config), opened(config, restoring=restoring) as built:
         yield built
+        if not restoring:
+            _note_heads(built)
+
+
+def _note_heads(built: App) -> None:
+    """Let the keeper note how far each audit chain has come, so that cutting off what a command wrote shows at once."""
+    from cryptnsend.store.records import audit
+
+    for organisation, head in audit.heads(built.engine).items():
+        # A chain that is not the one the keeper knows is what `audit verify` is for; it must not end other commands.
+        with contextlib.suppress(Denied, SealBroken):
+            built.keeper.checkpoint(organisation, head.seq, head.hash)
 
 
 def must_be_restored(home: Home) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import sqlite3
 from pathlib import Path
 
 import click
@@ -72,6 +74,19 @@ def installed(short_folder):
     done = run("init", "--home", short_folder / "home", "--hostname", "mail.example")
     assert done.exit_code == 0, done.output
     return short_folder / "home", done.output.partition("belongs in another place: ")[2].split()[0]
+
+
+def test_cutting_off_what_a_command_wrote_shows_at_once(installed):
+    home, _ = installed
+    words = "harbour violet tractor ninety\n"
+    added = run("subscriber", "add", "ann@gmail.example", "--own", "--home", home, "--password-stdin", input=words)
+    assert added.exit_code == 0, added.output
+    assert run("audit", "verify", "--home", home).exit_code == 0
+    with contextlib.closing(sqlite3.connect(home / "data" / "main.db")) as rows:
+        newest = "SELECT max(seq) FROM audit b WHERE b.org = audit.org"
+        rows.execute(f"DELETE FROM audit WHERE org > 0 AND seq = ({newest})")  # noqa: S608 - both texts are ours
+        rows.commit()
+    assert run("audit", "verify", "--home", home).exit_code == 1
 
 
 def test_the_recovery_file_brings_the_master_key_back(installed, short_folder):
