@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
 import stat
@@ -24,6 +23,7 @@ from cryptnsend.keeper import wire
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.providers import EnvProvider, FileProvider
 from cryptnsend.keeper.server import uid_of
+from tests.support.readable import is_readable
 from tests.support.waiting import wait_for
 
 from .conftest import Make, Person, Running, code_for, register, send, subscriber
@@ -109,7 +109,7 @@ def test_a_connection_may_idle_between_frames(make_keeper: Make) -> None:
     keeper = make_keeper(frame_seconds=0.2)
     with raw(keeper) as peer:
         for _ in range(2):
-            assert select.select([peer], [], [], 0.5)[0] == []  # neither closed nor answered
+            assert not is_readable(peer, 0.5)  # neither closed nor answered
             peer.sendall(wire.request("anchors", {}))
             assert wire.receive(peer, 20)
 

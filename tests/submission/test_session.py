@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import re
-import select
 import smtplib
 import socket
 import threading
@@ -21,6 +20,7 @@ from hypothesis import strategies as st
 from cryptnsend.core.errors import KeeperGone, Refusal, StoreBroken, StoreFull
 from cryptnsend.submission.listener import Envelope, House, Peer, Rcpt, SubmissionSession
 from tests.submission.doubles import HOST, PASSWORD, USER, Client, Doors, plain
+from tests.support.readable import is_readable
 from tests.support.waiting import wait_for
 
 MESSAGE = b"From: ann@gmail.example\r\nTo: pat@yahoo.example\r\nSubject: hello\r\n\r\nHow are you?\r\n"
@@ -215,7 +215,7 @@ def test_a_trickle_of_data_ends_at_its_deadline(open_doors: Callable[..., Doors]
         begun = time.monotonic()
         pause = threading.Event()
         with contextlib.suppress(OSError):
-            while time.monotonic() - begun < 15 and not select.select([client.socket], [], [], 0)[0]:
+            while time.monotonic() - begun < 15 and not is_readable(client.socket):
                 client.send(b"x")
                 pause.wait(0.1)
         assert client.reply()[:10] == "421 4.4.2 "
