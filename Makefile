@@ -12,7 +12,7 @@
 
 PYTHON ?= python3
 BIN = .venv/bin
-DEBIAN = chromium postfix sasl2-bin libsasl2-modules dovecot-core swaks libnet-ssleay-perl msmtp neomutt curl p7zip-full strace e2fsprogs fonts-dejavu-core fonts-noto-core
+DEBIAN = chromium postfix sasl2-bin libsasl2-modules dovecot-core swaks libnet-ssleay-perl msmtp neomutt curl p7zip-full strace e2fsprogs gcc libc6-dev libssl-dev fonts-dejavu-core fonts-noto-core
 TOOLS = chromium postfix saslpasswd2 doveadm swaks msmtp neomutt 7z strace mkfs.ext4
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1

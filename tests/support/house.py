@@ -73,6 +73,7 @@ class House:
     """One installation. `portal` and `door` are the pieces of two roles over the same rows."""
 
     def __init__(self, folder: Path, values: Mapping[str, Mapping[str, Any]] | None = None):
+        self._roles: list[App] = []
         self.clock = HandClock()
         self.rings = 0  # how often the courier was woken
         self.config = _made(folder / "home", values)
@@ -156,7 +157,10 @@ class House:
         for each in (self.portal, self.door, self.courier, self.owner):
             each.keeper.close()
         self.stop_keeper()
-        self.engine.close()
+        # Roles share pieces, or made their own; whatever there is holds descriptors that a long run would pile up.
+        held = [vars(each)[name] for each in self._roles for name in ("engine", "blobs") if name in vars(each)]
+        for piece in {id(each): each for each in (self.engine, *held)}.values():
+            piece.close()
         self._ledger.close()
 
     def process(self, role: str = "portal") -> App:
@@ -165,6 +169,7 @@ class House:
 
     def _role(self, role: str) -> App:
         app = App(self.config, role)
+        self._roles.append(app)
         vars(app).update(clock=self.clock, wake=self._ring)
         if hasattr(self, "portal"):
             vars(app).update(engine=self.portal.engine, blobs=self.portal.blobs, vault=self.portal.vault)
