@@ -157,6 +157,9 @@ class House:
         for each in (self.portal, self.door, self.courier, self.owner):
             each.keeper.close()
         self.stop_keeper()
+        for each in self._roles:
+            if "deliver" in vars(each):
+                each.deliver.close()
         # Roles share pieces, or made their own; whatever there is holds descriptors that a long run would pile up.
         held = [vars(each)[name] for each in self._roles for name in ("engine", "blobs") if name in vars(each)]
         for piece in {id(each): each for each in (self.engine, *held)}.values():
