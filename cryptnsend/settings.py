@@ -333,6 +333,9 @@ class Portal:
         allowed="empty, or https://host or https://host:port without a path",
     )
     threads: int = setting(16, "Requests under way at the same time.", low=1, high=512)
+    style_page: bool = setting(
+        False, "Show at /style what pages are made of, for those who build pages; the demo does."
+    )
 
 
 @dataclass(frozen=True, slots=True)

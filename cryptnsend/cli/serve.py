@@ -124,6 +124,7 @@ def _submission(config: Config, ready: Callable[[], None]) -> None:
             per_source=figures.connections_per_ip,
             idle=figures.idle_seconds,
         ),
+        help_url=lambda topic: f"{home.base_url(config)}/help/{topic}",
         ready=opened,
     )
     _close(built)

@@ -119,6 +119,7 @@ class House:
             "server": {"hostname": "localhost", "domain": DOMAIN},
             "ports": {"bind": "127.0.0.1", "submissions": 0, "submission": 0, "portal": 0},
             "signup": {"mode": "open"},
+            "portal": {"style_page": True},
             # Nobody watches a demo for the minutes that a greylisted mail waits in earnest.
             "delivery": {"routes": self.internet.routes(DOMAIN), "first_retry_seconds": 1},
         }

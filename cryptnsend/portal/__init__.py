@@ -16,7 +16,7 @@ from flask_babel import Babel
 from jinja2 import StrictUndefined
 
 from cryptnsend.config import Config, web_root
-from cryptnsend.portal import account, errors, letters, pages, recipient, security, signup, subscriber, words
+from cryptnsend.portal import account, errors, help, letters, pages, recipient, security, signup, subscriber, words
 from cryptnsend.portal.desk import EXTENSION, Desk, fingerprints
 from cryptnsend.portal.flows import Pieces
 from cryptnsend.portal.uploads import PortalRequest
@@ -37,7 +37,6 @@ def create_app(
     *,
     secret: bytes | None = None,
     ports: Callable[[], Mapping[str, int]] = dict,
-    demo: bool = False,
     spool: Path | None = None,
 ) -> Portal:
     """
@@ -55,12 +54,12 @@ def create_app(
     app.config["UPLOAD_FOLDER"] = spool
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.extensions[EXTENSION] = Desk(pieces, config, ports, demo, fingerprints(web / "static"))
+    app.extensions[EXTENSION] = Desk(pieces, config, ports, fingerprints(web / "static"))
     Babel(app, locale_selector=lambda: "en", timezone_selector=lambda: "UTC")  # type: ignore[no-untyped-call]
     errors.watch(app)
     security.protect(app)
     words.register(app)
     pages.register(app)
-    for module in (recipient, letters, account, signup, subscriber):
+    for module in (help, recipient, letters, account, signup, subscriber):
         app.register_blueprint(module.blueprint)
     return app

@@ -27,7 +27,6 @@ class Desk:
     pieces: Pieces
     config: Config
     ports: Callable[[], Mapping[str, int]]
-    demo: bool
     versions: Mapping[str, str] = field(default_factory=dict)  # static file → fingerprint
 
     @property

@@ -43,8 +43,8 @@ def home() -> Answer | str:
 
 
 def style() -> str:
-    """Show the components, where somebody works on them: in the demonstration only."""
-    if not desk().demo:
+    """Show the components, where somebody works on them: only where that is asked for, as in the demo."""
+    if not desk().config.portal.style_page:
         abort(404)
     return render_template("style.html")
 

@@ -20,6 +20,7 @@ import structlog
 from aiosmtpd.smtp import SMTP
 
 from cryptnsend.core.errors import Refusal, Temporary
+from cryptnsend.core.topics import topic
 from cryptnsend.submission.auth import Turnstile
 from cryptnsend.submission.contract import Intake, Subscriber
 from cryptnsend.submission.limits import Connections, Limits
@@ -45,6 +46,11 @@ class HasContext(Protocol):
     def context(self) -> ssl.SSLContext: ...
 
 
+def no_page(_topic: str) -> str:
+    """Know no page about anything."""
+    return ""
+
+
 @dataclass
 class House:
     """What all sessions of one process share."""
@@ -55,7 +61,7 @@ class House:
     intake: Intake
     certificate: HasContext
     log: structlog.typing.FilteringBoundLogger
-    help_url: str = ""  # a page that explains refusals; the enhanced code is appended as its fragment
+    help_url: Callable[[str], str] = no_page  # URL of the page about a topic of `core.topics`, or ''
     draining: bool = False
     sessions: set[Connection] = field(default_factory=set)
 
@@ -86,8 +92,7 @@ class House:
 
     def refusal(self, problem: Refusal | Temporary) -> bytes:
         """Write the reply that refuses: a code, an enhanced code, a sentence, and where to read more."""
-        more = f" {self.help_url}#{problem.status}" if self.help_url else ""
-        return reply(problem.code, problem.status, f"{problem}{more}")
+        return reply(problem.code, problem.status, f"{problem} {self.help_url(topic(problem))}".rstrip())
 
 
 class Gone(Exception):

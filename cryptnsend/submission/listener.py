@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from cryptnsend.core import topics
 from cryptnsend.core.addresses import canonical
 from cryptnsend.core.errors import Malformed, NotAuthor, Refusal, Temporary, Throttled, WrongSecret
 from cryptnsend.submission import auth, syntax
@@ -268,7 +269,7 @@ class SubmissionSession(Connection):
         """Say which commands there are, whatever was asked."""
         self._count_junk()
         verbs = " ".join(self.commands)
-        self._outbox += reply(214, "2.0.0", f"{verbs} {self._house.help_url}".rstrip())
+        self._outbox += reply(214, "2.0.0", f"{verbs} {self._house.help_url(topics.INDEX)}".rstrip())
 
     async def smtp_QUIT(self, argument: str | None) -> None:
         """Say goodbye."""

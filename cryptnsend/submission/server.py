@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import structlog
 
 from cryptnsend.submission.auth import Turnstile
+from cryptnsend.submission.connection import no_page
 from cryptnsend.submission.contract import Gatekeeper, Intake
 from cryptnsend.submission.limits import Admission, Limits, plain_address, source_of
 from cryptnsend.submission.listener import House, SubmissionSession
@@ -78,7 +79,7 @@ class Server:
         hostname: str,
         log: structlog.typing.FilteringBoundLogger,
         limits: Limits | None = None,
-        help_url: str = "",
+        help_url: Callable[[str], str] = no_page,
     ):
         limits = limits or Limits()
         turnstile = Turnstile(gatekeeper, limits, log)
@@ -211,7 +212,7 @@ def serve(
     hostname: str,
     log: structlog.typing.FilteringBoundLogger,
     limits: Limits | None = None,
-    help_url: str = "",
+    help_url: Callable[[str], str] = no_page,
     ready: Callable[[], None] | None = None,
 ) -> None:
     """

@@ -9,6 +9,7 @@ import signal
 import smtplib
 import subprocess
 import sys
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -58,6 +59,12 @@ def submit(house: House, author: str, port: int) -> tuple[int, bytes]:
         return client.data(f"From: {author}\r\nTo: pat@yahoo.example\r\nSubject: Results\r\n\r\nFine.\r\n".encode())
 
 
+def page_of(house: House, url: str) -> str:
+    """Return a page of the portal as text."""
+    with urllib.request.urlopen(url, context=house.context(), timeout=60) as page:  # noqa: S310 - https, of our own
+        return str(page.read().decode())
+
+
 def test_all_ports_are_told_and_answer(served):
     assert set(served.home.ports()) == {"submissions", "submission", "portal"}
     assert command(served.path, "doctor").stdout.count("all 3 doors answer") == 1
@@ -75,6 +82,20 @@ def test_every_line_of_the_log_is_json_or_meant_for_the_person_who_started_it(se
     plain = [line for line in lines if not line.startswith("{")]
     assert all(json.loads(line)["level"] for line in lines if line.startswith("{"))
     assert all(line.startswith(("All roles run", "The portal is at", "Mail clients", "  or port")) for line in plain)
+
+
+def test_a_refusal_carries_the_url_of_a_page_that_explains_it(served, subscriber):
+    port = served.home.ports()["submissions"]
+    with smtplib.SMTP_SSL("localhost", port, context=served.context(), timeout=60) as client:
+        client.login(subscriber, PASSWORD)
+        code, words = client.mail("somebody.else@gmail.example")
+    url = words.decode().split()[-1]
+    assert (code, url) == (550, f"{served.base_url}/help/author")
+    assert "The sender’s address is not yours here" in page_of(served, url)
+
+
+def test_the_demo_shows_what_pages_are_made_of(served):
+    assert "All components" in page_of(served, f"{served.base_url}/style")
 
 
 def test_the_journal_of_a_role_that_comes_back_has_the_same_ports(own_server):

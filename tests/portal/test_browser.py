@@ -33,7 +33,21 @@ PEOPLE = {
 }
 PAGES = [  # who looks, at what
     *(("", url) for url in ("/", "/m/new", "/m/known", "/m/second", "/m/expired", "/m/suspended", "/m/nobody")),
-    *(("", url) for url in ("/sign-in", "/forgot", "/sign-up", "/real", "/help", "/privacy", "/nothing", "/style")),
+    *(
+        ("", url)
+        for url in (
+            "/sign-in",
+            "/forgot",
+            "/sign-up",
+            "/real",
+            "/help",
+            "/help/sending",
+            "/help/too-large",
+            "/privacy",
+            "/nothing",
+            "/style",
+        )
+    ),
     *(("pat", url) for url in ("/messages", "/messages/11", "/messages/14", "/messages/15", "/messages/16/code")),
     *(("pat", url) for url in ("/messages/11/zip", "/m/second", "/account", "/account/password", "/account/recovery")),
     *(("weak", url) for url in ("/messages", "/account", "/account/unlock", "/forgot/done")),
@@ -66,13 +80,14 @@ def base(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     settings = replace(
         plain,
         server=replace(plain.server, hostname="localhost"),
+        portal=replace(plain.portal, style_page=True),
         tls=replace(plain.tls, certificate=folder / "certificate.pem", key=folder / "key.pem"),
     )
     make_certificate(settings)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(settings.tls.certificate, settings.tls.key)
     world.sessions.update({name: each for name, each in PEOPLE.items() if each})
-    app = create_app(pieces(world), settings, demo=True, ports=lambda: {"submissions": 465, "submission": 587})
+    app = create_app(pieces(world), settings, ports=lambda: {"submissions": 465, "submission": 587})
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = make_server("127.0.0.1", 0, app, threaded=True, ssl_context=context)
     thread = threading.Thread(target=server.serve_forever)

@@ -10,14 +10,15 @@ from flask import Flask
 from structlog.testing import capture_logs
 from werkzeug.routing import Rule
 
+from cryptnsend import settings
 from cryptnsend.core.errors import Denied, KeeperGone
 from cryptnsend.portal import Portal
 from cryptnsend.portal.flows import SignedIn
 from cryptnsend.portal.visits import SESSION_COOKIE
-from tests.portal.conftest import BASE, Visitor
+from tests.portal.conftest import BASE, Visitor, config
 from tests.portal.fakes import PASSWORD, World
 
-VALUES = {"token": "new", "message": 11, "part": "2", "device": 1, "filename": "cryptnsend.css"}
+VALUES = {"topic": "author", "token": "new", "message": 11, "part": "2", "device": 1, "filename": "cryptnsend.css"}
 READING = {"GET", "HEAD", "OPTIONS"}
 CHANGING_CALLS = {"register", "sign_out", "prove", "prove_as", "sign_in", "new_passphrase", "codes"}
 
@@ -284,7 +285,7 @@ def test_error_pages_speak_plainly(visitor: Visitor) -> None:
 
 def test_the_style_page_is_for_the_demonstration(make_app: Callable[..., Portal]) -> None:
     assert Visitor(make_app()).get("/style").status_code == 404
-    assert Visitor(make_app(demo=True)).get("/style").status_code == 200
+    assert Visitor(make_app(config(portal=settings.Portal(style_page=True)))).get("/style").status_code == 200
 
 
 def test_static_files_may_be_kept_for_ever(visitor: Visitor) -> None:

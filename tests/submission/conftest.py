@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import trustme
 
+from cryptnsend.submission.connection import no_page
 from cryptnsend.submission.limits import Limits
 from tests.submission.doubles import Doors
 
@@ -25,7 +26,7 @@ def open_doors(authority: trustme.CA) -> Iterator[Callable[..., Doors]]:
     """Return a function that opens doors with other limits; they are closed and checked for leaks after the test."""
     opened: list[Doors] = []
 
-    def open_with(*, help_url: str = "", **limits: float) -> Doors:
+    def open_with(*, help_url: Callable[[str], str] = no_page, **limits: float) -> Doors:
         opened.append(Doors(authority, replace(QUICK, **limits), help_url=help_url).start())
         return opened[-1]
 

@@ -17,6 +17,7 @@ import trustme
 
 from cryptnsend.core.addresses import single_author
 from cryptnsend.core.errors import NotAuthor, Refusal, Throttled, WrongSecret
+from cryptnsend.submission.connection import no_page
 from cryptnsend.submission.limits import Limits
 from cryptnsend.submission.listener import Envelope
 from cryptnsend.submission.server import Door, Server, bind
@@ -154,7 +155,7 @@ class InMemoryIntake:
 class Doors:
     """A server in a thread, with one door of each kind on loopback."""
 
-    def __init__(self, authority: trustme.CA, limits: Limits, *, help_url: str = ""):
+    def __init__(self, authority: trustme.CA, limits: Limits, *, help_url: Callable[[str], str] = no_page):
         self.gate, self.intake = Gate(), InMemoryIntake()
         self.events: list[dict[str, Any]] = []
         self.limits = limits

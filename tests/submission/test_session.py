@@ -185,12 +185,10 @@ def test_logs_have_no_content_and_no_credentials(doors: Doors, caplog: pytest.Lo
 
 
 def test_refusals_say_where_to_read_more(open_doors: Callable[..., Doors]) -> None:
-    doors = open_doors(help_url="https://portal.example/help/smtp")
+    doors = open_doors(help_url="https://portal.example/help/{}".format)
     with Client(doors) as client:
         assert client.reply()[:3] == "220"
-        assert client.say("MAIL FROM:<a@b.example>") == (
-            "530 5.7.0 Sign in first. https://portal.example/help/smtp#5.7.0"
-        )
+        assert client.say("MAIL FROM:<a@b.example>") == ("530 5.7.0 Sign in first. https://portal.example/help/sign-in")
 
 
 # --- time and number -----------------------------------------------------------------------------------------------
