@@ -91,7 +91,7 @@ class App:
 
     @cached_property
     def holders(self) -> Holders:
-        return Holders(self.keeper.anchors)
+        return Holders(self.keeper, self.clock)
 
     @cached_property
     def wake(self) -> Callable[[], None]:

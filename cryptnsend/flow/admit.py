@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -23,7 +23,7 @@ from cryptnsend.core.errors import CryptnSendError, NotAuthor, Refusal, StoreBro
 from cryptnsend.core.model import Card, Ids, Random, account_holder, archive_holder
 from cryptnsend.flow.addressees import Addressees, canonical_or_none
 from cryptnsend.flow.granting import Addressee, Author, Envelope, Making, Person, Thread, needs_code
-from cryptnsend.flow.holders import Holders
+from cryptnsend.flow.holders import Holders, Unvouched
 from cryptnsend.flow.sealing import Sealed, Sealing
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.store.records import audit, cards, messages
@@ -114,6 +114,7 @@ class Admission:
         """Ask the keeper for everything that the next admissions need; raise KeeperGone."""
         self.keeper.anchors()
         self.resend_keys()
+        self.holders.refresh()
         self._warm_until = self.clock.monotonic() + WARM
 
     def resend_keys(self) -> dict[int, bytes]:
@@ -186,7 +187,7 @@ class Draft:
                 await in_thread(self._close)
             else:
                 self._close()
-            admitted = await submit(lambda rows: self._fill(rows, used), self._durable.blobs)
+            admitted = await self._submitted(submit, in_thread, used)
         except BaseException as reason:
             self.abort()
             if litter := self._litter(reason):
@@ -200,14 +201,26 @@ class Draft:
         try:
             self._resolve()
             self._close()
-            filled = self._house.engine.write(lambda rows: self._fill(rows, used), blobs=self._durable.blobs)
-            admitted = filled.result()
+            admitted = self._house.holders.settled(
+                lambda: self._house.engine.write(
+                    lambda rows: self._fill(rows, used), blobs=self._durable.blobs
+                ).result()
+            )
         except BaseException as reason:
             self.abort()
             if litter := self._litter(reason):
                 self._house.vault.discard(*litter)
             raise
         return self._committed(admitted, used)
+
+    async def _submitted(self, submit: Submit, in_thread: InThread, used: set[int]) -> Admitted:
+        """Submit, again if the keeper had to be asked about somebody; people whom a process knows cost nothing."""
+        asked: set[object] = set()
+        while True:
+            try:
+                return await submit(lambda rows: self._fill(rows, used), self._durable.blobs)
+            except Unvouched as missing:
+                await in_thread(partial(self._house.holders.learn, missing, asked))
 
     def _litter(self, reason: BaseException) -> tuple[str, ...]:
         """
@@ -230,7 +243,7 @@ class Draft:
         try:
             self._resolve()
             index = self._sealing.index()
-            self._house.engine.write(look).result()
+            self._house.holders.settled(lambda: self._house.engine.write(look).result())
         except _OnlyLooked:
             return decided
         finally:
@@ -366,7 +379,14 @@ class Draft:
         rules = house.rules(sender.policy)
         who = house.addressees
         thread = who.thread(rows, author, card, index, self._people, self._parent, now)
-        people = [who.person(rows, name, asked, card, thread, now) for name, asked in self._people.items()]
+        people, unvouched = [], Unvouched()
+        for name, asked in self._people.items():
+            try:
+                people.append(who.person(rows, name, asked, card, thread, now))
+            except Unvouched as missing:  # all of them in one question
+                unvouched.add(missing)
+        if unvouched.holders or unvouched.contacts:
+            raise unvouched
         return card, thread, people, policy.decide(self._submission(index, people, thread), rules)
 
     def _earlier(self, rows: Rows, sender: cards.Sender, now: int) -> int | None:

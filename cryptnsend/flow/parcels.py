@@ -46,7 +46,9 @@ class Parcels:
         account, name = row["recipient_account"], row["recipient_address"]
         if account is None:
             raise Moot("the account was closed before it left")
-        card = self._engine.write(lambda rows: self._holders.account_card(rows, account, name)).result()
+        card = self._holders.settled(
+            lambda: self._engine.write(lambda rows: self._holders.account_card(rows, account, name)).result()
+        )
         if card is None:
             raise Moot("the address changed hands before it left")
         return card.reply_address

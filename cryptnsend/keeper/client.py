@@ -68,6 +68,10 @@ class Keeper(Channel):
         newest: Signed | None = self._ask(_MAYBE_SIGNED, "card", holder=holder)
         return newest
 
+    def vouch(self, holders: Sequence[str], names: Sequence[q.ContactName]) -> q.Vouched:
+        """Return today's cards and statements, in the order asked; at most 100 of each, else `Denied`."""
+        return self._ask(q.Vouched, "vouch", holders=list(holders), names=list(names))
+
     def checkpoint(self, organisation: int, seq: int, head: bytes) -> Signed:
         """
         Note how far an audit chain has come, and return the keeper's signature over it.

@@ -8,11 +8,12 @@ from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, SealBroken
 from cryptnsend.core.model import Signed
 from cryptnsend.core.seal import framed
-from cryptnsend.keeper import cards, ledger
+from cryptnsend.keeper import cards, contacts, ledger
 from cryptnsend.keeper.context import DAY, Context
-from cryptnsend.keeper.requests import Anchors
+from cryptnsend.keeper.requests import Anchors, ContactName, Vouched
 
 ENDINGS = frozenset({"suspend", "undo", "shred", "cancel"})  # the others are the keeper's own to write
+MOST = 100  # holders and contacts in one request, so that their cards fit into a frame
 
 
 def anchors(context: Context) -> Anchors:
@@ -30,6 +31,28 @@ def anchors(context: Context) -> Anchors:
 def card(context: Context, holder: str) -> Signed | None:
     """Return the newest card of a holder."""
     return cards.newest(context.reads, holder)
+
+
+def vouch(context: Context, holders: list[str], names: list[ContactName]) -> Vouched:
+    """
+    Return what is true of holders and contacts at this moment: newest cards, statements on contacts.
+
+    Whoever seals asks for it. A card or a statement of before was signed all the same, and one UPDATE puts it back.
+    """
+    if len(holders) > MOST or len(names) > MOST:
+        raise Denied(f"Ask for at most {MOST} at a time.")
+    reads = context.reads
+    return Vouched(
+        [cards.newest(reads, holder) for holder in holders], [_statement(context, reads, each) for each in names]
+    )
+
+
+def _statement(context: Context, reads: ledger.Reads, name: ContactName) -> bytes:
+    account, subscriber = ledger.account_at(reads, name.address), ledger.account(reads, name.subscriber)
+    if account is None or subscriber is None:
+        return b""
+    stated = contacts.row_of(context, reads, account, name.address, subscriber)
+    return stated.statement if stated else b""
 
 
 def checkpoint(context: Context, organisation: int, seq: int, head: bytes) -> Signed:

@@ -52,6 +52,20 @@ class Health(Said, frozen=True):
     boot: bytes
 
 
+class ContactName(Said, frozen=True):
+    """A contact: a recipient's canonical address, and the subscriber's account."""
+
+    address: str
+    subscriber: Ident
+
+
+class Vouched(Said, frozen=True):
+    """What the keeper says today about the holders and contacts that were asked for, in their order."""
+
+    cards: list[Signed | None]
+    statements: list[bytes]  # empty for a contact that is neither proven nor waived
+
+
 class LinkRow(Said, frozen=True):
     """What a token stands for, to be kept in the table of links: the token's MAC covers all of it."""
 

@@ -103,6 +103,7 @@ def restored(context: Context) -> Anchors:
 _EVERYONE: dict[str, Callable[..., Any]] = {
     "anchors": everyone.anchors,
     "card": everyone.card,
+    "vouch": everyone.vouch,
     "checkpoint": everyone.checkpoint,
     "ended": everyone.ended,
 }
