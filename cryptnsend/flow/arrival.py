@@ -73,6 +73,7 @@ class Arrival:
             has_account=account is not None,
             phrase=(row["phrase"] or "") if row else "",
             ended=ended,
+            digits=self._keeper.digits(token, _claims(link)),
         )
 
     def prove(self, token: str, code: str, source: str) -> Proof:

@@ -25,7 +25,7 @@ class Waiting:
     has_account: bool
     phrase: str = ""  # check phrase of this contact, '' before the first
     ended: int | None = None  # when it expired or was taken back
-    digits: int = 6  # length of the live code
+    digits: int = 6  # length of the code to ask for, whatever account there may be
 
 
 @dataclass(frozen=True, slots=True)

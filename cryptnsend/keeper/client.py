@@ -124,6 +124,10 @@ class Keeper(Channel):
         """
         return self._ask(q.Proof, "prove", token=token, claims=claims, code=code)
 
+    def digits(self, token: str, claims: Claims) -> int:
+        """Return how many digits the code has that the page of a link asks for; raise `Ended` for a link not ours."""
+        return self._ask(int, "digits", token=token, claims=claims)
+
     def prove_session(self, ticket: bytes, token: str, claims: Claims, code: str) -> q.ContactRow:
         """Prove a contact for who is signed in; errors as `prove`."""
         return self._ask(q.ContactRow, "prove_session", ticket=ticket, token=token, claims=claims, code=code)

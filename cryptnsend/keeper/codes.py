@@ -67,6 +67,17 @@ def could_be(row: Contact, told: str) -> bool:
     return len(plain) == row.digits and plain.isascii() and plain.isdecimal()
 
 
+def length(context: Context, reads: ledger.Reads, row: Contact | None) -> int:
+    """
+    Return how many digits to ask for: as many as the contact's code has, or will have when it is first shown.
+
+    Depends on the contact alone, so that it says nothing of any account.
+    """
+    if row is None or row.generation in (0, row.spent) or row.era != ledger.era(reads):
+        return context.settings.digits
+    return row.digits
+
+
 def is_right(context: Context, row: Contact, told: str) -> bool:
     """Say whether somebody told this contact's code; spaces and hyphens do not count."""
     return hmac.compare_digest(_plain(told).encode(), _compute(context, row).encode())

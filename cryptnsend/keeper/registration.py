@@ -52,6 +52,12 @@ def prove(context: Context, token: str, claims: Claims, code: str) -> Proof:
     )
 
 
+def digits(context: Context, token: str, claims: Claims) -> int:
+    """Return how many digits the code has that a link's page asks for; whoever has the link may know."""
+    _check_link(context, token, claims)
+    return codes.length(context, context.reads, ledger.contact(context.reads, claims.address, claims.subscriber))
+
+
 def prove_session(context: Context, ticket: bytes, token: str, claims: Claims, code: str) -> ContactRow:
     """Prove a contact for who is signed in. An address that is nobody's becomes theirs: its mailbox gave the link."""
     _check_link(context, token, claims)

@@ -119,6 +119,7 @@ _PORTAL: dict[str, Callable[..., Any]] = {
     "link": links.is_ours,
     "resend_keys": everyone.resend_keys,
     "open": open_account,
+    "digits": registration.digits,
     "prove": registration.prove,
     "prove_session": registration.prove_session,
     "register": register,

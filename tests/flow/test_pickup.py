@@ -113,7 +113,9 @@ def test_five_wrong_codes_use_the_code_up_and_lose_nothing(house: House, ann: in
     for used_up in ("000000", code):
         with pytest.raises(Ended):
             house.pickup.prove(token, used_up, SOURCE)
+    assert house.pickup.waiting(token).digits == len(code) == 6
     fresh = house.accounts.next_code(house.session(ANN), PAT).code
+    assert house.pickup.waiting(token).digits == len(fresh or "") == 8
     proof = house.pickup.prove(token, fresh or "", SOURCE)
     pat = house.found(house.accounts.register(proof.ticket, PASSWORD, "", SOURCE, "", "en"))
     assert house.pickup.show(pat, message).subject == "Results"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import pytest
 
 from cryptnsend.core.errors import Denied, Ended, WrongSecret
@@ -79,6 +82,32 @@ def test_after_five_wrong_tries_the_next_code_is_longer_and_nothing_is_lost(keep
     assert (following.digits, len(following.code or ""), following.tries_left) == (8, 8, 5)
     opened = register(keeper, mail, following.code or "", Person(PAT))
     assert len(keeper.portal.adopt(opened.ticket, [mail.grant])) == 1
+
+
+def test_the_page_asks_for_as_many_digits_as_the_code_has(keeper: Running) -> None:
+    ann = subscriber(keeper, ANN)
+    mail = send(keeper, ann, PAT)
+    asked = partial(keeper.portal.digits, mail.link.token, mail.claims)
+    assert asked() == 6  # nobody has looked at the code yet
+    code = code_for(keeper, ann, PAT)
+    for _ in range(5):
+        assert asked() == 6
+        with pytest.raises((WrongSecret, Ended)):
+            keeper.portal.prove(mail.link.token, mail.claims, wrong(code))
+    following = keeper.portal.next_code(ann.ticket, PAT)
+    assert asked() == 8
+    register(keeper, mail, following.code or "", Person(PAT))
+    assert asked() == 6  # the next code that is told is a first one again
+    with pytest.raises(Ended):
+        keeper.portal.digits(mail.link.token, replace(mail.claims, message=7))
+
+
+def test_how_many_digits_does_not_tell_whether_there_is_an_account(keeper: Running) -> None:
+    ann, bob = subscriber(keeper, ANN), subscriber(keeper, "bob@bank.example")
+    mail, other = send(keeper, ann, PAT), send(keeper, bob, PAT)
+    before = keeper.portal.digits(other.link.token, other.claims)
+    register(keeper, mail, code_for(keeper, ann, PAT), Person(PAT))
+    assert keeper.portal.digits(other.link.token, other.claims) == before == 6
 
 
 def test_a_code_works_for_72_hours_from_its_first_showing(keeper: Running) -> None:
