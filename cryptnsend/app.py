@@ -342,6 +342,7 @@ def serve_keeper(config: Config, stop: threading.Event, ready: Callable[[], None
     figures = config.codes
     settings = KeeperSettings(
         journal=home.journal,
+        domain=config.server.domain,
         code_rule=figures.rule,
         digits=figures.digits,
         next_digits=figures.next_digits,

@@ -92,6 +92,26 @@ def confirm_password(context: Context, account: Account, k: bytes) -> dict[int, 
         raise WrongSecret("This password is not right.") from None
 
 
+def check_claimable(context: Context, address: str) -> None:
+    """
+    Raise `Denied` for an address at the domain of our own: whoever held it would get our bounces and answers.
+
+    It would stand for nobody's mailbox besides, since the mail of that domain comes to this server.
+    """
+    domain = context.settings.domain
+    if domain and address.rpartition("@")[2] == domain:
+        raise Denied(
+            f"{address} is at {domain}, the domain of this server's own addresses, where nobody has a mailbox."
+            " Take the address at which mail is read."
+        )
+
+
+def give_address(context: Context, rows: Rows, address: str, ident: int, proof: str) -> None:
+    """Note whose an address is now, by which proof; raise `Denied` for one of our own."""
+    check_claimable(context, address)
+    ledger.give_address(rows, address, ident, proof, context.clock.now())
+
+
 def row(reads: ledger.Reads, ident: int) -> Account:
     """Return an account that is known to be there."""
     account = ledger.account(reads, ident)

@@ -28,6 +28,7 @@ class Settings:
     """What an operator sets about the keeper. `uids` are who may connect to each role's socket besides our own."""
 
     journal: Path
+    domain: str = ""  # of our own addresses, where nobody has a mailbox
     uids: Mapping[str, frozenset[int]] = field(default_factory=dict)
     code_rule: str = "new-contact"  # of organisations without one of their own
     digits: int = 6

@@ -34,6 +34,8 @@ def start(context: Context, address: str, purpose: str) -> MailProof:
         raise Denied("There is no such proof by mail.")
     if purpose == "signup" and context.settings.signup != "open":
         raise Denied("Sign-up is not open here. Ask for an invitation.")
+    if purpose != "reset":
+        accounts.check_claimable(context, address)
     now = context.clock.now()
     row = MailCode(
         id=new_id(now, context.rng),
@@ -61,6 +63,7 @@ def start(context: Context, address: str, purpose: str) -> MailProof:
 
 def invite(context: Context, address: str, organisation: int, name: str) -> MailProof:
     """Prepare an invitation; an earlier one for the same address dies."""
+    accounts.check_claimable(context, address)
     now = context.clock.now()
     life = context.settings.invitation_days * DAY
     row = MailCode(
@@ -195,7 +198,7 @@ def alias(context: Context, ticket: bytes, ident: int, code: str) -> Opened:
         if owned is not None and owned.account != account.id:
             raise Denied("This address belongs to another account.")
         if owned is None:
-            ledger.give_address(rows, row.address, account.id, "mail", context.clock.now())
+            accounts.give_address(context, rows, row.address, account.id, "mail")
             cards.renew(context, rows, account_holder(account.id))
         _used(context, rows, row, account.id)
         return account.id
@@ -219,7 +222,7 @@ def add_subscriber(
     org, own = _home(context, rows, org, name)
     held = tuple(dict.fromkeys((*(roles or ("subscriber",)), *own)))
     made = accounts.create(context, rows, org=org, roles=held, password=password, name=name, locale=locale)
-    ledger.give_address(rows, address, made.id, proof, context.clock.now())
+    accounts.give_address(context, rows, address, made.id, proof)
     return _settle(context, rows, made.id)
 
 

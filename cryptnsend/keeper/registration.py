@@ -78,7 +78,7 @@ def prove_session(context: Context, ticket: bytes, token: str, claims: Claims, c
         if wrong is not None or row is None:
             return wrong or WrongSecret("")
         if owned is None:
-            ledger.give_address(rows, claims.address, account.id, "code", context.clock.now())
+            accounts.give_address(context, rows, claims.address, account.id, "code")
         account = weakness.recipient_returned(context, rows, account)
         contacts.note_proof(context, rows, row, account)
         cards.renew(context, rows, account_holder(account.id))
@@ -113,7 +113,7 @@ def register(context: Context, ticket: bytes, password: accounts.Password, name:
         account = accounts.create(
             context, rows, org=0, roles=("recipient",), password=password, name=name, locale=locale
         )
-        ledger.give_address(rows, proof.address, account.id, "code", context.clock.now())
+        accounts.give_address(context, rows, proof.address, account.id, "code")
         if row is not None and 0 < row.generation == proof.generation:
             contacts.note_proof(context, rows, row, account)
         elif contacts.code_rule(context, rows, subscriber.org) != "never":

@@ -200,3 +200,30 @@ def test_only_subscribers_can_be_asked_for(house, owner):
     owner.disable(ANN)
     with pytest.raises(Denied, match="no subscriber who may send"):
         owner.author(ANN)
+
+
+# -- our own domain ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("local", ["ann", "notice", "r+abc", "Postmaster"])
+def test_an_address_of_our_own_domain_is_nobodys(make_house, local):
+    """Bounces, answers and reports go to these: whoever had one as their own would get them."""
+    house = make_house(server={"domain": "xn--klinik-gua.example"}, signup={"mode": "open"})
+    ours = f"{local}@KLINIK\u00e4.example"
+    owner = house.owner.owner
+    for attempt in (
+        lambda: add(owner, ours),
+        lambda: owner.invite(ours, None, ""),
+        lambda: house.accounts.start_signup(ours, "192.0.2.1"),
+        lambda: house.keeper("portal").mail_proof(f"{local.lower()}@xn--klinik-gua.example", "alias"),
+    ):
+        with pytest.raises(Denied, match="the domain of this server's own addresses"):
+            attempt()
+    assert owner.subscribers() == []
+    assert house.queued("code") == []
+    assert house.accounts.start_reset(ours, "192.0.2.1")  # the same answer as for everybody
+
+
+def test_a_domain_below_our_own_is_like_any_other(make_house):
+    house = make_house(server={"domain": "secure.example"})
+    assert add(house.owner.owner, "ann@mail.secure.example")

@@ -118,6 +118,7 @@ class House:
         figures, codes = self.config.argon2, self.config.codes
         settings = Settings(
             journal=self.home.journal,
+            domain=self.config.server.domain,
             code_rule=codes.rule,
             codes_per_week=codes.per_week,
             tries=codes.tries,
