@@ -24,7 +24,7 @@ from cryptnsend.flow.letters import Letter, Letters
 from cryptnsend.flow.outcomes import Outcomes, envelope_of
 from cryptnsend.flow.parcels import Moot, TooLargeToHandOver
 from cryptnsend.flow.wake import Ringer, Wake
-from cryptnsend.store.records import deliveries, links
+from cryptnsend.store.records import deliveries, links, mailing
 
 __all__ = ["Deliver", "Ringer"]
 
@@ -32,6 +32,8 @@ LEASE = 5 * 60_000  # a worker that is alive renews its lease; one that died is 
 RENEWED = LEASE // 3
 PAUSE = 30_000  # how long a delivery rests when the fault is ours (keeper or store gone, a defect)
 POLL = 0.5  # seconds; a wake-up comes sooner
+
+Octets = bytes | Callable[[], Iterator[bytes]]
 
 log = structlog.get_logger("cryptnsend.courier")
 
@@ -136,7 +138,8 @@ class Deliver:
             letter = self._letters.compose(row)
             self._keep_links(row, letter)
             envelope = envelope_of(row, letter)
-            outcome = self._courier.send(envelope, letter.tls_class, letter.octets, cleartext=self._cleartext)
+            octets = self._while_it_may(row, letter.octets)
+            outcome = self._courier.send(envelope, letter.tls_class, octets, cleartext=self._cleartext)
         except Moot as moot:
             self._write(lambda rows, why=str(moot): self._outcomes.settle(rows, row, "cancelled", why))  # type: ignore[misc]
             return
@@ -162,6 +165,32 @@ class Deliver:
         )
         if self._write(lambda rows: self._outcomes.write(rows, row, letter, outcome)):
             self._wake.notify_all()
+
+    def _while_it_may(self, row: Row, octets: Octets) -> Callable[[], Iterator[bytes]]:
+        """
+        Return the octets, looking before the first and before the end of data whether they may leave still.
+
+        An attempt takes as long as the peer likes. What is taken back meanwhile ends in the middle, which is no mail
+        to the peer; so does what another worker has taken up since.
+        """
+
+        def checked() -> Iterator[bytes]:
+            self._check(row)
+            yield from (octets,) if isinstance(octets, bytes) else octets()
+            self._check(row)
+
+        return checked
+
+    def _check(self, row: Row) -> None:
+        """Raise Moot if the delivery is not this worker's any more, or was taken back since it was claimed."""
+        held = deliveries.held(self._engine, row["id"], row["fence"])
+        if held is None:
+            raise Moot("another worker has taken it up")
+        is_told = row["kind"] in ("notice", "handoff")
+        if (row["queue_wrap"] is not None and not held["has_key"]) or (
+            is_told and not mailing.still_waits(self._engine, row["org"], row["message"], row["recipient"])
+        ):
+            raise Moot("taken back while it was leaving")
 
     def _keep_links(self, row: Row, letter: Letter) -> None:
         """Make durable what the tokens of a mail stand for; a repeated mail carries the same ones."""

@@ -8,7 +8,7 @@ import socket
 import threading
 import tracemalloc
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +18,7 @@ import pytest
 from cryptnsend.core.errors import StoreBroken
 from cryptnsend.delivery.courier import Outcome
 from cryptnsend.delivery.retry import DEFAULT
+from cryptnsend.delivery.session import Session
 from cryptnsend.demo.internet import Internet
 from cryptnsend.flow import deliver as module
 from cryptnsend.flow.deliver import LEASE, PAUSE, Deliver, Ringer
@@ -767,3 +768,87 @@ def test_gmail_takes_the_locked_file_with_archives_in_it_since_they_stay_inside(
     post.deliver()
     assert post.internet.refusals() == []
     assert post.last(ANN)["In-Reply-To"]
+
+
+# -- an attempt under way ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def held(post: Post, monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
+    """What happens while a peer waits for the body: [at its start, before its last block]."""
+    meanwhile: list[Callable[[], None]] = [lambda: None, lambda: None]
+    whole = Session.body
+
+    def body(session: Session, chunks: Iterable[bytes]) -> tuple[int, bytes]:
+        def passing() -> Iterator[bytes]:
+            chunk = next(waiting := iter(chunks))
+            meanwhile[1]()
+            yield chunk
+            yield from waiting
+
+        meanwhile[0]()
+        return whole(session, passing())
+
+    monkeypatch.setattr(Session, "body", body)
+    return meanwhile
+
+
+def leaving(post: Post, kind: str) -> tuple[int, str]:
+    """Let Ann write something that leaves as *kind*, everything of before delivered; return message and address."""
+    house = post.house
+    house.add_subscriber(ANN)
+    if kind == "handoff":
+        house.add_subscriber(BOB)
+        house.prove(house.session(BOB), BOB, house.submit(ANN, [BOB], house.mail(to=[BOB])))
+    post.deliver()
+    to = BOB if kind == "handoff" else PAT
+    text = ("x" * 998 + "\r\n") * 200
+    subject = ":: Results" if kind == "relay" else "Results"
+    message = house.submit(ANN, [to], house.mail(subject, text, to=[to]))
+    assert deliveries(house, message)[0][0] == kind
+    return message, to
+
+
+@pytest.mark.parametrize("moment", [0, 1], ids=["before the first octet", "before the last"])
+@pytest.mark.parametrize("kind", ["notice", "relay", "handoff"])
+def test_what_is_taken_back_while_it_is_leaving_arrives_nowhere(
+    post: Post, held: list[Callable[[], None]], kind: str, moment: int
+) -> None:
+    message, to = leaving(post, kind)
+    before = len(post.mails(to))
+    session = post.house.session(ANN)
+    held[moment] = lambda: post.house.pickup.expire(session, message)
+    post.deliver()
+    held[moment] = lambda: None
+    assert len(post.mails(to)) == before
+    row = post.delivery(kind)
+    assert (row["state"], row["queue_wrap"]) == ("cancelled", None)
+    post.house.clock.forward(HOUR)
+    post.deliver()
+    assert len(post.mails(to)) == before
+
+
+@pytest.mark.parametrize("kind", ["notice", "relay", "handoff"])
+def test_what_is_not_taken_back_arrives_all_the_same(post: Post, held: list[Callable[[], None]], kind: str) -> None:
+    """The control of the tests around it."""
+    _, to = leaving(post, kind)
+    before = len(post.mails(to))
+    post.deliver()
+    assert len(post.mails(to)) == before + 1
+
+
+def test_a_worker_that_lost_its_lease_in_the_middle_sends_nothing(post: Post, held: list[Callable[[], None]]) -> None:
+    leaving(post, "relay")
+    house = post.house
+
+    def taken_up_elsewhere() -> None:
+        house.tamper("UPDATE deliveries SET fence = fence + 1 WHERE kind = 'relay'")
+
+    held[1] = taken_up_elsewhere
+    post.deliver()
+    assert post.mails(PAT) == []
+    assert post.delivery("relay")["state"] == "leased"  # it is the other's now
+    held[1] = lambda: None
+    house.clock.forward(LEASE + 1)
+    post.deliver()
+    assert len(post.mails(PAT)) == 1

@@ -110,6 +110,17 @@ def settle(rows: Rows, ident: int, fence: int, state: str, outcome: str, reply: 
     )
 
 
+def held(engine: Engine, ident: int, fence: int) -> Row | None:
+    """Return whether a delivery under way still has its queue key (has_key), or None if the lease is another's now."""
+    found = engine.query(
+        "SELECT queue_wrap IS NOT NULL AS has_key FROM deliveries"
+        " WHERE id = :id AND fence = :fence AND state = 'leased'",
+        id=ident,
+        fence=fence,
+    )
+    return found[0] if found else None
+
+
 def delay(rows: Rows, ident: int, fence: int, due: int, outcome: str, reply: str) -> bool:
     """Give the delivery back for a later try; False if the lease is no longer ours."""
     return bool(
