@@ -69,7 +69,7 @@ class Exporting:
 
         Raises NoGrant, Ended.
         """
-        row = self._grant(session, message)
+        row = self._opener.fullest(session, message)
         content_keys = self._opener.keys(session, row)
         cuts = self._opener.cuts(row, content_keys) if row["role"] == "author" else []
         part = saving.whole(f"{message}.eml", self._opener.raw(row, content_keys), cuts)
@@ -82,7 +82,7 @@ class Exporting:
 
         Raises NoGrant, Ended before the first octet, SealBroken at the end if the stored size was wrong.
         """
-        row = self._grant(session, message)
+        row = self._opener.fullest(session, message)
         self._opener.keys(session, row)  # what cannot be opened here is not given out as if it could be
         seed = session.seeds[row["pair"]]
         salt, wrap = export.wrap_for_export(password, seed, row["pair"], self._argon, self._random)
@@ -108,16 +108,6 @@ class Exporting:
             raise NoGrant(NOTHING)
         self._note(session, message, "sealed")
         return export.export_object(exported, self._vault.open(stored), self._vault.size(stored))
-
-    def _grant(self, session: Session, message: int) -> Row:
-        """Return the author's grant, which opens more, before the recipient's of who wrote to themselves."""
-        try:
-            row = self._opener.as_author(session, message)
-        except NoGrant:
-            row = self._opener.grant(session, message)
-        if not self._opener.opens(session, row):
-            raise NoGrant("This message is still locked.")
-        return row
 
     def _stored(self, row: Row, part: str) -> Stored | None:
         found = listing.content(self._engine, row["org"], row["message"], part)

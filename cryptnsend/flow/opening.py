@@ -104,6 +104,20 @@ class Opener:
                 return row
         raise NoGrant(NOTHING)
 
+    def fullest(self, session: Session, message: int) -> Row:
+        """
+        Return the author's grant, which opens more, before the recipient's of who wrote to themselves.
+
+        Raises as `grant`, and NoGrant where the session cannot open what there is.
+        """
+        try:
+            row = self.as_author(session, message)
+        except NoGrant:
+            row = self.grant(session, message)
+        if not self.opens(session, row):
+            raise NoGrant("This message is still locked.")
+        return row
+
     def opens(self, session: Session, row: Row) -> bool:
         """Say whether the session has the seed of the pair that a grant rests under."""
         return row["pair"] in session.seeds

@@ -169,7 +169,9 @@ class Pickup(Arrival):
 
     def eml(self, session: Session, message: int) -> Part:
         """Return the message as a mail file: for its author as it was submitted, for recipients without Bcc."""
-        row, index, content_keys = self._open(session, message)
+        _, index, _ = self._open(session, message)  # brings what waits for its reader
+        row = self._opener.fullest(session, message)
+        content_keys = self._opener.keys(session, row)
         cuts = self._opener.cuts(row, content_keys) if row["role"] == "author" else []
         subject = peel(index.subject).shown if index else ""
         name = safe_filename(f"{subject[:100] or 'message'}.eml")

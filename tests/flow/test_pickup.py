@@ -211,6 +211,14 @@ def test_the_authors_mail_file_is_what_was_submitted_and_the_recipients_has_no_b
         assert part.name == "Results.eml"
 
 
+def test_who_also_wrote_to_themselves_saves_what_they_submitted(house: House, ann: int) -> None:
+    octets = house.mail(to=[PAT, ANN], bcc=["bob@icloud.example"])
+    message = house.submit(ANN, [PAT, ANN, "bob@icloud.example"], octets)
+    assert b"".join(house.pickup.eml(house.session(ANN), message).chunks) == octets
+    saved = b"".join(house.pickup.eml(house.register(PAT, message), message).chunks)
+    assert b"bob@icloud.example" not in saved
+
+
 def test_a_large_message_streams_and_stays_whole(house: House, ann: int) -> None:
     body = base64.encodebytes(bytes(range(256)) * 8192).replace(b"\n", b"\r\n")
     octets = house.mail(
