@@ -1,26 +1,43 @@
-"""Which hosts take mail for a domain, and where are they? MX, A and AAAA through dnspython.
+"""Which hosts take mail for a domain, where are they, and what do they promise? DNS through dnspython.
 
-Three answers matter to a mail router and are kept apart: the records, "no such domain" for good, and "ask later".
+Three answers matter to a mail router and are kept apart: the records, "no such domain" for good, and "ask later". A
+fourth thing matters to DANE: whether a validating resolver has checked the answer's signatures. It says so by the AD
+bit (RFC 4035 §3.2.3), which counts only if it cannot have been changed on the way: from a resolver on this machine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ipaddress
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import dns.exception
+import dns.flags
+import dns.message
 import dns.name
 import dns.nameserver
 import dns.rdatatype
 import dns.resolver
+from dns.rdtypes.ANY.CNAME import CNAME
 from dns.rdtypes.ANY.MX import MX
+from dns.rdtypes.ANY.TLSA import TLSA
+from dns.rdtypes.ANY.TXT import TXT
 from dns.rdtypes.IN.A import A
 from dns.rdtypes.IN.AAAA import AAAA
 
+T = TypeVar("T")
+
+UDP_PAYLOAD = 1232  # octets; larger answers come over TCP instead of in fragments
+MAX_RECORDS = 1000  # of one answer that are looked at; somebody who publishes more means harm
+
 
 class NoSuchDomain(Exception):
-    """The name does not exist (NXDOMAIN), or can never be one."""
+    """The name does not exist (NXDOMAIN), or can never be one. `secure`: a validating resolver says so."""
+
+    def __init__(self, text: str = "", *, secure: bool = False):
+        super().__init__(text)
+        self.secure = secure
 
 
 class DnsTrouble(Exception):
@@ -35,14 +52,55 @@ class Mx:
     host: str
 
 
+@dataclass(frozen=True, slots=True)
+class Tlsa:
+    """One TLSA record (RFC 6698 §2.1): what a server's certificate, or one above it, has to be."""
+
+    usage: int
+    selector: int
+    matching: int
+    data: bytes
+
+    def __str__(self) -> str:
+        """Write it as RFC 8460 §4.2 shows it in reports."""
+        return f"{self.usage} {self.selector} {self.matching} {self.data.hex()}"
+
+
+class Answer(list[T]):
+    """
+    The records of an answer, none if the name exists without any.
+
+    `secure` says that a validating resolver on this machine checked every signature up to a trust anchor, aliases
+    included; `name` is where the records stand, when aliases led there.
+    """
+
+    def __init__(self, records: Iterable[T] = (), *, secure: bool = False, name: str = ""):
+        super().__init__(records)
+        self.secure = secure
+        self.name = name
+
+
 class Resolver(Protocol):
-    """What routing needs to know about names. Both raise `NoSuchDomain` and `DnsTrouble`."""
+    """
+    What routing needs to know about names.
 
-    def mx(self, domain: str) -> list[Mx]:
-        """Return the MX records of *domain* in any order; none if it exists without any."""
+    All raise `DnsTrouble`, also for answers whose signatures are wrong; `mx` and `addresses` raise `NoSuchDomain`.
+    """
 
-    def addresses(self, host: str) -> list[str]:
-        """Return the addresses of *host* as text; none if it exists without any."""
+    def mx(self, domain: str) -> Answer[Mx]:
+        """Return the MX records of *domain* in any order."""
+
+    def addresses(self, host: str) -> Answer[str]:
+        """Return the addresses of *host* as text."""
+
+    def alias_is_secure(self, host: str) -> bool:
+        """Say whether *host* is an alias by a signed CNAME, wherever that leads."""
+
+    def tlsa(self, name: str) -> Answer[Tlsa]:
+        """Return the TLSA records at *name*, such as "_25._tcp.mx.example"; none if there is no such name."""
+
+    def txt(self, name: str) -> Answer[str]:
+        """Return the TXT records at *name*, each with its strings joined; none if there is no such name."""
 
 
 class DnsResolver:
@@ -63,34 +121,73 @@ class DnsResolver:
         resolver.lifetime = lifetime
         resolver.timeout = min(resolver.timeout, lifetime)
         resolver.cache = dns.resolver.LRUCache(10_000)
+        # With AD in the question a validating resolver says in the answer whether it is proven (RFC 6840 §5.7).
+        resolver.set_flags(dns.flags.RD | dns.flags.AD)
+        resolver.use_edns(0, 0, UDP_PAYLOAD)
         self._resolver = resolver
+        self.is_near = bool(resolver.nameservers) and all(_is_loopback(each) for each in resolver.nameservers)
 
-    def mx(self, domain: str) -> list[Mx]:
-        return [
-            Mx(record.preference, record.exchange.to_text(omit_final_dot=True).lower().removesuffix("."))
-            for record in self._ask(domain, dns.rdatatype.MX)
-            if isinstance(record, MX)
-        ]
+    def mx(self, domain: str) -> Answer[Mx]:
+        found = self._ask(domain, dns.rdatatype.MX)
+        records = (
+            Mx(record.preference, _text(record.exchange)) for record in found[:MAX_RECORDS] if isinstance(record, MX)
+        )
+        return Answer(records, secure=found.secure, name=found.name)
 
-    def addresses(self, host: str) -> list[str]:
+    def addresses(self, host: str) -> Answer[str]:
         """
-        Return IPv4 addresses first.
+        Return IPv4 and IPv6 addresses in turn, IPv4 first.
 
         Hosts whose IPv6 is half set up are many, and receivers are stricter with IPv6 senders; with both families
-        present either is right (RFC 5321 §5.2).
+        present either is right (RFC 5321 §5.2). In turn, so that the few that are tried are of both families.
         """
-        found: list[str] = []
-        trouble: DnsTrouble | None = None
+        families: list[list[str]] = []
+        secure, name, trouble = False, "", None
         for kind in (dns.rdatatype.A, dns.rdatatype.AAAA):
             try:
-                found += [record.address for record in self._ask(host, kind) if isinstance(record, A | AAAA)]
+                found = self._ask(host, kind)
             except DnsTrouble as error:
                 trouble = error
-        if not found and trouble is not None:
+                continue
+            families.append([record.address for record in found if isinstance(record, A | AAAA)])
+            if found:
+                secure, name = secure or found.secure, found.name
+        if not any(families) and trouble is not None:
             raise trouble
-        return found
+        return Answer(_in_turn(families), secure=secure, name=name or host)
 
-    def _ask(self, name: str, kind: dns.rdatatype.RdataType) -> list[object]:
+    def alias_is_secure(self, host: str) -> bool:
+        try:
+            found = self._ask(host, dns.rdatatype.CNAME)
+        except NoSuchDomain:
+            return False
+        return found.secure and any(isinstance(record, CNAME) for record in found)
+
+    def tlsa(self, name: str) -> Answer[Tlsa]:
+        try:
+            found = self._ask(name, dns.rdatatype.TLSA)
+        except NoSuchDomain as none:
+            return Answer(secure=none.secure, name=name)
+        records = (
+            Tlsa(record.usage, record.selector, record.mtype, bytes(record.cert))
+            for record in found[:MAX_RECORDS]
+            if isinstance(record, TLSA)
+        )
+        return Answer(records, secure=found.secure, name=found.name)
+
+    def txt(self, name: str) -> Answer[str]:
+        try:
+            found = self._ask(name, dns.rdatatype.TXT)
+        except NoSuchDomain as none:
+            return Answer(secure=none.secure, name=name)
+        records = (
+            b"".join(record.strings).decode("utf-8", "replace")
+            for record in found[:MAX_RECORDS]
+            if isinstance(record, TXT)
+        )
+        return Answer(records, secure=found.secure, name=found.name)
+
+    def _ask(self, name: str, kind: dns.rdatatype.RdataType) -> Answer[object]:
         try:
             question = dns.name.from_text(name)
         except (dns.exception.DNSException, UnicodeError) as error:
@@ -98,8 +195,30 @@ class DnsResolver:
         try:
             answer = self._resolver.resolve(question, kind, raise_on_no_answer=False, search=False)
         except dns.resolver.NXDOMAIN as error:
-            raise NoSuchDomain(f"{name} does not exist") from error
+            secure = any(self._is_secure(response) for response in error.responses().values())  # type: ignore[no-untyped-call]
+            raise NoSuchDomain(f"{name} does not exist", secure=secure) from error
         except (dns.exception.DNSException, OSError) as error:
             # The library's text names our servers and timings, which is no reader's business.
             raise DnsTrouble(f"the name servers gave no answer for {name}") from error
-        return list(answer.rrset or ())
+        secure = self._is_secure(answer.response)
+        return Answer(list(answer.rrset or ()), secure=secure, name=_text(answer.canonical_name))
+
+    def _is_secure(self, response: dns.message.Message | None) -> bool:
+        return self.is_near and response is not None and bool(response.flags & dns.flags.AD)
+
+
+def _text(name: dns.name.Name) -> str:
+    return name.to_text(omit_final_dot=True).lower().removesuffix(".")
+
+
+def _in_turn(families: Sequence[Sequence[str]]) -> list[str]:
+    longest = max(map(len, families), default=0)
+    return [family[place] for place in range(longest) for family in families if place < len(family)]
+
+
+def _is_loopback(server: object) -> bool:
+    address = getattr(server, "address", server)
+    try:
+        return ipaddress.ip_address(str(address)).is_loopback
+    except ValueError:
+        return False  # a URL of DNS over HTTPS

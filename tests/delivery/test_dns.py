@@ -14,7 +14,7 @@ import dns.resolver
 import dns.rrset
 import pytest
 
-from cryptnsend.delivery.dns import DnsResolver, DnsTrouble, Mx, NoSuchDomain
+from cryptnsend.delivery.dns import DnsResolver, DnsTrouble, Mx, NoSuchDomain, Tlsa
 
 ZONE = {
     ("peer.example.", "MX"): ["20 Mx2.Peer.Example.", "10 mx1.peer.example."],
@@ -23,6 +23,11 @@ ZONE = {
     ("v6.example.", "AAAA"): ["2001:db8::6"],
     ("null.example.", "MX"): ["0 ."],
     ("alias.example.", "CNAME"): ["mx1.peer.example."],
+    ("signed.example.", "MX"): ["10 mx.signed.example."],
+    ("mx.signed.example.", "A"): ["192.0.2.9"],
+    ("_25._tcp.mx.signed.example.", "TLSA"): ["3 1 1 " + "ab" * 32, "3 0 0 00"],
+    ("_mta-sts.signed.example.", "TXT"): ['"v=STSv1; " "id=7;"', '"something else"'],
+    ("named.signed.example.", "CNAME"): ["mx1.peer.example."],
 }
 NAMES = {name for name, _ in ZONE} | {"bare.example."}
 
@@ -59,6 +64,8 @@ class NameServer:
         self.questions.append(f"{name} {kind}")
         response = dns.message.make_response(query)
         response.flags |= dns.flags.RA
+        if "signed." in name and query.flags & dns.flags.AD:
+            response.flags |= dns.flags.AD
         if name.startswith("silent."):
             return None
         if name.startswith("servfail.") or (name.startswith("half.") and kind == "A"):
@@ -69,6 +76,9 @@ class NameServer:
             response.set_rcode(dns.rcode.NXDOMAIN)
         else:
             target = ZONE.get((name, "CNAME"))
+            if target and kind == "CNAME":
+                response.answer.append(dns.rrset.from_text(name, 60, "IN", kind, *target))
+                return response
             if target:
                 response.answer.append(dns.rrset.from_text(name, 60, "IN", "CNAME", *target))
                 name = target[0]
@@ -103,9 +113,9 @@ def test_a_domain_without_the_record_exists(resolver: DnsResolver) -> None:
     assert resolver.addresses("bare.example") == []
 
 
-def test_both_families_are_found_ipv4_first(resolver: DnsResolver) -> None:
+def test_both_families_are_found_in_turn_ipv4_first(resolver: DnsResolver) -> None:
     found = resolver.addresses("mx1.peer.example")
-    assert (set(found[:2]), found[2:]) == ({"192.0.2.1", "192.0.2.2"}, ["2001:db8::1"])
+    assert (set(found), found[1]) == ({"192.0.2.1", "192.0.2.2", "2001:db8::1"}, "2001:db8::1")
     assert resolver.addresses("v6.example") == ["2001:db8::6"]
 
 
@@ -138,6 +148,67 @@ def test_what_cannot_be_a_name_does_not_exist(resolver: DnsResolver, server: Nam
     with pytest.raises(NoSuchDomain):
         resolver.mx(name)
     assert server.questions == []
+
+
+def test_what_a_validating_resolver_on_this_machine_vouches_for_is_secure(resolver: DnsResolver) -> None:
+    """RFC 4035 §3.2.3, RFC 6840 §5.7: the question has the AD bit, and so has the answer."""
+    assert resolver.mx("signed.example").secure
+    assert resolver.addresses("mx.signed.example").secure
+    assert resolver.alias_is_secure("named.signed.example")
+    assert not resolver.mx("peer.example").secure
+    assert not resolver.addresses("mx1.peer.example").secure
+    assert not resolver.alias_is_secure("alias.example")
+    assert not resolver.alias_is_secure("gone.example")
+    with pytest.raises(NoSuchDomain) as caught:
+        resolver.mx("gone.signed.example")
+    assert caught.value.secure
+
+
+@pytest.mark.parametrize(
+    ("servers", "near"),
+    [
+        ([("127.0.0.1", 53)], True),
+        ([("127.0.0.53", 53), ("::1", 53)], True),
+        ([("192.0.2.53", 53)], False),
+        ([("127.0.0.1", 53), ("192.0.2.53", 53)], False),
+        ([("10.0.0.1", 53)], False),
+    ],
+)
+def test_the_ad_bit_counts_only_from_resolvers_on_this_machine(servers: list[tuple[str, int]], near: bool) -> None:
+    assert DnsResolver(servers).is_near is near
+
+
+def test_the_ad_bit_of_a_resolver_elsewhere_means_nothing(resolver: DnsResolver) -> None:
+    resolver.is_near = False
+    assert not resolver.mx("signed.example").secure
+
+
+def test_tlsa_records_come_as_they_stand(resolver: DnsResolver) -> None:
+    found = resolver.tlsa("_25._tcp.mx.signed.example")
+    assert set(found) == {Tlsa(3, 1, 1, b"\xab" * 32), Tlsa(3, 0, 0, b"\0")}
+    assert found.secure
+    assert str(found[0]).startswith("3 ")
+
+
+def test_a_name_without_records_has_none(resolver: DnsResolver) -> None:
+    assert resolver.tlsa("_25._tcp.gone.example") == []
+    assert resolver.txt("_mta-sts.gone.example") == []
+    assert resolver.tlsa("_25._tcp.gone.signed.example").secure
+
+
+def test_texts_come_in_one_piece_each(resolver: DnsResolver) -> None:
+    assert set(resolver.txt("_mta-sts.signed.example")) == {"v=STSv1; id=7;", "something else"}
+
+
+def test_trouble_with_records_is_trouble(resolver: DnsResolver) -> None:
+    for ask in (resolver.tlsa, resolver.txt, resolver.alias_is_secure):
+        with pytest.raises(DnsTrouble):
+            ask("servfail.example")
+
+
+def test_where_an_alias_leads_is_told(resolver: DnsResolver) -> None:
+    assert resolver.addresses("alias.example").name == "mx1.peer.example"
+    assert resolver.addresses("mx1.peer.example").name == "mx1.peer.example"
 
 
 def test_answers_are_kept_for_their_time(resolver: DnsResolver, server: NameServer) -> None:
