@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 Kind = Literal["delivered", "delayed", "failed"]
@@ -25,7 +25,7 @@ class Envelope:
 
     `reverse_path` is "" for the null sender. `notify`, `orcpt`, `ret` and `envid` are RFC 3461 values as they stand on
     the wire (xtext already applied); they are sent only to peers that offer DSN. `smtputf8` says that the header
-    section needs RFC 6532; addresses are looked at besides.
+    section needs RFC 6532; addresses are looked at besides. `requiretls` is RFC 8689: proven TLS on the whole way.
     """
 
     reverse_path: str
@@ -35,6 +35,25 @@ class Envelope:
     orcpt: str | None = None
     ret: str | None = None
     envid: str | None = None
+    requiretls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """
+    What one connection to one mail host showed about a domain's TLS policy (RFC 8460 §4).
+
+    `policy_type` is tlsa, sts or no-policy-found; `policy` its text line by line; `hosts` the policy's mx names;
+    `result` one of RFC 8460 §4.3, "" for success.
+    """
+
+    domain: str
+    policy_type: str
+    policy: tuple[str, ...]
+    hosts: tuple[str, ...]
+    result: str
+    host: str
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +65,10 @@ class Outcome:
     gave none; `reply` one printable line; `host` who answered; `tls` in words for people ("none" in clear); `final`
     says that another attempt is pointless. `reason` is for callers that can do something else instead, `peer_size`
     the SIZE that the peer announced (octets, None if it named no limit).
+
+    The way taken: `route` is mx, implicit-mx, route or smarthost; `address` and `cipher` are of the last connection;
+    `proof` says what showed that the host is the recipient's (dane, mta-sts, operator, none). `seen` is what each TLS
+    handshake of the attempt came to, for reports.
     """
 
     PROOF_MISSING: ClassVar[str] = "proof-missing"  # protected mail, and nobody vouches for the peer: send a notice
@@ -64,6 +87,11 @@ class Outcome:
     final: bool = False
     reason: str = ""
     peer_size: int | None = None
+    route: str = ""
+    address: str = ""
+    cipher: str = ""
+    proof: str = "none"
+    seen: tuple[Seen, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if self.kind != "delayed":

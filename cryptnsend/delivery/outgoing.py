@@ -77,6 +77,8 @@ class Outgoing:
             options += " BODY=8BITMIME"
         if self.smtputf8:
             options += " SMTPUTF8"
+        if self.envelope.requiretls:
+            options += " REQUIRETLS"  # a peer that does not offer it is not spoken to
         if offers("dsn"):
             options += f" RET={self.envelope.ret}" if self.envelope.ret else ""
             options += f" ENVID={self.envelope.envid}" if self.envelope.envid else ""

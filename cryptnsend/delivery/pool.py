@@ -1,4 +1,4 @@
-"""Is there a connection to this host that still listens? Connections that wait for the next message.
+"""Is there a connection to this host that still listens, or did it not answer a moment ago? What is known of peers.
 
 A connection is kept under everything that decided how it was protected, so that none is ever used for mail of a class
 it was not opened for.
@@ -10,9 +10,11 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from cryptnsend.delivery.outcome import Outcome
+from cryptnsend.delivery.protection import Demand
 from cryptnsend.delivery.session import Session, SessionLost
 
-Key = tuple[str, int, str, bool]  # host, port, TLS class, whether clear text was allowed
+Key = tuple[str, int, str, Demand]  # host, port, TLS class, and what the connection had to show
 
 
 class Pool:
@@ -99,3 +101,29 @@ class Pool:
                         del self._waiting[key]
             for _, session in stale:
                 session.leave()
+
+
+class Resting:
+    """
+    Addresses that did not answer a moment ago, and what came of it; safe for many threads.
+
+    Without it every message for a host that swallows connections would hold a thread for minutes.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], seconds: float):
+        self._monotonic, self._seconds = monotonic, seconds
+        self._until: dict[tuple[str, int], tuple[float, Outcome]] = {}
+        self._lock = threading.Lock()
+
+    def put(self, place: tuple[str, int], outcome: Outcome) -> None:
+        """Leave *place* alone for a while."""
+        now = self._monotonic()
+        with self._lock:
+            self._until = {key: value for key, value in self._until.items() if value[0] > now}
+            self._until[place] = (now + self._seconds, outcome)
+
+    def get(self, place: tuple[str, int]) -> Outcome | None:
+        """Return what came of the last try if *place* still rests."""
+        with self._lock:
+            until, outcome = self._until.get(place, (0.0, None))
+        return outcome if until > self._monotonic() else None

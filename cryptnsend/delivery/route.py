@@ -57,6 +57,21 @@ class Hop:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """
+    The way to a domain: its hosts, best first, and how they were found (mx, implicit-mx, route, smarthost).
+
+    `secure` says that DNSSEC proves the MX records, or that there are none; `alias` is where they stand.
+    """
+
+    domain: str
+    how: str
+    hops: list[Hop]
+    secure: bool = False
+    alias: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Router:
     """
     Turns a domain into hops, and a hop into addresses.
@@ -73,11 +88,25 @@ class Router:
     allow_private: bool = False
     port: int = SMTP_PORT  # of hosts found by MX; others only where tests play the Internet
 
-    def hops(self, domain: str) -> list[Hop]:
-        """Return the hosts to try for *domain* (A- or U-label), best first. Raises `Unroutable`."""
+    def route(self, domain: str) -> Route:
+        """Return the way to *domain* (A- or U-label). Raises `Unroutable`."""
         name = a_label(domain)
         chosen = self._chosen(name)
-        return [chosen] if chosen else [Hop(host, self.port) for host in self._exchanges(name)[:MAX_HOSTS]]
+        if chosen is not None:
+            return Route(name, "smarthost" if chosen.relay else "route", [chosen])
+        try:
+            records = self.resolver.mx(name)
+        except NoSuchDomain:
+            raise Unroutable(_no_domain(name)) from None
+        except DnsTrouble as error:
+            raise Unroutable(_ask_later(str(error))) from None
+        how = "mx" if records else "implicit-mx"
+        hops = [Hop(host, self.port) for host in self._exchanges(name, records)[:MAX_HOSTS]]
+        return Route(name, how, hops, records.secure, records.name or name)
+
+    def hops(self, domain: str) -> list[Hop]:
+        """Return the hosts to try for *domain*, best first. Raises `Unroutable`."""
+        return self.route(domain).hops
 
     def _chosen(self, domain: str) -> Hop | None:
         routes = self.routes or {}
@@ -89,13 +118,7 @@ class Router:
             above = above.partition(".")[2]
         return parse_smarthost(self.smarthost) if self.smarthost else None
 
-    def _exchanges(self, domain: str) -> list[str]:
-        try:
-            records = self.resolver.mx(domain)
-        except NoSuchDomain:
-            raise Unroutable(_no_domain(domain)) from None
-        except DnsTrouble as error:
-            raise Unroutable(_ask_later(str(error))) from None
+    def _exchanges(self, domain: str, records: list[Mx]) -> list[str]:
         if not records:
             return [domain]  # the implicit MX
         if all(not record.host for record in records):
@@ -122,10 +145,11 @@ class Router:
     def _resolved(self, hop: Hop) -> list[str]:
         if hop.host == "localhost" and hop.chosen:
             return ["127.0.0.1", "::1"]  # RFC 6761 §6.3: not a question for name servers
+        found: list[str] = []
         try:
             found = self.resolver.addresses(hop.host)
         except NoSuchDomain:
-            found = []
+            pass  # told below, in words that fit who named the host
         except DnsTrouble as error:
             raise Unroutable(_ask_later(str(error), hop.host)) from None
         if found:

@@ -15,12 +15,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from cryptnsend.delivery.tls import NO_TLS, describe
+from cryptnsend.delivery.tls import NO_TLS, Proof, cipher_of, describe
 
 MAX_REPLY = 64 * 1024  # octets of one reply with all its lines; RFC 5321 §4.5.3.1.5 expects 512 a line
 BLOCK = 64 * 1024  # octets per write of a body
 
 Reply = tuple[int, bytes]  # code, and the text of all lines joined by LF
+Check = Callable[[ssl.SSLSocket], None]  # looks at a fresh TLS connection; raises what `Session` passes on
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class SessionLost(Exception):
 
 
 class Session(smtplib.SMTP):
-    """A connection that is open, greeted and through EHLO; `tls` describes its protection."""
+    """A connection that is open, greeted and through EHLO; `tls`, `cipher` and `proof` describe its protection."""
 
     ehlo_msg = "EHLO"
 
@@ -54,6 +55,9 @@ class Session(smtplib.SMTP):
         self.timeouts = timeouts
         self.monotonic = monotonic
         self.tls = NO_TLS
+        self.cipher = ""
+        self.proof: Proof = "none"
+        self.check: Check | None = None  # looks at a TLS connection before a word is said over it
         self.uses = 0
         self.last_used = 0.0
         self.peer_address = ""
@@ -89,8 +93,8 @@ class Session(smtplib.SMTP):
         """
         Turn the connection into TLS (RFC 3207 §4); after a 220 what the peer said before is forgotten.
 
-        Raises `ssl.SSLError` when the handshake fails, `SessionLost` when the peer sent more than its reply: those
-        octets came over the clear connection and would be read as if they had come protected.
+        Raises `ssl.SSLError` when the handshake fails, what `check` raises, and `SessionLost` when the peer sent more
+        than its reply: those octets came over the clear connection and would be read as if they had come protected.
         """
         code, text = self.command("STARTTLS")
         if code != 220:
@@ -113,7 +117,9 @@ class Session(smtplib.SMTP):
         except OSError as error:
             raise SessionLost(f"the connection ended in the TLS handshake: {_reason(error)}") from None
         self.sock = wrapped
-        self.tls = describe(wrapped)
+        if self.check is not None:
+            self.check(wrapped)
+        self.tls, self.cipher = describe(wrapped, self.proof), cipher_of(wrapped)
 
     def begin(self) -> None:
         """Start the clock of a new transaction."""
@@ -219,6 +225,12 @@ class Session(smtplib.SMTP):
     def offers(self, extension: str) -> bool:
         """Say whether EHLO named *extension*."""
         return extension.lower() in self.esmtp_features
+
+    @property
+    def peer_name(self) -> str:
+        """The name that the peer gives itself in its answer to EHLO, in lower case."""
+        words = (self.ehlo_resp or b"").split(None, 1)
+        return words[0].decode("ascii", "replace").lower() if words else ""
 
     @property
     def size_limit(self) -> int | None:

@@ -1,19 +1,25 @@
-"""How much must a connection prove before content of a given class may pass? DESIGN's TLS classes; RFC 7435, RFC 3207.
+"""Which classes of mail are there, and how does Python speak TLS for them? RFC 7435, RFC 3207.
 
 opportunistic: notices and handoffs that are encrypted themselves. TLS if it works, else in clear.
 plain: content that its author declared plain. TLS if offered; in clear only if the organisation allows it.
-proven: protected content in clear. A certificate that names a host which the operator vouches for, or nothing.
+proven: protected content in clear. A host that is proven to be the recipient's, or nothing.
+report: about TLS itself (RFC 8460 §3). TLS if it works, whatever the domain promises: the report may be about that.
+
+What a domain promises (DANE, MTA-STS) is held to in all classes but the last; protection.py decides.
 """
 
 from __future__ import annotations
 
 import ssl
+from _ssl import ENCODING_DER
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-TlsClass = Literal["opportunistic", "plain", "proven"]
+TlsClass = Literal["opportunistic", "plain", "proven", "report"]
+Proof = Literal["none", "operator", "mta-sts", "dane"]
 NO_TLS = "none"
+_HOW = {"none": "not checked", "dane": "proven by DANE", "mta-sts": "checked for MTA-STS", "operator": "checked"}
 
 
 def unchecked_context() -> ssl.SSLContext:
@@ -32,12 +38,24 @@ def checked_context(ca_file: Path | None = None) -> ssl.SSLContext:
     return context
 
 
-def describe(sock: ssl.SSLSocket | None) -> str:
+def describe(sock: ssl.SSLSocket | None, proof: Proof) -> str:
     """Say in words for people how this connection is protected."""
-    if sock is None:
-        return NO_TLS
-    checked = "checked" if sock.context.verify_mode is ssl.CERT_REQUIRED else "not checked"
-    return f"{sock.version()}, certificate {checked}"
+    return NO_TLS if sock is None else f"{sock.version()}, certificate {_HOW[proof]}"
+
+
+def cipher_of(sock: ssl.SSLSocket) -> str:
+    """Return the name of the cipher suite in use."""
+    chosen = sock.cipher()
+    return chosen[0] if chosen else ""
+
+
+def peer_chain(sock: ssl.SSLSocket) -> list[bytes]:
+    """Return the certificates that the peer showed (DER), its own first, whether or not they prove anything."""
+    public = getattr(sock, "get_unverified_chain", None)  # from Python 3.13 on
+    if public is not None:
+        return list(public() or ())
+    inner = sock._sslobj  # type: ignore[attr-defined]  # the same, not yet public
+    return [each.public_bytes(ENCODING_DER) for each in inner.get_unverified_chain() or ()]
 
 
 class Vouched:

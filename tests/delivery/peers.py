@@ -6,14 +6,14 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from random import Random
 from typing import Any
 
 import trustme
 
 from cryptnsend.delivery.courier import Courier, CourierSettings, Envelope, Timeouts
-from cryptnsend.delivery.dns import Mx, NoSuchDomain
+from cryptnsend.delivery.dns import Answer, Mx, NoSuchDomain, Tlsa
 
 EHLO = "250-peer.example\r\n250-SIZE 10000000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250 ENHANCEDSTATUSCODES"
 MESSAGE = b"From: a@our.test\r\nTo: pat@peer.example\r\nSubject: hello\r\n\r\nA line.\r\n.\r\n..two\r\n"
@@ -33,21 +33,49 @@ class WallClock:
 
 
 class Names:
-    """A resolver that knows what it is told; an exception as a value is raised."""
+    """
+    A resolver that knows what it is told; an exception as a value is raised.
 
-    def __init__(self, mx: Mapping[str, Any] | None = None, hosts: Mapping[str, Any] | None = None):
+    What stands in *secure* is as if a validating resolver vouched for it: names of any kind of record. *aliases* says
+    where a host's addresses really stand.
+    """
+
+    def __init__(
+        self,
+        mx: Mapping[str, Any] | None = None,
+        hosts: Mapping[str, Any] | None = None,
+        *,
+        tlsa: Mapping[str, Any] | None = None,
+        txt: Mapping[str, Any] | None = None,
+        aliases: Mapping[str, str] | None = None,
+        secure: Collection[str] = (),
+    ):
         self._mx, self._hosts = mx or {}, hosts or {}
+        self.tlsa_records, self.texts = dict(tlsa or {}), dict(txt or {})
+        self._aliases, self._secure = aliases or {}, secure
         self.asked: list[str] = []
 
-    def mx(self, domain: str) -> list[Mx]:
-        return [Mx(*record) for record in self._answer(self._mx, domain)]
+    def mx(self, domain: str) -> Answer[Mx]:
+        records = self._answer(self._mx, domain)
+        return Answer((Mx(*record) for record in records), secure=domain in self._secure, name=domain)
 
-    def addresses(self, host: str) -> list[str]:
-        return list(self._answer(self._hosts, host))
+    def addresses(self, host: str) -> Answer[str]:
+        name = self._aliases.get(host, host)
+        return Answer(self._answer(self._hosts, name), secure=name in self._secure, name=name)
 
-    def _answer(self, table: Mapping[str, Any], name: str) -> Any:
+    def alias_is_secure(self, host: str) -> bool:
+        return host in self._aliases and host in self._secure
+
+    def tlsa(self, name: str) -> Answer[Tlsa]:
+        records = self._answer(self.tlsa_records, name, [])
+        return Answer((Tlsa(*record) for record in records), secure=name in self._secure, name=name)
+
+    def txt(self, name: str) -> Answer[str]:
+        return Answer(self._answer(self.texts, name, []), secure=name in self._secure, name=name)
+
+    def _answer(self, table: Mapping[str, Any], name: str, default: Any = None) -> Any:
         self.asked.append(name)
-        answer = table.get(name, NoSuchDomain(name))
+        answer = table.get(name, NoSuchDomain(name) if default is None else default)
         if isinstance(answer, Exception):
             raise answer
         return answer

@@ -42,7 +42,9 @@ def send_to(replies: dict[str, str | list[str]], envelope: Envelope = ENVELOPE, 
 
 def test_delivers_and_tells_what_the_peer_said(peer: Peer, sender: Courier) -> None:
     outcome = sender.send(ENVELOPE, "opportunistic", MESSAGE)
-    assert outcome == Outcome("delivered", 250, "2.0.0", "kept", "127.0.0.1", "none", final=True, peer_size=10_000_000)
+    assert outcome == Outcome(
+        "delivered", 250, "2.0.0", "kept", "127.0.0.1", peer_size=10_000_000, route="route", address="127.0.0.1"
+    )
     assert peer.commands == [
         "EHLO our.test",
         f"MAIL FROM:<b+1@our.test> SIZE={len(MESSAGE)}",

@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from cryptnsend.delivery.courier import Courier, Outcome
-from cryptnsend.delivery.tls import Vouched
+from cryptnsend.delivery.tls import Vouched, checked_context, unchecked_context
 from tests.delivery.peers import EHLO, ENVELOPE, MESSAGE, Names, Peer, Wire, courier, server_context
 
 
@@ -258,5 +258,5 @@ def test_smtps_to_a_host_without_tls_never_goes_on_in_clear() -> None:
 
 def test_old_tls_is_not_spoken(authority: trustme.CA) -> None:
     """RFC 8996."""
-    for context in (courier()._unchecked, courier()._checked):
+    for context in (unchecked_context(), checked_context()):
         assert context.minimum_version is ssl.TLSVersion.TLSv1_2
