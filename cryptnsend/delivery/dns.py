@@ -99,7 +99,7 @@ class Resolver(Protocol):
     def tlsa(self, name: str) -> Answer[Tlsa]:
         """Return the TLSA records at *name*, such as "_25._tcp.mx.example"; none if there is no such name."""
 
-    def txt(self, name: str) -> Answer[str]:
+    def texts(self, name: str) -> Answer[str]:
         """Return the TXT records at *name*, each with its strings joined; none if there is no such name."""
 
 
@@ -175,7 +175,7 @@ class DnsResolver:
         )
         return Answer(records, secure=found.secure, name=found.name)
 
-    def txt(self, name: str) -> Answer[str]:
+    def texts(self, name: str) -> Answer[str]:
         try:
             found = self._ask(name, dns.rdatatype.TXT)
         except NoSuchDomain as none:

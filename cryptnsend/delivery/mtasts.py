@@ -126,7 +126,7 @@ class Policies:
         if kept is not None and kept.expires <= now:
             kept = None
         try:
-            ident = record_id(self._resolver.txt(f"_mta-sts.{domain}"))
+            ident = record_id(self._resolver.texts(f"_mta-sts.{domain}"))
         except DnsTrouble:
             ident = None
         if ident is None or (kept is not None and ident == kept.id and now - kept.fetched < _refresh(kept)):

@@ -51,7 +51,7 @@ class Names:
         secure: Collection[str] = (),
     ):
         self._mx, self._hosts = mx or {}, hosts or {}
-        self.tlsa_records, self.texts = dict(tlsa or {}), dict(txt or {})
+        self.tlsa_records, self.text_records = dict(tlsa or {}), dict(txt or {})
         self._aliases, self._secure = aliases or {}, secure
         self.asked: list[str] = []
 
@@ -70,8 +70,8 @@ class Names:
         records = self._answer(self.tlsa_records, name, [])
         return Answer((Tlsa(*record) for record in records), secure=name in self._secure, name=name)
 
-    def txt(self, name: str) -> Answer[str]:
-        return Answer(self._answer(self.texts, name, []), secure=name in self._secure, name=name)
+    def texts(self, name: str) -> Answer[str]:
+        return Answer(self._answer(self.text_records, name, []), secure=name in self._secure, name=name)
 
     def _answer(self, table: Mapping[str, Any], name: str, default: Any = None) -> Any:
         self.asked.append(name)

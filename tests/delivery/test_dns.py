@@ -192,16 +192,16 @@ def test_tlsa_records_come_as_they_stand(resolver: DnsResolver) -> None:
 
 def test_a_name_without_records_has_none(resolver: DnsResolver) -> None:
     assert resolver.tlsa("_25._tcp.gone.example") == []
-    assert resolver.txt("_mta-sts.gone.example") == []
+    assert resolver.texts("_mta-sts.gone.example") == []
     assert resolver.tlsa("_25._tcp.gone.signed.example").secure
 
 
 def test_texts_come_in_one_piece_each(resolver: DnsResolver) -> None:
-    assert set(resolver.txt("_mta-sts.signed.example")) == {"v=STSv1; id=7;", "something else"}
+    assert set(resolver.texts("_mta-sts.signed.example")) == {"v=STSv1; id=7;", "something else"}
 
 
 def test_trouble_with_records_is_trouble(resolver: DnsResolver) -> None:
-    for ask in (resolver.tlsa, resolver.txt, resolver.alias_is_secure):
+    for ask in (resolver.tlsa, resolver.texts, resolver.alias_is_secure):
         with pytest.raises(DnsTrouble):
             ask("servfail.example")
 

@@ -170,10 +170,10 @@ class Domain:
         self.policies = Policies(self.names, self.web, self.shelf, self.time)  # type: ignore[arg-type]
 
     def says(self, *texts: str) -> None:
-        self.names.texts["_mta-sts.peer.example"] = list(texts)
+        self.names.text_records["_mta-sts.peer.example"] = list(texts)
 
     def has_trouble(self) -> None:
-        self.names.texts["_mta-sts.peer.example"] = DnsTrouble("no answer")
+        self.names.text_records["_mta-sts.peer.example"] = DnsTrouble("no answer")
 
     @property
     def found(self) -> Found:
