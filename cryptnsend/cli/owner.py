@@ -36,7 +36,7 @@ def opened(config: Config, *, restoring: bool = False) -> Iterator[App]:
     try:
         yield built
     finally:
-        for made in ("engine", "keeper"):  # pieces are made when they are first used
+        for made in ("engine", "keeper", "blobs"):  # pieces are made when they are first used
             if made in vars(built):
                 getattr(built, made).close()
 

@@ -142,7 +142,7 @@ class Internet:
             return self._version
 
     def wait_for(
-        self, address: str, count: int = 1, predicate: Callable[[Mail], bool] | None = None, timeout: float = 10.0
+        self, address: str, count: int = 1, predicate: Callable[[Mail], bool] | None = None, timeout: float = 60.0
     ) -> Mail:
         """
         Return the *count*-th mail of *address* (of those that *predicate* takes), waiting for it to arrive.

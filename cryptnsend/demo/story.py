@@ -287,7 +287,7 @@ class Story:
         mail["Message-ID"] = "<story-3@gmail.example>"
         mail.set_content("The practice is at 4 Pine Street now.\n")
         self._smtp(ANN, [EVE], mail.as_bytes())
-        got = self.internet.wait_for(EVE, timeout=20).parsed
+        got = self.internet.wait_for(EVE).parsed
         need(str(got["Subject"]) == "We moved to Pine Street", f"the subject is {got['Subject']}")
         need("gmail.example" not in str(got["From"]) and ANN in str(got["Reply-To"]), "From was not rewritten")
         need(got["DKIM-Signature"] and "4 Pine Street" in _text(got), "the plain mail is not as it must be")

@@ -35,7 +35,7 @@ def password_file(tmp_path: Path) -> Path:
 
 def run(*command: str, stdin: bytes = b"", **environ: str) -> str:
     """Run a command to its end and return what it printed."""
-    done = subprocess.run(command, input=stdin, capture_output=True, timeout=60, env=os.environ | environ)
+    done = subprocess.run(command, input=stdin, capture_output=True, timeout=300, env=os.environ | environ)
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
     return done.stdout.decode()
 

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, Dialog, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, Route
 from werkzeug.serving import make_server
 
 from cryptnsend.portal.visits import SESSION_COOKIE
@@ -28,7 +28,6 @@ from .world import ANN, PAT, World
 
 pytestmark = pytest.mark.browser
 HARMFUL = "canary-mark, script:not([nonce]):not([src]), [onerror], [onload], form[action*=evil], base[href]"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
 class Trap:
@@ -79,14 +78,6 @@ class Trap:
                     f"{found} in {where}: {frame.locator(HARMFUL).first.evaluate('each => each.outerHTML')[:200]}"
                 )
         return wrong + self.seen
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

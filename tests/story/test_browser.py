@@ -4,38 +4,21 @@ from __future__ import annotations
 
 import smtplib
 import zipfile
-from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page
 
 from cryptnsend.demo.house import House
 from cryptnsend.demo.visitor import first_link
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 ANN = "ann.story@gmail.example"
 ANN_PASSWORD = "harbour violet tractor ninety"
 PASSWORD = "lantern otter gravel seventeen"
 REPORT = b"%PDF-1.7 " + b"a small report " * 500
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's chromium."""
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
 
 
 @pytest.fixture(scope="module")

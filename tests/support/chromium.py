@@ -1,0 +1,41 @@
+"""Debian's chromium for tests, started once per module: its driver keeps an event loop running in the test's thread."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# How long a page may take for one step on a machine that does much else, in milliseconds.
+PATIENCE = 120_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser without windows; what it opens waits long before it gives up."""
+    binary = shutil.which("chromium")
+    assert binary, "chromium is missing: apt-get install chromium"
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=binary, args=FLAGS, timeout=PATIENCE)
+        opened.new_context = functools.partial(_patient, opened.new_context)  # type: ignore[method-assign]
+        yield opened
+        opened.close()
+
+
+def _patient(new_context: Any, **values: Any) -> BrowserContext:
+    context: BrowserContext = new_context(**values)
+    context.set_default_timeout(PATIENCE)
+    return context
