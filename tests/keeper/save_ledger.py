@@ -1,0 +1,81 @@
+"""Save a ledger of the present schema with people in it, and what they know, for the upgrade test.
+
+python -m tests.keeper.save_ledger N, once for each release that appends steps. A saved file of a released schema is
+never written again.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sqlite3
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from cryptnsend.core.passwords import Argon
+from cryptnsend.keeper.context import Settings
+from cryptnsend.keeper.providers import FileProvider, make_master_key
+from cryptnsend.store.sqlite import SqliteEngine
+from tests.keeper.conftest import HandClock, Person, Running, code_for, register, send, subscriber
+
+LEDGERS = Path(__file__).with_name("ledgers")
+CARL = "carl@mail.example"
+
+
+def text(octets: bytes) -> str:
+    return base64.b64encode(octets).decode()
+
+
+def live(keeper: Running) -> dict[str, object]:
+    """Let people do what leaves rows in every table; return what they know afterwards."""
+    clinic = keeper.owner.organisation_add("Clinic", "strict", "new-contact")
+    ann = subscriber(keeper, "ann@clinic.example", clinic.id, "subscriber", "officer")
+    pat = Person("pat@home.example")
+    mail = send(keeper, ann, pat.address, "strict")
+    register(keeper, mail, code_for(keeper, ann, pat.address), pat)
+    send(keeper, ann, CARL)
+    device = keeper.portal.device_add(ann.ticket, "submit")
+    invited = keeper.owner.invite("bob@clinic.example", clinic.id, "Bob")
+    return {
+        "now": keeper.clock.now(),
+        "people": {each.address: text(each.k) for each in (ann, pat)},
+        "device": [device.id, text(device.secret)],
+        "passphrase": keeper.portal.passphrase(ann.ticket, ann.k)[0].words,
+        "code": code_for(keeper, ann, CARL),
+        "invitation": [invited.id, keeper.courier.invitation(invited.id).code],
+        "grant": text(msgspec.msgpack.encode(mail.grant)),
+        "content": text(mail.content),
+    }
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_master_key(folder / "master.key", os.urandom)
+        engine = SqliteEngine(folder / "ledger.db")
+        keeper = Running(
+            folder,
+            HandClock(),
+            Settings(journal=folder / "journal.log", argon=Argon(64, 1, 1)),
+            engine,
+            FileProvider(folder / "master.key", os.urandom),
+        )
+        keeper.start()
+        known = live(keeper) | {"master_key": (folder / "master.key").read_text()}
+        keeper.end()
+        engine.close()
+        conn = sqlite3.connect(folder / "ledger.db")
+        dumped = "\n".join(conn.iterdump()) + "\n"
+        conn.close()
+    LEDGERS.mkdir(exist_ok=True)
+    number = int(sys.argv[1])
+    (LEDGERS / f"v{number}.sql").write_text(dumped, "utf-8")
+    (LEDGERS / f"v{number}.json").write_text(json.dumps(known, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
