@@ -127,6 +127,8 @@ class App:
                 new_recipients_per_day=config.limits.new_recipients_per_day,
                 default=config.policy.default,
                 plain_token=config.policy.plain_token,
+                newcomer=config.signup.newcomer_days * DAY,
+                newcomer_recipients_per_day=config.signup.newcomer_recipients_per_day,
             ),
             wake=self.wake,
         )

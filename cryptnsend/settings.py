@@ -156,6 +156,14 @@ class Signup:
         "Who may sign up: nobody, the invited, or anyone who proves an address.",
         choices=("closed", "invite", "open"),
     )
+    newcomer_days: int = setting(
+        7, "How long accounts from open sign-up have the narrower limits of newcomers.", unit="days", low=0, high=365
+    )
+    newcomer_recipients_per_day: int = setting(
+        20,
+        "Recipients a newcomer may write to for the first time in a day; and newcomers send nothing in plain.",
+        low=0,
+    )
     invite_days: int = setting(7, "How long an invitation holds.", unit="days", low=1, high=90)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cryptnsend.cli.options import Commands, home_option, json_option, show_json
+from cryptnsend.cli.options import Commands, home_option, json_option, moment, show_json
 from cryptnsend.cli.owner import owned
 from cryptnsend.config import Config
 from cryptnsend.core.addresses import Mailbox
@@ -37,10 +37,14 @@ def explain(config: Config, author: str, recipient: str, subject: str, as_json: 
         draft = app.admission.begin(who, Envelope(who.address, (Addressee(recipient),)), "page")
         draft.header(header)
         ((address, decision),) = draft.explain().items()
-    said = decision.explain()
+    said, until = decision.explain(), draft.newcomer_until
     name = type(decision).__name__.lower()
     if as_json:
-        show_json({"recipient": address, "decision": name, "reason": decision.reason, "explanation": said})
+        answer = {"recipient": address, "decision": name, "reason": decision.reason, "explanation": said}
+        show_json(answer | {"newcomer_until": None if until is None else moment(until)})
         return
     click.echo(name)
     click.echo(said)
+    if until is not None:
+        most = config.signup.newcomer_recipients_per_day
+        click.echo(f"{author} signed up by itself: until {moment(until)} at most {most} new recipients a day.")

@@ -92,6 +92,7 @@ class Card(msgspec.Struct, frozen=True):
     form: str  # handoff form of replies: zip, link
     weak: bool
     generation: int
+    open_since: int = 0  # UTC milliseconds: when they became a subscriber on nobody's word; 0 for the others
 
     def pair(self, custody: str) -> PairCard:
         """Return the current pair of that custody; raise LookupError if the holder has none."""

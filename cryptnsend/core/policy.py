@@ -34,6 +34,7 @@ class Submission:
     author_is_subscriber: bool  # who is not gets no tokens read and sends nothing plain
     subject: str  # decoded from encoded-words and folding
     recipients: tuple[RecipientFacts, ...]
+    author_is_newcomer: bool = False  # signed up by themselves a few days ago, and nobody vouches for them yet
     thread_vaulted: bool = False  # an earlier message of the thread was sealed for its recipients
 
 
@@ -133,6 +134,7 @@ _WHY = {
     "form-unknown": "the way this recipient wants secure mail is not known here",
     "plain-token": "the subject begins with ::",
     "plain-not-allowed": "the subject begins with ::, but the organisation does not allow plain mail",
+    "newcomer": "accounts that signed up by themselves send no plain mail in their first days",
     "thread-vaulted": "plain mail was asked for, but an earlier message of this conversation was sealed",
     "default-vault": "the organisation seals everything that nothing else applies to",
     "default-plain": "the organisation sends plain unless protection is asked for",
@@ -184,4 +186,6 @@ def _otherwise(submission: Submission, rules: Rules, asked: Token | None) -> Dec
         return Vault({"vault": "default-vault", "tls-or-vault": "tls-not-yet"}.get(rules.default, "default-unknown"))
     if submission.thread_vaulted:
         return Vault("thread-vaulted")
+    if submission.author_is_newcomer:
+        return Vault("newcomer")
     return Relay("opportunistic", "plain-token" if plain else "default-plain")

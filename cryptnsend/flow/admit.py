@@ -47,6 +47,18 @@ class Settings:
     new_recipients_per_day: int
     default: str
     plain_token: bool
+    newcomer: int  # for how long an account from open sign-up is one
+    newcomer_recipients_per_day: int
+
+    def is_newcomer(self, card: Card, now: int) -> bool:
+        """Say whether this account signed up by itself so lately that it may do less."""
+        return bool(card.open_since) and now < card.open_since + self.newcomer
+
+    def most_new_recipients(self, card: Card, now: int) -> int:
+        """Return how many people this account may write to for the first time today."""
+        if self.is_newcomer(card, now):
+            return min(self.newcomer_recipients_per_day, self.new_recipients_per_day)
+        return self.new_recipients_per_day
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +159,7 @@ class Draft:
         self.message = admission.ids.new(admission.clock.now())
         self._sealing = Sealing(self.message, admission.vault, admission.random, admission.settings.message_octets)
         self._sealed: Sealed | None = None
+        self.newcomer_until: int | None = None
         self._macs: list[bytes] = []
 
     def header(self, octets: bytes) -> None:
@@ -233,11 +246,19 @@ class Draft:
         return self._sealed.blobs if was_undone and self._sealed is not None else ()
 
     def explain(self) -> dict[str, policy.Decision]:
-        """Return what would happen for each recipient, by canonical address, and keep nothing of it."""
+        """
+        Return what would happen for each recipient, by canonical address, and keep nothing of it.
+
+        `newcomer_until` tells afterwards, in UTC milliseconds, how long the author has a newcomer's limits.
+        """
         decided: dict[str, policy.Decision] = {}
 
         def look(rows: Rows) -> None:
-            decided.update(self._decide(rows, self._sender(rows), index, self._house.clock.now())[3])
+            now, settings = self._house.clock.now(), self._house.settings
+            card, _, _, decisions = self._decide(rows, self._sender(rows), index, now)
+            decided.update(decisions)
+            if settings.is_newcomer(card, now):
+                self.newcomer_until = card.open_since + settings.newcomer
             raise _OnlyLooked
 
         try:
@@ -305,7 +326,7 @@ class Draft:
             refused = decisions[person.canonical]
             if isinstance(refused, policy.Refuse):
                 raise Refusal(refused.explain(), code=refused.code, status=refused.status)
-        self._check_caps(rows, people, now)
+        self._check_caps(rows, card, people, now)
         life = house.settings.life if self._life is None else self._life
         making = Making(
             house.epochs,
@@ -387,7 +408,8 @@ class Draft:
                 unvouched.add(missing)
         if unvouched.holders or unvouched.contacts:
             raise unvouched
-        return card, thread, people, policy.decide(self._submission(index, people, thread), rules)
+        is_newcomer = house.settings.is_newcomer(card, now)
+        return card, thread, people, policy.decide(self._submission(index, people, thread, is_newcomer), rules)
 
     def _earlier(self, rows: Rows, sender: cards.Sender, now: int) -> int | None:
         """Return the message that this one repeats, if it does: the same mail sent again, or the same form."""
@@ -399,7 +421,9 @@ class Draft:
             return None
         return messages.use_nonce(rows, self._author.organisation, self._author.account, self._nonce, self.message, now)
 
-    def _submission(self, index: mime.Index, people: list[Person], thread: Thread) -> policy.Submission:
+    def _submission(
+        self, index: mime.Index, people: list[Person], thread: Thread, is_newcomer: bool
+    ) -> policy.Submission:
         return policy.Submission(
             author=self._author.address,
             author_is_subscriber=self._author.subscriber,
@@ -415,23 +439,21 @@ class Draft:
                 )
                 for each in people
             ),
+            author_is_newcomer=is_newcomer,
             thread_vaulted=thread.vaulted,
         )
 
-    def _check_caps(self, rows: Rows, people: list[Person], now: int) -> None:
+    def _check_caps(self, rows: Rows, card: Card, people: list[Person], now: int) -> None:
         if not self._author.subscriber:
             return
         settings, org, account = self._house.settings, self._author.organisation, self._author.account
         if messages.count(rows, org, account, now // DAY, "messages", 1) > settings.messages_per_day:
             raise _over(f"You have sent {settings.messages_per_day} messages today. Go on tomorrow (UTC).")
         new = sum(1 for each in people if each.new_contact)
-        if (
-            new
-            and messages.count(rows, org, account, now // DAY, "new-recipients", new) > settings.new_recipients_per_day
-        ):
-            raise _over(
-                f"You have written to {settings.new_recipients_per_day} new people today. Go on tomorrow (UTC)."
-            )
+        most = settings.most_new_recipients(card, now)
+        if new and messages.count(rows, org, account, now // DAY, "new-recipients", new) > most:
+            why = ", as many as a new account may" if settings.is_newcomer(card, now) else ""
+            raise _over(f"You have written to {most} new people today{why}. Go on tomorrow (UTC).")
 
     def _received(self, now: int) -> bytes:
         """Return our trace field (RFC 5321 §4.4), without the client's address: it rests outside the seal."""

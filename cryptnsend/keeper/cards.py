@@ -95,6 +95,7 @@ def _card(rows: Rows, holder: str, version: int) -> Card:
         form=account.form,
         weak=account.is_weak,
         generation=account.generation,
+        open_since=account.open_since or 0,
     )
 
 

@@ -148,8 +148,9 @@ def signup(context: Context, ident: int, code: str, password: accounts.Password,
             raise Denied(KNOWN)
         proof = "mail" if row.purpose == "signup" else "invite"
         account = add_subscriber(
-            context, rows, address=row.address, proof=proof, org=row.org, password=password, name=name, locale=locale
-        )
+            context, rows, address=row.address, proof=proof, org=row.org, password=password, name=name, locale=locale,
+            is_open=row.purpose == "signup",
+        )  # fmt: skip
         _used(context, rows, row, account.id)
         return account.id
 
@@ -176,8 +177,9 @@ def subscribe(context: Context, ticket: bytes, k: bytes, ident: int | None, code
             raise Denied("This account belongs to another organisation.")
         org, roles = _home(context, rows, invited, now.name)
         ledger.set_account(
-            rows, now.id, org=org, roles=",".join(dict.fromkeys([*now.role_names, "subscriber", *roles])), form="zip"
-        )
+            rows, now.id, org=org, roles=",".join(dict.fromkeys([*now.role_names, "subscriber", *roles])), form="zip",
+            open_since=context.clock.now() if row is None else None,
+        )  # fmt: skip
         _settle(context, rows, now.id)
         if row is not None:
             _used(context, rows, row, now.id)
@@ -217,12 +219,19 @@ def add_subscriber(
     name: str,
     locale: str,
     roles: tuple[str, ...] = (),
+    is_open: bool = False,
 ) -> Account:
-    """Make an account that may submit, with *roles* besides; *org* 0 makes an organisation of one."""
+    """
+    Make an account that may submit, with *roles* besides; *org* 0 makes an organisation of one.
+
+    *is_open* says that nobody vouches for them: they signed up by themselves, and their card tells since when.
+    """
     org, own = _home(context, rows, org, name)
     held = tuple(dict.fromkeys((*(roles or ("subscriber",)), *own)))
     made = accounts.create(context, rows, org=org, roles=held, password=password, name=name, locale=locale)
     accounts.give_address(context, rows, address, made.id, proof)
+    if is_open:
+        ledger.set_account(rows, made.id, open_since=context.clock.now())
     return _settle(context, rows, made.id)
 
 

@@ -39,6 +39,7 @@ class Account:
     weak_answered: int | None
     confirmed: int | None
     created: int
+    open_since: int | None = None
 
     @property
     def role_names(self) -> tuple[str, ...]:

@@ -155,4 +155,9 @@ FIRST = Step(
     ),
 )
 
-STEPS: tuple[Step, ...] = (FIRST,)
+OPEN_SIGN_UP = Step(
+    "0002-open-sign-up",
+    ("ALTER TABLE accounts ADD COLUMN open_since INTEGER",),  # when it became a subscriber on nobody's word
+)
+
+STEPS: tuple[Step, ...] = (FIRST, OPEN_SIGN_UP)

@@ -45,6 +45,7 @@ def test_decisions_are_as_the_table_says(case):
         author_is_subscriber=case.get("subscriber", True),
         subject=case.get("subject", "hello"),
         recipients=tuple(RecipientFacts(**facts) for facts in case["recipients"]),
+        author_is_newcomer=case.get("newcomer", False),
         thread_vaulted=case.get("thread_vaulted", False),
     )
     decisions = decide(submission, Rules(**case.get("rules", {})))

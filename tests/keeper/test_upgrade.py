@@ -1,4 +1,4 @@
-"""Does a ledger of before work after an upgrade? Its schema becomes that of a fresh one, and everybody still gets in."""
+"""Does a ledger of before work after an upgrade? Its schema is that of a fresh one, and everybody still gets in."""
 
 from __future__ import annotations
 
