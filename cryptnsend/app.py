@@ -229,6 +229,7 @@ class App:
             clock=self.clock,
             random=os.urandom,
             undo=self.config.life.undo_days * DAY,
+            retention=self.config.life.retention_days * DAY,
             journal=self.home.journal,
         )
 

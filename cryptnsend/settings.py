@@ -206,11 +206,18 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """How long messages can be opened by their recipients."""
+    """How long messages can be opened by their recipients, and how long they are kept at all."""
 
     days: int = setting(30, "Life of a message where its author says nothing.", unit="days", low=1, high=2555)
     undo_days: int = setting(
         7, "How long an expired or recalled message can be brought back.", unit="days", low=0, high=90
+    )
+    retention_days: int = setting(
+        2192,
+        "How long author, thread owner and archive keep a message; then it is gone for all. 2192 days are six years.",
+        unit="days",
+        low=1,
+        high=36_500,
     )
 
 

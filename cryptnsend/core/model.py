@@ -41,6 +41,11 @@ def time_of(ident: int) -> int:
     return ident >> 22
 
 
+def first_id(time: int) -> int:
+    """Return the smallest id of that moment (UTC milliseconds): what is older has a smaller one."""
+    return max(time, 0) << 22
+
+
 def account_holder(account: int) -> str:
     """Name an account as the holder of grants and pairs."""
     return f"account:{account}"

@@ -2,6 +2,9 @@
 
     active ──(ends)──> suspended ──(days for undo)──> shredded: row deleted, log of the store cut, content deleted
 
+Grants of the author, the thread's subscriber and the archive go the same way once the retention is over. Nobody can ask
+for these back, but they come back by themselves if the time was wrong, or the retention is made longer in time.
+
 The journal hears of each ending before it is committed. A clock that jumps ends nothing: see `Steadiness`.
 """
 
@@ -18,7 +21,7 @@ import structlog
 
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import CryptnSendError, Denied, SealBroken
-from cryptnsend.core.model import INSTALLATION, Random, new_id
+from cryptnsend.core.model import INSTALLATION, Random, first_id, new_id
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.journal import Entry, replay
 from cryptnsend.store.records import accounts, audit, endings, messages, sessions, upkeep
@@ -27,7 +30,7 @@ from cryptnsend.store.vault import Vault
 HOUR = 3_600_000  # milliseconds
 DAY = 24 * HOUR
 ROUND = 30.0  # seconds between two rounds
-SWEEP = 3600.0  # seconds between two walks over all blobs, and over what is stale
+SWEEP = 3600.0  # seconds between two walks over all blobs, over what is stale, and over what is as old as the retention
 CHECKPOINT = 600.0  # seconds between two messages to the keeper about the audit chains
 ACTOR = "upkeep"
 
@@ -71,14 +74,28 @@ class Upkeep:
     """Ends what is over. One thread per server; a second one changes nothing."""
 
     def __init__(
-        self, *, engine: Engine, vault: Vault, keeper: Keeper, clock: Clock, random: Random, undo: int, journal: Path
+        self,
+        *,
+        engine: Engine,
+        vault: Vault,
+        keeper: Keeper,
+        clock: Clock,
+        random: Random,
+        undo: int,
+        retention: int,
+        journal: Path,
     ):
-        """*undo*: milliseconds for which what was suspended can be given back."""
+        """
+        Look after one home.
+
+        *undo*: milliseconds for which what was suspended can be given back; *retention*: for which a message is kept.
+        """
+        self._retention = retention
         self._engine, self._vault, self._keeper, self._clock = engine, vault, keeper, clock
         self._random, self._undo, self._journal = random, undo, journal
         self._steadiness = Steadiness(clock)
         self._uncut = True  # deleted rows may still stand in the store's log
-        self._sweep_at = self._checkpoint_at = 0.0
+        self._sweep_at = self._retire_at = self._checkpoint_at = 0.0
         self._told: dict[int, int] = {}  # how far the keeper knows each audit chain
 
     def run(self, stop: threading.Event) -> None:
@@ -93,11 +110,14 @@ class Upkeep:
 
     def once(self) -> None:
         """Do one round."""
+        now = self._clock.monotonic()
         if self._steadiness.is_steady():
             self._suspend()
+            if now >= self._retire_at:
+                self._retire_at = now + SWEEP
+                self._retire()
             self._shred()
         self._warn()
-        now = self._clock.monotonic()
         if now >= self._checkpoint_at:
             self._checkpoint_at = now + CHECKPOINT
             self._tell_keeper()
@@ -128,6 +148,25 @@ class Upkeep:
                 _note(rows, found, now, "grant.suspended", {"reason": "expired"})
 
             self._engine.write(write).result()
+
+    def _retire(self) -> None:
+        """End what only the retention ends, or take that back where a message turns out to be younger."""
+        before = first_id(self._clock.now() - self._retention)
+        while found := upkeep.grants_to_reinstate(self._engine, before):
+            self._keeper.ended("undo", [row["id"] for row in found])
+            self._engine.write(partial(self._reinstated, found)).result()
+        while found := upkeep.grants_to_retire(self._engine, before):
+            self._keeper.ended("suspend", [row["id"] for row in found])
+            self._engine.write(partial(self._retired, found)).result()
+
+    def _reinstated(self, found: Sequence[Row], rows: Rows) -> None:
+        upkeep.reinstate(rows, [(row["org"], row["id"]) for row in found])
+        _note(rows, found, self._clock.now(), "grant.restored", {"reason": "retention"})
+
+    def _retired(self, found: Sequence[Row], rows: Rows) -> None:
+        now = self._clock.now()
+        upkeep.retire(rows, [(row["org"], row["id"]) for row in found], now + self._undo)
+        _note(rows, found, now, "grant.suspended", {"reason": "retention"})
 
     def _shred(self) -> None:
         while found := upkeep.grants_to_shred(self._engine, self._clock.now()):

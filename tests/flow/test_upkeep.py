@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
 from cryptnsend.core.errors import CryptnSendError, Denied, Ended, NoGrant
 from cryptnsend.store.records import audit
 from cryptnsend.store.vault import hold_deletions
-from tests.support.house import DAY, HOUR, MINUTE, OTHER, PASSWORD, House
+from tests.support.house import DAY, HOUR, MINUTE, OTHER, PASSWORD, House, MakeHouse
 from tests.support.waiting import wait_for
 
 ANN, PAT = "ann@gmail.example", "pat@yahoo.example"
@@ -85,6 +86,94 @@ def test_after_a_week_what_was_suspended_is_shredded_for_good(house: House, ann:
     for file in house.home.main_db.parent.glob("main.db*"):
         assert row["wrap"] not in file.read_bytes()
     assert journal(house) == ["suspend", "cancel", "shred"]
+
+
+@pytest.fixture
+def kept(make_house: MakeHouse) -> House:
+    """A house that keeps everything for sixty days."""
+    made = make_house(life={"retention_days": 60})
+    made.add_subscriber(ANN)
+    return made
+
+
+def letters(house: House) -> list[int]:
+    return [each.message for each in house.pickup.sent(house.session(ANN))]
+
+
+def test_the_retention_ends_what_nothing_else_ends_and_the_content_goes(kept: House) -> None:
+    message = kept.submit(ANN, [PAT, ANN], kept.mail(text="long ago " * 20_000, to=[PAT, ANN]))
+    kept.submit(ANN, [PAT], kept.mail())
+    pat = kept.register(PAT, message)
+    kept.clock.forward(1)
+    kept.replies.send(pat, message, everybody=False, text="Thank you.", files=[], nonce=b"1" * 16)
+    live_through(kept, 60 * DAY - 6 * HOUR)
+    assert kept.pickup.show(kept.session(ANN), message).subject == "Results"
+    live_through(kept, 12 * HOUR)
+    with pytest.raises(Ended):
+        kept.pickup.show(kept.session(ANN), message)
+    assert letters(kept)  # for these days the list still says that there was one
+    assert {row["state"] for row in kept.engine.query("SELECT state FROM grants")} == {"suspended"}
+    live_through(kept, 7 * DAY)
+    assert kept.engine.query("SELECT 1 FROM grants") == kept.engine.query("SELECT 1 FROM contents") == []
+    assert {row["state"] for row in kept.engine.query("SELECT state FROM messages")} == {"gone"}
+    assert list(kept.portal.blobs.keys()) == []
+    assert letters(kept) == []
+    with pytest.raises(NoGrant):
+        kept.pickup.show(kept.session(ANN), message)
+    said = {action for _, action in kept.audited(kept.session(ANN).organisation)}
+    assert {"message.sealed", "grant.suspended", "grant.shredded"} <= said  # what happened stays told
+
+
+def test_a_message_that_may_be_read_longer_than_it_is_kept_stays_for_its_readers(make_house: MakeHouse) -> None:
+    house = make_house(life={"retention_days": 10})
+    house.add_subscriber(ANN)
+    message = house.submit(ANN, [PAT], house.mail())
+    pat = house.register(PAT, message)
+    live_through(house, 20 * DAY)
+    assert house.pickup.show(house.session(PAT), message).subject == "Results"
+    assert states(house) == [("recipient", "active")]
+    live_through(house, 20 * DAY)
+    assert states(house) == []
+    assert pat.account
+
+
+def test_what_a_wrong_clock_retired_comes_back_when_it_is_right(kept: House) -> None:
+    """The clock was wrong when the server started, so that nothing told it from the right time."""
+    message = kept.submit(ANN, [PAT], kept.mail())
+    kept.clock.jump(400 * DAY)
+    wrong = kept.process("courier").upkeep
+    wrong.once()
+    with pytest.raises(Ended):
+        kept.pickup.show(kept.session(ANN), message)
+    kept.clock.jump(-400 * DAY)
+    right = kept.process("courier").upkeep
+    right.once()
+    assert kept.pickup.show(kept.session(ANN), message).subject == "Results"
+    assert [row["ends"] for row in kept.engine.query("SELECT ends FROM grants WHERE role <> 'recipient'")] == [None] * 2
+
+
+def test_a_longer_retention_comes_in_time_for_what_is_not_shredded_yet(make_house: MakeHouse) -> None:
+    house = make_house(life={"retention_days": 60})
+    house.add_subscriber(ANN)
+    message = house.submit(ANN, [PAT], house.mail())
+    live_through(house, 61 * DAY)
+    longer = house.process("courier")
+    longer.config = replace(longer.config, life=replace(longer.config.life, retention_days=90))
+    longer.upkeep.once()
+    assert house.pickup.show(house.session(ANN), message).subject == "Results"
+
+
+def test_what_the_retention_ended_is_ended_again_when_a_backup_comes_back(kept: House) -> None:
+    message = kept.submit(ANN, [PAT, ANN], kept.mail(to=[PAT, ANN]))
+    before = kept.engine.query("SELECT * FROM grants")
+    live_through(kept, 61 * DAY)
+    for row in before:
+        kept.tamper("UPDATE grants SET state = 'active', ends = :ends WHERE id = :id", ends=row["ends"], id=row["id"])
+    kept.upkeep.restored()
+    assert {state for _, state in states(kept)} == {"suspended"}
+    live_through(kept, 8 * DAY)
+    assert states(kept) == []
+    assert kept.engine.query("SELECT state FROM messages WHERE id = :m", m=message) == [{"state": "gone"}]
 
 
 def test_content_goes_with_the_last_grant(house: House, ann: int) -> None:

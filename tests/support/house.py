@@ -155,8 +155,9 @@ class House:
 
     def close(self) -> None:
         """End everything."""
-        for each in (self.portal, self.door, self.courier, self.owner):
-            each.keeper.close()
+        for each in self._roles:
+            if "keeper" in vars(each):
+                each.keeper.close()
         self.stop_keeper()
         for each in self._roles:
             if "deliver" in vars(each):

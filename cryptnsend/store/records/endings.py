@@ -28,7 +28,8 @@ def suspend(rows: Rows, grants: Sequence[int], until: int) -> None:
 def undo(rows: Rows, grants: Sequence[int]) -> None:
     """Give grants back that were given back after they had been suspended."""
     rows.many(
-        "UPDATE grants SET state = 'active', ends = (SELECT m.expires FROM messages m WHERE m.id = grants.message)"
+        "UPDATE grants SET state = 'active', ends = CASE WHEN role = 'recipient' AND contact <> ''"
+        " THEN (SELECT m.expires FROM messages m WHERE m.id = grants.message) END"
         " WHERE id = ? AND state = 'suspended'",
         [(ident,) for ident in grants],
     )

@@ -41,11 +41,57 @@ def suspend(rows: Rows, grants: Iterable[tuple[int, int]], now: int, until: int)
     )
 
 
+def grants_to_retire(reader: Reader, before: int, limit: int = _PAGE) -> list[Row]:
+    """
+    Return what has no end of its own on messages with ids below *before*: the author's, the owner's, the archive's.
+
+    Ids follow the clock, so the oldest messages come first in the index that every grant is in anyway.
+    """
+    return reader.query(
+        "SELECT id, org, message, holder FROM grants WHERE message < :before AND state = 'active' AND ends IS NULL"
+        " ORDER BY message LIMIT :limit",
+        before=before,
+        limit=limit,
+    )
+
+
+def retire(rows: Rows, grants: Iterable[tuple[int, int]], until: int) -> None:
+    """Refuse these (org, id) grants from now on, keeping them until *until*."""
+    rows.many(
+        "UPDATE grants SET state = 'suspended', ends = ? WHERE org = ? AND id = ? AND state = 'active'"
+        " AND ends IS NULL",
+        [(until, org, ident) for org, ident in grants],
+    )
+
+
+def grants_to_reinstate(reader: Reader, before: int, limit: int = _PAGE) -> list[Row]:
+    """
+    Return what was retired though its message is not that old: by a clock that was wrong, or a shorter setting.
+
+    A recipient's grant names a contact, unless the recipient owns the thread; all others have no end of their own.
+    """
+    return reader.query(
+        "SELECT id, org, message, holder FROM grants WHERE state = 'suspended' AND ends IS NOT NULL"
+        " AND message >= :before AND (role <> 'recipient' OR contact = '') LIMIT :limit",
+        before=before,
+        limit=limit,
+    )
+
+
+def reinstate(rows: Rows, grants: Iterable[tuple[int, int]]) -> None:
+    """Let these (org, id) grants open again, without an end."""
+    rows.many(
+        "UPDATE grants SET state = 'active', ends = NULL WHERE org = ? AND id = ?"
+        " AND (role <> 'recipient' OR contact = '')",
+        list(grants),
+    )
+
+
 def grants_to_shred(reader: Reader, now: int, limit: int = _PAGE) -> list[Row]:
     """Return suspended grants (id, org, message, holder) whose time for undo is over."""
     return reader.query(
         "SELECT id, org, message, holder FROM grants"
-        " WHERE state = 'suspended' AND ends <= :now AND role = 'recipient' ORDER BY ends LIMIT :limit",
+        " WHERE state = 'suspended' AND ends <= :now ORDER BY ends LIMIT :limit",
         now=now,
         limit=limit,
     )
