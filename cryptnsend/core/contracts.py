@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -20,6 +21,14 @@ class Clock(Protocol):
         """Return seconds that never go backwards; for back-off and deadlines only."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Later:
+    """A statement whose rows can wait for those of other writes; *rank* says which goes first, as references ask."""
+
+    rank: int
+    sql: str
+
+
 class Rows(Protocol):
     """What a write sees: statements inside one transaction. Values are named (`:name`)."""
 
@@ -31,6 +40,34 @@ class Rows(Protocol):
 
     def query(self, sql: str, values: dict[str, Any] | Sequence[Any] = ()) -> list[Row]:
         """Run one statement that returns rows, as seen inside this transaction."""
+
+    def later(self, statement: Later, rows: Iterable[Sequence[Any]]) -> None:
+        """
+        Run *statement* once per row, together with the same statement of other writes in this transaction.
+
+        At the latest before the next statement of another method here, or before COMMIT. If it is refused then, this
+        write fails as if it had been refused at once, and others go on.
+        """
+
+    def peek(self, sql: str, values: dict[str, Any] | Sequence[Any] = ()) -> list[Row]:
+        """Do what `query` does, but without what still waits from `later`: see `recall`."""
+
+    def remember(self, key: Hashable, value: object) -> None:
+        """Note something about rows given to `later`, for this write and those behind it in this transaction."""
+
+    def recall(self, key: Hashable) -> Any:
+        """
+        Return what was remembered in this transaction, unless that write was undone; None for nothing.
+
+        Also what earlier transactions of this connection remembered. `execute`, `many` and everybody else's writing
+        put an end to it: nothing waits then, and a `peek` finds it all.
+        """
+
+    def learn(self, key: Hashable, value: object) -> None:
+        """Keep what a `peek` found in rows that no statement for `later` changes, so that it need not be read again."""
+
+    def known(self, key: Hashable) -> Any:
+        """Return what was learned, unless something was written since that may have changed it; None for nothing."""
 
 
 class Reader(Protocol):

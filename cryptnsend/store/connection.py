@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlite_utils import Database
 
-from cryptnsend.core.contracts import Row, Rows
+from cryptnsend.core.contracts import Later, Row, Rows
 from cryptnsend.core.errors import StoreBroken, StoreFull
-from cryptnsend.store.group import TransactionLost
+from cryptnsend.store.group import Spoiled, TransactionLost
 from cryptnsend.store.lock import PACE, Turnstile
 
 T = TypeVar("T")
@@ -87,25 +88,80 @@ def connect(path: Path, *, readonly: bool = False, max_pages: int | None = None)
     return db
 
 
-class SqliteRows:
-    """Statements inside the open transaction of one connection."""
+_REMEMBERED = 20_000  # notes and facts handed on, each
 
-    def __init__(self, db: Database, names: dict[str, list[str]] | None = None):
-        """*names* remembers the columns that statements find; transactions of one connection share it."""
+
+class Memory:
+    """
+    What transactions of one connection hand on: names of columns, and what was read or noted about rows.
+
+    The latter only while no other connection has written, of which SQLite's `data_version` tells.
+    """
+
+    def __init__(self) -> None:
+        self.names: dict[str, list[str]] = {}
+        self.notes: dict[Hashable, Any] = {}
+        self.facts: dict[Hashable, Any] = {}
+        self._version = -1
+
+    def look(self, conn: sqlite3.Connection) -> None:
+        """Forget what may be wrong by now; to be called when the transaction has begun."""
+        version: int = conn.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._version:
+            self.forget()
+            self._version = version
+        if len(self.notes) > _REMEMBERED:
+            self.notes.clear()
+        if len(self.facts) > _REMEMBERED:
+            self.facts.clear()
+
+    def forget(self) -> None:
+        """Start with nothing known about rows."""
+        self.notes.clear()
+        self.facts.clear()
+
+
+class SqliteRows:
+    """
+    Statements inside the open transaction of one connection.
+
+    Items take turns: `start`, then their own calls, then `release` or `undo`. An item that only leaves rows for `later`
+    needs no savepoint: undoing it means forgetting them.
+    """
+
+    def __init__(self, db: Database, memory: Memory | None = None):
+        """*memory* is what transactions of one connection hand on to each other."""
         self._conn = db.conn
-        self._names = {} if names is None else names
+        self._memory = memory = memory or Memory()
+        self._names, self._notes, self._facts = memory.names, memory.notes, memory.facts
         self.lost: StoreBroken | None = None
+        self.spoiled = False
+        self._waiting: dict[Later, list[Sequence[Any]]] = {}
+        self._before: dict[Later, int] = {}  # how many of those are of earlier items
+        self._saved = False  # whether the item has a savepoint
+        self._overwritten: list[tuple[Hashable, Any]] = []
+
+    # The items' own calls.
 
     def execute(self, sql: str, values: Values = ()) -> int:
         """Run one statement that returns no rows; return how many rows it touched."""
+        self._catch_up()
+        self._memory.forget()  # nothing waits any more, so that whoever wants to know can look
         return max(self._run(self._conn.execute, sql, values).rowcount, 0)
 
     def many(self, sql: str, rows: Iterable[Values]) -> None:
         """Run one statement once per row of values."""
+        self._catch_up()
+        self._memory.forget()  # nothing waits any more, so that whoever wants to know can look
         self._run(self._conn.executemany, sql, rows)
 
     def query(self, sql: str, values: Values = ()) -> list[Row]:
         """Run one statement that returns rows, as seen inside this transaction."""
+        self._catch_up()
+        return self.peek(sql, values)
+
+    def peek(self, sql: str, values: Values = ()) -> list[Row]:
+        """Run one statement that returns rows and has nothing to do with those that wait."""
         cursor = self._run(self._conn.execute, sql, values)
         try:
             found = cursor.fetchall()
@@ -118,7 +174,98 @@ class SqliteRows:
             names = self._names[sql] = columns(cursor)
         return [dict(zip(names, values, strict=True)) for values in found]
 
+    def later(self, statement: Later, rows: Iterable[Sequence[Any]]) -> None:
+        """Leave rows to a statement that other items will use too."""
+        waiting = self._waiting.get(statement)
+        if waiting is None:
+            waiting = self._waiting[statement] = []
+        waiting.extend(rows)
+
+    def remember(self, key: Hashable, value: object) -> None:
+        """Note something for the items of this transaction."""
+        self._overwritten.append((key, self._notes.get(key)))
+        self._notes[key] = value
+
+    def recall(self, key: Hashable) -> Any:
+        """Return what was remembered, or None."""
+        return self._notes.get(key)
+
+    def learn(self, key: Hashable, value: object) -> None:
+        """Keep what a `peek` found."""
+        self._facts[key] = value
+
+    def known(self, key: Hashable) -> Any:
+        """Return what was learned, or None."""
+        return self._facts.get(key)
+
+    # What the transaction calls around them.
+
+    def start(self, *, alone: bool) -> None:
+        """Begin an item; *alone*: with a savepoint at once."""
+        self._before = {statement: len(waiting) for statement, waiting in self._waiting.items()}
+        self._overwritten = []
+        self._saved = False
+        if alone:
+            self._save()
+
+    def release(self) -> None:
+        """End an item that succeeded."""
+        if self._saved:
+            self._conn.execute("RELEASE item")
+
+    def undo(self) -> None:
+        """Take back what the item did and left."""
+        for key, value in reversed(self._overwritten):
+            self._notes[key] = value
+        if self._saved:
+            self._facts.clear()  # some may have been read from rows that are undone now
+            self._waiting = {}  # those of earlier items went in before the savepoint
+            self._conn.execute("ROLLBACK TO item")
+            self._conn.execute("RELEASE item")
+        else:
+            self._waiting = {key: rows[: self._before.get(key, 0)] for key, rows in self._waiting.items()}
+
+    def flush(self) -> None:
+        """Run what waits, of whichever items; raise `Spoiled` or `TransactionLost`."""
+        try:
+            self.settle()
+        except Exception as error:
+            if self.lost is not None:
+                raise TransactionLost(self.lost) from error
+            self.spoiled = True
+            raise Spoiled from error
+
+    def _catch_up(self) -> None:
+        """Run what waits before a statement that may depend on it; from then on the item has a savepoint."""
+        if not self._saved:
+            self._save()
+        if self._waiting:
+            self.settle()
+
+    def _save(self) -> None:
+        """Set a savepoint between the rows of earlier items and this one's."""
+        own: dict[Later, list[Sequence[Any]]] = {}
+        if self._waiting:
+            waiting, before = self._waiting, self._before
+            own = {key: rows[before.get(key, 0) :] for key, rows in waiting.items()}
+            self._waiting = {key: rows[: before.get(key, 0)] for key, rows in waiting.items()}
+            self.flush()
+        self._run(self._conn.execute, "SAVEPOINT item", ())
+        self._saved, self._waiting = True, own
+
+    def settle(self) -> None:
+        """Run what waits, all of it the item's own; raise what SQLite has against it."""
+        for statement in sorted(self._waiting, key=_rank):
+            rows = self._waiting[statement]
+            if len(rows) == 1:
+                self._run(self._conn.execute, statement.sql, rows[0])
+            elif rows:
+                self._run(self._conn.executemany, statement.sql, rows)
+        self._waiting = {}
+
     def _run(self, call: Callable[[str, Any], sqlite3.Cursor], sql: str, values: Any) -> sqlite3.Cursor:
+        if self.spoiled:
+            raise Spoiled
         if self.lost is not None or not self._conn.in_transaction:
             # Whoever swallowed the first error must not go on: the statement would commit by itself.
             self.lost = self.lost or StoreBroken("The store gave up a transaction.")
@@ -135,6 +282,10 @@ class SqliteRows:
         return reason or error
 
 
+def _rank(statement: Later) -> int:
+    return statement.rank
+
+
 class SqliteTransaction:
     """One writing connection and its place in the queue of writers. Opens anew after a failure."""
 
@@ -143,7 +294,7 @@ class SqliteTransaction:
         self._turnstile = Turnstile(path, mode=mode)
         self._db: Database | None = None
         self._rows: SqliteRows | None = None
-        self._names: dict[str, list[str]] = {}
+        self._memory = Memory()
 
     @property
     def db(self) -> Database:
@@ -162,7 +313,8 @@ class SqliteTransaction:
             raise StoreBroken("The store cannot be locked.") from error
         try:
             if self._begin(deadline):
-                self._rows = SqliteRows(self.db, self._names)
+                self._memory.look(self.db.conn)
+                self._rows = SqliteRows(self.db, self._memory)
                 return True
         except sqlite3.Error as error:
             self._drop()
@@ -187,32 +339,53 @@ class SqliteTransaction:
             else:
                 return True
 
-    def run(self, fn: Callable[[Rows], T]) -> T:
-        """Run *fn* under a savepoint; raise what it raised, undone, or `TransactionLost` if more than that is gone."""
+    def run(self, fn: Callable[[Rows], T], *, alone: bool = False) -> T:
+        """Run *fn* as an item; see `Transaction.run`."""
         rows = self._rows
         if rows is None:
             raise TransactionLost(StoreBroken("There is no transaction."))
-        self._control("SAVEPOINT item")
         try:
+            rows.start(alone=alone)
             result = fn(rows)
+            if alone:
+                rows.settle()
         except BaseException:
             self._check(rows)
-            self._control("ROLLBACK TO item")
-            self._control("RELEASE item")
+            with self._guarded():
+                rows.undo()
             raise
         self._check(rows)
-        self._control("RELEASE item")
+        with self._guarded():
+            rows.release()
         return result
 
-    def _control(self, sql: str) -> None:
+    def flush(self) -> None:
+        """Run everything that waits; see `Transaction.flush`."""
+        if self._rows is None:
+            raise TransactionLost(StoreBroken("There is no transaction."))
+        self._rows.flush()
+
+    def again(self) -> None:
+        """Undo everything and start anew; see `Transaction.again`."""
+        with self._guarded():
+            self.db.conn.execute("ROLLBACK")
+            self.db.conn.execute("BEGIN IMMEDIATE")
+        self._memory.forget()
+        self._rows = SqliteRows(self.db, self._memory)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Make of a failure at the transaction's own statements that it is lost."""
         try:
-            self.db.conn.execute(sql)
+            yield
         except sqlite3.Error as error:
             raise TransactionLost(broken(error) or StoreBroken("The store gave up a transaction.")) from error
 
     def _check(self, rows: SqliteRows) -> None:
         if rows.lost is not None:
             raise TransactionLost(rows.lost)
+        if rows.spoiled:
+            raise Spoiled
         if not self.db.conn.in_transaction:
             raise TransactionLost(StoreBroken("The store gave up a transaction."))
 
@@ -238,6 +411,7 @@ class SqliteTransaction:
 
     def _drop(self) -> None:
         """Close the connection, which rolls back: after a failure nothing that it has cached is trusted."""
+        self._memory.forget()
         db, self._db, self._rows = self._db, None, None
         try:
             if db is not None:

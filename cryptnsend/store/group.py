@@ -30,14 +30,32 @@ class TransactionLost(Exception):
         self.reason = reason
 
 
+class Spoiled(Exception):
+    """
+    A statement that several items share was refused because of one of them, and nobody can tell whose row it was.
+
+    What was done so far is worth nothing; `Transaction.again` starts anew, and each item runs by itself then.
+    """
+
+
 class Transaction(Protocol):
     """A connection that writes, one transaction at a time; used by one thread at a time."""
 
     def begin(self, patience: float) -> bool:
         """Start a transaction within *patience* seconds and say whether that worked; raise `StoreBroken`."""
 
-    def run(self, fn: Callable[[Rows], T]) -> T:
-        """Run *fn* under a savepoint; raise what it raised, undone, or `TransactionLost` if more than that is gone."""
+    def run(self, fn: Callable[[Rows], T], *, alone: bool = False) -> T:
+        """
+        Run *fn* as an item; raise what it raised, undone, or `Spoiled`, or `TransactionLost` if more than that is gone.
+
+        What *fn* left for `later` waits for the other items, unless it runs *alone*.
+        """
+
+    def flush(self) -> None:
+        """Run everything that waits; raise `Spoiled` or `TransactionLost`."""
+
+    def again(self) -> None:
+        """Undo everything and start anew, ahead of whoever else wants to write; raise `TransactionLost`."""
 
     def commit(self) -> None:
         """Make the transaction durable, or raise `StoreBroken`/`StoreFull` with nothing of it kept."""
@@ -76,14 +94,24 @@ class Item:
             self.promise.set_exception(self.error)
 
 
-def fill(transaction: Transaction, items: Iterable[Item]) -> None:
+def fill(transaction: Transaction, items: Sequence[Item]) -> None:
     """Run the items inside an open transaction, noting each one's result or error; raise `TransactionLost`."""
+    waiting = [item for item in items if item.error is None]
+    try:
+        _run(transaction, waiting, alone=False)
+        transaction.flush()
+    except Spoiled:
+        transaction.again()
+        for item in waiting:
+            item.error = None
+        _run(transaction, waiting, alone=True)
+
+
+def _run(transaction: Transaction, items: Iterable[Item], *, alone: bool) -> None:
     for item in items:
-        if item.error is not None:
-            continue
         try:
-            item.result = transaction.run(item.fn)
-        except TransactionLost:
+            item.result = transaction.run(item.fn, alone=alone)
+        except (TransactionLost, Spoiled):
             raise
         except StopIteration as error:  # futures of asyncio refuse to carry it
             item.error = RuntimeError("a write ended in StopIteration")

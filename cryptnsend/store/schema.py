@@ -110,9 +110,10 @@ FIRST = Step(
             suite INTEGER NOT NULL,
             size INTEGER NOT NULL,              -- octets before sealing
             body BLOB,                          -- small bodies rest here, others under blob_key
-            blob_key TEXT UNIQUE,
+            blob_key TEXT,
             PRIMARY KEY(message, part)
         ) STRICT""",
+        "CREATE UNIQUE INDEX contents_blob ON contents(blob_key) WHERE blob_key IS NOT NULL",
         """CREATE TABLE recipients(
             org INTEGER NOT NULL REFERENCES organisations,
             message INTEGER NOT NULL REFERENCES messages,
@@ -125,8 +126,7 @@ FIRST = Step(
             notified INTEGER,
             first_opened INTEGER,
             PRIMARY KEY(message, address)
-        ) STRICT""",
-        "CREATE INDEX recipients_address ON recipients(address)",
+        ) STRICT, WITHOUT ROWID""",
         """CREATE TABLE contacts(
             id INTEGER PRIMARY KEY,
             org INTEGER NOT NULL REFERENCES organisations,   -- the subscriber's
@@ -155,7 +155,6 @@ FIRST = Step(
             UNIQUE(message, holder, role)
         ) STRICT""",
         "CREATE INDEX grants_list ON grants(holder, role, message DESC)",
-        "CREATE INDEX grants_contact ON grants(contact, holder)",
         "CREATE INDEX grants_ends ON grants(state, ends) WHERE ends IS NOT NULL",
         """CREATE TABLE deliveries(
             id INTEGER PRIMARY KEY,
@@ -246,7 +245,7 @@ FIRST = Step(
             what TEXT NOT NULL,
             n INTEGER NOT NULL,
             PRIMARY KEY(account, day, what)
-        ) STRICT""",
+        ) STRICT, WITHOUT ROWID""",
         """CREATE TABLE audit(
             org INTEGER NOT NULL REFERENCES organisations,
             seq INTEGER NOT NULL,
@@ -257,7 +256,7 @@ FIRST = Step(
             detail TEXT NOT NULL,               -- JSON without content
             hash BLOB NOT NULL,
             PRIMARY KEY(org, seq)
-        ) STRICT""",
+        ) STRICT, WITHOUT ROWID""",
         "INSERT INTO organisations VALUES (0, 'installation', 0, '{}', 0)",
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import asyncio.sslproto
+import gc
 import signal
 import socket
 import ssl
@@ -24,6 +25,7 @@ from cryptnsend.submission.listener import House, SubmissionSession
 _TLS_BUFFER = 64 * 1024
 _AT_ONCE = 64  # connections accepted before the loop does something else
 _BACKLOG = 1024
+_GARBAGE = 5_000  # objects more than before at which the collector looks; a message leaves some hundreds of them behind
 _SWEEP = 0.5  # seconds between two looks at the deadlines
 _RENEW = 30.0  # seconds between two looks at the certificate's files
 
@@ -243,6 +245,10 @@ def serve(
             loop.add_signal_handler(number, end)
         loop.add_signal_handler(signal.SIGHUP, lambda: server.renew(always=True))
         await server.start()
+        # What is here now stays for as long as the process does, and need not be looked through again and again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_GARBAGE, *gc.get_threshold()[1:])
         if ready is not None:
             ready()
         await asked.wait()

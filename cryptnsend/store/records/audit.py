@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from cryptnsend.core.contracts import Reader, Row, Rows
+from cryptnsend.core.contracts import Later, Reader, Row, Rows
 from cryptnsend.core.seal import framed
 
 START = bytes(32)  # what stands in for the hash before the first row
 _PAGE = 1000  # rows read at once
+_AUDIT = Later(9, "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
 _ENCODER = msgspec.json.Encoder(order="sorted")
 
 
@@ -42,14 +43,17 @@ def append(rows: Rows, org: int, at: int, actor: str, action: str, object: str, 
 
     *detail* has no content, names, subjects or secrets: ids, counts, addresses at most.
     """
-    found = rows.query("SELECT seq, hash FROM audit WHERE org = :org ORDER BY seq DESC LIMIT 1", {"org": org})
-    seq, before = (found[0]["seq"] + 1, found[0]["hash"]) if found else (1, START)
+    newest = rows.recall(("audit", org))
+    if newest is None:
+        found = rows.peek("SELECT seq, hash FROM audit WHERE org = :org ORDER BY seq DESC LIMIT 1", {"org": org})
+        newest = Head(found[0]["seq"], found[0]["hash"]) if found else Head(0, START)
+    seq, before = newest.seq + 1, newest.hash
     text = _ENCODER.encode(detail).decode()
     digest = link(before, org, seq, at, actor, action, object, text)
-    rows.execute(
-        "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (org, seq, at, actor, action, object, text, digest)
-    )
-    return Head(seq, digest)
+    rows.later(_AUDIT, [(org, seq, at, actor, action, object, text, digest)])
+    head = Head(seq, digest)
+    rows.remember(("audit", org), head)
+    return head
 
 
 def link(before: bytes, org: int, seq: int, at: int, actor: str, action: str, object: str, detail: str) -> bytes:

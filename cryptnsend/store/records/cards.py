@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cryptnsend.core.contracts import Rows
+from cryptnsend.core.contracts import Later, Rows
+
+_ADDRESSES = Later(1, "INSERT INTO addresses(id, org, canonical, display, account) VALUES (?, 0, ?, ?, NULL)")
+_CONTACTS = Later(
+    3,
+    "INSERT INTO contacts(id, org, address, subscriber, state, account, statement, phrase, created)"
+    " VALUES (?, ?, ?, ?, 'new', NULL, NULL, '', ?)",
+)
 
 
 class Sender(NamedTuple):
@@ -41,35 +48,54 @@ def sender(
 
     *macs* are what the submission has under today's and yesterday's resend key.
     """
-    found = rows.query(
-        "SELECT (SELECT max(version) FROM cards WHERE holder = :holder) AS card,"
-        " (SELECT max(version) FROM cards WHERE holder = :archive) AS archive, o.policy,"
-        " EXISTS (SELECT 1 FROM messages m WHERE m.author = :author AND m.resend_mac IN (:today, :yesterday))"
-        " AS sent_before,"
-        " a.id, a.account"
-        " FROM organisations o LEFT JOIN addresses a ON a.canonical = :canonical WHERE o.id = :org",
-        {
-            "holder": holder,
-            "archive": archive,
-            "author": author,
-            "today": macs[0] if macs else None,
-            "yesterday": macs[-1] if macs else None,
-            "canonical": canonical,
-            "org": org,
-        },
+    key = ("sender", author, canonical, org)
+    sender: Sender | None = rows.known(key)
+    if sender is None:
+        found = rows.peek(
+            "SELECT (SELECT max(version) FROM cards WHERE holder = :holder) AS card,"
+            " (SELECT max(version) FROM cards WHERE holder = :archive) AS archive, o.policy, 0 AS sent_before,"
+            " a.id, a.account"
+            " FROM organisations o LEFT JOIN addresses a ON a.canonical = :canonical WHERE o.id = :org",
+            {"holder": holder, "archive": archive, "canonical": canonical, "org": org},
+        )
+        if not found:
+            return None
+        sender = Sender(*found[0].values())
+        rows.learn(key, sender)
+    if macs and _sent_before(rows, author, macs):
+        return sender._replace(sent_before=1)
+    return sender
+
+
+def _sent_before(rows: Rows, author: int, macs: Sequence[bytes]) -> bool:
+    if any(rows.recall(("resend", author, mac)) for mac in macs):
+        return True
+    return bool(
+        rows.peek(
+            "SELECT 1 AS one FROM messages WHERE author = ? AND resend_mac IN (?, ?) LIMIT 1",
+            (author, macs[0], macs[-1]),
+        )
     )
-    return Sender(*found[0].values()) if found else None
 
 
 def addressed(rows: Rows, canonical: str, subscriber: int) -> Addressed | None:
     """Return what the rows say about an address and its contact with a subscriber; None for an unknown address."""
-    found = rows.query(
+    key = ("addressed", canonical, subscriber)
+    known: Addressed | None = rows.known(key)
+    if known is not None:
+        return known
+    found = rows.peek(
         "SELECT a.id, a.account, (SELECT max(k.version) FROM cards k WHERE k.holder = 'account:' || a.account) AS card,"
         " c.state, c.statement FROM addresses a"
         " LEFT JOIN contacts c ON c.address = a.id AND c.subscriber = :subscriber WHERE a.canonical = :canonical",
         {"canonical": canonical, "subscriber": subscriber},
     )
-    return Addressed(*found[0].values()) if found else None
+    known = Addressed(*found[0].values()) if found else rows.recall(("address", canonical))
+    if known is not None and known.state is not None:
+        rows.learn(key, known)  # nothing for `later` changes an address or a contact that is there
+    elif known is not None and rows.recall(("contact", known.address, subscriber)):
+        return Addressed(known.address, known.account, known.card, "new", None)
+    return known
 
 
 def address(rows: Rows, canonical: str) -> tuple[int, int | None] | None:
@@ -80,10 +106,8 @@ def address(rows: Rows, canonical: str) -> tuple[int, int | None] | None:
 
 def add_address(rows: Rows, ident: int, canonical: str, display: str) -> None:
     """Remember an address that nobody has claimed."""
-    rows.execute(
-        "INSERT INTO addresses(id, org, canonical, display, account) VALUES (?, 0, ?, ?, NULL)",
-        (ident, canonical, display),
-    )
+    rows.later(_ADDRESSES, [(ident, canonical, display)])
+    rows.remember(("address", canonical), Addressed(ident, None, None, None, None))
 
 
 def latest(rows: Rows, holder: str) -> int | None:
@@ -113,11 +137,8 @@ def contact(rows: Rows, address: int, subscriber: int) -> tuple[str, bytes | Non
 
 def add_contact(rows: Rows, ident: int, org: int, address: int, subscriber: int, created: int) -> None:
     """Remember that this subscriber's thread reached this address for the first time."""
-    rows.execute(
-        "INSERT INTO contacts(id, org, address, subscriber, state, account, statement, phrase, created)"
-        " VALUES (?, ?, ?, ?, 'new', NULL, NULL, '', ?)",
-        (ident, org, address, subscriber, created),
-    )
+    rows.later(_CONTACTS, [(ident, org, address, subscriber, created)])
+    rows.remember(("contact", address, subscriber), True)
 
 
 def account_states(rows: Rows, account: int) -> tuple[int, str, str, int] | None:
