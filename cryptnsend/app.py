@@ -25,6 +25,7 @@ from cryptnsend.flow import admit, deliver
 from cryptnsend.flow.account import Accounts
 from cryptnsend.flow.account import Settings as AccountSettings
 from cryptnsend.flow.adoption import Adoption
+from cryptnsend.flow.drafting import Drafts
 from cryptnsend.flow.exporting import Exporting
 from cryptnsend.flow.gate import Gate
 from cryptnsend.flow.holders import Holders
@@ -221,6 +222,17 @@ class App:
         return Replies(admission=self.admission, pickup=self.pickup, clock=self.clock, domain=self.config.server.domain)
 
     @cached_property
+    def drafts(self) -> Drafts:
+        return Drafts(
+            engine=self.engine,
+            vault=self.vault,
+            keeper=self.keeper,
+            clock=self.clock,
+            random=os.urandom,
+            quota=self.config.limits.draft_octets,
+        )
+
+    @cached_property
     def upkeep(self) -> Upkeep:
         return Upkeep(
             engine=self.engine,
@@ -230,6 +242,7 @@ class App:
             random=os.urandom,
             undo=self.config.life.undo_days * DAY,
             retention=self.config.life.retention_days * DAY,
+            drafts=self.config.life.draft_days * DAY,
             journal=self.home.journal,
         )
 

@@ -189,6 +189,9 @@ class Limits:
     reply_octets: int = setting(
         26_214_400, "All attachments of one reply on the portal together, raw.", unit="octets", low=0, high=2**31 - 1
     )
+    draft_octets: int = setting(
+        104_857_600, "All drafts of one account together, files and all.", unit="octets", low=65_536, high=2**31 - 1
+    )
     connections: int = setting(500, "Open SMTP sessions.", low=1, high=100_000)
     connections_per_ip: int = setting(50, "Open SMTP sessions from one address.", low=1, high=100_000)
     idle_seconds: int = setting(300, "How long an SMTP session may stay silent.", unit="seconds", low=5, high=3600)
@@ -219,6 +222,7 @@ class Life:
         low=1,
         high=36_500,
     )
+    draft_days: int = setting(30, "How long a draft is kept that nobody touches.", unit="days", low=1, high=365)
 
 
 @dataclass(frozen=True, slots=True)

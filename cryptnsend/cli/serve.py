@@ -160,7 +160,7 @@ def pages(config: Config, secret: bytes) -> Any:
 
     logs.configure(config.log.level, config.log.file, "portal")
     home, built = Home(config.server.home), _build(config, "portal")
-    pieces = Pieces(built.accounts, built.pickup, built.replies, built.clock.now, os.urandom)
+    pieces = Pieces(built.accounts, built.pickup, built.replies, built.drafts, built.clock.now, os.urandom)
     return create_app(pieces, config, secret=secret, ports=home.ports, spool=home.run)
 
 

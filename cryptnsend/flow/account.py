@@ -16,7 +16,7 @@ from cryptnsend.core.errors import Denied, Ended, WrongSecret
 from cryptnsend.core.model import INSTALLATION
 from cryptnsend.flow.belongings import Belongings
 from cryptnsend.flow.people import Settings, canonical_or_nobody, notice_name
-from cryptnsend.flow.sessions import Session
+from cryptnsend.flow.sessions import Away, Session
 from cryptnsend.flow.views import SignedIn, Started
 from cryptnsend.keeper import requests
 from cryptnsend.store.records import accounts, sessions
@@ -79,6 +79,10 @@ class Accounts(Belongings):
     def session(self, cookie: str) -> Session | None:
         """Return who is signed in by this cookie, or None."""
         return self._sessions.find(cookie)
+
+    def away(self, cookie: str) -> Away | None:
+        """Return whose session this cookie named until its time was over; see `Sessions.away`."""
+        return self._sessions.away(cookie)
 
     def sign_out(self, cookie: str) -> None:
         """End a session."""

@@ -17,7 +17,7 @@ import msgspec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from cryptnsend.core.contracts import Clock, Engine
+from cryptnsend.core.contracts import Clock, Engine, Row
 from cryptnsend.core.errors import SealBroken
 from cryptnsend.core.keys import box, unbox
 from cryptnsend.core.model import Random
@@ -63,6 +63,14 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class Away:
+    """Somebody whose session ended by time."""
+
+    account: int
+    organisation: int
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """How long a session may rest, and last, in milliseconds."""
 
@@ -102,14 +110,11 @@ class Sessions:
             return None
         roles = tuple(row["roles"].split(","))
         idle = self._limits.subscriber_idle if "subscriber" in roles else self._limits.recipient_idle
-        ended = (
-            row["account_state"] not in ("active", "weak")
-            or row["credential_version"] != row["current_version"]
-            or not -MINUTE <= now - row["seen"] < idle
-            or not -MINUTE <= now - row["created"] < self._limits.absolute
-        )
-        if ended:
+        if not _still_theirs(row):
             self._engine.write(lambda rows: sessions.end(rows, id_hash)).result()
+            return None
+        if not (-MINUTE <= now - row["seen"] < idle and -MINUTE <= now - row["created"] < self._limits.absolute):
+            self._engine.write(lambda rows: sessions.rest(rows, id_hash)).result()
             return None
         try:
             kept = msgspec.msgpack.decode(unbox(_key(secret), row["sealed"], _place(id_hash)), type=_Kept)
@@ -133,6 +138,21 @@ class Sessions:
             secret,
         )
 
+    def away(self, cookie: str) -> Away | None:
+        """
+        Return whose session this cookie named until its time was over, or None.
+
+        Nobody is signed in by it. It says who wrote what a page still holds, so that it can be kept for them; after a
+        sign-out, or a new password, it says nothing.
+        """
+        parts = _parts(cookie)
+        row = sessions.rested(self._engine, hashlib.sha256(parts[0]).digest()) if parts else None
+        if row is None or not _still_theirs(row):
+            return None
+        if not -MINUTE <= self._clock.now() - row["seen"] < self._limits.absolute:
+            return None
+        return Away(row["account"], row["org"])
+
     def refresh(self, session: Session, opened: Opened, version: int, seeds: dict[int, bytes] | None = None) -> Session:
         """Put a newer answer of the keeper into a session that goes on; *seeds* are added to those it has."""
         merged = session.seeds | opened.seeds | (seeds or {})
@@ -155,6 +175,10 @@ class Sessions:
 
     def _seal(self, kept: _Kept, secret: bytes, id_hash: bytes) -> bytes:
         return box(_key(secret), msgspec.msgpack.encode(kept), _place(id_hash), self._random)
+
+
+def _still_theirs(row: Row) -> bool:
+    return row["account_state"] in ("active", "weak") and row["credential_version"] == row["current_version"]
 
 
 def _parts(cookie: str) -> tuple[bytes, bytes] | None:

@@ -24,7 +24,7 @@ from cryptnsend.core.errors import CryptnSendError, Denied, SealBroken
 from cryptnsend.core.model import INSTALLATION, Random, first_id, new_id
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.journal import Entry, replay
-from cryptnsend.store.records import accounts, audit, endings, messages, sessions, upkeep
+from cryptnsend.store.records import accounts, audit, drafts, endings, messages, sessions, upkeep
 from cryptnsend.store.vault import Vault
 
 HOUR = 3_600_000  # milliseconds
@@ -83,16 +83,18 @@ class Upkeep:
         random: Random,
         undo: int,
         retention: int,
+        drafts: int,
         journal: Path,
     ):
         """
         Look after one home.
 
-        *undo*: milliseconds for which what was suspended can be given back; *retention*: for which a message is kept.
+        Milliseconds: *undo*, for which what was suspended can be given back; *retention*, for which a message is kept;
+        *drafts*, for which a draft is that nobody touches.
         """
         self._retention = retention
         self._engine, self._vault, self._keeper, self._clock = engine, vault, keeper, clock
-        self._random, self._undo, self._journal = random, undo, journal
+        self._random, self._undo, self._drafts, self._journal = random, undo, drafts, journal
         self._steadiness = Steadiness(clock)
         self._uncut = True  # deleted rows may still stand in the store's log
         self._sweep_at = self._retire_at = self._checkpoint_at = 0.0
@@ -186,8 +188,20 @@ class Upkeep:
         now = self._clock.now()
         self._engine.write(lambda rows: sessions.end_old(rows, now - DAY)).result()
         self._engine.write(lambda rows: upkeep.forget_stale(rows, now)).result()
+        if self._steadiness.is_steady():
+            self._forget_drafts(now - self._drafts)
         while stale := upkeep.stale_links(self._engine, now):
             self._engine.write(partial(_drop, stale)).result()
+
+    def _forget_drafts(self, before: int) -> None:
+        while stale := drafts.stale(self._engine, before):
+
+            def write(rows: Rows, stale: Sequence[Row] = stale) -> list[str]:
+                return [blob for row in stale for blob in drafts.drop_stale(rows, row["account"], row["id"], before)]
+
+            self._uncut = True
+            blobs = self._engine.write(write).result()
+            self._vault.discard(*blobs)
 
     def _warn(self) -> None:
         """Remind who owns a password that was reset by mail, once a day, that waiting opens everything."""

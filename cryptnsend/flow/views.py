@@ -195,3 +195,38 @@ class Upload:
     media_type: str
     size: int
     chunks: Callable[[], Iterator[bytes]] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What somebody is writing. Replies know whom they go to; `to`, `cc`, `bcc` are for new messages, as typed."""
+
+    text: str = field(repr=False)
+    subject: str = field(default="", repr=False)
+    to: Sequence[str] = ()
+    cc: Sequence[str] = ()
+    bcc: Sequence[str] = field(default=(), repr=False)
+    everybody: bool = False  # a reply to all
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file that is kept with a draft; `size` is octets when sent."""
+
+    id: int
+    name: str
+    media_type: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """A draft. `locked`: it rests under a pair from before a new password, so there are no words to show."""
+
+    id: int
+    parent: int  # the message it answers, 0 for a new one
+    writing: Writing
+    files: Sequence[KeptFile]
+    changed: int
+    nonce: bytes  # of the form it came from, so that sending it twice makes one message
+    locked: bool = False

@@ -16,7 +16,19 @@ from flask_babel import Babel
 from jinja2 import StrictUndefined
 
 from cryptnsend.config import Config, web_root
-from cryptnsend.portal import account, errors, help, letters, pages, recipient, security, signup, subscriber, words
+from cryptnsend.portal import (
+    account,
+    errors,
+    help,
+    letters,
+    pages,
+    recipient,
+    security,
+    signup,
+    subscriber,
+    words,
+    writing,
+)
 from cryptnsend.portal.desk import EXTENSION, Desk, fingerprints
 from cryptnsend.portal.flows import Pieces
 from cryptnsend.portal.uploads import PortalRequest
@@ -60,6 +72,6 @@ def create_app(
     security.protect(app)
     words.register(app)
     pages.register(app)
-    for module in (help, recipient, letters, account, signup, subscriber):
+    for module in (help, recipient, letters, writing, account, signup, subscriber):
         app.register_blueprint(module.blueprint)
     return app

@@ -47,15 +47,15 @@ WRONG_KEY = {  # what may open locked messages, and what is said of a wrong one
 def sign_in() -> Any:
     """Sign in with address and password."""
     if request.method != "POST":
-        away = bool(recall("away"))
-        forget("away")
-        return render_template("sign-in.html", address="", error=None, away=away)
+        away, kept = bool(recall("away")), bool(recall("kept"))
+        forget("away", "kept")
+        return render_template("sign-in.html", address="", error=None, away=away, kept=kept)
     address = request.form.get("address", "").strip()[:ADDRESS_LENGTH]
     try:
         made = desk().accounts.sign_in(address, request.form.get("password", ""), source(), agent())
     except WrongSecret:
         error = gettext("Address and password don’t belong together. The password is the one you chose on these pages.")
-        return render_template("sign-in.html", address=address, error=error, away=False), WRONG
+        return render_template("sign-in.html", address=address, error=error, away=False, kept=False), WRONG
     answer = after_sign_in()
     return start_session(answer, SignedIn(made))
 

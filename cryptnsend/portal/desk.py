@@ -14,7 +14,7 @@ from pathlib import Path
 from flask import current_app
 
 from cryptnsend.config import Config
-from cryptnsend.portal.flows import Accounts, Pickup, Pieces, Replies
+from cryptnsend.portal.flows import Accounts, Drafts, Pickup, Pieces, Replies
 
 EXTENSION = "cryptnsend"
 MINUTE = 60_000  # milliseconds
@@ -40,6 +40,10 @@ class Desk:
     @property
     def replies(self) -> Replies:
         return self.pieces.replies
+
+    @property
+    def drafts(self) -> Drafts:
+        return self.pieces.drafts
 
     def now(self) -> int:
         """Return UTC milliseconds."""

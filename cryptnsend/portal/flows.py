@@ -7,13 +7,14 @@ the errors of `core.errors`; their texts are shown to the person concerned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cryptnsend.flow.views import (
     Code,
     Device,
+    Drafted,
     Entry,
     File,
     Letter,
@@ -27,12 +28,15 @@ from cryptnsend.flow.views import (
     Status,
     Upload,
     Waiting,
+    Writing,
 )
 
 __all__ = [
     "Accounts",
     "Code",
     "Device",
+    "Drafted",
+    "Drafts",
     "Entry",
     "File",
     "Letter",
@@ -51,6 +55,7 @@ __all__ = [
     "Status",
     "Upload",
     "Waiting",
+    "Writing",
 ]
 
 
@@ -122,11 +127,48 @@ class Replies(Protocol):
         """Seal and admit the reply; return its id. The same nonce again returns the same id and sends nothing."""
 
 
+class Drafts(Protocol):
+    """What is being written: kept sealed, found again, gone when it is sent."""
+
+    def save(
+        self,
+        session: Any,
+        writing: Writing,
+        *,
+        parent: int = 0,
+        draft: int = 0,
+        files: Iterable[Upload] = (),
+        keep: Collection[int] | None = None,
+        nonce: bytes = b"",
+    ) -> int: ...
+    def save_for_later(
+        self,
+        writer: Any,
+        writing: Writing,
+        *,
+        parent: int,
+        files: Iterable[Upload] = (),
+        keep: Collection[int] = (),
+        nonce: bytes = b"",
+    ) -> int: ...
+    def listing(self, session: Any) -> Sequence[Drafted]: ...
+    def count(self, session: Any) -> int: ...
+    def reply_to(self, session: Any, parent: int) -> Drafted | None: ...
+    def uploads(
+        self, session: Any, *, parent: int = 0, draft: int = 0, keep: Collection[int] | None = None
+    ) -> Sequence[Upload]: ...
+    def sent(self, session: Any, *, parent: int = 0, draft: int = 0) -> None: ...
+    def drop(self, session: Any, draft: int) -> None: ...
+
+
 class Accounts(Protocol):
     """Passwords, sessions, devices and what an account says of itself."""
 
     def sign_in(self, address: str, password: str, source: str, agent: str) -> str: ...
     def session(self, cookie: str) -> Session | None: ...
+    def away(self, cookie: str) -> Any:
+        """Return whose session this cookie named until its time was over, or None: for keeping drafts only."""
+
     def sign_out(self, cookie: str) -> None: ...
     def sign_out_everywhere(self, session: Any) -> None: ...
     def register(self, ticket: bytes, password: str, name: str, source: str, agent: str, locale: str) -> SignedIn: ...
@@ -169,5 +211,6 @@ class Pieces:
     accounts: Accounts
     pickup: Pickup
     replies: Replies
+    drafts: Drafts
     now: Callable[[], int]
     random: Callable[[int], bytes]

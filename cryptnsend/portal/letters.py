@@ -1,4 +1,4 @@
-"""How does somebody who is signed in list, read, save and answer what was sent to them?
+"""How does somebody who is signed in list, read and save what was sent to them?
 
 The same pages for recipients and for subscribers who got a reply. Showing a message of one's own after signing in is
 what counts as opened; HEAD and speculative requests show nothing and count for nothing.
@@ -25,17 +25,16 @@ from flask_babel import gettext
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from cryptnsend.core import words
-from cryptnsend.core.errors import Ended, NoGrant, Refusal
+from cryptnsend.core.errors import Ended, NoGrant
 from cryptnsend.flow.views import Entry, Letter, Part, Waiting
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.security import FILE_POLICY, LETTER_POLICY, check_form
-from cryptnsend.portal.uploads import safe_name, uploads
-from cryptnsend.portal.visits import cookie, forget, needs_session, recall, remember, signed_in, visitor
+from cryptnsend.portal.security import FILE_POLICY, LETTER_POLICY, allow_saving, check_form
+from cryptnsend.portal.uploads import safe_name
+from cryptnsend.portal.visits import cookie, forget, needs_session, recall, signed_in, visitor
 
 blueprint = Blueprint("letters", __name__)
 
 PAGE = 50  # messages in one page of the list
-FORM_EXTRA = 1024 * 1024  # octets of a reply form besides its files
 ZIP_SECONDS = 3600  # how long the password on a ZIP page is good for
 FRAME_STEPS = 20
 TAG = re.compile(r"<[^>]*>")
@@ -50,14 +49,11 @@ overflow-wrap:anywhere}}img{{max-width:100%;height:auto}}table{{max-width:100%}}
 
 @blueprint.before_request
 def _check() -> Response | None:
-    """Answer HEAD with nothing; let a reply be large before its form is read, but only from who is signed in."""
+    """Answer HEAD with nothing, and check forms."""
     if visitor() is None:
         return None  # every view here sends them to the sign-in page, and reads no form
     if request.method == "HEAD":
         return Response()  # every view here opens a message, and nobody has seen it then
-    if request.endpoint == "letters.reply":
-        request.max_content_length = desk().config.limits.reply_octets + FORM_EXTRA
-        request.max_form_memory_size = FORM_EXTRA
     check_form()
     return None
 
@@ -69,7 +65,12 @@ def listing() -> Any:
     before = request.args.get("before", type=int)
     entries = desk().pickup.list(signed_in(), before=before, limit=PAGE + 1)
     return render_template(
-        "messages.html", entries=entries[:PAGE], more=len(entries) > PAGE, before=before, now=desk().now()
+        "messages.html",
+        entries=entries[:PAGE],
+        more=len(entries) > PAGE,
+        before=before,
+        now=desk().now(),
+        drafts=desk().drafts.count(signed_in()),
     )
 
 
@@ -136,43 +137,6 @@ def locked_zip(message: int) -> Any:
     return download(Part("message.zip", "application/zip", None, chunks))
 
 
-@blueprint.post("/messages/<int:message>/reply")
-@needs_session
-def reply(message: int) -> Any:
-    """Send a reply, to the author or to everybody, with files."""
-    letter = desk().pickup.show(signed_in(), message)
-    text = request.form.get("text", "")
-    files = uploads(request.files.getlist("files"))
-    problem = _problem(text, files_size=sum(each.size for each in files), any_files=bool(files))
-    if problem:
-        return letter_page(letter, text=text, error=problem), 422
-    everybody = request.form.get("to") == "all" and bool(letter.others)
-    try:
-        desk().replies.send(
-            signed_in(),
-            message,
-            everybody=everybody,
-            text=text,
-            files=files,
-            nonce=_nonce(request.form.get("nonce", "")),
-        )
-    except Refusal as refused:
-        return letter_page(letter, text=text, error=str(refused)), 422
-    remember("sent", {"message": str(message), "files": len(files), "all": everybody})
-    return redirect(url_for("letters.reply_sent", message=message), 303)
-
-
-@blueprint.get("/messages/<int:message>/sent")
-@needs_session
-def reply_sent(message: int) -> Any:
-    """Say that the reply is on its way."""
-    facts = recall("sent")
-    if not isinstance(facts, dict) or facts.get("message") != str(message):
-        return redirect(url_for("letters.read", message=message), 303)
-    letter = desk().pickup.show(signed_in(), message)
-    return render_template("reply-sent.html", letter=letter, facts=facts, now=desk().now())
-
-
 def own_entry(message: int) -> Entry | None:
     """Return the line that a message has in the list of who is signed in, or None if it has none."""
     for entry in desk().pickup.list(signed_in(), before=message + 1, limit=1):
@@ -196,18 +160,23 @@ def closed_page(message: int) -> Any:
     return render_template("dead-end.html", waiting=gone), 410
 
 
-def letter_page(letter: Letter, text: str = "", error: str | None = None) -> str:
-    """Render the reading page, with what was typed so far."""
-    offer = recall("offer") == "recovery"
-    forget("offer")
+def letter_page(letter: Letter, error: str | None = None, text: str | None = None) -> str:
+    """Render the reading page with the draft of an answer, if there is one, or with the *text* just typed."""
+    offer, saved = recall("offer") == "recovery", recall("saved") == "draft"
+    forget("offer", "saved")
+    draft = desk().drafts.reply_to(signed_in(), letter.message) if letter.can_reply else None
+    if letter.can_reply:
+        allow_saving()
     plain = letter.html is None or request.args.get("view") == "text"
     return render_template(
         "read.html",
         letter=letter,
         plain=plain,
         steps=frame_steps(letter),
-        nonce=secrets.token_hex(16),
-        text=text,
+        nonce=draft.nonce.hex() if draft and draft.nonce else secrets.token_hex(16),
+        text=text if text is not None else draft.writing.text if draft else "",
+        draft=draft,
+        saved=saved,
         error=error,
         offer=offer,
         limit=desk().config.limits.reply_octets,
@@ -245,26 +214,6 @@ def _harmless(media_type: str) -> str:
     lower = media_type.lower()
     risky = ("html", "xml", "svg", "script")
     return "application/octet-stream" if any(word in lower for word in risky) else lower
-
-
-def _problem(text: str, files_size: int, any_files: bool) -> str | None:
-    limit = desk().config.limits.reply_octets
-    if not text.strip() and not any_files:
-        return gettext("There is nothing to send yet. Write a line, or attach a file.")
-    if files_size > limit:
-        return gettext(
-            "The files are too large together. Up to %(size)d MB go with one reply.", size=limit // 1_000_000
-        )
-    return None
-
-
-def _nonce(typed: str) -> bytes:
-    """Return the form's nonce; a form without one is sent each time it comes."""
-    try:
-        octets = bytes.fromhex(typed)
-    except ValueError:
-        octets = b""
-    return octets if len(octets) == 16 else secrets.token_bytes(16)
 
 
 def _signer() -> URLSafeTimedSerializer:

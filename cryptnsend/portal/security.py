@@ -98,10 +98,16 @@ def add_headers(response: Response) -> Response:
     return response
 
 
+def allow_saving() -> None:
+    """Let the script of this page send a draft to where the page came from."""
+    g.may_save = True
+
+
 def page_policy() -> str:
     """Return the policy of our own pages: one script by nonce, our style sheet, frames of our own letters."""
+    connect = "'self'" if g.get("may_save") else "'none'"
     return (
         "default-src 'none'; "
-        f"script-src 'nonce-{nonce()}'; style-src 'self'; img-src 'self'; font-src 'none'; connect-src 'none'; "
+        f"script-src 'nonce-{nonce()}'; style-src 'self'; img-src 'self'; font-src 'none'; connect-src {connect}; "
         "frame-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'"
     )

@@ -261,4 +261,35 @@ FIRST = Step(
     ),
 )
 
-STEPS: tuple[Step, ...] = (FIRST,)
+DRAFTS = Step(
+    "0002-drafts",
+    (
+        """CREATE TABLE drafts(
+            id INTEGER PRIMARY KEY,
+            org INTEGER NOT NULL REFERENCES organisations,
+            account INTEGER NOT NULL REFERENCES accounts,   -- whose it is, and the only one who opens it
+            parent INTEGER REFERENCES messages,             -- the message it answers
+            pair INTEGER NOT NULL REFERENCES pairs,         -- the writer's, to which its key is sealed
+            suite INTEGER NOT NULL,
+            sealed_key BLOB NOT NULL,
+            body BLOB,                          -- what was written; large ones rest under blob_key
+            blob_key TEXT UNIQUE,
+            octets INTEGER NOT NULL,            -- sealed, its files not counted
+            created INTEGER NOT NULL,
+            changed INTEGER NOT NULL
+        ) STRICT""",
+        "CREATE INDEX drafts_account ON drafts(account, changed)",
+        "CREATE INDEX drafts_changed ON drafts(changed)",
+        """CREATE TABLE draft_files(
+            id INTEGER PRIMARY KEY,
+            org INTEGER NOT NULL REFERENCES organisations,
+            draft INTEGER NOT NULL REFERENCES drafts,
+            body BLOB,                          -- its key, name and kind stand in what was written
+            blob_key TEXT UNIQUE,
+            octets INTEGER NOT NULL             -- sealed
+        ) STRICT""",
+        "CREATE INDEX draft_files_draft ON draft_files(draft)",
+    ),
+)
+
+STEPS: tuple[Step, ...] = (FIRST, DRAFTS)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from cryptnsend.core.errors import CryptnSendError
-from cryptnsend.flow.views import Upload
+from cryptnsend.flow.views import Upload, Writing
 from cryptnsend.store import backup
 from cryptnsend.store.records import deliveries
 from tests.support.house import DAY, OTHER, PASSWORD, House
@@ -33,6 +33,10 @@ WORDS = {
     "reply": "milzvergroesserung",
     "upload": "schwarzwurzelsuppe",
     "upload name": "Roentgen-Nordlicht",
+    "draft": "wacholderbeere",
+    "draft file": "petersilienwurzel",
+    "draft file name": "Merkzettel-Suedhang",
+    "lost draft": "sellerieknolle",
     "aborted": "abgebrochenerbrief",
 }
 
@@ -118,6 +122,13 @@ def test_what_people_write_rests_sealed_and_leaves_sealed(
             pat, message, everybody=False, text=WORDS["aborted"], files=[Upload("a", "b/c", 9, breaks_off)],
             nonce=b"2" * 16,
         )  # fmt: skip
+    drafts, scan = house.portal.drafts, WORDS["draft file"].encode() * 9000
+    scans = [Upload(f"{WORDS['draft file name']}.txt", "text/plain", len(scan), lambda: iter([scan]))]
+    drafts.save(pat, Writing(WORDS["draft"] + " ü" * 40_000), parent=message, files=scans)
+    drafts.save(session, Writing(WORDS["draft"], WORDS["subject"], (WORDS["name in To"],), (), (WORDS["name in Bcc"],)))
+    drafts.save_for_later(pat, Writing(WORDS["lost draft"]), parent=message)
+    assert drafts.reply_to(pat, message)
+    assert [b"".join(each.chunks()) for each in drafts.uploads(pat, parent=message)] == [scan]
     for reader, ident in ((pat, message), (session, reply), (session, message)):
         assert house.pickup.show(reader, ident).text
         assert b"".join(house.pickup.eml(reader, ident).chunks)

@@ -75,7 +75,7 @@ def test_a_subscriber_may_rest_for_half_an_hour(house: House, cookie: str) -> No
     assert house.accounts.session(cookie) is not None
     house.clock.forward(30 * MINUTE)
     assert house.accounts.session(cookie) is None
-    assert house.engine.query("SELECT state, sealed FROM sessions") == [{"state": "ended", "sealed": b""}]
+    assert house.engine.query("SELECT state, sealed FROM sessions") == [{"state": "rested", "sealed": b""}]
 
 
 def test_a_recipient_may_rest_for_a_quarter_of_an_hour(house: House, cookie: str) -> None:

@@ -19,7 +19,7 @@ from cryptnsend.config import Config
 from cryptnsend.portal import Portal, create_app
 from cryptnsend.portal.flows import Pieces
 from cryptnsend.portal.visits import SESSION_COOKIE
-from tests.portal.fakes import ANN, NOW, PAT, FakeAccounts, FakePickup, FakeReplies, World, furnished
+from tests.portal.fakes import ANN, NOW, PAT, FakeAccounts, FakeDrafts, FakePickup, FakeReplies, World, furnished
 
 BASE = "https://open.cryptnsend.example"
 
@@ -73,7 +73,9 @@ def config(**sections: Any) -> Config:
 
 
 def pieces(world: World) -> Pieces:
-    return Pieces(FakeAccounts(world), FakePickup(world), FakeReplies(world), lambda: NOW, os.urandom)
+    return Pieces(
+        FakeAccounts(world), FakePickup(world), FakeReplies(world), FakeDrafts(world), lambda: NOW, os.urandom
+    )
 
 
 @pytest.fixture

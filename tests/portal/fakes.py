@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +11,10 @@ from cryptnsend.core.errors import Ended, NoGrant, Refusal, Throttled, WrongSecr
 from cryptnsend.flow.views import (
     Code,
     Device,
+    Drafted,
     Entry,
     File,
+    KeptFile,
     Letter,
     NewDevice,
     Part,
@@ -22,7 +24,9 @@ from cryptnsend.flow.views import (
     SignedIn,
     Started,
     Status,
+    Upload,
     Waiting,
+    Writing,
 )
 
 NOW = 1_795_000_000_000  # 18 November 2026, 11:06:40 UTC
@@ -67,6 +71,9 @@ class World:
     devices: list[Device] = field(default_factory=list)
     files: dict[tuple[int, str], bytes] = field(default_factory=dict)
     replies: list[dict[str, Any]] = field(default_factory=list)
+    drafts: dict[int, Drafted] = field(default_factory=dict)  # by answered message
+    kept: dict[int, bytes] = field(default_factory=dict)  # files of drafts
+    away: dict[str, FakeSession] = field(default_factory=dict)  # sessions whose time is over
     calls: list[str] = field(default_factory=list)
     tries: int = 5
     may_register: bool = True
@@ -175,6 +182,62 @@ class FakeReplies:
         return 1000 + len(self.world.replies)
 
 
+class FakeDrafts:
+    """One draft per answered message; files are kept as they are."""
+
+    def __init__(self, world: World):
+        self.world = world
+
+    def save(
+        self, session: Any, writing: Writing, *, parent: int = 0, draft: int = 0, files: Any = (),
+        keep: Collection[int] | None = None, nonce: bytes = b"",
+    ) -> int:  # fmt: skip
+        self.world.calls.append(f"save {session.address} {parent}")
+        if self.world.refuse:
+            raise Refusal(self.world.refuse)
+        before = self.world.drafts.get(parent)
+        stay = [each for each in before.files if keep is None or each.id in keep] if before else []
+        for each in files:
+            self.world.kept[len(self.world.kept) + 1] = b"".join(each.chunks())
+            stay.append(KeptFile(len(self.world.kept), each.name, each.media_type, each.size))
+        self.world.drafts[parent] = Drafted(500 + parent, parent, writing, tuple(stay), NOW - 60_000, nonce)
+        return 500 + parent
+
+    def save_for_later(
+        self, writer: Any, writing: Writing, *, parent: int, files: Any = (), keep: Collection[int] = (),
+        nonce: bytes = b"",
+    ) -> int:  # fmt: skip
+        return self.save(writer, writing, parent=parent, files=files, keep=keep, nonce=nonce)
+
+    def listing(self, session: Any) -> Sequence[Drafted]:
+        return list(self.world.drafts.values())
+
+    def count(self, session: Any) -> int:
+        return len(self.world.drafts)
+
+    def reply_to(self, session: Any, parent: int) -> Drafted | None:
+        return self.world.drafts.get(parent)
+
+    def uploads(
+        self, session: Any, *, parent: int = 0, draft: int = 0, keep: Collection[int] | None = None
+    ) -> Sequence[Upload]:
+        before = self.world.drafts.get(parent)
+        return [
+            Upload(each.name, each.media_type, each.size, lambda each=each: iter([self.world.kept[each.id]]))  # type: ignore[misc]
+            for each in (before.files if before else ())
+            if keep is None or each.id in keep
+        ]
+
+    def sent(self, session: Any, *, parent: int = 0, draft: int = 0) -> None:
+        self.world.drafts.pop(parent, None)
+
+    def drop(self, session: Any, draft: int) -> None:
+        if draft - 500 not in self.world.drafts:
+            raise NoGrant("There is no such draft here.")
+        self.world.calls.append(f"drop {draft}")
+        del self.world.drafts[draft - 500]
+
+
 class FakeAccounts:
     def __init__(self, world: World):
         self.world = world
@@ -190,6 +253,9 @@ class FakeAccounts:
 
     def session(self, cookie: str) -> FakeSession | None:
         return self.world.sessions.get(cookie)
+
+    def away(self, cookie: str) -> FakeSession | None:
+        return self.world.away.get(cookie)
 
     def sign_out(self, cookie: str) -> None:
         self.world.calls.append("sign_out")

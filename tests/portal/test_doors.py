@@ -18,7 +18,15 @@ from cryptnsend.portal.visits import SESSION_COOKIE
 from tests.portal.conftest import BASE, Visitor, config
 from tests.portal.fakes import PASSWORD, World
 
-VALUES = {"topic": "author", "token": "new", "message": 11, "part": "2", "device": 1, "filename": "cryptnsend.css"}
+VALUES = {
+    "topic": "author",
+    "token": "new",
+    "message": 11,
+    "part": "2",
+    "device": 1,
+    "draft": 511,
+    "filename": "cryptnsend.css",
+}
 READING = {"GET", "HEAD", "OPTIONS"}
 CHANGING_CALLS = {"register", "sign_out", "prove", "prove_as", "sign_in", "new_passphrase", "codes"}
 

@@ -23,7 +23,7 @@ ANN, PAT, HOLM, JUNE = "ann@gmail.example", "pat@yahoo.example", "holm@cardio.ex
 
 def portal(house: House) -> Portal:
     built = house.portal
-    pieces = Pieces(house.accounts, house.pickup, house.replies, house.clock.now, os.urandom)
+    pieces = Pieces(house.accounts, house.pickup, house.replies, house.portal.drafts, house.clock.now, os.urandom)
     assert built.role == "portal"
     return create_app(pieces, house.config, secret=secrets.token_bytes(32), ports=dict, spool=house.home.run)
 
@@ -361,3 +361,42 @@ def test_signing_out_everywhere_ends_other_browsers_too(app: Portal, house: Hous
     one.get("/account")
     assert one.post("/account/sign-out-everywhere").status_code == 303
     assert other.get("/messages").status_code == 303
+
+
+def test_what_is_written_past_the_end_of_the_session_is_kept_and_can_be_sent_later(app: Portal, house: House) -> None:
+    message = house.submit(ANN, [PAT], house.mail("Results", "All is well."))
+    pat = first_visit(app, house, message)
+    form = {"text": "saved by a button", "nonce": nonce(pat), "files": [(io.BytesIO(b"one"), "one.txt", "text/plain")]}
+    assert pat.post(f"/messages/{message}/draft", form).status_code == 303
+    pat.follow()
+    kept = re.search(r'name="kept" value="(\d+)"', text(pat))
+    assert kept
+    house.clock.forward(DAY // 24)  # an hour, in which the session ends
+    late = {
+        "text": "sent too late",
+        "nonce": nonce(pat),
+        "keeps": "1",
+        "kept": kept[1],
+        "files": [(io.BytesIO(b"two"), "two.txt", "text/plain")],
+    }
+    assert pat.post(f"/messages/{message}/reply", late).location == "/sign-in"
+    assert "What you wrote is kept, locked, as a draft." in pat.follow().text
+    pat.post("/sign-in", {"address": PAT, "password": PASSWORD})
+    page = pat.follow().text
+    assert "sent too late</textarea>" in page
+    assert re.findall(r'class="file-name">(\w+\.txt)', page) == ["one.txt", "two.txt"]
+    again = {
+        "text": "in time",
+        "nonce": nonce(pat),
+        "keeps": "1",
+        "kept": re.findall(r'name="kept" value="(\d+)"', page),
+    }
+    assert pat.post(f"/messages/{message}/reply", again).status_code == 303
+    pat.follow()
+    assert "No drafts" in pat.get("/drafts").text
+    ann = house.session(ANN)
+    reply = house.pickup.show(ann, house.pickup.list(ann)[0].message)
+    assert reply.text is not None
+    assert reply.text.strip() == "in time"
+    assert [each.name for each in reply.files] == ["one.txt", "two.txt"]
+    assert not [table for table, _ in house.rows() if table in ("drafts", "draft_files")]

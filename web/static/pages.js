@@ -73,10 +73,42 @@
         files.addEventListener("change", () => files.setCustomValidity(""), { once: true });
         return;
       }
-      const button = form.querySelector("button:not([type=button])");
-      setTimeout(() => { button.disabled = true; button.textContent = words.sending; });
+      const button = event.submitter || form.querySelector("button:not([type=button])");
+      setTimeout(() => { button.disabled = true; if (!button.hasAttribute("formaction")) button.textContent = words.sending; });
     });
   }
+  // A reply that is being written is kept as a draft: a little after the last key, and when the page is left.
+  let alive = () => {};
+  for (const form of document.querySelectorAll("form[data-draft]")) {
+    const told = form.querySelector(".saving");
+    let waits = 0, changed = false, sent = false;
+    const save = async (leaving) => {
+      clearTimeout(waits);
+      if (!changed || sent) return;
+      changed = false;
+      const typed = new FormData(form);
+      typed.delete("files"); // they go with the buttons
+      const answer = await fetch(form.dataset.draft, {
+        method: "POST", body: new URLSearchParams(typed), headers: { Accept: "text/plain" },
+        redirect: "manual", keepalive: leaving,
+      }).catch(() => null);
+      if (!answer) changed = true; // no connection: with the next key
+      else if (answer.type === "opaqueredirect") location.replace(document.body.dataset.away); // signed out; it is kept
+      else {
+        told.textContent = answer.ok ? told.dataset.saved : told.dataset.gone;
+        told.hidden = false;
+        if (answer.ok) alive();
+      }
+    };
+    form.addEventListener("input", () => {
+      changed = true;
+      clearTimeout(waits);
+      waits = setTimeout(save, 3000);
+    });
+    form.addEventListener("submit", () => { sent = true; clearTimeout(waits); });
+    document.addEventListener("visibilitychange", () => { if (document.visibilityState === "hidden") save(true); });
+  }
+
   // Back from the browser's memory of pages: what was disabled works again, and a page of somebody gone is loaded anew.
   window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
@@ -86,6 +118,7 @@
     let timers = [];
     const begin = () => {
       timers.forEach(clearTimeout);
+      document.querySelectorAll(".toast").forEach((toast) => toast.remove());
       timers = [setTimeout(warn, (idle - 2) * 60000), setTimeout(leave, idle * 60000 + 2000)];
     };
     const warn = () => {
@@ -102,6 +135,7 @@
       document.body.append(toast);
     };
     const leave = () => location.replace(document.body.dataset.away);
+    alive = begin;
     begin();
   }
 })();

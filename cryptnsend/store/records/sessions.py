@@ -49,11 +49,30 @@ def end(rows: Rows, id_hash: bytes) -> None:
     )
 
 
+def rest(rows: Rows, id_hash: bytes) -> None:
+    """End a session by time: its seeds go at once, but what its page still holds may be kept for who it was."""
+    rows.execute(
+        "UPDATE sessions SET state = 'rested', sealed = :none WHERE id_hash = :id AND state = 'in'",
+        {"none": b"", "id": id_hash},
+    )
+
+
+def rested(engine: Engine, id_hash: bytes) -> Row | None:
+    """Return a session that ended by time, with the account it belonged to as that stands now, or None."""
+    found = engine.query(
+        "SELECT s.account, s.org, s.credential_version, s.seen, c.state AS account_state,"
+        " c.credential_version AS current_version FROM sessions s JOIN accounts c ON c.id = s.account"
+        " WHERE s.id_hash = :id_hash AND s.state = 'rested'",
+        id_hash=id_hash,
+    )
+    return found[0] if found else None
+
+
 def end_all(rows: Rows, account: int, but: bytes = b"") -> None:
     """End every session of an account, but for one."""
     rows.execute(
         "UPDATE sessions SET state = 'ended', sealed = :none WHERE account = :account AND id_hash <> :but"
-        " AND state = 'in'",
+        " AND state <> 'ended'",
         {"none": b"", "account": account, "but": but},
     )
 

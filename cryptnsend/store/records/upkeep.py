@@ -165,13 +165,18 @@ def named_blobs(reader: Reader, keys: Sequence[str]) -> set[str]:
         page = keys[start : start + _PAGE]
         names = {f"k{number}": key for number, key in enumerate(page)}
         marks = ", ".join(f":{name}" for name in names)
-        asked = f"SELECT blob_key FROM contents WHERE blob_key IN ({marks})"  # noqa: S608
-        found.update(row["blob_key"] for row in reader.query(asked, **names))
+        for table in ("contents", "drafts", "draft_files"):
+            asked = f"SELECT blob_key FROM {table} WHERE blob_key IN ({marks})"  # noqa: S608
+            found.update(row["blob_key"] for row in reader.query(asked, **names))
     return found
 
 
 def blobs_in_use(reader: Reader) -> Iterator[Row]:
-    """Yield (org, message, part, blob_key) of every part that rests in a blob, reading a page at a time."""
+    """
+    Yield (org, message, part, blob_key) of every part that rests in a blob, reading a page at a time.
+
+    What is no message yet comes too: part `draft` or `draft-file`, with its own id as message.
+    """
     message, part = -1, ""
     while page := reader.query(
         "SELECT org, message, part, blob_key FROM contents WHERE blob_key IS NOT NULL"
@@ -182,3 +187,13 @@ def blobs_in_use(reader: Reader) -> Iterator[Row]:
     ):
         yield from page
         message, part = page[-1]["message"], page[-1]["part"]
+    for table, part in (("drafts", "draft"), ("draft_files", "draft-file")):
+        after = -1
+        while page := reader.query(
+            f"SELECT org, id AS message, '{part}' AS part, blob_key FROM {table}"  # noqa: S608
+            " WHERE blob_key IS NOT NULL AND id > :after ORDER BY id LIMIT :limit",
+            after=after,
+            limit=_PAGE,
+        ):
+            yield from page
+            after = page[-1]["message"]

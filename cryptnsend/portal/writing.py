@@ -1,0 +1,200 @@
+"""How does somebody answer, and what becomes of words that are not sent yet?
+
+A reply is kept as a draft by a button, by the script while somebody types, when it cannot be sent as it is, and when
+its form arrives after the session has ended. Whatever the way, it is found again on the page of the message and in the
+list of drafts.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask_babel import gettext
+
+from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal
+from cryptnsend.flow.views import Upload, Writing
+from cryptnsend.portal.desk import desk
+from cryptnsend.portal.letters import letter_page, own_entry
+from cryptnsend.portal.security import check_form
+from cryptnsend.portal.uploads import uploads
+from cryptnsend.portal.visits import cookie, forget_session, needs_session, recall, remember, signed_in, visitor
+
+blueprint = Blueprint("writing", __name__)
+
+FORM_EXTRA = 1024 * 1024  # octets of a reply form besides its files
+FORMS = ("writing.reply", "writing.save")
+MOST_TEXT = 500_000  # characters
+
+
+@blueprint.before_request
+def _check() -> Response | None:
+    """Answer HEAD with nothing; let a reply be large before its form is read, but only from whom we know."""
+    if request.method == "HEAD" and visitor() is not None:
+        return Response()  # what is shown here nobody has seen then
+    if request.endpoint in FORMS:
+        if visitor() is None and desk().accounts.away(cookie()) is None:
+            return None  # they are sent to the sign-in page, and no form is read
+        request.max_content_length = desk().config.limits.reply_octets + FORM_EXTRA
+        request.max_form_memory_size = FORM_EXTRA
+    check_form()
+    return None
+
+
+@blueprint.post("/messages/<int:message>/reply")
+def reply(message: int) -> Any:
+    """Send a reply, to the author or to everybody, with files."""
+    if visitor() is None:
+        return keep_for_later(message)
+    letter = desk().pickup.show(signed_in(), message)
+    text, fresh, nonce = _typed(), _files(), _nonce(request.form.get("nonce", ""))
+    files = [*desk().drafts.uploads(signed_in(), parent=message, keep=_kept()), *fresh]
+    problem = _problem(text, files)
+    if not problem:
+        everybody = request.form.get("to") == "all" and bool(letter.others)
+        try:
+            desk().replies.send(signed_in(), message, everybody=everybody, text=text, files=files, nonce=nonce)
+        except Refusal as refused:
+            problem = str(refused)
+    if problem:
+        return _refused(message, problem, fresh)
+    desk().drafts.sent(signed_in(), parent=message)
+    remember("sent", {"message": str(message), "files": len(files), "all": everybody})
+    return redirect(url_for("writing.reply_sent", message=message), 303)
+
+
+@blueprint.get("/messages/<int:message>/sent")
+@needs_session
+def reply_sent(message: int) -> Any:
+    """Say that the reply is on its way."""
+    facts = recall("sent")
+    if not isinstance(facts, dict) or facts.get("message") != str(message):
+        return redirect(url_for("letters.read", message=message), 303)
+    letter = desk().pickup.show(signed_in(), message)
+    return render_template("reply-sent.html", letter=letter, facts=facts, now=desk().now())
+
+
+@blueprint.post("/messages/<int:message>/draft")
+def save(message: int) -> Any:
+    """Keep what is written so far. The script asks for no page; it gets 204, or 409 when the reply was sent."""
+    script = request.headers.get("Accept") == "text/plain"
+    if visitor() is None:
+        return keep_for_later(message)
+    problem = _too_much(_files())
+    if problem:
+        return letter_page(desk().pickup.show(signed_in(), message), problem), 422
+    try:
+        _keep(message)
+    except Ended:
+        return ("", 409) if script else redirect(url_for("letters.read", message=message), 303)
+    except Refusal as refused:
+        if script:
+            return "", 422
+        return letter_page(desk().pickup.show(signed_in(), message), str(refused)), 422
+    if script:
+        return "", 204
+    remember("saved", "draft")
+    return redirect(url_for("letters.read", message=message, _anchor="reply"), 303)
+
+
+@blueprint.get("/drafts")
+@needs_session
+def drafts() -> Any:
+    """List what is written and not sent."""
+    found = []
+    for each in desk().drafts.listing(signed_in()):
+        entry = own_entry(each.parent) if each.parent else None
+        found.append((each, entry))
+    return render_template("drafts.html", drafts=found, days=desk().config.life.draft_days, now=desk().now())
+
+
+@blueprint.post("/drafts/<int:draft>/drop")
+@needs_session
+def drop(draft: int) -> Any:
+    """Throw a draft away."""
+    desk().drafts.drop(signed_in(), draft)
+    return redirect(url_for("writing.drafts"), 303)
+
+
+def keep_for_later(message: int) -> Any:
+    """Keep a reply whose form came after the session had ended, for the one whose session it was; then sign in."""
+    writer = desk().accounts.away(cookie())
+    remember("next", ["letters.read", {"message": message}])
+    if writer is not None:
+        remember("away", True)
+        text, files = _typed(), _files()
+        if text.strip() or files:
+            kept = _kept() or ()
+            try:
+                desk().drafts.save_for_later(
+                    writer, _writing(text), parent=message, files=[] if _too_much(files) else files, keep=kept,
+                    nonce=_nonce(request.form.get("nonce", "")),
+                )  # fmt: skip
+                remember("kept", True)
+            except (Denied, Refusal):
+                remember("kept", False)  # not theirs, sent meanwhile, or no room: the sign-in page promises nothing
+    return forget_session(redirect(url_for("account.sign_in"), 303))
+
+
+def _keep(message: int) -> None:
+    desk().drafts.save(
+        signed_in(), _writing(_typed()), parent=message, files=_files(), keep=_kept(),
+        nonce=_nonce(request.form.get("nonce", "")),
+    )  # fmt: skip
+
+
+def _refused(message: int, problem: str, files: list[Upload]) -> Any:
+    """Show the page again with what is wrong; nothing of what was typed or chosen is lost."""
+    if _typed().strip() or files:
+        try:
+            desk().drafts.save(
+                signed_in(), _writing(_typed()), parent=message, files=[] if _too_much(files) else files, keep=_kept(),
+                nonce=_nonce(request.form.get("nonce", "")),
+            )  # fmt: skip
+        except (Refusal, NoGrant, Ended):
+            return letter_page(desk().pickup.show(signed_in(), message), problem, text=_typed()), 422
+    return letter_page(desk().pickup.show(signed_in(), message), problem), 422
+
+
+def _writing(text: str) -> Writing:
+    return Writing(text, everybody=request.form.get("to") == "all")
+
+
+def _typed() -> str:
+    return request.form.get("text", "")[:MOST_TEXT]
+
+
+def _files() -> list[Upload]:
+    return uploads(request.files.getlist("files"))
+
+
+def _kept() -> list[int] | None:
+    """Return which kept files the form wants to stay; None if it shows none, and so says nothing about them."""
+    if "keeps" not in request.form:
+        return None
+    return [
+        int(each) for each in request.form.getlist("kept") if each.isascii() and each.isdecimal() and len(each) < 20
+    ]
+
+
+def _problem(text: str, files: list[Upload]) -> str | None:
+    if not text.strip() and not files:
+        return gettext("There is nothing to send yet. Write a line, or attach a file.")
+    return _too_much(files)
+
+
+def _too_much(files: list[Upload]) -> str | None:
+    limit = desk().config.limits.reply_octets
+    if sum(each.size for each in files) <= limit:
+        return None
+    return gettext("The files are too large together. Up to %(size)d MB go with one reply.", size=limit // 1_000_000)
+
+
+def _nonce(typed: str) -> bytes:
+    """Return the form's nonce; a form without one is sent each time it comes."""
+    try:
+        octets = bytes.fromhex(typed)
+    except ValueError:
+        octets = b""
+    return octets if len(octets) == 16 else secrets.token_bytes(16)
