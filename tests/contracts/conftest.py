@@ -113,7 +113,7 @@ def tiny_disk(tmp_path: Path, record_property: Callable[[str, object], None]) ->
         yield None
         return
     yield folder
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while subprocess.run(["umount", folder], capture_output=True).returncode:
         assert time.monotonic() < deadline, f"{folder} stays busy"
 

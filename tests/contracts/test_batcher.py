@@ -43,7 +43,7 @@ async def outcomes(*waiting: Awaitable[Any]) -> list[Any]:
 
 async def until(true: Callable[[], bool]) -> None:
     """Let others run until something holds."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not true():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.001)
@@ -185,7 +185,7 @@ def test_locked_by_another_process_is_refused_in_bounded_time_and_leaves_nothing
             started = time.monotonic()
             found = await outcomes(batcher.submit(thing(1)), batcher.submit(thing(2)))
             assert [type(each) for each in found] == [StoreBroken, StoreBroken]
-            assert time.monotonic() - started < 15
+            assert time.monotonic() - started < 60
         assert await batcher.submit(thing(3)) == 1
         assert ids(engine) == [3]
 

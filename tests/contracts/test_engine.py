@@ -41,10 +41,10 @@ def one_batch(engine: Engine) -> Any:
 
     def hold(rows: Rows) -> None:
         started.set()
-        assert go.wait(30)
+        assert go.wait(120)
 
     holding = engine.write(hold)
-    assert started.wait(30)
+    assert started.wait(120)
     yield
     go.set()
     holding.result(30)
@@ -92,11 +92,11 @@ def test_a_write_sees_its_own_rows_and_readers_do_not_until_commit(engine: Engin
     def slow(rows: Rows) -> int:
         thing(1)(rows)
         inside.set()
-        assert go.wait(30)
+        assert go.wait(120)
         return len(rows.query("SELECT id FROM things WHERE id = 1"))
 
     future = engine.write(slow)
-    assert inside.wait(30)
+    assert inside.wait(120)
     assert ids(engine) == []
     assert not future.done()
     go.set()
@@ -195,7 +195,7 @@ def test_many_threads_write_and_read(engine: Engine) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     assert engine.query("SELECT n FROM parts WHERE id = 1") == [{"n": 200}]
     assert all(each == sorted(each) and len(each) == 25 for each in seen)
 
@@ -285,7 +285,7 @@ def test_concurrent_starters_apply_each_step_once(store: Any) -> None:
         for worker in workers:
             worker.stdin.write("go\n")
             worker.stdin.flush()
-        assert [worker.wait(60) for worker in workers] == [0, 0, 0, 0]
+        assert [worker.wait(120) for worker in workers] == [0, 0, 0, 0]
     assert names(store.engine()) == ["none"]
 
 
@@ -303,7 +303,7 @@ def test_concurrent_threads_apply_each_step_once(store: Any) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     assert failures == []
     assert names(engines[0]) == ["none"]
 
@@ -315,7 +315,7 @@ def test_processes_take_turns(store: Any, engine: Engine) -> None:
     engine.write(lambda rows: rows.execute("INSERT INTO parts VALUES (1, 0, 0)")).result(10)
     with contextlib.ExitStack() as stack:
         workers = [stack.enter_context(store.process("count", 150)) for _ in range(3)]
-        assert [worker.wait(60) for worker in workers] == [0, 0, 0]
+        assert [worker.wait(120) for worker in workers] == [0, 0, 0]
     assert engine.query("SELECT n FROM parts WHERE id = 1") == [{"n": 450}]
 
 
@@ -329,7 +329,7 @@ def test_killed_between_two_steps_what_was_acknowledged_is_there_and_nothing_is_
                 acknowledged.add(int(line))
                 if heard == 7 + 13 * round_:  # at another moment of the batch each time
                     os.kill(worker.pid, signal.SIGKILL)
-            assert worker.wait(30) == -signal.SIGKILL
+            assert worker.wait(120) == -signal.SIGKILL
         things = set(ids(engine))
         assert acknowledged <= things
         assert things == {row["thing"] for row in engine.query("SELECT thing FROM parts")}
@@ -349,7 +349,7 @@ def test_locked_by_another_process_is_refused_in_bounded_time_and_leaves_nothing
                 future.result(30)
             assert refused.value.code == 451
             assert not isinstance(refused.value, StoreFull)
-        assert time.monotonic() - started < 15
+        assert time.monotonic() - started < 60
         assert ids(hasty) == []  # reading goes on
     assert hasty.write(thing(3)).result(30) == 1
     assert ids(engine) == [3]

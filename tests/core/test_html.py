@@ -243,7 +243,7 @@ def test_heavy_markup_costs_little_and_stays_bounded(name):
     started = time.process_time()
     found = sanitize(HEAVY[name], cid=no_picture)
     text = to_text(HEAVY[name])
-    assert time.process_time() - started < 10
+    assert time.process_time() - started < 30
     assert len(found.html) < 12_000_000
     assert len(text) < 8_000_000
 

@@ -328,7 +328,7 @@ def test_threads_share_epochs_and_never_use_one_too_often(clock):
     gate = threading.Barrier(4)
 
     def work(_: int) -> list[tuple[int, int]]:
-        gate.wait(10)
+        gate.wait(60)
         return [(e.id, e.pair) for e in (epochs.current(n % 3, PUBLIC, "a", "a") for n in range(90))]
 
     with ThreadPoolExecutor(4) as pool:

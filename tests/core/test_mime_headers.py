@@ -105,7 +105,7 @@ def test_ten_thousand_fields_and_folds_are_read_in_linear_time():
     folded = b"Subject: here" + b"\r\n x" * 100_000
     assert read_headers(folded).subject.startswith("here x")
     assert cut_bcc(b"Bcc: a" + b"\r\n x" * 100_000 + b"\r\nTo: b\r\n")[0] == b"To: b\r\n"
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 20
 
 
 PARAMETERS = [

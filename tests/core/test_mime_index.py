@@ -159,7 +159,7 @@ def test_hostile_messages_cost_linear_time_and_little_room(name):
         indexer.feed(octets[at : at + 65536])
         assert len(indexer._buffer) < 600_000
     index = indexer.finish()
-    assert time.process_time() - started < 8
+    assert time.process_time() - started < 30
     assert len(index.to_octets()) < 300_000
 
 

@@ -97,7 +97,7 @@ def test_what_is_shown_has_no_token_left(subject):
 def test_long_subjects_cost_linear_time(piece):
     started = time.process_time()
     peel(piece * (100_000 // len(piece)))
-    assert time.process_time() - started < 3
+    assert time.process_time() - started < 20
 
 
 HEADERS = [

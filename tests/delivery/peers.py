@@ -19,7 +19,7 @@ EHLO = "250-peer.example\r\n250-SIZE 10000000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\
 MESSAGE = b"From: a@our.test\r\nTo: pat@peer.example\r\nSubject: hello\r\n\r\nA line.\r\n.\r\n..two\r\n"
 ENVELOPE = Envelope("b+1@our.test", "pat@peer.example")
 # Generous enough for a busy machine; tests of timeouts set their own.
-QUICK = Timeouts(10, 10, 10, 10, 10, 10, 1, 60, 30)
+QUICK = Timeouts(60, 60, 60, 60, 60, 60, 1, 120, 60)
 
 
 class WallClock:

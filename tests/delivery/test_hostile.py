@@ -47,7 +47,7 @@ def test_a_greeting_without_end_is_given_up(octets: bytes) -> None:
     outcome = send_to(lambda wire: forever(wire, octets))
     assert (outcome.kind, outcome.status) == ("delayed", "4.4.1")
     assert len(outcome.reply) <= 512
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 40
 
 
 def test_a_reply_without_end_after_the_body_is_no_delivery() -> None:
@@ -89,7 +89,7 @@ def test_a_peer_that_falls_silent_is_a_delay(silent_after: str) -> None:
     with Peer(serve=serve) as host:
         made = courier(host, timeouts=SHORT)
         outcome = made.send(ENVELOPE, "opportunistic", MESSAGE)
-        assert hung_up.wait(10)
+        assert hung_up.wait(60)
     assert outcome.kind == "delayed"
     assert outcome.status in ("4.4.1", "4.4.2")
 
@@ -108,7 +108,7 @@ def test_a_peer_that_drips_is_bound_by_one_deadline_per_reply() -> None:
     outcome = send_to(serve, replace(QUICK, greeting=0.5))
     stop.set()
     assert (outcome.kind, outcome.reply) == ("delayed", "the peer did not answer in time")
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 40
 
 
 def test_a_peer_that_reads_slowly_is_bound_by_the_transaction() -> None:
@@ -119,15 +119,15 @@ def test_a_peer_that_reads_slowly_is_bound_by_the_transaction() -> None:
         while (line := wire.line()) and not line.startswith("DATA"):
             wire.say("250 ok")
         wire.say("354 go on")
-        stop.wait(20)
+        stop.wait(120)
 
     with Peer(serve=serve) as host:
-        made = courier(host, timeouts=replace(QUICK, block=30, transaction=1))
+        made = courier(host, timeouts=replace(QUICK, block=120, transaction=1))
         started = time.monotonic()
         outcome = made.send(ENVELOPE, "opportunistic", lambda: iter([MESSAGE, *[b"x" * 70 + b"\r\n"] * 600_000]))
         stop.set()
     assert (outcome.kind, outcome.status) == ("delayed", "4.4.2")
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 60
 
 
 @pytest.mark.parametrize(

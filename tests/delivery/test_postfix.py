@@ -40,7 +40,7 @@ def sink(folder: Path, *options: str) -> Iterator[str]:
 
     def listening() -> bool:
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            socket.create_connection(("127.0.0.1", port), 10).close()
         except OSError:
             return False
         return True

@@ -128,7 +128,7 @@ class Play:
             self.client.close()
             self.doors.settle()
         elif word == "KEPT":
-            wait_for(lambda: len(kept) >= int(rest), f"{rest} messages", seconds=10)
+            wait_for(lambda: len(kept) >= int(rest), f"{rest} messages", seconds=60)
             return "" if len(kept) == int(rest) else f"{len(kept)} messages were kept"
         elif word == "CONTENT":
             content = kept[-1].header + kept[-1].body

@@ -665,7 +665,7 @@ def running(courier: Deliver, wake: Path) -> Iterator[None]:
     finally:
         stop.set()
         Ringer(wake)()
-        thread.join(30)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -686,7 +686,7 @@ def test_a_notice_leaves_when_the_bell_rings(busy: Post, monkeypatch: pytest.Mon
     with running(busy.courier, wake):
         for number in range(1, 4):
             busy.house.submit(ANN, [PAT], busy.house.mail(f"number {number}"))
-            assert busy.internet.wait_for(PAT, number, timeout=30)
+            assert busy.internet.wait_for(PAT, number, timeout=60)
     assert not wake.exists()
 
 
@@ -702,7 +702,7 @@ def test_without_a_bell_the_courier_looks_by_itself(busy: Post) -> None:
     with running(busy.courier, busy.house.home.courier_wake):
         busy.house.home.courier_wake.unlink()
         busy.house.submit(ANN, [PAT], busy.house.mail())
-        assert busy.internet.wait_for(PAT, timeout=30)
+        assert busy.internet.wait_for(PAT, timeout=60)
 
 
 def test_ringing_harms_nobody(tmp_path: Path) -> None:

@@ -197,5 +197,6 @@ def test_known_and_unknown_addresses_take_the_same_time(house: House, ann: int) 
             with pytest.raises(WrongSecret):
                 house.accounts.sign_in(address, "the same wrong password", f"192.0.2.{number}", AGENT)
             times.append(time.perf_counter() - started)
-    known, unknown = (statistics.median(times) for times in took.values())
+    # The quicker quarter: what else the machine does makes the slower ones slow.
+    known, unknown = (statistics.quantiles(times, n=4)[0] for times in took.values())
     assert abs(known - unknown) < 0.005

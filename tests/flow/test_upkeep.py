@@ -318,7 +318,7 @@ def test_it_runs_in_a_thread_until_it_is_stopped(house: House, ann: int) -> None
     thread.start()
     wait_for(lambda: ("recipient", "suspended") in states(house), "the message to end")
     stop.set()
-    thread.join(30)
+    thread.join(60)
     assert not thread.is_alive()
 
 

@@ -139,7 +139,7 @@ def test_a_reserved_port_is_for_who_shares_it_and_for_nobody_else(address):
         with pytest.raises(OSError, match="in use"):
             socket.create_server((address, port), family=family)
         with socket.create_server((address, port), family=family, reuse_port=True) as server:
-            with socket.create_connection((address, port), 10), server.accept()[0] as accepted:
+            with socket.create_connection((address, port), 60), server.accept()[0] as accepted:
                 assert accepted.getsockname()[1] == port
             with pytest.raises(OSError, match="in use"):
                 reserve(address, port)

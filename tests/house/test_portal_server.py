@@ -39,7 +39,7 @@ class Portal:
     def ask(self, path: str) -> tuple[int, bytes]:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=context, timeout=30)
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=context, timeout=60)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -48,7 +48,7 @@ class Portal:
             connection.close()
 
     def certificate(self) -> str:
-        return ssl.get_server_certificate(("127.0.0.1", self.port), timeout=30)
+        return ssl.get_server_certificate(("127.0.0.1", self.port), timeout=60)
 
 
 @pytest.fixture

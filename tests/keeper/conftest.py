@@ -67,7 +67,7 @@ class Running:
             kwargs={"stop": self.stop},
         )
         self.thread.start()
-        assert ready.wait(30)
+        assert ready.wait(120)
 
     def end(self) -> None:
         for client in self.clients.values():
@@ -75,7 +75,7 @@ class Running:
         self.clients.clear()
         self.stop.set()
         assert self.thread is not None
-        self.thread.join(30)
+        self.thread.join(120)
         assert not self.thread.is_alive()
 
     def restart(self) -> None:

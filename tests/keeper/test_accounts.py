@@ -279,7 +279,8 @@ def test_a_wrong_password_and_an_unknown_address_take_the_same_time(keeper: Runn
             with pytest.raises(WrongSecret):
                 keeper.portal.open(address, bytes(32))
             times.append(time.perf_counter() - start)
-    known, unknown = (statistics.median(times) for times in taken.values())
+    # The quicker quarter: what else the machine does makes the slower ones slow.
+    known, unknown = (statistics.quantiles(times, n=4)[0] for times in taken.values())
     assert abs(known - unknown) < 0.005
 
 

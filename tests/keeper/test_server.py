@@ -34,7 +34,7 @@ ANN, PAT = "ann@clinic.example", "pat@home.example"
 
 def raw(keeper: Running, role: str = "portal") -> socket.socket:
     peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    peer.settimeout(20)
+    peer.settimeout(60)
     peer.connect(str(keeper.folder / f"keeper-{role}.sock"))
     return peer
 
@@ -111,7 +111,7 @@ def test_a_connection_may_idle_between_frames(make_keeper: Make) -> None:
         for _ in range(2):
             assert not is_readable(peer, 0.5)  # neither closed nor answered
             peer.sendall(wire.request("anchors", {}))
-            assert wire.receive(peer, 20)
+            assert wire.receive(peer, 60)
 
 
 def test_more_connections_than_there_is_room_for_are_closed_and_make_room_again(make_keeper: Make) -> None:
@@ -119,7 +119,7 @@ def test_more_connections_than_there_is_room_for_are_closed_and_make_room_again(
     peers = [raw(keeper) for _ in range(3)]
     for peer in peers:
         peer.sendall(wire.request("anchors", {}))
-        assert wire.receive(peer, 20)
+        assert wire.receive(peer, 60)
     with raw(keeper) as extra:
         assert extra.recv(1) == b""
     for peer in peers:
@@ -348,7 +348,7 @@ def test_sigterm_ends_the_process_cleanly_and_its_memory_is_its_own(short_folder
     limits = Path(f"/proc/{process.pid}/limits").read_text()
     core = next(line for line in limits.splitlines() if line.startswith("Max core file size"))
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     assert core.split()[4:6] == ["0", "0"]
     with pytest.raises(KeeperGone):
         client.health()
@@ -375,8 +375,8 @@ def test_an_answer_under_way_is_finished_before_the_end(keeper: Running) -> None
     wait_for(lambda: done, "the first answer")
     keeper.stop.set()
     assert keeper.thread is not None
-    keeper.thread.join(30)
-    thread.join(30)
+    keeper.thread.join(60)
+    thread.join(60)
     assert not keeper.thread.is_alive()
     assert set(done) <= {"opened", "KeeperGone"}
     client.close()

@@ -27,6 +27,7 @@ from cryptnsend.config import Config
 from cryptnsend.home import Home
 from tests.crash.house import START_SECONDS, Roles
 from tests.support.homes import make_home
+from tests.support.readable import is_readable
 from tests.support.waiting import wait_for
 
 from .wire import Wire, kept, stays
@@ -154,10 +155,10 @@ def test_a_database_that_another_process_holds_gets_451_in_time_and_recovers(bro
             began = time.monotonic()
             wire.envelope(ANN, PAT).send(fresh() + b".\r\n")
             assert other.say("NOOP").startswith("250 ")
-            assert time.monotonic() - began < 5, "the loop stood still"
+            assert not is_readable(wire.socket), "the loop stood still"
             answer = wire.reply()
             assert answer.startswith("451 4.3.0 "), answer
-            assert time.monotonic() - began < 40
+            assert time.monotonic() - began < 90
     finally:
         holder.execute("ROLLBACK")
         holder.close()
@@ -228,7 +229,7 @@ class SmallDisk:
 
     def close(self) -> None:
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(30)
+        self.process.wait(60)
         self._line.close()
         self._log.close()
 
@@ -254,7 +255,7 @@ def test_a_full_disk_refuses_with_452_keeps_nothing_and_recovers(broken: Broken)
         assert kept(broken.home, disk.root).rows["messages"] == before.rows["messages"] + taken
         began = time.monotonic()
         assert broken.submit(fresh(200_000)).startswith("250 ")
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
     finally:
         disk.close()
 
@@ -269,7 +270,7 @@ def test_many_clients_at_once_meet_a_killed_door_and_lose_nothing(broken: Broken
     wait_for(lambda: any((broken.home.blobs).iterdir()), "a blob to be begun")
     broken.roles.kill("submission")
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert [wire.reply() for wire in wires] == [""] * 8
     for wire in wires:
         wire.close()

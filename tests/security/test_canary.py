@@ -95,7 +95,7 @@ def _answers(server: Server) -> bool:
 
 def _greets(server: Server) -> bool:
     try:
-        with Wire(server.home.ports()["submissions"], server.context(), timeout=5) as wire:
+        with Wire(server.home.ports()["submissions"], server.context(), timeout=30) as wire:
             return wire.reply().startswith("220 ")
     except (OSError, KeyError):
         return False

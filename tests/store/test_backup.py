@@ -92,7 +92,7 @@ def test_a_backup_made_while_mail_arrives_and_litter_is_swept_is_whole(house: Ho
     finally:
         stop.set()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)
     assert problems == []
     counts = [len(list((house.folder / f"backup{number}" / "blobs").iterdir())) for number in range(4)]
     assert counts == sorted(counts)

@@ -118,7 +118,7 @@ def test_readers_of_ended_threads_do_not_pile_up(path: Path) -> None:
         for _ in range(20):
             thread = threading.Thread(target=lambda: engine.query("SELECT 1 AS one"))
             thread.start()
-            thread.join(10)
+            thread.join(60)
         engine.query("SELECT 1 AS one")
         assert len(engine._opened) <= 2
 
@@ -146,7 +146,7 @@ def test_the_turnstile_lets_the_one_who_waits_go_first(tmp_path: Path) -> None:
     while probe.acquire(0):
         probe.release()
     greedy.release()
-    waiting.join(30)
+    waiting.join(60)
     assert got == [True]
     assert not greedy.acquire(0)
     patient.release()

@@ -183,7 +183,7 @@ print("closed", flush=True)
 def test_a_crash_between_two_steps_leaves_litter_at_most(house: House, step: str, kept: bool) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     command = [sys.executable, "-c", CRASH, str(house.folder), step]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
     assert done.returncode == (0 if step == "never" else -signal.SIGKILL), done.stderr
     assert ("acknowledged" in done.stdout) is kept
     assert bool(house.engine.query("SELECT id FROM messages WHERE id = 1")) is kept

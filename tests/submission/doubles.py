@@ -53,7 +53,7 @@ class Gate:
     def authenticate(self, username: str, password: str, source: str) -> Ann:
         self.asked.append((username, password, source))
         if self.pause is not None:
-            self.pause.wait(10)
+            self.pause.wait(60)
         if self.trouble is not None:
             raise self.trouble
         if username == "tired@gmail.example":
@@ -196,7 +196,7 @@ class Doors:
     def start(self) -> Doors:
         self._started = threading.Event()
         self._thread.start()
-        assert self._started.wait(10)
+        assert self._started.wait(60)
         return self
 
     def ask_to_stop(self) -> None:
@@ -205,7 +205,7 @@ class Doors:
     def stop(self) -> None:
         if self._thread.is_alive():
             self.ask_to_stop()
-            self._thread.join(20)
+            self._thread.join(60)
         assert not self._thread.is_alive()
 
     def call(self, function: Callable[[], Any]) -> None:
@@ -223,7 +223,7 @@ class Doors:
 class Client:
     """A raw SMTP client: what is sent is exactly what a test says, and a reply is read line by line."""
 
-    def __init__(self, doors: Doors, *, tls: bool = True, timeout: float = 20):
+    def __init__(self, doors: Doors, *, tls: bool = True, timeout: float = 60):
         self.doors = doors
         self.socket = socket.create_connection(("127.0.0.1", doors.implicit if tls else doors.starttls), timeout)
         if tls:

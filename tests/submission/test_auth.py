@@ -123,7 +123,7 @@ def test_wrong_answers_take_the_same_time_whatever_was_wrong() -> None:
         begun = time.monotonic()
         with pytest.raises(WrongSecret, match="user name or password is wrong"):
             bench.run(bench.turnstile.check(read, "192.0.2.1"))
-        assert 0.2 <= time.monotonic() - begun < 2.0
+        assert 0.2 <= time.monotonic() - begun < 20
 
 
 @pytest.mark.parametrize("trouble", [KeeperGone("gone"), StoreBroken("broken"), RuntimeError(PASSWORD)])

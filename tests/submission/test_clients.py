@@ -31,7 +31,7 @@ def program(name: str) -> str:
 
 
 def run(*arguments: str, text: str = "") -> str:
-    done = subprocess.run(arguments, input=text, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(arguments, input=text, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout
 

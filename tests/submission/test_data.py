@@ -132,7 +132,7 @@ def test_a_message_of_25_mib_is_not_copied_line_by_line() -> None:
     content, begun = Content(), time.process_time()
     total = sum(len(content.feed(block)) for _ in range(100))
     assert total >= 100 * len(block) - 4
-    assert time.process_time() - begun < 2.0
+    assert time.process_time() - begun < 5
 
 
 # --- header -----------------------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ def test_second_sigterm_does_not_wait(start: Callable[..., Process]) -> None:
         begun = time.monotonic()
         process.signal(signal.SIGTERM)
         assert process.finish()["kept"] == []
-        assert time.monotonic() - begun < 15
+        assert time.monotonic() - begun < 50
 
 
 def _refuses(port: int) -> bool:
@@ -120,7 +120,7 @@ def test_out_of_file_descriptors_is_logged_and_passes(start: Callable[..., Proce
     process = start(files=40, per_source=1000)
     with contextlib.ExitStack() as stack:
         for _ in range(60):
-            stack.enter_context(socket.create_connection(("127.0.0.1", process.starttls), 5))
+            stack.enter_context(socket.create_connection(("127.0.0.1", process.starttls), 60))
         process.wait_until_logged("cannot accept connections")
     with Client(process) as client:
         client.sign_in()
@@ -134,13 +134,14 @@ def test_two_processes_share_a_port(start: Callable[..., Process]) -> None:
     probe.close()
     clients = []
     try:
-        # Which process gets a connection is decided by a hash of its ports.
-        for _ in range(10):
+        # A hash of its ports decides which process gets a connection: 64 times the same one, once in 10^19 runs.
+        shares = [0, 0]
+        while not all(shares) and len(clients) < 64:
             clients.append(Client(first))
             clients[-1].sign_in()
-        shares = [len(each.logged("signed in")) for each in (first, second)]
-        assert sum(shares) == 10
+            shares = [len(each.logged("signed in")) for each in (first, second)]
         assert all(shares)
+        assert sum(shares) == len(clients)
     finally:
         for client in clients:
             client.close()
@@ -158,7 +159,7 @@ def test_without_sharing_a_port_in_use_is_an_error() -> None:
 def test_ipv6_door_takes_ipv4_too() -> None:
     with bind("::", 0) as both:
         both.listen()
-        with socket.create_connection(("127.0.0.1", both.getsockname()[1]), 5) as client:
+        with socket.create_connection(("127.0.0.1", both.getsockname()[1]), 60) as client:
             accepted, address = both.accept()
             accepted.close()
             assert address[0] == f"::ffff:{client.getsockname()[0]}"
@@ -242,6 +243,6 @@ def test_old_tls_versions_and_weak_ciphers_are_not_spoken(doors: Doors) -> None:
     old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
     old.set_ciphers("AES256-SHA256")
     old.maximum_version = ssl.TLSVersion.TLSv1_2
-    with socket.create_connection(("127.0.0.1", doors.implicit), 10) as plain, pytest.raises(ssl.SSLError):
+    with socket.create_connection(("127.0.0.1", doors.implicit), 60) as plain, pytest.raises(ssl.SSLError):
         old.wrap_socket(plain)
     doors.settle()

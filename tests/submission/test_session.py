@@ -195,7 +195,7 @@ def test_refusals_say_where_to_read_more(open_doors: Callable[..., Doors]) -> No
 
 
 def test_an_idle_client_is_told_and_closed(open_doors: Callable[..., Doors]) -> None:
-    doors = open_doors(idle=0.3)
+    doors = open_doors(idle=1.0)
     with Client(doors) as idle, Client(doors) as trickle:
         assert idle.reply()[:3] == trickle.reply()[:3] == "220"
         trickle.send(b"NO")  # half a command is no command
@@ -213,11 +213,11 @@ def test_a_trickle_of_data_ends_at_its_deadline(open_doors: Callable[..., Doors]
         begun = time.monotonic()
         pause = threading.Event()
         with contextlib.suppress(OSError):
-            while time.monotonic() - begun < 15 and not is_readable(client.socket):
+            while time.monotonic() - begun < 60 and not is_readable(client.socket):
                 client.send(b"x")
                 pause.wait(0.1)
         assert client.reply()[:10] == "421 4.4.2 "
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 50
     doors.settle()
     assert len(doors.intake.aborted) == 1
 
@@ -257,7 +257,7 @@ def test_connections_of_one_account_are_capped(open_doors: Callable[..., Doors])
 def test_far_too_many_connections_are_closed_without_words(open_doors: Callable[..., Doors]) -> None:
     doors = open_doors(per_source=2)
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_connection(("127.0.0.1", doors.starttls), 10)) for _ in range(12)]
+        sockets = [stack.enter_context(socket.create_connection(("127.0.0.1", doors.starttls), 60)) for _ in range(12)]
         heard = [each.recv(100)[:3] for each in sockets]
         assert heard.count(b"220") == 2
         assert set(heard) == {b"220", b"421", b""}
@@ -266,18 +266,20 @@ def test_far_too_many_connections_are_closed_without_words(open_doors: Callable[
 
 def test_a_client_that_never_starts_its_handshake_is_cut(open_doors: Callable[..., Doors]) -> None:
     doors = open_doors(handshake=0.3)
-    with socket.create_connection(("127.0.0.1", doors.implicit), 10) as silent:
+    with socket.create_connection(("127.0.0.1", doors.implicit), 60) as silent:
         assert silent.recv(100) == b""
-    with socket.create_connection(("127.0.0.1", doors.implicit), 10) as noisy:
+    with (
+        socket.create_connection(("127.0.0.1", doors.implicit), 60) as noisy,
+        contextlib.suppress(ConnectionResetError, BrokenPipeError),
+    ):
         noisy.sendall(b"EHLO there\r\n" * 10)
-        with contextlib.suppress(ConnectionResetError):
-            while noisy.recv(100):
-                pass
+        while noisy.recv(100):
+            pass
     with Client(doors, tls=False) as client:
         assert client.reply()[:3] == "220"
         assert client.say("STARTTLS")[:3] == "220"
-        client.send(b"no handshake at all\r\n")
-        with contextlib.suppress(ConnectionResetError):
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            client.send(b"no handshake at all\r\n")
             while client.socket.recv(100):
                 pass
     doors.settle()

@@ -144,13 +144,13 @@ class House:
             name="keeper",
         )
         self._serving.start()
-        assert ready.wait(30)
+        assert ready.wait(120)
 
     def stop_keeper(self) -> None:
         """Stop the keeper; requests then fail with KeeperGone."""
         self._stop.set()
         if self._serving is not None:
-            self._serving.join(30)
+            self._serving.join(120)
             assert not self._serving.is_alive()
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ T = TypeVar("T")
 _pause = threading.Event()  # never set: a pause that needs no sleep
 
 
-def wait_for(condition: Callable[[], T], what: str, *, seconds: float = 30.0, step: float = 0.02) -> T:
+def wait_for(condition: Callable[[], T], what: str, *, seconds: float = 120.0, step: float = 0.02) -> T:
     """Return the first true answer of *condition*; fail with *what* was waited for after *seconds*."""
     deadline = time.monotonic() + seconds
     while True:
