@@ -5,12 +5,12 @@ No link opens anything and looking at its page changes nothing, so mail scanners
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from cryptnsend.core import tokens
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
-from cryptnsend.core.errors import Ended, WrongSecret
+from cryptnsend.core.errors import Ended, NoGrant, WrongSecret
 from cryptnsend.core.mime import Index
 from cryptnsend.core.model import Random, account_holder, address_holder
 from cryptnsend.core.names import safe_display_name
@@ -20,6 +20,7 @@ from cryptnsend.flow.mainrows import new_phrase, write_card, write_contact
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.throttling import Throttle
 from cryptnsend.flow.views import Waiting
+from cryptnsend.keeper import requests
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.store.records import accounts, audit, cards, grants, links, listing
 
@@ -91,9 +92,54 @@ class Arrival:
     def prove_as(self, session: Session, token: str, code: str, source: str) -> None:
         """Check a sender's code for somebody signed in, and bring what waited for it; errors as `prove`."""
         link = self._link(token)
+        self._prove(
+            session, link, code, source, lambda: self._keeper.prove_session(session.ticket, token, _claims(link), code)
+        )
+
+    def awaited(self, session: Session, message: int) -> Waiting:
+        """Return what is known of a message that needs its sender's code, to whom it waits for; raise NoGrant."""
+        about, mine = self._of(session, message)
+        return Waiting(
+            message=message,
+            sender_name=sender_name(about),
+            sender_address=about["display"],
+            phone=about["phone"],
+            organisation=about["organisation"],
+            sent=about["created"],
+            to=mine["canonical"],
+            display_id=mine["display_id"],
+            state="new",
+            has_account=True,
+            digits=self._keeper.own_digits(session.ticket, mine["canonical"], about["subscriber"]),
+        )
+
+    def prove_message(self, session: Session, message: int, code: str, source: str) -> None:
+        """Check the sender's code for a message in the list of who is signed in; errors as `prove`, and NoGrant."""
+        about, mine = self._of(session, message)
+        address, subscriber = mine["canonical"], about["subscriber"]
+        place = {"address": address, "subscriber": subscriber, "message": message, "org": about["org"]}
+        self._prove(
+            session, place, code, source, lambda: self._keeper.prove_own(session.ticket, address, subscriber, code)
+        )
+
+    def _of(self, session: Session, message: int) -> tuple[Row, Row]:
+        """Return a message that waits for this session's account, and how it stands among the recipients."""
+        about, mine = listing.message(self._engine, message), listing.mine(self._engine, session.account, message)
+        if about is None or mine is None:
+            raise NoGrant("There is nothing here.")
+        holders = (address_holder(mine["canonical"]), account_holder(session.account))
+        held = [each for holder in holders for each in grants.held(self._engine, holder, message)]
+        if not any(each["state"] == "active" and each["role"] == "recipient" for each in held):
+            raise NoGrant("There is nothing here.")
+        return about, mine
+
+    def _prove(
+        self, session: Session, link: Row, code: str, source: str, ask: Callable[[], requests.ContactRow]
+    ) -> None:
+        """Let the keeper judge a code, and bring what waited for it."""
         self._throttle.check(link["address"], source)
         try:
-            contact = self._keeper.prove_session(session.ticket, token, _claims(link), code)
+            contact = ask()
         except WrongSecret:
             self._wrong(link, code, source)
             raise

@@ -132,6 +132,14 @@ class Keeper(Channel):
         """Prove a contact for who is signed in; errors as `prove`."""
         return self._ask(q.ContactRow, "prove_session", ticket=ticket, token=token, claims=claims, code=code)
 
+    def prove_own(self, ticket: bytes, address: str, subscriber: int, code: str) -> q.ContactRow:
+        """Prove a contact of an address that who is signed in has already; errors as `prove`, and Denied for others."""
+        return self._ask(q.ContactRow, "prove_own", ticket=ticket, address=address, subscriber=subscriber, code=code)
+
+    def own_digits(self, ticket: bytes, address: str, subscriber: int) -> int:
+        """Return how many digits the code has that this needs."""
+        return self._ask(int, "own_digits", ticket=ticket, address=address, subscriber=subscriber)
+
     def register(self, ticket: bytes, salt: bytes, params: str, k: bytes, name: str, locale: str) -> q.Opened:
         """
         Make the account of who gave the proof, and sign it in. Take the salt from the proof.

@@ -61,12 +61,29 @@ def digits(context: Context, token: str, claims: Claims) -> int:
 def prove_session(context: Context, ticket: bytes, token: str, claims: Claims, code: str) -> ContactRow:
     """Prove a contact for who is signed in. An address that is nobody's becomes theirs: its mailbox gave the link."""
     _check_link(context, token, claims)
+    return _prove_for(context, ticket, claims, code, has_link=True)
 
+
+def prove_own(context: Context, ticket: bytes, address: str, subscriber: int, code: str) -> ContactRow:
+    """Prove a contact of an address that who is signed in has already; the code alone is missing then."""
+    return _prove_for(context, ticket, Claims("open", address, subscriber, 0), code, has_link=False)
+
+
+def own_digits(context: Context, ticket: bytes, address: str, subscriber: int) -> int:
+    """Return how many digits the code has that somebody signed in is asked for, of an address of theirs."""
+    account = tickets.signed_in(context, context.reads, ticket)
+    owned = ledger.address(context.reads, address)
+    if owned is None or owned.account != account.id:
+        raise Denied(NOT_YOURS)
+    return codes.length(context, context.reads, ledger.contact(context.reads, address, subscriber))
+
+
+def _prove_for(context: Context, ticket: bytes, claims: Claims, code: str, *, has_link: bool) -> ContactRow:
     def check(rows: Rows) -> int | CryptnSendError:
         account = tickets.signed_in(context, rows, ticket)
         subscriber = _subscriber(rows, claims)
         owned = ledger.address(rows, claims.address)
-        if owned is not None and owned.account != account.id:
+        if owned.account != account.id if owned is not None else not has_link:
             return Denied(NOT_YOURS)
         row = ledger.contact(rows, claims.address, claims.subscriber)
         cleared = contacts.clearance(context, rows, account, claims.address, subscriber)

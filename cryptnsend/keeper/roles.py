@@ -122,6 +122,8 @@ _PORTAL: dict[str, Callable[..., Any]] = {
     "digits": registration.digits,
     "prove": registration.prove,
     "prove_session": registration.prove_session,
+    "prove_own": registration.prove_own,
+    "own_digits": registration.own_digits,
     "register": register,
     "mail_proof": mailed.start,
     "mail_salt": mailed.salt,

@@ -25,12 +25,13 @@ from flask_babel import gettext
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from cryptnsend.core import words
-from cryptnsend.core.errors import Ended, NoGrant
+from cryptnsend.core.errors import Ended, NoGrant, WrongSecret
 from cryptnsend.flow.views import Entry, Letter, Part, Waiting
 from cryptnsend.portal.desk import desk
+from cryptnsend.portal.recipient import WRONG, digits, not_the_code
 from cryptnsend.portal.security import FILE_POLICY, LETTER_POLICY, allow_saving, check_form
 from cryptnsend.portal.uploads import safe_name
-from cryptnsend.portal.visits import cookie, forget, needs_session, recall, signed_in, visitor
+from cryptnsend.portal.visits import cookie, forget, needs_session, recall, signed_in, source, visitor
 
 blueprint = Blueprint("letters", __name__)
 
@@ -85,14 +86,29 @@ def read(message: int) -> Any:
     return letter_page(letter)
 
 
-@blueprint.get("/messages/<int:message>/code")
+@blueprint.route("/messages/<int:message>/code", methods=["GET", "POST"])
 @needs_session
 def needs_code(message: int) -> Any:
-    """Say how a message is opened whose sender's code is still missing."""
+    """Ask for the code of a sender whose message waits in the list."""
     entry = own_entry(message)
     if entry is None or entry.state != "code":
         return redirect(url_for("letters.read", message=message), 303)
-    return render_template("needs-code.html", entry=entry)
+    page: dict[str, Any] = {"waiting": desk().pickup.awaited(signed_in(), message), "error": None, "token": None}
+    if request.method != "POST":
+        return render_template("code-new-sender.html", **page)
+    typed = digits(request.form.get("code", ""))
+    if not typed:
+        # A machine that presses buttons must not use up the tries of a person.
+        page["error"] = gettext("Type the digits of the code.")
+        return render_template("code-new-sender.html", **page), WRONG
+    try:
+        desk().pickup.prove_message(signed_in(), message, typed, source())
+    except WrongSecret as wrong:
+        page["error"] = not_the_code(wrong)
+        return render_template("code-new-sender.html", **page), WRONG
+    except Ended:
+        return render_template("code-used-up.html", waiting=page["waiting"]), 410
+    return redirect(url_for("letters.read", message=message), 303)
 
 
 @blueprint.get("/messages/<int:message>/letter")

@@ -61,9 +61,9 @@ def waiting(token: str) -> Any:
 def code(token: str) -> Any:
     """Take the sender's code: of a newcomer towards a password, of somebody signed in towards the message."""
     found = alive(token)
-    typed = NOT_DIGITS.sub("", request.form.get("code", ""))[:20]
+    typed = digits(request.form.get("code", ""))
     somebody = visitor()
-    if not typed.isascii() or not typed.isdecimal():
+    if not typed:
         # A machine that presses buttons must not use up the tries of a person.
         return code_page(token, found, gettext("Type the digits of the code.")), WRONG
     try:
@@ -138,6 +138,12 @@ def alive(token: str) -> Waiting:
     if found.state in ("expired", "suspended"):
         raise Ended("This message can no longer be opened.")
     return found
+
+
+def digits(typed: str) -> str:
+    """Return the digits of a code as somebody typed it, "" for what can be none."""
+    plain = NOT_DIGITS.sub("", typed)[:20]
+    return plain if plain.isascii() and plain.isdecimal() else ""
 
 
 def too_weak(chosen: str, hints: list[str]) -> str | None:

@@ -455,6 +455,25 @@ def test_a_link_for_another_address_is_not_opened_by_who_is_signed_in(house: Hou
         house.pickup.prove_as(pat, house.link(message, BOB), code, SOURCE)
 
 
+def test_a_further_sender_is_proven_from_the_list_without_any_link(house: House, ann: int) -> None:
+    house.add_subscriber("bob@gmail.example", name="Bob Bell")
+    pat = house.register(PAT, sent(house))
+    waits = house.submit("bob@gmail.example", [PAT], house.mail("Balance", author="bob@gmail.example"))
+    assert house.pickup.list(pat)[0].state == "code"
+    page = house.pickup.awaited(pat, waits)
+    assert (page.sender_name, page.to, page.state, page.digits) == ("Bob Bell", PAT, "new", 6)
+    code = house.code("bob@gmail.example", PAT)
+    with pytest.raises(WrongSecret):
+        house.pickup.prove_message(pat, waits, f"{(int(code) + 1) % 1_000_000:06d}", SOURCE)
+    house.pickup.prove_message(pat, waits, code, SOURCE)
+    assert house.pickup.show(pat, waits).subject == "Balance"
+    for stranger in (house.session(ANN), house.session("bob@gmail.example")):
+        with pytest.raises(NoGrant):
+            house.pickup.awaited(stranger, waits)
+        with pytest.raises(NoGrant):
+            house.pickup.prove_message(stranger, waits, code, SOURCE)
+
+
 def test_an_address_of_nobody_becomes_that_of_who_shows_its_code(house: House, ann: int) -> None:
     pat = house.register(PAT, sent(house))
     work = sent(house, ["pat@work.example"])

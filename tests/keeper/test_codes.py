@@ -102,6 +102,33 @@ def test_the_page_asks_for_as_many_digits_as_the_code_has(keeper: Running) -> No
         keeper.portal.digits(mail.link.token, replace(mail.claims, message=7))
 
 
+def test_who_has_the_address_proves_a_further_sender_by_the_code_alone(keeper: Running) -> None:
+    ann, bob = subscriber(keeper, ANN), subscriber(keeper, "bob@bank.example")
+    mail, other = send(keeper, ann, PAT), send(keeper, bob, PAT)
+    opened = register(keeper, mail, code_for(keeper, ann, PAT), Person(PAT))
+    code = code_for(keeper, bob, PAT)
+    assert keeper.portal.own_digits(opened.ticket, PAT, bob.account) == 6
+    with pytest.raises(WrongSecret) as error:
+        keeper.portal.prove_own(opened.ticket, PAT, bob.account, wrong(code))
+    assert error.value.tries_left == 4
+    assert keeper.portal.prove_own(opened.ticket, PAT, bob.account, code).state == "proven"
+    assert len(keeper.portal.adopt(opened.ticket, [other.grant])) == 1
+
+
+def test_without_a_link_nobody_proves_an_address_that_is_not_theirs(keeper: Running) -> None:
+    ann, bob = subscriber(keeper, ANN), subscriber(keeper, "bob@bank.example")
+    mail = send(keeper, ann, PAT)
+    opened = register(keeper, mail, code_for(keeper, ann, PAT), Person(PAT))
+    for address in ("nobodys@home.example", "bob@bank.example"):  # of nobody, and of somebody else
+        send(keeper, ann, address)
+        code = code_for(keeper, ann, address)
+        with pytest.raises(Denied, match="another address"):
+            keeper.portal.prove_own(opened.ticket, address, ann.account, code)
+        with pytest.raises(Denied, match="another address"):
+            keeper.portal.own_digits(opened.ticket, address, ann.account)
+    assert bob.account
+
+
 def test_how_many_digits_does_not_tell_whether_there_is_an_account(keeper: Running) -> None:
     ann, bob = subscriber(keeper, ANN), subscriber(keeper, "bob@bank.example")
     mail, other = send(keeper, ann, PAT), send(keeper, bob, PAT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cryptnsend.core.errors import Ended, NoGrant, Refusal, Throttled, WrongSecret
@@ -112,6 +112,13 @@ class FakePickup:
 
     def prove_as(self, session: Any, token: str, code: str, source: str) -> None:
         self.world.calls.append("prove_as")
+        self._check(code)
+
+    def awaited(self, session: Any, message: int) -> Waiting:
+        return replace(self.world.waiting["second"], message=message)
+
+    def prove_message(self, session: Any, message: int, code: str, source: str) -> None:
+        self.world.calls.append("prove_message")
         self._check(code)
 
     def adopt(self, session: Any) -> int:

@@ -333,3 +333,17 @@ def test_a_line_that_needs_a_code_says_how(pat: Visitor) -> None:
     page = pat.get("/messages/16/code").text
     assert "Call Dr. Holm" in page
     assert pat.get("/messages/11/code").location == "/messages/11"
+
+
+def test_a_line_that_needs_a_code_takes_it(pat: Visitor, world: World) -> None:
+    assert 'action="/messages/16/code"' in pat.get("/messages/16/code").text
+    page = pat.post("/messages/16/code", {"code": "111111"})
+    assert page.status_code == 422
+    assert "You have 4 tries left." in page.text
+    assert pat.post("/messages/16/code", {"code": "four"}).status_code == 422
+    assert world.tries == 4  # what is no code is no try
+    assert pat.post("/messages/16/code", {"code": "482 913"}).location == "/messages/16"
+    world.tries = 1
+    pat.get("/messages/16/code")
+    page = pat.post("/messages/16/code", {"code": "111111"})
+    assert (page.status_code, "no longer works" in page.text) == (410, True)
