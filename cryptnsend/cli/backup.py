@@ -1,20 +1,32 @@
-"""`backup`, `restore`, `recover`: all but the master key copied and put back; the master key from its file."""
+"""`backup`, `restore`, `recover`: all but the master key copied and put back; the master key from its file.
+
+The keys that sign mail are among it, sealed by the keeper: with new ones every DNS record would have to be published
+anew, and until then receivers would take our mail for a forgery.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from cryptnsend.cli.options import home_option, password_option, read_password
-from cryptnsend.cli.owner import is_served, opened, owned
+from cryptnsend.cli.owner import is_served, keeper_running, opened, owned
 from cryptnsend.config import Config
-from cryptnsend.core.errors import ConfigError, Denied
+from cryptnsend.core.errors import ConfigError, Denied, KeeperGone
 from cryptnsend.home import Home, sync_folder, write_private
 from cryptnsend.store import backup as backups
+
+if TYPE_CHECKING:
+    from cryptnsend.keeper.client import Keeper
+
+SIGNING_KEYS = "signing-keys"  # a file of the backup
+_SELECTOR = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
 
 
 def databases(home: Home) -> dict[str, Path]:
@@ -52,8 +64,8 @@ def backup(config: Config, folder: Path) -> None:
     """
     Copy everything but the master key to FOLDER, which must not exist yet, and check the copy.
 
-    The server may run meanwhile. What is in the copy is as sealed as in the vault; without the master key nobody opens
-    it, and neither do you: keep the recovery files elsewhere.
+    The server may run meanwhile. What is in the copy is as sealed as in the vault, the keys that sign mail too; without
+    the master key nobody opens it, and neither do you: keep the recovery files elsewhere.
     """
     home = Home(config.server.home)
     with opened(config) as app, Progress() as progress:
@@ -62,6 +74,7 @@ def backup(config: Config, folder: Path) -> None:
             folder,
             databases(home),
             app.blobs,
+            files=_sealed_files(config, app.keeper),
             hold=home.run / "deletions.lock",
             at=app.clock.now(),
             progress=progress,
@@ -80,7 +93,7 @@ def restore(config: Config, folder: Path) -> None:
     Put the backup in FOLDER back into a home that has its configuration and master key, but no data yet.
 
     What was ended since the backup stays ended, everybody has to sign in again, and codes given out before stop
-    working.
+    working. The keys that sign mail come back, so that what is published in the DNS still holds.
     """
     home = Home(config.server.home)
     if is_served(home):
@@ -96,9 +109,36 @@ def restore(config: Config, folder: Path) -> None:
     with owned(config, restoring=True) as app:
         app.keeper.restored()
         app.upkeep.restored()
+        selectors = _restore_keys(home, app.keeper, backups.file(folder, SIGNING_KEYS))
     home.restoring.unlink()
     sync_folder(home.restoring.parent)
     click.echo(f"{folder} is restored to {home.path}. Sessions and codes from before have ended.")
+    if selectors:
+        click.echo(f"Mail is signed with the keys of before ({', '.join(selectors)}); their DNS records still hold.")
+    else:
+        click.echo("The backup has no signing keys, so this home has new ones: publish what `cryptnsend dns` prints.")
+
+
+def _sealed_files(config: Config, keeper: Keeper) -> dict[str, bytes]:
+    """Return the keys that sign mail, each sealed by the keeper and bound to its name; nothing without a keeper."""
+    found = Home(config.server.home).dkim.glob("*.pem")
+    try:
+        with keeper_running(config):
+            sealed = {file.stem: keeper.seal_file(f"dkim/{file.name}", file.read_bytes()) for file in found}
+    except KeeperGone as gone:  # everything else can be copied, and is worth more
+        click.echo(f"The keys that sign mail are not in this backup. {gone}", err=True)
+        return {}
+    return {SIGNING_KEYS: msgspec.msgpack.encode(sealed)}
+
+
+def _restore_keys(home: Home, keeper: Keeper, backed_up: bytes | None) -> list[str]:
+    """Put the signing keys of a backup in the place of those that `init` made; return their selectors."""
+    sealed = msgspec.msgpack.decode(backed_up, type=dict[str, bytes]) if backed_up else {}
+    for selector, octets in sealed.items():
+        if not _SELECTOR.fullmatch(selector):
+            raise ConfigError("This backup cannot be used: it has a signing key without a proper name.")
+        write_private(home.dkim / f"{selector}.pem", keeper.open_file(f"dkim/{selector}.pem", octets))
+    return sorted(sealed)
 
 
 def _clear(home: Home) -> None:

@@ -380,6 +380,14 @@ class Keeper(Channel):
         """Return the devices of an account."""
         return self._ask(list[q.DeviceRow], "device_list", address=address)
 
+    def seal_file(self, name: str, octets: bytes) -> bytes:
+        """Seal a file of the home for a backup, bound to its name (owner)."""
+        return self._ask(bytes, "seal_file", name=name, octets=octets)
+
+    def open_file(self, name: str, sealed: bytes) -> bytes:
+        """Open a file from a backup; raise `SealBroken` for another name or another installation's (owner)."""
+        return self._ask(bytes, "open_file", name=name, sealed=sealed)
+
     def recovery_file(self) -> q.RecoveryFile:
         """Make a recovery file of the installation: the master key under a fresh code."""
         return self._ask(q.RecoveryFile, "recovery_file")

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied
+from cryptnsend.core.keys import box, unbox
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.passwords import new_recovery_code, recovery_key
+from cryptnsend.core.seal import framed
 from cryptnsend.keeper import accounts, archives, cards, contacts, ledger, mailed, recovery, weakness, wraps
 from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.journal import Entry, replay
@@ -94,6 +96,16 @@ def enable(context: Context, address: str) -> Opened:
         context.journal.append(context.clock.now(), "enable", (account.id, account.credential_version + 1))
         _set_state(context, account, "active" if account.weak_since is None else "weak")
     return accounts.opened(context, accounts.row(context.reads, account.id), {}, with_ticket=False)
+
+
+def seal_file(context: Context, name: str, octets: bytes) -> bytes:
+    """Seal a file of the home for a backup, bound to its name; it opens only with this ledger and its master key."""
+    return box(context.secrets.key("file"), octets, framed("file", name), context.rng)
+
+
+def open_file(context: Context, name: str, sealed: bytes) -> bytes:
+    """Return what `seal_file` sealed under this name; raise `SealBroken`."""
+    return unbox(context.secrets.key("file"), sealed, framed("file", name))
 
 
 def recovery_file(context: Context) -> RecoveryFile:

@@ -179,6 +179,8 @@ _OWNER: dict[str, Callable[..., Any]] = {
     "archive_recovery": own.archive_recovery,
     "share_archive": own.share_archive,
     "recovery_file": owner.recovery_file,
+    "seal_file": owner.seal_file,
+    "open_file": owner.open_file,
     "restored": restored,
 }
 

@@ -18,8 +18,11 @@ from cryptnsend.keeper.providers import NoMasterKey, Provider
 from cryptnsend.keeper.rows import Pair
 
 # recovery: seeds of managed pairs · code: senders' codes and mailed ones · link, reply, bounce: tokens · form: salts ·
-# device: verifiers · resend: day keys · signing: cards · outer: around what passwords wrap · ticket: who is signed in
-LABELS = ("recovery", "code", "link", "reply", "bounce", "form", "device", "resend", "signing", "outer", "ticket")
+# device: verifiers · resend: day keys · signing: cards · outer: around what passwords wrap · ticket: who is signed in ·
+# file: what goes into backups
+LABELS = (
+    "recovery", "code", "link", "reply", "bounce", "form", "device", "resend", "signing", "outer", "ticket", "file",
+)  # fmt: skip
 PAIRS = ("pending", "queue")
 
 

@@ -1,9 +1,9 @@
 """How is everything copied while the server runs, checked, and put back?
 
-A backup is a folder: copies of the databases, `blobs/` and a `manifest` with size and SHA-256 of each file, written
-last: a folder without its end line is not a backup. The order matters: deletions are held, then the main database is
-copied, then the others, then the blobs that the copied rows name; so no row of the copy misses its blob, whatever
-happened meanwhile. Everything in it is as sealed as in the vault; the master key is never part of it.
+A backup is a folder: copies of the databases, sealed files, `blobs/` and a `manifest` with size and SHA-256 of each
+file, written last: a folder without its end line is not a backup. The order matters: deletions are held, then the main
+database is copied, then the others, then the blobs that the copied rows name; so no row of the copy misses its blob,
+whatever happened meanwhile. Everything in it is as sealed as in the vault; the master key is never part of it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from cryptnsend.core.contracts import Blobs, Row
@@ -60,6 +61,7 @@ def create(
     databases: Mapping[str, Path],
     blobs: Blobs,
     *,
+    files: Mapping[str, bytes] = MappingProxyType({}),
     hold: Path,
     at: int,
     progress: Progress = lambda what, done, total: None,
@@ -67,6 +69,7 @@ def create(
     """
     Back up *databases* (name in the backup → file; `main.db` among them, copied first) and the blobs its rows name.
 
+    *files* (name → octets) are written beside them as they are: whoever gives them has sealed them.
     *target* must not exist; *hold* is the vault's hold file; *at* is now, in UTC milliseconds. Raise `StoreFull` or
     `StoreBroken`; what was copied until then stays, without a manifest.
     """
@@ -77,6 +80,7 @@ def create(
             for name in sorted(databases, key=lambda name: name != MAIN):
                 snapshot(databases[name], target / name, progress=progress)
             entries = [_entry(target, name) for name in databases]
+            entries += [_copy([octets], target / name) for name, octets in files.items()]
             entries += _copy_blobs(target, blobs, progress)
         _write_manifest(target, entries, at)
     except FileExistsError:
@@ -127,7 +131,7 @@ def check(folder: Path, *, progress: Progress = lambda what, done, total: None) 
     if problems:
         return problems
     there = {entry.path for entry in entries}
-    for name in sorted(path for path in there if not path.startswith("blobs/")):
+    for name in sorted(path for path in there if path.endswith(".db")):
         problems += _check_database(folder / name, there if name == MAIN else None)
     return problems
 
@@ -172,6 +176,17 @@ def restore(
             _sync(databases[name].parent)
     except OSError as error:
         raise _failed(error) from error
+
+
+def file(folder: Path, name: str) -> bytes | None:
+    """Return one of the files beside the databases, as its entry in the manifest has it; None if there is none."""
+    entry = next((each for each in _read_manifest(folder) if each.path == name), None)
+    if entry is None:
+        return None
+    octets = (folder / name).read_bytes()
+    if (len(octets), hashlib.sha256(octets).hexdigest()) != (entry.size, entry.digest):
+        raise ConfigError(f"This backup cannot be used: {name} is not what was backed up.")
+    return octets
 
 
 def _copy_blobs(target: Path, blobs: Blobs, progress: Progress) -> list[Entry]:

@@ -180,6 +180,10 @@ def test_a_backup_taken_while_mail_arrives_can_be_restored_and_opened(served, su
     (home.keeper / "master.key").chmod(0o600)
     restored = command(home.path, "restore", str(short_folder / "backup"))
     assert restored.returncode == 0, restored.stderr
+    assert "their DNS records still hold" in restored.stdout
+    for key in served.home.dkim.iterdir():
+        assert (home.dkim / key.name).read_bytes() == key.read_bytes()
+        assert all(key.read_bytes()[40:80] not in file.read_bytes() for file in (short_folder / "backup").glob("*key*"))
     messages = json.loads(command(home.path, "message", "list", "--author", subscriber, "--json").stdout)
     assert messages
     exported = command(

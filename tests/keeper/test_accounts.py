@@ -520,3 +520,22 @@ def test_a_weak_account_stays_weak_when_it_is_disabled_and_enabled(keeper: Runni
     keeper.owner.disable(ANN)
     keeper.owner.enable(ANN)
     assert again.sign_in(keeper).state == "weak"
+
+
+# -- files of a backup ------------------------------------------------------------------------------------------------
+
+
+def test_a_file_of_a_backup_opens_under_its_own_name_and_at_this_installation_only(
+    keeper: Running, make_keeper: Make
+) -> None:
+    octets = b"-----BEGIN PRIVATE KEY-----"
+    sealed = keeper.owner.seal_file("dkim/rsa1.pem", octets)
+    assert octets not in sealed
+    keeper.restart()
+    assert keeper.owner.open_file("dkim/rsa1.pem", sealed) == octets
+    for other, name in ((keeper, "dkim/ed1.pem"), (make_keeper(), "dkim/rsa1.pem")):
+        with pytest.raises(SealBroken):
+            other.owner.open_file(name, sealed)
+    for role in ("portal", "submission", "courier"):
+        with pytest.raises(Denied):
+            keeper.role(role).open_file("dkim/rsa1.pem", sealed)

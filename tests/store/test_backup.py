@@ -170,3 +170,15 @@ def test_a_database_that_is_not_in_the_backup_is_asked_for_in_vain(house: House,
     backup.create(target, {"main.db": house.folder / "main.db"}, house.blobs, hold=house.folder / "hold", at=1)
     with pytest.raises(ConfigError, match=r"no ledger\.db"):
         backup.restore(target, {"main.db": tmp_path / "a.db", "ledger.db": tmp_path / "b.db"}, tmp_path / "new")
+
+
+@pytest.mark.usefixtures("ledger")
+def test_files_beside_the_databases_are_checked_and_come_back(house: House) -> None:
+    target = house.folder / "backup"
+    backup.create(target, databases(house), house.blobs, files={"keys": b"sealed"}, hold=house.folder / "hold", at=1)
+    assert backup.check(target) == []
+    assert (backup.file(target, "keys"), backup.file(target, "others")) == (b"sealed", None)
+    (target / "keys").write_bytes(b"sealeD")
+    assert backup.check(target) == ["keys is not what was backed up."]
+    with pytest.raises(ConfigError, match="not what was backed up"):
+        backup.file(target, "keys")
