@@ -26,7 +26,7 @@ from cryptnsend.home import Home
 ANN = "ann@gmail.example"
 PASSWORD = "harbour violet tractor ninety"
 ROLES = ("keeper", "submission", "courier")
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 
 
 class Roles:
@@ -73,7 +73,7 @@ class Roles:
             if role in self.processes:
                 process = self.processes.pop(role)
                 process.terminate()
-                process.wait(30)
+                process.wait(120)
                 self._lines.pop(role).close()
         self._log.close()
 
@@ -165,7 +165,7 @@ def torment(
     finally:
         stop.set()
         for thread in threads:
-            thread.join(60)
+            thread.join(120)
         roles.stop()
     # What counts is what the mail programs wrote to their own disks.
     acknowledged = dict(line.split() for each in programs for line in each.log.read_text().splitlines())
@@ -216,4 +216,5 @@ def find(config: Config) -> Found:
     finally:
         app.engine.close()
         app.keeper.close()
+        app.blobs.close()
         roles.stop()

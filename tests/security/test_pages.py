@@ -145,11 +145,13 @@ def test_the_trap_springs(world: World, base: str, browser: Browser) -> None:
     """The same vectors without our cleaning, in the same browser: most of them run or fetch."""
     trap = Trap(browser, base, world.house)
     caught = 0
-    for text in list(HTML.values())[:40]:
+    for text in HTML.values():
         trap.seen.clear()
         trap.page.set_content(f"<!doctype html><body>{text}")
         trap.page.wait_for_timeout(5)
         caught += bool(trap.seen)
+        if caught > 15:
+            break
     assert caught > 15
 
 

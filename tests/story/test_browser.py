@@ -106,7 +106,8 @@ def test_pat_opens_reads_downloads_and_replies(served, device, browser, tmp_path
     assert zipfile.is_zipfile(tmp(tmp_path, locked(reply.parsed)[0]))
 
     page.goto(served.base_url + "/messages")
-    page.click("button:has-text('Sign out') >> nth=0")
+    with page.expect_navigation():
+        page.click("button:has-text('Sign out') >> nth=0")
     page.goto(served.base_url + "/messages")
     assert subject not in page.content()
     ann.close()
