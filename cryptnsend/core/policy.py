@@ -85,9 +85,13 @@ class Pdf:
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """Send it in plain; `tls` says which proof of encryption in transit is asked for."""
+    """
+    Send it in plain; `tls` says which proof of encryption in transit is asked for.
 
-    tls: Literal["opportunistic"]
+    Without the proof that "proven" asks for, the delivery turns into a notice of a sealed message by itself.
+    """
+
+    tls: Literal["opportunistic", "proven"]
     reason: str
     rank: ClassVar[int] = 0
 
@@ -138,7 +142,8 @@ _WHY = {
     "thread-vaulted": "plain mail was asked for, but an earlier message of this conversation was sealed",
     "default-vault": "the organisation seals everything that nothing else applies to",
     "default-plain": "the organisation sends plain unless protection is asked for",
-    "tls-not-yet": "the organisation asks for proven encryption in transit, which cannot be shown here yet",
+    "tls-or-vault": "the organisation sends over proven encryption in transit, and seals where there is none",
+    "no-proven-way": "it was to go over proven encryption in transit, and there is none to the recipient's server",
     "not-subscriber": "only subscribers can send plain mail",
     "default-unknown": "the organisation's default is not known here",
 }
@@ -182,10 +187,23 @@ def _otherwise(submission: Submission, rules: Rules, asked: Token | None) -> Dec
         return Vault("not-subscriber")
     if plain and not rules.allow_plain:
         return Vault("plain-not-allowed")
-    if not plain and rules.default != "plain":
-        return Vault({"vault": "default-vault", "tls-or-vault": "tls-not-yet"}.get(rules.default, "default-unknown"))
+    if not plain and rules.default not in ("plain", "tls-or-vault"):
+        return Vault("default-vault" if rules.default == "vault" else "default-unknown")
     if submission.thread_vaulted:
         return Vault("thread-vaulted")
     if submission.author_is_newcomer:
         return Vault("newcomer")
+    if not plain and rules.default == "tls-or-vault":
+        return Relay("proven", "tls-or-vault")
     return Relay("opportunistic", "plain-token" if plain else "default-plain")
+
+
+def why(reason: str) -> str:
+    """
+    Return in words what a decision's *reason* says, for people.
+
+    What follows the first colon is kept as it stands: what was found on the way out, which is known only then.
+    """
+    name, _, found = reason.partition(": ")
+    words = _WHY.get(name, name)
+    return f"{words} ({found})" if found else words

@@ -57,6 +57,7 @@ class Envelope:
     ret: str = ""
     envid: str = ""
     protocol: str = "ESMTPSA"  # RFC 3848
+    requiretls: bool = False  # RFC 8689
 
 
 @dataclass(slots=True)
@@ -185,7 +186,8 @@ class Making:
             )
         )
         if isinstance(decision, policy.Relay):
-            self._deliver("relay", "", person, envelope, "declared", queued_for=person.canonical)
+            tls_class = "declared" if decision.tls == "opportunistic" else decision.tls
+            self._deliver("relay", "", person, envelope, tls_class, queued_for=person.canonical)
             return
         self._grant_recipient(person)
         if isinstance(decision, policy.Handoff):
@@ -314,6 +316,7 @@ class Making:
                 ("orcpt", person.asked.orcpt),
                 ("ret", envelope.ret),
                 ("envid", envelope.envid),
+                ("requiretls", "yes" if envelope.requiretls else ""),
             )
             if value
         }

@@ -54,6 +54,8 @@ class Submitted(Protocol):
     def envid(self) -> str | None: ...
     @property
     def smtputf8(self) -> bool: ...
+    @property
+    def requiretls(self) -> bool: ...
 
 
 class Expected(Protocol):
@@ -88,6 +90,7 @@ class SmtpIntake:
             envelope.ret or "",
             envelope.envid or "",
             "UTF8SMTPSA" if envelope.smtputf8 else "ESMTPSA",  # RFC 6531 §4.3, RFC 3848
+            envelope.requiretls,
         )
         return SmtpDraft(self, self.admission.begin(author, taken, "smtp"))
 

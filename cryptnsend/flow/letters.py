@@ -221,7 +221,8 @@ class Letters:
         # Other 8-bit headers are old mistakes, which nobody's server declares and most take as they are.
         international = not ours.isascii() and b"with UTF8SMTP" in row["received"]
         links = (Link(token.row, None), bounce)
-        return Letter(path, leaving.recipient, octets, "plain", links, key, international)
+        tls_class: TlsClass = "proven" if row["tls_class"] == "proven" else "plain"
+        return Letter(path, leaving.recipient, octets, tls_class, links, key, international)
 
     # -- to the people of this house ----------------------------------------------------------------------------------
 

@@ -19,9 +19,11 @@ from cryptnsend.delivery.courier import Envelope, Outcome
 from cryptnsend.delivery.retry import Schedule, delay_is_due, next_try
 from cryptnsend.flow.holders import Holders
 from cryptnsend.flow.letters import Letter
-from cryptnsend.store.records import audit, cards, deliveries, messages
+from cryptnsend.store.records import audit, cards, deliveries, messages, transport
 
 FEWEST = 4  # tries before anything is given up, whatever the clock says
+DAY = 86_400_000  # milliseconds
+SHOWN = 50  # lines and hosts of a policy that a report shows
 SOON = 1000  # milliseconds until the next look at a destination that had no connection free
 TELLING = frozenset({"notice", "relay", "handoff"})  # kinds whose fate the sender is told
 UNASKED = frozenset({"FAILURE", "DELAY"})  # what the sender is told without having asked (RFC 3461 §4.1)
@@ -47,6 +49,7 @@ class Outcomes:
 
     def write(self, rows: Rows, row: Row, letter: Letter, outcome: Outcome) -> bool:
         """Write one attempt's outcome and what follows from it; return whether something new is due at once."""
+        self._count(rows, outcome)
         if outcome.kind == "delivered":
             return self._delivered(rows, row, outcome)
         if outcome.kind == "delayed":
@@ -54,8 +57,15 @@ class Outcomes:
         if outcome.reason in (Outcome.TOO_LARGE, Outcome.CONTENT) and _can_be_link(row):
             return self.as_link(rows, row)
         if outcome.reason in (Outcome.PROOF_MISSING, Outcome.TLS_MISSING) and row["kind"] == "relay":
-            return self._into_vault(rows, row, letter)
+            return self._into_vault(rows, row, letter, outcome)
         return self._failed(rows, row, outcome)
+
+    def _count(self, rows: Rows, outcome: Outcome) -> None:
+        """Count the attempt's TLS sessions for the reports to those who ask for them (RFC 8460)."""
+        day = self._clock.now() // DAY
+        for seen in outcome.seen:
+            policy = msgspec.json.encode({"lines": seen.policy[:SHOWN], "hosts": seen.hosts[:SHOWN]}).decode()
+            transport.count(rows, day, seen.domain, seen.policy_type, policy, seen.result, seen.host, seen.address)
 
     def settle(self, rows: Rows, row: Row, state: str, reply: str, how: str = "") -> bool:
         """Write a final state; return False if the delivery is not this worker's any more."""
@@ -120,7 +130,7 @@ class Outcomes:
         )  # fmt: skip
         messages.add_deliveries(rows, [due])
 
-    def _into_vault(self, rows: Rows, row: Row, letter: Letter) -> bool:
+    def _into_vault(self, rows: Rows, row: Row, letter: Letter, outcome: Outcome) -> bool:
         """
         Keep for the recipient what could not leave protected, and send a notice instead.
 
@@ -155,7 +165,8 @@ class Outcomes:
                 )
             ],
         )  # fmt: skip
-        deliveries.decided(rows, row["org"], row["message"], row["recipient"], "vault", "no protected way to this host")
+        why = f"no-proven-way: {outcome.reply}"
+        deliveries.decided(rows, row["org"], row["message"], row["recipient"], "vault", why)
         known = cards.contact(rows, row["recipient"], row["subscriber"])
         if known is None or known[0] not in ("proven", "waived"):
             self._queue(rows, row, "receipt", None, "codes")  # the sender did not expect to have a code to tell
@@ -182,6 +193,7 @@ def envelope_of(row: Row, letter: Letter) -> Envelope:
         orcpt=_xtext(original, 500, f"{kind};"),
         ret=asked.get("ret") or None,
         envid=_xtext(asked.get("envid", ""), 100),
+        requiretls="requiretls" in asked,
     )
 
 
@@ -197,7 +209,16 @@ def _dsn(row: Row) -> dict[str, str]:
 
 def _how(outcome: Outcome) -> str:
     """Return what is kept of an attempt besides the peer's words, as JSON."""
-    kept = {"host": outcome.host, "tls": outcome.tls, "status": outcome.status, "code": str(outcome.code or "")}
+    kept = {
+        "route": outcome.route,
+        "host": outcome.host,
+        "address": outcome.address,
+        "tls": outcome.tls,
+        "cipher": outcome.cipher,
+        "proof": outcome.proof,
+        "status": outcome.status,
+        "code": str(outcome.code or ""),
+    }
     return msgspec.json.encode(kept).decode()
 
 

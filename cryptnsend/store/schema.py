@@ -292,4 +292,42 @@ DRAFTS = Step(
     ),
 )
 
-STEPS: tuple[Step, ...] = (FIRST, DRAFTS)
+
+TRANSPORT = Step(
+    "0003-transport",
+    (
+        """CREATE TABLE sts_policies(            -- what domains promise by MTA-STS (RFC 8461)
+            org INTEGER NOT NULL REFERENCES organisations,
+            domain TEXT PRIMARY KEY,
+            ident TEXT NOT NULL,
+            body TEXT NOT NULL,
+            fetched INTEGER NOT NULL,
+            expires INTEGER NOT NULL
+        ) STRICT""",
+        """CREATE TABLE tls_results(             -- TLS sessions of a day (RFC 8460), counted by what they showed
+            org INTEGER NOT NULL REFERENCES organisations,
+            day INTEGER NOT NULL,
+            domain TEXT NOT NULL,
+            kind TEXT NOT NULL,                 -- tlsa sts no-policy-found
+            policy TEXT NOT NULL,               -- JSON: lines, hosts
+            result TEXT NOT NULL,               -- of RFC 8460 section 4.3, '' for success
+            host TEXT NOT NULL,
+            address TEXT NOT NULL,
+            sessions INTEGER NOT NULL,
+            PRIMARY KEY(day, domain, kind, policy, result, host, address)
+        ) STRICT""",
+        """CREATE TABLE tls_reports(             -- which reports go to whom
+            id INTEGER PRIMARY KEY,
+            org INTEGER NOT NULL REFERENCES organisations,
+            day INTEGER NOT NULL,
+            domain TEXT NOT NULL,
+            rua TEXT NOT NULL,                  -- mailto: or https:, '' where nobody asks
+            created INTEGER NOT NULL,
+            UNIQUE(day, domain, rua)
+        ) STRICT""",
+        # The state before the operator held it, '' otherwise.
+        "ALTER TABLE deliveries ADD COLUMN held TEXT NOT NULL DEFAULT ''",
+    ),
+)
+
+STEPS: tuple[Step, ...] = (FIRST, DRAFTS, TRANSPORT)
