@@ -36,11 +36,13 @@ from cryptnsend.flow.outcomes import Outcomes
 from cryptnsend.flow.owner import Owner
 from cryptnsend.flow.parcels import Parcels
 from cryptnsend.flow.pickup import Pickup
+from cryptnsend.flow.promises import Promises
 from cryptnsend.flow.replies import Replies
 from cryptnsend.flow.sent import Sent
 from cryptnsend.flow.sessions import Limits as SessionLimits
 from cryptnsend.flow.sessions import Sessions
 from cryptnsend.flow.throttling import Throttle
+from cryptnsend.flow.tlsreports import TlsReports
 from cryptnsend.flow.upkeep import Upkeep
 from cryptnsend.home import Home
 from cryptnsend.keeper import server as keeper_server
@@ -246,6 +248,10 @@ class App:
             journal=self.home.journal,
         )
 
+    @cached_property
+    def tls_reports(self) -> TlsReports:
+        return TlsReports(engine=self.engine, resolver=self.resolver, clock=self.clock, random=os.urandom)
+
     def _throttle(self, door: str) -> Throttle:
         """Return the count of wrong secrets at one door: smtp, page, code."""
         limits = self.config.limits
@@ -297,15 +303,19 @@ class App:
         )
 
     @cached_property
+    def resolver(self) -> DnsResolver:
+        return DnsResolver([_endpoint(entry) for entry in self.config.delivery.nameservers])
+
+    @cached_property
     def courier(self) -> Courier:
         figures = self.config.delivery
-        servers = [_endpoint(entry) for entry in figures.nameservers]
         settings = CourierSettings(
             hostname=self.config.server.hostname,
             smarthost=figures.smarthost,
             routes=figures.routes,
             allow_private=figures.allow_private,
             proven_domains=figures.proven_domains,
+            ca_file=self.home.path / figures.authorities if figures.authorities else None,
             # One silent domain must not hold every thread.
             per_domain=max(1, figures.threads // 2),
             per_relay=figures.threads,
@@ -313,7 +323,7 @@ class App:
                 connect=figures.connect_seconds, greeting=figures.reply_seconds, command=figures.reply_seconds
             ),
         )
-        return Courier(DnsResolver(servers), settings, self.clock)
+        return Courier(self.resolver, settings, self.clock, shelf=Promises(self.engine))
 
     @cached_property
     def deliver(self) -> deliver.Deliver:

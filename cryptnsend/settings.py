@@ -301,6 +301,12 @@ class Delivery:
         check=lambda value: all(is_host(entry) for entry in value),
         allowed="a list of domains in lower case",
     )
+    authorities: str = setting(
+        "",
+        "Certificate authorities (PEM) that mail hosts and MTA-STS servers are checked by; empty takes the system's.",
+        unit="PEM file",
+    )
+    tls_reports: bool = setting(True, "Mail daily reports about TLS to the domains that ask for them (RFC 8460).")
     threads: int = setting(4, "Deliveries under way at the same time.", low=1, high=256)
     connect_seconds: int = setting(30, "Wait for a connection.", unit="seconds", low=1, high=600)
     reply_seconds: int = setting(300, "Wait for a peer's reply (RFC 5321 §4.5.3.2).", unit="seconds", low=1, high=1800)

@@ -172,11 +172,15 @@ def _courier(config: Config, ready: Callable[[], None]) -> None:
         if stop.wait(0.1):
             return
     built = _build(config, "courier")
-    upkeep = threading.Thread(target=built.upkeep.run, args=(stop,), name="upkeep")
-    upkeep.start()
+    beside = [threading.Thread(target=built.upkeep.run, args=(stop,), name="upkeep")]
+    if config.delivery.tls_reports and not config.delivery.smarthost:  # a relay's TLS is nobody's news
+        beside.append(threading.Thread(target=built.tls_reports.run, args=(stop,), name="tls-reports"))
+    for thread in beside:
+        thread.start()
     ready()
     built.deliver.run(stop)
-    upkeep.join()
+    for thread in beside:
+        thread.join()
     _close(built)
 
 

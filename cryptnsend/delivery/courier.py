@@ -16,18 +16,22 @@ from random import Random, SystemRandom
 from cryptnsend.core.contracts import Clock
 from cryptnsend.delivery.attempt import Attempt, Gear
 from cryptnsend.delivery.dns import Resolver
-from cryptnsend.delivery.https import HTTPS_PORT, Https
+from cryptnsend.delivery.https import HTTPS_PORT, Https, HttpsTrouble
 from cryptnsend.delivery.mtasts import MemoryShelf, Policies, Shelf
-from cryptnsend.delivery.outcome import Envelope, Outcome
+from cryptnsend.delivery.outcome import Envelope, Kind, Outcome, one_line
 from cryptnsend.delivery.outgoing import Message, Outgoing
 from cryptnsend.delivery.pool import Pool, Resting
 from cryptnsend.delivery.protection import Protection, Wanted
 from cryptnsend.delivery.route import SMTP_PORT, Route, Router, Unroutable
 from cryptnsend.delivery.session import Timeouts
 from cryptnsend.delivery.tls import TlsClass, Vouched
+from cryptnsend.delivery.tlsrpt import web
 from cryptnsend.delivery.verdicts import too_large
 
 __all__ = ["Courier", "CourierSettings", "Envelope", "Message", "Outcome", "Timeouts", "TlsClass"]
+
+
+_LATER = frozenset({408, 425, 429, *range(500, 600)})  # HTTP status codes after which another try may fare better
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class Courier:
             allow_private=settings.allow_private,
             port=settings.mx_port,
         )
-        self.https = Https(
+        self._https = Https(
             resolver,
             ca_file=settings.ca_file,
             allow_private=settings.allow_private,
@@ -85,7 +89,7 @@ class Courier:
             monotonic=clock.monotonic,
         )
         self._pool = Pool(clock.monotonic, reuse=settings.reuse, idle=settings.idle)
-        policies = Policies(resolver, self.https, shelf or MemoryShelf(), clock)
+        policies = Policies(resolver, self._https, shelf or MemoryShelf(), clock)
         self._gear = Gear(
             hostname=settings.hostname,
             timeouts=settings.timeouts,
@@ -121,6 +125,20 @@ class Courier:
                 text = f"all connections to {outgoing.domain} are in use"
                 return Outcome("delayed", None, "4.3.2", text, reason=Outcome.BUSY)
             return Attempt(self._gear, outgoing, route, Wanted(tls_class, cleartext, envelope.requiretls)).run()
+
+    def post(self, url: str, octets: bytes, media_type: str) -> Outcome:
+        """Give *octets* to the web server of an https: *url*, and return how it ended. Nothing is redirected."""
+        place = web(url)
+        if place is None:
+            return Outcome("failed", None, "5.1.3", "that is no URL that anything can be sent to")
+        host, port, path = place
+        try:
+            status = self._https.post(host, port, path, octets, media_type=media_type)
+        except HttpsTrouble as trouble:
+            return Outcome("delayed", None, "4.4.1", one_line(str(trouble)), host, route="https")
+        kind: Kind = "delivered" if 200 <= status < 300 else "delayed" if status in _LATER else "failed"
+        digit = {"delivered": 2, "delayed": 4, "failed": 5}[kind]
+        return Outcome(kind, status, f"{digit}.0.0", f"HTTP status {status}", host, route="https")
 
     def close(self) -> None:
         """End the connections that wait. Deliveries under way end by themselves."""

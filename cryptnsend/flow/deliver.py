@@ -20,6 +20,7 @@ from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import CryptnSendError, Refusal, Temporary
 from cryptnsend.core.model import Random
 from cryptnsend.delivery.courier import Courier, Outcome
+from cryptnsend.delivery.tlsrpt import MEDIA_TYPE
 from cryptnsend.flow.letters import Letter, Letters
 from cryptnsend.flow.outcomes import Outcomes, envelope_of
 from cryptnsend.flow.parcels import Moot, TooLargeToHandOver
@@ -139,7 +140,10 @@ class Deliver:
             self._keep_links(row, letter)
             envelope = envelope_of(row, letter)
             octets = self._while_it_may(row, letter.octets)
-            outcome = self._courier.send(envelope, letter.tls_class, octets, cleartext=self._cleartext)
+            if letter.is_posted:
+                outcome = self._courier.post(letter.recipient, b"".join(octets()), MEDIA_TYPE)
+            else:
+                outcome = self._courier.send(envelope, letter.tls_class, octets, cleartext=self._cleartext)
         except Moot as moot:
             self._write(lambda rows, why=str(moot): self._outcomes.settle(rows, row, "cancelled", why))  # type: ignore[misc]
             return

@@ -21,12 +21,14 @@ from cryptnsend.core.mime import Enclosure, Outgoing, build_message, relay_heade
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.delivery.courier import TlsClass
 from cryptnsend.delivery.dkim import DkimKey, sign
+from cryptnsend.delivery.tlsrpt import mailbox, web
 from cryptnsend.flow.mailwords import Faces, day, moment, one_line, phone_number, usable_ids
 from cryptnsend.flow.parcels import Moot, Parcels, split_header
 from cryptnsend.flow.reports import Report, build_report
+from cryptnsend.flow.tlsreports import report_file, report_mail
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import Code, LinkRow
-from cryptnsend.store.records import deliveries, mailing
+from cryptnsend.store.records import deliveries, mailing, transport
 
 AUTO = (("Auto-Submitted", "auto-generated"),)  # RFC 3834 §5
 LANGUAGE = "en"
@@ -44,7 +46,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One mail ready to leave. `content_key` is set for relayed mail, which may have to stay after all."""
+    """
+    One mail ready to leave. `content_key` is set for relayed mail, which may have to stay after all.
+
+    With `is_posted` it is no mail but a file for a web server, and `recipient` its URL.
+    """
 
     reverse_path: str
     recipient: str
@@ -53,6 +59,7 @@ class Letter:
     links: tuple[Link, ...] = ()
     content_key: bytes | None = None
     smtputf8: bool = False  # the header needs RFC 6532
+    is_posted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,7 @@ class Letters:
             "code": self._code,
             "alert": self._alert,
             "dsn": self._report,
+            "tls-report": self._tls_report,
         }
         try:
             return kinds[row["kind"]](row)
@@ -309,6 +317,22 @@ class Letters:
         octets = build_report(report, self._faces, LANGUAGE)
         # The null reverse-path, so that a report never bounces back (RFC 3464 §2).
         return Letter("", to, self._signed(octets, row))
+
+    def _tls_report(self, row: Row) -> Letter:
+        """Report a day's TLS to a domain that asks for it (RFC 8460), by mail or to its web server."""
+        about = transport.report(self._engine, row["subject_id"])
+        if about is None:
+            raise Moot("what it is about is gone")
+        ours = self._settings.domain
+        name, octets = report_file(self._engine, about, submitter=ours, contact=f"postmaster@{ours}")
+        if web(about["rua"]):
+            return Letter("", about["rua"], octets, "report", is_posted=True)
+        to, author = mailbox(about["rua"]), Mailbox(US, f"notice@{ours}")
+        mail = report_mail(
+            about, name, octets, to=to, submitter=ours, author=author, ident=self._ident(row), date=row["created"]
+        )
+        path, bounce = self._bounces(row)
+        return Letter(path, to, self._signed(mail, row), "report", links=(bounce,))
 
     # -- the parts of a mail ------------------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from cryptnsend.core.errors import CryptnSendError, Denied, SealBroken
 from cryptnsend.core.model import INSTALLATION, Random, first_id, new_id
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.journal import Entry, replay
-from cryptnsend.store.records import accounts, audit, drafts, endings, messages, sessions, upkeep
+from cryptnsend.store.records import accounts, audit, drafts, endings, messages, sessions, transport, upkeep
 from cryptnsend.store.vault import Vault
 
 HOUR = 3_600_000  # milliseconds
@@ -190,6 +190,7 @@ class Upkeep:
         self._engine.write(lambda rows: upkeep.forget_stale(rows, now)).result()
         if self._steadiness.is_steady():
             self._forget_drafts(now - self._drafts)
+        self._engine.write(lambda rows: transport.forget(rows, now)).result()
         while stale := upkeep.stale_links(self._engine, now):
             self._engine.write(partial(_drop, stale)).result()
 
