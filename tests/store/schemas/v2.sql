@@ -5,8 +5,8 @@ CREATE TABLE "_sqlite_migrations" (
    "name" TEXT,
    "applied_at" TEXT
 ) STRICT;
-INSERT INTO "_sqlite_migrations" VALUES(1,'cryptnsend','0001-first','2026-11-22 02:34:40.585668+00:00');
-INSERT INTO "_sqlite_migrations" VALUES(2,'cryptnsend','0002-drafts','2026-11-22 02:34:40.655118+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(1,'cryptnsend','0001-first','2026-11-22 02:54:34.251148+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(2,'cryptnsend','0002-drafts','2026-11-22 02:54:34.277200+00:00');
 CREATE TABLE accounts(
             id INTEGER PRIMARY KEY,
             org INTEGER NOT NULL REFERENCES organisations,  -- 0 for those who only receive
@@ -39,7 +39,7 @@ CREATE TABLE audit(
             detail TEXT NOT NULL,               -- JSON without content
             hash BLOB NOT NULL,
             PRIMARY KEY(org, seq)
-        ) STRICT;
+        ) STRICT, WITHOUT ROWID;
 INSERT INTO "audit" VALUES(7,1,1,'account:70','message.sealed','1','{"size":1}',X'E2EE281A879C4E26E712E42A61A73FEA1E40A5B9F57DBAE022E03ACC68CCDA3B');
 CREATE TABLE cards(
             org INTEGER NOT NULL REFERENCES organisations,
@@ -68,7 +68,7 @@ CREATE TABLE contents(
             suite INTEGER NOT NULL,
             size INTEGER NOT NULL,              -- octets before sealing
             body BLOB,                          -- small bodies rest here, others under blob_key
-            blob_key TEXT UNIQUE,
+            blob_key TEXT,
             PRIMARY KEY(message, part)
         ) STRICT;
 INSERT INTO "contents" VALUES(7,1,'raw',1,1,X'7365616C6564',NULL);
@@ -80,7 +80,7 @@ CREATE TABLE counters(
             what TEXT NOT NULL,
             n INTEGER NOT NULL,
             PRIMARY KEY(account, day, what)
-        ) STRICT;
+        ) STRICT, WITHOUT ROWID;
 CREATE TABLE deliveries(
             id INTEGER PRIMARY KEY,
             org INTEGER NOT NULL REFERENCES organisations,
@@ -235,7 +235,7 @@ CREATE TABLE recipients(
             notified INTEGER,
             first_opened INTEGER,
             PRIMARY KEY(message, address)
-        ) STRICT;
+        ) STRICT, WITHOUT ROWID;
 CREATE TABLE sessions(
             id_hash BLOB PRIMARY KEY,
             org INTEGER NOT NULL REFERENCES organisations,
@@ -272,10 +272,9 @@ CREATE INDEX pairs_holder ON pairs(holder, state);
 CREATE INDEX messages_resend ON messages(author, resend_mac) WHERE resend_mac IS NOT NULL;
 CREATE INDEX messages_message_id ON messages(message_id);
 CREATE INDEX messages_thread ON messages(thread);
-CREATE INDEX recipients_address ON recipients(address);
+CREATE UNIQUE INDEX contents_blob ON contents(blob_key) WHERE blob_key IS NOT NULL;
 CREATE INDEX contacts_account ON contacts(account) WHERE account IS NOT NULL;
 CREATE INDEX grants_list ON grants(holder, role, message DESC);
-CREATE INDEX grants_contact ON grants(contact, holder);
 CREATE INDEX grants_ends ON grants(state, ends) WHERE ends IS NOT NULL;
 CREATE INDEX deliveries_due ON deliveries(state, due);
 CREATE INDEX deliveries_message ON deliveries(message);
