@@ -75,7 +75,7 @@ class Config:
         known = sections()
         for name, body in values.items():
             if name not in known:
-                raise ConfigError(f"{file}: there is no section [{name}]{_meant(name, known)}.")
+                raise ConfigError(f"{file}: there is no section [{name}]{_meant(name, known)}")
             if not isinstance(body, dict):
                 raise ConfigError(f"{file}: {name} = {toml(body)} stands outside a section.")
         found = _environment(environ, values)
@@ -175,7 +175,7 @@ def _toml(text: str, file: Path) -> dict[str, Any]:
 
 def _meant(name: str, known: Mapping[str, Any]) -> str:
     near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else "; there are: " + ", ".join(known)
+    return f"; did you mean {near[0]}?" if near else "; there are: " + ", ".join(known) + "."
 
 
 def _environment(environ: Mapping[str, str], values: Mapping[str, Any]) -> dict[tuple[str, str], tuple[str, str]]:
@@ -207,7 +207,7 @@ def _section(
     known = {item.name: item for item in fields(kind)}
     for key in body:
         if key not in known:
-            raise ConfigError(f"{file}: there is no setting {key} in [{name}]{_meant(key, known)}.")
+            raise ConfigError(f"{file}: there is no setting {key} in [{name}]{_meant(key, known)}")
     hints = get_type_hints(kind)
     values = {}
     for key, item in known.items():

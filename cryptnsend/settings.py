@@ -179,7 +179,7 @@ class Limits:
         high=2**31 - 1,
     )
     header_octets: int = setting(
-        4_194_304,
+        1_048_576,
         "Largest header block of a message; it is held in memory.",
         unit="octets",
         low=65_536,

@@ -135,7 +135,8 @@ def export(config: Config, message_id: int, account: str, output: Path | None, s
         else:
             pieces = app.exporting.mail(session, message_id).chunks
         _write(place, pieces)
-    click.echo(f"Message {message_id} is in {place}.", err=True)
+    where = "went to standard output" if str(place) == "-" else f"is in {place}"
+    click.echo(f"Message {message_id} {where}.", err=True)
 
 
 def _write(place: Path, pieces: Iterable[bytes]) -> None:

@@ -139,7 +139,14 @@ def passwd(config: Config, address: str, forgotten: bool, from_stdin: bool) -> N
     new = read_password(from_stdin, "New password", new=True)
     with owned(config) as app:
         app.owner.set_password(address, new, old)
-    click.echo(f"{address} has a new password; other sessions have ended, devices stay.")
+    if not forgotten:
+        click.echo(f"{address} has a new password; other sessions have ended, devices stay.")
+        return
+    click.echo(f"{address} has a new password, set without the old one. Sessions have ended, devices stay.")
+    click.echo(
+        "Mail from before stays closed, and new mail waits for its senders' codes, until they show who they are:"
+    )
+    click.echo("with the old password, the recovery code, a device password, or an officer's word. Nothing is lost.")
 
 
 def _check_options(organisation: str | None, own: bool) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import stat
+from abc import ABC, abstractmethod
 from binascii import Error as NotBase64
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -40,7 +41,7 @@ class Provider(Protocol):
         """Return the master key wrapped under *k*, for the installation's recovery file; hardware may refuse."""
 
 
-class _InMemory:
+class _InMemory(ABC):
     """What providers share that can read the key at the moment they need it. None of them keeps it."""
 
     def __init__(self, rng: Random):
@@ -55,8 +56,9 @@ class _InMemory:
     def sealed_copy(self, k: bytes) -> bytes:
         return wrap_seed(k, self._key(), pair=0, kind="recovery", rng=self._rng)
 
+    @abstractmethod
     def _key(self) -> bytes:
-        raise NotImplementedError
+        """Read the master key; raise `NoMasterKey`."""
 
 
 class FileProvider(_InMemory):

@@ -89,6 +89,26 @@ def test_cutting_off_what_a_command_wrote_shows_at_once(installed):
     assert run("audit", "verify", "--home", home).exit_code == 1
 
 
+def test_a_password_set_without_the_old_one_says_what_that_closes(installed):
+    home, _ = installed
+    old, new = "harbour violet tractor ninety\n", "lantern gravel mosaic forty\n"
+    who = ("ann@gmail.example", "--home", home, "--password-stdin")
+    assert run("subscriber", "add", *who, "--own", input=old).exit_code == 0
+    usual = run("subscriber", "passwd", *who, input=old + new)
+    assert usual.output == "ann@gmail.example has a new password; other sessions have ended, devices stay.\n"
+    weak = run("subscriber", "passwd", *who, "--forgotten", input=old)
+    assert "set without the old one" in weak.output
+    assert "Mail from before stays closed" in weak.output
+    assert "the recovery code, a device password, or an officer's word" in weak.output
+
+
+def test_an_address_at_the_servers_own_domain_cannot_be_added(installed):
+    home, _ = installed
+    done = run("subscriber", "add", "ann@mail.example", "--own", "--home", home, "--password-stdin",
+               input="harbour violet tractor ninety\n")  # fmt: skip
+    assert (done.exit_code, "the domain of this server's own addresses" in done.output) == (4, True)
+
+
 def test_the_recovery_file_brings_the_master_key_back(installed, short_folder):
     home, code = installed
     file, key = home / "recovery" / "installation.txt", home / "keeper" / "master.key"

@@ -83,6 +83,7 @@ def test_every_setting_can_come_from_the_environment(tmp_path):
         ("[ports]\nportl = 1", "there is no setting portl in [ports]; did you mean portal?"),
         ("[port]\nportal = 1", "there is no section [port]; did you mean ports?"),
         ("portl = 1", "there is no section [portl]; did you mean portal?"),
+        ("[log]\nzzz = 1", "there is no setting zzz in [log]; there are: level, file."),
         ("ports = 1", "ports = 1 stands outside a section."),
         ("[ports", "is not TOML"),
         ('[signup]\nmode = "maybe"', '[signup] mode = "maybe": allowed is one of "closed", "invite", "open".'),
@@ -110,6 +111,7 @@ def test_errors_name_file_key_value_and_what_is_allowed(tmp_path, text, said):
         load(tmp_path, text)
     assert str(caught.value).startswith(str(tmp_path / FILE_NAME))
     assert said in str(caught.value)
+    assert not str(caught.value).endswith("?.")
 
 
 def test_errors_in_the_environment_name_the_variable(tmp_path):

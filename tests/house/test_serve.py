@@ -192,6 +192,7 @@ def test_a_backup_taken_while_mail_arrives_can_be_restored_and_opened(served, su
         stdin=PASSWORD + "\n",
     )
     assert exported.stdout.endswith("Fine.\n"), exported.stderr
+    assert exported.stderr == f"Message {messages[0]['id']} went to standard output.\n"
     assert command(home.path, "audit", "verify").returncode == 0
     assert command(home.path, "vault", "verify").returncode == 0
 
