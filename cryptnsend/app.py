@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from random import SystemRandom
 
+from cryptnsend import rights
 from cryptnsend.clock import SystemClock
 from cryptnsend.config import Config, web_root
 from cryptnsend.core import keys
@@ -44,7 +45,7 @@ from cryptnsend.flow.sessions import Sessions
 from cryptnsend.flow.throttling import Throttle
 from cryptnsend.flow.tlsreports import TlsReports
 from cryptnsend.flow.upkeep import Upkeep
-from cryptnsend.home import Home
+from cryptnsend.home import Home, file_mode
 from cryptnsend.keeper import server as keeper_server
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.context import Settings as KeeperSettings
@@ -76,17 +77,18 @@ class App:
 
     @cached_property
     def blobs(self) -> FileBlobs:
-        return FileBlobs(self.home.blobs)
+        return FileBlobs(self.home.blobs, mode=file_mode(self.home.blobs) & 0o640)
 
     @cached_property
     def engine(self) -> SqliteEngine:
-        engine = SqliteEngine(self.home.main_db, settle=self.blobs.settle)
+        mode = file_mode(self.home.main_db.parent)
+        engine = SqliteEngine(self.home.main_db, settle=self.blobs.settle, mode=mode)
         engine.migrate(STEPS)
         return engine
 
     @cached_property
     def vault(self) -> Vault:
-        return Vault(self.blobs, os.urandom, self.home.run / "deletions.lock")
+        return Vault(self.blobs, os.urandom, self.home.deletions_lock)
 
     @cached_property
     def keeper(self) -> Keeper:
@@ -181,15 +183,7 @@ class App:
             keeper=self.keeper,
             opener=self.opener,
             adoption=self.adoption,
-            sent=Sent(
-                engine=self.engine,
-                keeper=self.keeper,
-                opener=self.opener,
-                clock=self.clock,
-                undo=self.config.life.undo_days * DAY,
-                life=self.config.life.days * DAY,
-                wake=self.wake,
-            ),
+            sent=self.sent,
             throttle=self._throttle("code"),
             clock=self.clock,
             random=os.urandom,
@@ -204,7 +198,7 @@ class App:
             clock=self.clock,
             undo=self.config.life.undo_days * DAY,
             life=self.config.life.days * DAY,
-            wake=deliver.Ringer(self.home.courier_wake),
+            wake=self.wake,
         )
 
     @cached_property
@@ -351,6 +345,12 @@ class App:
             wake_socket=self.home.courier_wake,
         )
 
+    def close(self) -> None:
+        """Let go of what was made and holds descriptors; safe to call twice."""
+        for name in ("engine", "blobs", "keeper"):
+            if name in vars(self):
+                getattr(self, name).close()
+
 
 def build(config: Config, role: str) -> App:
     """Return the pieces of *role*: keeper, submission, portal, courier or owner (the command line)."""
@@ -382,14 +382,25 @@ def serve_keeper(config: Config, stop: threading.Event, ready: Callable[[], None
         signup=config.signup.mode,
         custody=config.policy.custody,
         argon=Argon(config.argon2.memory_kib, config.argon2.iterations, config.argon2.lanes),
+        uids=_peers(config),
     )
     ledger = SqliteEngine(home.ledger)
     try:
         keeper_server.serve(
-            ledger, _provider(config), home.run, clock, os.urandom, settings, logger("cryptnsend.keeper"), ready, stop
+            *(ledger, _provider(config), home.keeper_sockets, clock, os.urandom, settings),
+            *(logger("cryptnsend.keeper"), ready, stop),
         )
     finally:
         ledger.close()
+
+
+def _peers(config: Config) -> Mapping[str, frozenset[int]]:
+    """Return whom each socket is for, if this process is the keeper's own user; nothing if it plays all roles."""
+    try:
+        people = rights.find(config)
+    except rights.NotApart:
+        return {}
+    return people.may_ask() if people.uids["keeper"] == os.geteuid() else {}
 
 
 def _provider(config: Config) -> Provider:

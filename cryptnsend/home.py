@@ -1,13 +1,14 @@
 """Where does a server keep its things, who may read them, and at which ports does it answer?
 
-A home is one folder. Everything in it is made for our eyes only (folders 0700, files 0600):
+A home is one folder. Everything in it is made for our eyes only (folders 0700, files 0600); where each role has a user
+of its own, rights.py says what is whose:
 
     cryptnsend.toml   the configuration
     keeper/           master key, ledger, journal: the keeper's own, no other role opens it
     data/             main.db and blobs/, sealed
     tls/ dkim/        certificate and signing keys
     recovery/         files that their owner has to carry away
-    run/              sockets, locks and ports.json of the running server
+    run/              locks and ports.json of the running server, and a folder for each role's sockets
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import ipaddress
 import json
 import os
 import socket
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,9 +34,12 @@ from cryptography.x509.oid import NameOID
 from cryptnsend.config import FILE_NAME, Config, render
 from cryptnsend.core.errors import ConfigError
 
-FOLDERS = ("keeper", "data", "data/blobs", "run", "tls", "dkim", "recovery")
+FOLDERS = (
+    *("keeper", "data", "data/blobs", "tls", "dkim", "recovery", "run"),
+    *("run/keeper", "run/submission", "run/portal", "run/courier", "run/tls"),
+)
 PORT_NAMES = ("submissions", "submission", "portal")
-SOCKET_ROOM = 70  # octets of the home's path: sun_path takes 107 (unix(7)), and run/ plus a socket's name follow
+SOCKET_ROOM = 70  # octets of the home's path: sun_path takes 107 (unix(7)), and run/keeper/ plus a socket's name follow
 SELF_SIGNED_DAYS = 825  # the longest life that Apple's clients take from a certificate that is trusted by hand
 
 
@@ -98,12 +103,31 @@ class Home:
         return self.run / "ports.json"
 
     @property
+    def deletions_lock(self) -> Path:
+        """Return what a backup holds, so that nobody deletes blobs meanwhile."""
+        return self.run / "deletions.lock"
+
+    @property
     def courier_wake(self) -> Path:
-        return self.run / "courier.wake"
+        return self.run / "courier" / "courier.wake"
+
+    @property
+    def spool(self) -> Path:
+        """Return where the portal keeps uploads, sealed, while they arrive."""
+        return self.run / "portal"
+
+    @property
+    def keeper_sockets(self) -> Path:
+        """Return the keeper's own folder of sockets: whoever could put one there could pass for the keeper."""
+        return self.run / "keeper"
 
     def keeper_socket(self, role: str) -> Path:
         """Return where the keeper listens for *role* and for nobody else."""
-        return self.run / f"keeper-{role}.sock"
+        return self.keeper_sockets / f"keeper-{role}.sock"
+
+    def door_tls(self, role: str) -> tuple[Path, Path]:
+        """Return where a door's own copies of certificate and key lie, if it is not the user who owns them."""
+        return self.run / "tls" / f"{role}.certificate.pem", self.run / "tls" / f"{role}.key.pem"
 
     def ports(self) -> dict[str, int]:
         """Return the ports in use by name (submissions, submission, portal); empty if nothing runs."""
@@ -115,7 +139,8 @@ class Home:
     def announce(self, ports: Mapping[str, int]) -> None:
         """Add *ports* to ports.json; processes that announce at the same time lose nothing of each other's."""
         with locked(self.run / "ports.lock"):
-            write_private(self.ports_file, json.dumps(self.ports() | dict(ports), indent=1).encode() + b"\n")
+            octets = json.dumps(self.ports() | dict(ports), indent=1).encode() + b"\n"
+            write_private(self.ports_file, octets, mode=file_mode(self.run) & 0o640)
 
     def forget_ports(self) -> None:
         """Empty ports.json, so that nobody takes an earlier run's ports for this one's."""
@@ -213,14 +238,30 @@ def make_dkim_keys(home: Home) -> None:
         write_private(ed_file, _pem(ed25519.Ed25519PrivateKey.generate()))
 
 
-def write_private(path: Path, octets: bytes) -> None:
-    """Write *octets* to *path*, durable and for us only; a reader sees the old file or the new one, never a part."""
+def file_mode(folder: Path) -> int:
+    """
+    Return the mode of a new file in *folder*: for us only, or for the roles' group too.
+
+    The folder's setgid bit tells which: rights.py sets it where several users work on the same files.
+    """
+    return 0o660 if folder.stat().st_mode & stat.S_ISGID else 0o600
+
+
+def write_private(path: Path, octets: bytes, *, mode: int = 0o600, owner: int | None = None) -> None:
+    """
+    Write *octets* to *path*, durable; a reader sees the old file or the new one, never a part.
+
+    It is for us only, unless *mode* says otherwise, or another *owner* (a uid).
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
         stream.write(octets)
         stream.flush()
+        if owner is not None:
+            os.fchown(stream.fileno(), owner, -1)
+        os.fchmod(stream.fileno(), mode)
         os.fsync(stream.fileno())
     draft.rename(path)
     sync_folder(path.parent)
@@ -238,7 +279,7 @@ def sync_folder(path: Path) -> None:
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock file *path* against other processes, waiting for it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -246,27 +287,25 @@ def locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def reserve(address: str, port: int) -> socket.socket:
+def bind(address: str, port: int, *, shared: bool = False) -> socket.socket:
     """
-    Take *port* of *address* for a server that binds with SO_REUSEPORT, and return what holds it; 0 takes a free one.
+    Return a bound TCP socket; port 0 takes a free one, `::` takes IPv4 too. Raises OSError if the port is taken.
 
-    For servers that cannot tell which port they were given: nobody else gets it while the socket is open, and
-    connections do not reach a socket that does not listen. Raises OSError if somebody listens there.
+    *shared* lets several processes bind the same port, among which the system spreads connections (SO_REUSEPORT).
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    if port:
-        # Another server that shares its port would let us in; one that does not care asks first.
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((address, port))
-    held = socket.socket(family, socket.SOCK_STREAM)
+    bound = socket.socket(family, socket.SOCK_STREAM)
     try:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        held.bind((address, port))
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        bound.bind((address, port))
     except OSError:
-        held.close()
+        bound.close()
         raise
-    return held
+    return bound
 
 
 def _signs_itself() -> x509.KeyUsage:

@@ -333,6 +333,34 @@ class Keeper:
     )
 
 
+def is_user(value: str) -> bool:
+    """Say whether *value* can be a user or group of the system: its name, or its number where it has none."""
+    return bool(re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}|[1-9][0-9]{0,8}", value))
+
+
+USER = "a name in lower-case letters, digits, _ and -, or a number above 0"
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """Which users of the system play the roles, when the server is started as root."""
+
+    separate: str = setting(
+        "auto",
+        "A user for each role: where possible, always (else the server does not start), or never.",
+        choices=("auto", "always", "never"),
+    )
+    keeper: str = setting("cryptnsend-keeper", "User of the keeper.", unit="user", check=is_user, allowed=USER)
+    submission: str = setting(
+        "cryptnsend-submission", "User of the SMTP doors.", unit="user", check=is_user, allowed=USER
+    )
+    portal: str = setting("cryptnsend-portal", "User of the portal.", unit="user", check=is_user, allowed=USER)
+    courier: str = setting("cryptnsend-courier", "User of the courier.", unit="user", check=is_user, allowed=USER)
+    group: str = setting(
+        "cryptnsend", "Group of all of them, which has the vault in common.", unit="group", check=is_user, allowed=USER
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What happens to a message when neither its author nor its thread says otherwise."""

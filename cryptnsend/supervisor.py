@@ -6,6 +6,9 @@ The keeper starts first and stops last, because the others need it to finish wha
 
     starting → ready → stopped by a signal of ours
         ↘ died: wait (half a second, doubling to half a minute) → starting
+
+We open the doors' ports, which may need root, and hand each role its own as descriptors `--door NAME=N`. So a role can
+be another user from its first instruction on, and while it starts again whoever knocks waits instead of being refused.
 """
 
 from __future__ import annotations
@@ -13,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import resource
 import selectors
 import signal
 import socket
@@ -24,16 +26,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import IO, Any
 
 from cryptnsend.core.errors import ConfigError
 from cryptnsend.home import Home
 from cryptnsend.logs import logger
+from cryptnsend.rights import harden
 
 KEEPER = "keeper"
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between the death of a role and its next start
 HEALTHY_AFTER = 60.0  # seconds of life after which a death counts as the first again
 HANDOVER_PATIENCE = 30.0  # seconds that roles of a killed supervisor may take to drain
-STOPPING = "a stop was asked for"
+BACKLOG = 1024  # connections that wait at a door
 
 log = logger(__name__)
 
@@ -43,7 +47,8 @@ class Role:
     """One role and the process that plays it at the moment."""
 
     name: str
-    argv: Sequence[str]  # without --supervised
+    argv: Sequence[str]  # without --supervised and --door
+    doors: Mapping[str, socket.socket] = field(default_factory=dict)  # by the names of their ports
     process: subprocess.Popen[bytes] | None = None
     line: socket.socket | None = None
     started: float = 0.0  # monotonic seconds
@@ -68,24 +73,37 @@ class Supervisor:
     patience: float = 10.0  # seconds to wait for the keeper; without one the doors still start, and answer 451
     on_ready: Callable[[], None] = lambda: None
     environs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by role; ours where none is given
+    launches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by role, for Popen: user and groups
+    doors: Callable[[str], Mapping[str, socket.socket]] = lambda _role: {}  # binds the ports of a role, by their names
+    tend: Callable[[], None] = lambda: None  # called at least twice a second
+    output: IO[bytes] | None = None  # standard output of the roles, if it is not ours
+    lock: Path | None = None  # what makes us the only ones; the home's, for a whole server, unless given
     _roles: dict[str, Role] = field(default_factory=dict)
     _stops: int = 0
     _lock: int = -1
 
     def run(self) -> int:
         """Return 0 after a clean stop, 1 if a role had to be killed. Raises ConfigError if a server runs here."""
-        no_core_dumps()
-        with alone(self.home.serve_lock) as lock:
-            self._lock = lock
-            self.home.forget_ports()
-            self._roles = {name: Role(name, argv) for name, argv in self.roles.items()}
-            with _signals(self._stop) as bell, selectors.DefaultSelector() as selector:
-                selector.register(bell, selectors.EVENT_READ, None)
-                try:
-                    self._serve(selector, bell)
-                finally:
-                    killed = self._end(selector, bell)
-            self.home.forget_ports()
+        harden()
+        with contextlib.ExitStack() as stack:
+            self._lock = stack.enter_context(alone(self.lock or self.home.serve_lock, self.home.path))
+            if self.lock is None:
+                self.home.forget_ports()
+            for name, argv in self.roles.items():
+                self._roles[name] = Role(name, argv, self.doors(name))
+                for door in self._roles[name].doors.values():
+                    stack.callback(door.close)
+                    door.listen(BACKLOG)
+            self.tend()
+            bell = stack.enter_context(_signals(self._stop))
+            selector = stack.enter_context(selectors.DefaultSelector())
+            selector.register(bell, selectors.EVENT_READ, None)
+            try:
+                self._serve(selector, bell)
+            finally:
+                killed = self._end(selector, bell)
+            if self.lock is None:
+                self.home.forget_ports()
         return 1 if killed else 0
 
     def _serve(self, selector: selectors.BaseSelector, bell: socket.socket) -> None:
@@ -105,17 +123,26 @@ class Supervisor:
                 self.on_ready()
             self._wait(selector, bell, 0.5)
             self._bury(selector)
+            self.tend()
 
     def _start(self, role: Role, selector: selectors.BaseSelector) -> None:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         try:
+            doors = {name: door.fileno() for name, door in role.doors.items()}
             role.process = subprocess.Popen(
-                [*role.argv, "--supervised", str(theirs.fileno())],
+                [
+                    *role.argv,
+                    *("--supervised", str(theirs.fileno())),
+                    *(word for name, door in doors.items() for word in ("--door", f"{name}={door}")),
+                ],
                 stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno(), self._lock],  # with it, the lock outlives us until the last role is gone
+                stdout=self.output,
+                # With the lock's descriptor, the lock outlives us until the last role is gone.
+                pass_fds=[theirs.fileno(), self._lock, *doors.values()],
                 start_new_session=True,  # a Ctrl-C at the terminal reaches us only; we drain in our order
                 env=self.environs.get(role.name),
+                **self.launches.get(role.name, {}),
             )
         finally:
             theirs.close()
@@ -138,6 +165,8 @@ class Supervisor:
                 said = b""
             if said:
                 role.is_ready = True
+                if role.doors:
+                    self.home.announce({name: door.getsockname()[1] for name, door in role.doors.items()})
             else:
                 # The line is closed but the process may still be ending: stop listening, `_bury` sees it die.
                 selector.unregister(role.line)
@@ -167,6 +196,9 @@ class Supervisor:
 
     def _end(self, selector: selectors.BaseSelector, bell: socket.socket) -> bool:
         """Drain the roles, the keeper last; say whether one had to be killed."""
+        for role in self._roles.values():
+            for door in role.doors.values():
+                door.close()  # the role has it still; once that closes it too, whoever knocks is refused
         doors = [role for role in self._roles.values() if role.name != KEEPER]
         keepers = [role for role in self._roles.values() if role.name == KEEPER]
         killed = False
@@ -229,20 +261,15 @@ class Line:
         threading.Thread(target=wait, name="supervisor watch", daemon=True).start()
 
 
-def no_core_dumps() -> None:
-    """Forbid core dumps to this process and its children: they would hold keys and plain content."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
 @contextlib.contextmanager
-def alone(lock: Path) -> Iterator[int]:
+def alone(lock: Path, home: Path) -> Iterator[int]:
     """
-    Hold the lock that makes this the only server on its home, and yield its descriptor.
+    Hold the lock that makes this the only server, or the only one in its role, on *home*, and yield its descriptor.
 
     Raises ConfigError at once if another server runs. If that server was killed and its roles still drain, waits for
     them: their lock goes when the last of them is gone.
     """
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         deadline = time.monotonic() + HANDOVER_PATIENCE
         while True:
@@ -254,7 +281,7 @@ def alone(lock: Path) -> Iterator[int]:
             other = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
             if _is_alive(other) or time.monotonic() > deadline:
                 raise ConfigError(
-                    f"{lock.parent.parent}: a server runs on this home already (process {other or 'unknown'}). "
+                    f"{home}: a server runs on this home already (process {other or 'unknown'}). "
                     "Stop it first; two servers on one home are not allowed."
                 )
             time.sleep(0.1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+
+import pytest
 import structlog
 from hypothesis import settings
 
@@ -10,6 +13,7 @@ pytest_plugins = [
     "tests.support.homes",
     "tests.support.house",
     "tests.support.served",
+    "tests.support.apart",
     "tests.support.chromium",
 ]
 
@@ -25,3 +29,16 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+# What the tests start as root must not depend on which users this machine has, nor make any. tests/support/apart.py has
+# the servers whose roles are users of their own.
+os.environ["CRYPTNSEND_USERS_SEPARATE"] = "never"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly what could not be tested here: a test notes it as the property "not run"."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    for report in reports:
+        for name, reason in report.user_properties:
+            if name == "not run" and report.when == "call":
+                terminalreporter.write_line(f"NOT RUN {report.nodeid}: {reason}", red=True, bold=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from cryptnsend import rights
 from cryptnsend.cli.options import home_option, password_option, read_password
 from cryptnsend.cli.owner import is_served, keeper_running, opened, owned
 from cryptnsend.config import Config
@@ -75,7 +76,7 @@ def backup(config: Config, folder: Path) -> None:
             databases(home),
             app.blobs,
             files=_sealed_files(config, app.keeper),
-            hold=home.run / "deletions.lock",
+            hold=home.deletions_lock,
             at=app.clock.now(),
             progress=progress,
         )
@@ -106,10 +107,12 @@ def restore(config: Config, folder: Path) -> None:
         backups.restore(
             folder, databases(home), home.blobs, begin=lambda: write_private(home.restoring, b""), progress=progress
         )
+    rights.renew(config, deep=True)
     with owned(config, restoring=True) as app:
         app.keeper.restored()
         app.upkeep.restored()
         selectors = _restore_keys(home, app.keeper, backups.file(folder, SIGNING_KEYS))
+    rights.renew(config)
     home.restoring.unlink()
     sync_folder(home.restoring.parent)
     click.echo(f"{folder} is restored to {home.path}. Sessions and codes from before have ended.")
@@ -177,6 +180,7 @@ def recover(config: Config, file: Path, from_stdin: bool) -> None:
         providers.make_master_key(place, os.urandom, recovered.key)
     except FileExistsError:
         raise Denied(f"{place}: there is a master key here already.") from None
+    rights.renew(config)
     if Home(config.server.home).ledger.exists():
         with owned(config, restoring=True) as app:
             health = app.keeper.health()

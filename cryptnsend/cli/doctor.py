@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import ssl
-import stat
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
@@ -15,6 +14,7 @@ import click
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from cryptnsend import rights
 from cryptnsend.cli.options import home_option, json_option, show_json
 from cryptnsend.cli.owner import is_served, opened
 from cryptnsend.cli.serve import ONE_USER
@@ -25,6 +25,7 @@ from cryptnsend.store.records import deliveries
 
 MIB = 1 << 20
 LITTLE_ROOM, NO_ROOM = 2048 * MIB, 256 * MIB
+KNOCK = 10.0  # seconds for a door to answer
 RENEW_DAYS = 14  # days before its end at which a certificate should have been renewed
 
 Level = Literal["good", "warning", "bad"]
@@ -39,16 +40,10 @@ class Finding(NamedTuple):
 
 
 def private_files(config: Config) -> Iterator[Finding]:
-    """Look for files of the home that others on this machine may read."""
-    home = Home(config.server.home)
-    exposed = [
-        path
-        for folder in (home.path, home.keeper, home.path / "data", home.tls, home.dkim, home.recovery, home.run)
-        for path in (folder, *(folder.iterdir() if folder.is_dir() else ()))
-        if not path.is_symlink() and path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077
-    ]
-    for path in dict.fromkeys(exposed):
-        yield Finding("permissions", "bad", f"Others may read {path}. Do: chmod go-rwx {path}")
+    """Look for files of the home that others on this machine may read, or roles that have no business with them."""
+    exposed = list(rights.exposed(config))
+    for path, remedy in exposed:
+        yield Finding("permissions", "bad", f"More users than should can use {path}. Do: {remedy}")
     if not exposed:
         yield Finding("permissions", "good", "Nobody else on this machine can read the home.")
 
@@ -163,16 +158,36 @@ def doors(config: Config) -> Iterator[Finding]:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.ports.bind, config.ports.bind)  # noqa: S104 - compared
     for name in PORT_NAMES:
         try:
-            socket.create_connection((host, ports.get(name, 0)), timeout=5).close()
+            _knock((host, ports.get(name, 0)), implicit_tls=name != "submission")
         except OSError as error:
-            yield Finding("server", "bad", f"Nobody answers at {name}: {error.strerror}. Its log says why.")
+            yield Finding("server", "bad", f"Nobody answers at {name}: {error.strerror or error}. Its log says why.")
             return
     yield Finding("server", "good", f"It runs, and all {len(PORT_NAMES)} doors answer.")
 
 
-def users(_config: Config) -> Iterator[Finding]:
-    """Say which promises do not hold while all roles are one user."""
-    yield Finding("users", "warning", ONE_USER)
+def _knock(place: tuple[str, int], *, implicit_tls: bool) -> None:
+    """Wait for the first octets of a door: a connection alone may be one that waits for a role that does not start."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # `certificate` looks at that
+    with socket.create_connection(place, timeout=KNOCK) as plain:
+        if implicit_tls:
+            context.wrap_socket(plain).close()
+        elif not plain.recv(1):
+            raise ConnectionResetError("the connection was closed")
+
+
+def users(config: Config) -> Iterator[Finding]:
+    """Say whether each role has a user of its own, or which promises do not hold."""
+    try:
+        people = rights.find(config)
+        if not rights.is_apart(Home(config.server.home)):
+            raise rights.NotApart("The server was not started as root yet, or could not give each role its user.")
+        if os.geteuid() == 0:
+            rights.probe(config, people)
+    except rights.NotApart as reason:
+        yield Finding("users", "warning", f"{ONE_USER} Why: {reason}")
+    else:
+        yield Finding("users", "good", "Each role has a user of its own.")
 
 
 CHECKS: tuple[Callable[[Config], Iterator[Finding]], ...] = (

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
+from cryptnsend import rights
 from cryptnsend.cli.options import DEFAULT_HOME, password_option, read_password
 from cryptnsend.cli.owner import keep_recovery, owned
-from cryptnsend.config import HOME_VARIABLE
+from cryptnsend.config import HOME_VARIABLE, Config
 from cryptnsend.core.errors import Denied
 from cryptnsend.home import finish, prepare
 
@@ -39,6 +41,9 @@ from cryptnsend.home import finish, prepare
     "--smarthost", metavar="URL", help="Relay for all that leaves, smtp://host:port; MX records if not given."
 )
 @click.option("--for-restore", is_flag=True, help="Make an empty home for `recover` and `restore`: no keys, no people.")
+@click.option(
+    "--one-user", is_flag=True, help="Let one user play all roles; as root, without this, each gets a user of its own."
+)
 @click.option("--free-ports", is_flag=True, help="Take free ports, on loopback only; run/ports.json tells which.")
 def init(
     home: Path,
@@ -50,6 +55,7 @@ def init(
     from_stdin: bool,
     smarthost: str | None,
     for_restore: bool,
+    one_user: bool,
     free_ports: bool,
 ) -> None:
     """
@@ -63,6 +69,8 @@ def init(
         values["server"]["domain"] = domain
     if smarthost:
         values["delivery"] = {"smarthost": smarthost}
+    if one_user:
+        values["users"] = {"separate": "never"}
     if free_ports:
         # Free ports are for trying things side by side; nobody outside could know them.
         values["ports"] = {"bind": "127.0.0.1", "submissions": 0, "submission": 0, "portal": 0}
@@ -75,8 +83,9 @@ def init(
             f"Name a domain that nobody has a mailbox at, such as --domain secure.{own}."
         )
     config = prepare(home, values)
+    _arrange(config)
     if for_restore:
-        finish(config)
+        rights.renew(finish(config))
         click.echo(f"An empty home is in {config.server.home}.")
         click.echo("Next: `cryptnsend recover` brings the master key back, `cryptnsend restore` the backup.")
         return
@@ -93,9 +102,21 @@ def init(
                 made = app.owner.add_again(officer, password)
             said.append(keep_recovery(config, f"archive-{made.addresses[0]}", made.recovery))
         said.append(keep_recovery(config, "installation", app.owner.recovery_file()))
-    finish(config)
+    rights.renew(finish(config))
     click.echo(f"A home for {config.server.hostname} is in {config.server.home}.")
     click.echo(f"The certificate is {config.tls.certificate}. It signs itself until you put a real one in its place.")
     for recovery in filter(None, said):
         click.echo(str(recovery))
     click.echo("Next: `cryptnsend dns` prints what to publish, `cryptnsend serve` starts the server.")
+
+
+def _arrange(config: Config) -> None:
+    """As root, make the users that play the roles and give the home to them; if that cannot be, say so and go on."""
+    if os.geteuid() != 0 or config.users.separate == "never":
+        return
+    try:
+        if made := rights.make_users(config):
+            click.echo(f"Made for the roles of the server: {', '.join(made)}.", err=True)
+        rights.apart(config)
+    except rights.NotApart as reason:
+        click.echo(f"One user will play all roles. Why: {reason}", err=True)

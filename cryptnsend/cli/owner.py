@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from cryptnsend import rights
 from cryptnsend.config import Config
 from cryptnsend.core.errors import ConfigError, Denied, KeeperGone, SealBroken
 from cryptnsend.home import Home, locked, write_private
@@ -33,12 +34,13 @@ def opened(config: Config, *, restoring: bool = False) -> Iterator[App]:
     from cryptnsend import app
 
     built = app.build(config, ROLE)
+    # What root's command makes in a folder that the roles share must be theirs to use.
+    before = os.umask(rights.UMASK_SHARED if rights.is_apart(built.home) else rights.UMASK_PRIVATE)
     try:
         yield built
     finally:
-        for made in ("engine", "keeper", "blobs"):  # pieces are made when they are first used
-            if made in vars(built):
-                getattr(built, made).close()
+        built.close()
+        os.umask(before)
 
 
 @contextlib.contextmanager
@@ -84,14 +86,18 @@ def keeper_running(config: Config) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _own_keeper(config: Config) -> Iterator[None]:
+    rights.renew(config)
     ours, theirs = socket.socketpair()
-    with ours:
+    # The keeper may not open the log's file itself, if it is a user of its own.
+    with ours, theirs, open(config.log.file or os.devnull, "ab") as log:
         process = subprocess.Popen(
             [*serve_command(config, "keeper"), "--supervised", str(theirs.fileno())],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=log,
             pass_fds=[theirs.fileno()],
             start_new_session=True,
+            env=os.environ | {"CRYPTNSEND_LOG_FILE": ""},
+            **rights.keeper_launch(Home(config.server.home)),
         )
         theirs.close()
         try:

@@ -1,29 +1,33 @@
-"""`serve`: all roles under one supervisor, or one role in this process."""
+"""`serve`: all roles under one supervisor, or one role, in this process or, as a user of its own, under one too."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cryptnsend import logs
+from cryptnsend import logs, rights
 from cryptnsend.cli.options import home_option
 from cryptnsend.cli.owner import must_be_restored, serve_command
 from cryptnsend.config import Config
 from cryptnsend.core.errors import ConfigError, CryptnSendError
-from cryptnsend.home import Home
-from cryptnsend.supervisor import Line, Supervisor, alone, no_core_dumps
+from cryptnsend.home import Home, bind
+from cryptnsend.lending import Lending
+from cryptnsend.supervisor import Line, Supervisor, alone
 
 if TYPE_CHECKING:
     from cryptnsend.app import App
 
-ROLES = ("keeper", "submission", "portal", "courier")
+ROLES = rights.ROLES
+DOORS = {"submission": ("submissions", "submission"), "portal": ("portal",)}  # by role, the ports it answers at
+Doors = Mapping[str, socket.socket]
 ONE_USER = (
     "All roles run as one user of this machine, so a role that is taken over can read the keeper's files. "
     "docs/operating.md, 'One user for all roles', says what that means."
@@ -33,34 +37,55 @@ ONE_USER = (
 @click.command()
 @click.argument("role", required=False, type=click.Choice(ROLES))
 @click.option("--supervised", type=int, hidden=True)
+@click.option("--door", "inherited", multiple=True, hidden=True)
 @home_option
 @click.pass_context
-def serve(ctx: click.Context, config: Config, role: str | None, supervised: int | None) -> None:
+def serve(
+    ctx: click.Context, config: Config, role: str | None, supervised: int | None, inherited: tuple[str, ...]
+) -> None:
     """
     Run the server until SIGTERM or Ctrl-C: all roles as processes of their own, or only ROLE in this process.
 
-    The first signal lets everybody finish what they have begun, a second one stops at once. Roles that die are started
-    again. Log lines are JSON, on standard output or in the file that the configuration names.
+    Started as root, each role runs as a user of its own if there is one; docs/operating.md tells more. The first signal
+    lets everybody finish what they have begun, a second one stops at once. Roles that die are started again. Log lines
+    are JSON, on standard output or in the file that the configuration names.
     """
-    os.umask(0o077)
-    no_core_dumps()
+    os.umask(rights.UMASK_SHARED if rights.is_apart(Home(config.server.home)) else rights.UMASK_PRIVATE)
+    rights.harden()
     logs.configure(config.log.level, config.log.file, role or "supervisor")
     if supervised is None:
         must_be_restored(Home(config.server.home))
-    if role is None:
-        ctx.exit(_supervise(config))
+        people = _people(config)
+        if role is None or people is not None:
+            ctx.exit(_supervise(config, people, role))
+    assert role is not None  # noqa: S101 - a supervisor names it
     line = None if supervised is None else Line(supervised)
     if line is not None:
         line.watch()
     try:
-        PLAYS[role](config, line.ready if line is not None else lambda: None)
+        PLAYS[role](config, line.ready if line is not None else lambda: None, _inherited(inherited))
     except CryptnSendError as error:
         logs.logger(__name__).error("the role cannot go on", reason=str(error))
         raise
 
 
-def _supervise(config: Config) -> int:
+def _people(config: Config) -> rights.People | None:
+    """Return the users that play the roles, with the home arranged for them, or say loudly why one user plays all."""
+    log = logs.logger(__name__)
+    try:
+        people = rights.apart(config)
+    except rights.NotApart as reason:
+        log.warning("one user plays all roles", uid=os.getuid(), reason=str(reason))
+        click.echo(f"{ONE_USER} Why: {reason}", err=True)
+        return None
+    log.info("each role has a user of its own", uids=dict(people.uids), gid=people.gid)
+    return people
+
+
+def _supervise(config: Config, people: rights.People | None, only: str | None) -> int:
+    """Run all roles, or *only* one, as the users that play them."""
     home = Home(config.server.home)
+    roles = ROLES if only is None else (only,)
 
     def tell() -> None:
         ports = home.ports()
@@ -69,27 +94,56 @@ def _supervise(config: Config) -> int:
         click.echo(f"Mail clients submit to {host}, port {ports.get('submissions')} (TLS)", err=True)
         click.echo(f"  or port {ports.get('submission')} (STARTTLS).", err=True)
 
-    logs.logger(__name__).warning("one user plays all roles", uid=os.getuid())
-    click.echo(ONE_USER, err=True)
-    others = {name: value for name, value in os.environ.items() if name != config.keeper.key_variable}
-    environs = {role: dict(os.environ) if role == "keeper" else others for role in ROLES}
-    roles = {role: serve_command(config, role) for role in ROLES}
-    return Supervisor(home, roles, environs=environs, on_ready=tell).run()
+    lending = None if people is None else Lending(config, people)
+    with contextlib.ExitStack() as stack:
+        output = stack.enter_context(open(config.log.file, "ab", buffering=0)) if config.log.file else None
+        if lending is not None:
+            stack.callback(lending.end)
+        return Supervisor(
+            home,
+            {role: serve_command(config, role) for role in roles},
+            environs={role: _environ(config, role) | (lending.environ(role) if lending else {}) for role in roles},
+            launches={} if people is None else {role: people.launch(role) for role in roles},
+            doors=lambda role: {name: _bound(config, name) for name in DOORS.get(role, ())},
+            tend=lending.renew if lending else lambda: None,
+            output=output,
+            lock=None if only is None else home.run / f"{only}.lock",
+            on_ready=tell if only is None else lambda: None,
+        ).run()
 
 
-def _keeper(config: Config, ready: Callable[[], None]) -> None:
+def _environ(config: Config, role: str) -> dict[str, str]:
+    """Return the environment of a role: the master key is for the keeper only, and its log goes where we say."""
+    environ = {name: value for name, value in os.environ.items() if name != config.keeper.key_variable}
+    if role == "keeper" and config.keeper.key_variable in os.environ:
+        environ[config.keeper.key_variable] = os.environ[config.keeper.key_variable]
+    # A role may not open the log's file; it writes to its standard output, which is that file.
+    return environ | {"CRYPTNSEND_LOG_FILE": ""}
+
+
+def _inherited(words: tuple[str, ...]) -> dict[str, socket.socket]:
+    """Return the doors that the supervisor has opened for this role, by the names of their ports."""
+    doors = {}
+    for word in words:
+        name, _, descriptor = word.partition("=")
+        os.set_inheritable(int(descriptor), False)
+        doors[name] = socket.socket(fileno=int(descriptor))
+    return doors
+
+
+def _keeper(config: Config, ready: Callable[[], None], _doors: Doors) -> None:
     """Serve the keeper's sockets. Without a master key it starts all the same, and answers that it has none."""
     from cryptnsend import app
     from cryptnsend.keeper.providers import make_master_key
 
     home, key = Home(config.server.home), config.keeper.key_file
-    with alone(home.run / "keeper.lock"):
+    with alone(home.keeper_sockets / "keeper.lock", home.path):
         if config.keeper.provider == "file" and not key.exists() and not home.ledger.exists():
             make_master_key(key, os.urandom)  # nothing was ever wrapped here, so a new key loses nothing
         app.serve_keeper(config, until_stopped(), ready)
 
 
-def _submission(config: Config, ready: Callable[[], None]) -> None:
+def _submission(config: Config, ready: Callable[[], None], inherited: Doors) -> None:
     """Open the SMTP doors."""
     from cryptnsend.flow.intake import SmtpIntake
     from cryptnsend.submission import limits, server, tls
@@ -98,12 +152,13 @@ def _submission(config: Config, ready: Callable[[], None]) -> None:
     certificate = tls.Certificate(config.tls.certificate, config.tls.key, log)
     doors, ports = [], {}
     for name, implicit in (("submissions", True), ("submission", False)):
-        bound = _bound(config, name, lambda address, port: server.bind(address, port))
+        bound = inherited.get(name) or _bound(config, name)
         doors.append(server.Door(bound, implicit))
         ports[name] = bound.getsockname()[1]
 
     def opened() -> None:
-        home.announce(ports)
+        if not inherited:
+            home.announce(ports)
         ready()
 
     figures = config.limits
@@ -127,20 +182,20 @@ def _submission(config: Config, ready: Callable[[], None]) -> None:
         help_url=lambda topic: f"{home.base_url(config)}/help/{topic}",
         ready=opened,
     )
-    _close(built)
+    built.close()
 
 
-def _portal(config: Config, ready: Callable[[], None]) -> None:
+def _portal(config: Config, ready: Callable[[], None], inherited: Doors) -> None:
     """Open the portal."""
-    from cryptnsend.home import reserve
     from cryptnsend.portal import server
 
     home = Home(config.server.home)
-    held = _bound(config, "portal", reserve)
+    held = inherited.get("portal") or _bound(config, "portal")
     port = held.getsockname()[1]
 
     def opened() -> None:
-        home.announce({"portal": port})
+        if not inherited:
+            home.announce({"portal": port})
         ready()
 
     server.serve(
@@ -158,13 +213,14 @@ def pages(config: Config, secret: bytes) -> Any:
     from cryptnsend.portal import create_app
     from cryptnsend.portal.flows import Pieces
 
+    rights.harden()  # a new program, and so a new decision
     logs.configure(config.log.level, config.log.file, "portal")
     home, built = Home(config.server.home), _build(config, "portal")
     pieces = Pieces(built.accounts, built.pickup, built.replies, built.drafts, built.clock.now, os.urandom)
-    return create_app(pieces, config, secret=secret, ports=home.ports, spool=home.run)
+    return create_app(pieces, config, secret=secret, ports=home.ports, spool=home.spool)
 
 
-def _courier(config: Config, ready: Callable[[], None]) -> None:
+def _courier(config: Config, ready: Callable[[], None], _doors: Doors) -> None:
     """Deliver what is due, and end what is over."""
     stop, home = until_stopped(), Home(config.server.home)
     # Links carry the portal's port; one that is free is known when the portal has bound it.
@@ -181,7 +237,7 @@ def _courier(config: Config, ready: Callable[[], None]) -> None:
     built.deliver.run(stop)
     for thread in beside:
         thread.join()
-    _close(built)
+    built.close()
 
 
 PLAYS = {"keeper": _keeper, "submission": _submission, "portal": _portal, "courier": _courier}
@@ -195,7 +251,7 @@ def until_stopped() -> threading.Event:
     return stop
 
 
-def _bound(config: Config, name: str, bind: Callable[[str, int], socket.socket]) -> socket.socket:
+def _bound(config: Config, name: str) -> socket.socket:
     """
     Bind the port called *name*.
 
@@ -221,9 +277,3 @@ def _build(config: Config, role: str) -> App:
     from cryptnsend import app
 
     return app.build(config, role)
-
-
-def _close(built: App) -> None:
-    for made in ("engine", "keeper"):
-        if made in vars(built):
-            getattr(built, made).close()

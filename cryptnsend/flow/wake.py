@@ -10,6 +10,8 @@ import socket
 import threading
 from pathlib import Path
 
+from cryptnsend.home import file_mode
+
 
 class Wake:
     """The courier's end of the bell, for all threads of its process."""
@@ -21,7 +23,7 @@ class Wake:
         path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
-        os.chmod(path, 0o600)
+        os.chmod(path, file_mode(path.parent))
 
     @property
     def rings(self) -> int:

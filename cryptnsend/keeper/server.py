@@ -8,9 +8,7 @@ the next one tries again.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import resource
 import signal
 import socket
 import struct
@@ -33,6 +31,7 @@ from cryptnsend.keeper.journal import Journal
 from cryptnsend.keeper.providers import Provider
 from cryptnsend.keeper.requests import Health
 from cryptnsend.keeper.roles import REQUESTS, ROLES
+from cryptnsend.rights import harden
 
 RETRY = 2.0  # seconds between two looks for a master key that was missing
 DRAIN = 10.0  # seconds for requests under way to finish
@@ -87,13 +86,13 @@ class Desk:
                 return wire.answer(self.health())
             request = REQUESTS[role].get(asked.r)
             if request is None:
-                self._log.warning("keeper.refused", role=role, reason="not a request of this role")
+                self._log.warning("keeper.refused", caller=role, reason="not a request of this role")
                 raise Denied("There is no such request here.")
             name = asked.r
             return wire.answer(request.answer(self.context(), asked.a))
         except CryptnSendError as error:
             if not isinstance(error, Denied):
-                self._log.warning("keeper.failed", role=role, request=name, error=type(error).__name__)
+                self._log.warning("keeper.failed", caller=role, request=name, error=type(error).__name__)
             return wire.refusal(error)
         except msgspec.MsgspecError:
             return wire.refusal(Denied("This request is not well formed."))
@@ -104,7 +103,7 @@ class Desk:
             places = [
                 f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)
             ]
-            self._log.error("keeper.defect", role=role, request=name, error=type(error).__name__, places=places)
+            self._log.error("keeper.defect", caller=role, request=name, error=type(error).__name__, places=places)
             return wire.refusal(Temporary("The keeper could not do this. Try again later."))
 
     def close(self) -> None:
@@ -200,15 +199,15 @@ class Server:
                 if self._stopping.is_set():
                     return
                 # Out of descriptors: the connections that are there go on, and free some.
-                self._log.error("keeper.accept-failed", role=role)
+                self._log.error("keeper.accept-failed", caller=role)
                 self._stopping.wait(0.2)
                 continue
             uid = uid_of(peer)
             if uid not in uids:
-                self._log.warning("keeper.stranger", role=role, uid=uid)
+                self._log.warning("keeper.stranger", caller=role, uid=uid)
                 peer.close()
             elif not room.acquire(blocking=False):
-                self._log.warning("keeper.full", role=role)
+                self._log.warning("keeper.full", caller=role)
                 peer.close()
             else:
                 thread = threading.Thread(
@@ -234,7 +233,7 @@ class Server:
                 with self._guard:
                     self._busy.discard(peer)
         except wire.FrameTooLong:
-            self._log.warning("keeper.frame-too-long", role=role)
+            self._log.warning("keeper.frame-too-long", caller=role)
         except OSError:
             pass  # the other side went away or stalled; it will connect again
         finally:
@@ -279,13 +278,6 @@ def serve(
         server.stop()
         desk.close()
         log.info("keeper.stopped")
-
-
-def harden() -> None:
-    """Keep this process's memory from core dumps and from other processes of the same uid."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # prctl(PR_SET_DUMPABLE, 0): no ptrace and no /proc/<pid>/mem for others of our uid (prctl(2)).
-    ctypes.CDLL(None, use_errno=True).prctl(4, 0, 0, 0, 0)
 
 
 def uid_of(peer: socket.socket) -> int:

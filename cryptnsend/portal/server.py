@@ -1,8 +1,9 @@
 """How does the portal open its port, and how does it close? granian around the Flask application.
 
 The process that calls `serve` holds the port and watches the certificate; the pages are made in a worker process. A new
-certificate gets a new worker, which takes over while the old one finishes its requests. Workers are started afresh, not
-forked: a fork of a process with threads inherits whatever lock one of them holds at that moment, and hangs.
+certificate gets a new worker, which takes over while the old one finishes its requests; both accept from the one socket
+that listens, so nobody who knocks meanwhile is lost. Workers are started afresh, not forked: a fork of a process with
+threads inherits whatever lock one of them holds at that moment, and hangs.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from granian import Granian
 from granian.constants import Interfaces, SSLProtocols
 from granian.log import LogLevels
+from granian.net import SocketHolder  # type: ignore[attr-defined]
+from granian.server.mp import MPServer
 
 from cryptnsend.core.errors import ConfigError
 from cryptnsend.logs import logger
@@ -28,9 +30,32 @@ from cryptnsend.logs import logger
 RENEW = 30.0  # seconds between two looks at the certificate's files
 DRAIN = 20  # seconds that open requests get when the server stops
 OVERLAP = 10.0  # seconds that the old worker goes on beside the new one, which has to come up first
+BACKLOG = 1024  # connections that wait until a worker takes them
 PROBE = 0.05  # seconds between two tries to reach the worker
+ANSWER = 30.0  # seconds that a worker may take to come up and answer
 
 log = logger(__name__)
+
+
+class _Holding(MPServer):
+    """
+    A server on a socket that is there already, which may be on a port that this process could not open.
+
+    granian on Linux opens a socket in each worker; where it shares one, as on other systems, this is the one.
+    """
+
+    def __init__(self, held: socket.socket, **options: Any):
+        address, port = held.getsockname()[:2]
+        super().__init__("cryptnsend portal", address=address, port=port, **options)
+        self._held = held
+
+    def _init_shared_socket(self) -> None:
+        self._held.listen(BACKLOG)
+        self._held.setblocking(False)
+        self._held.set_inheritable(True)
+        holder: Any = SocketHolder  # its stub does not tell what it is made of
+        fd = self._held.fileno()
+        vars(self).update(_ssp=None, _sso=self._held, _sfd=fd, _shd=holder(fd, False, BACKLOG))
 
 
 def serve(
@@ -44,7 +69,7 @@ def serve(
     renew: float = RENEW,
 ) -> None:
     """
-    Serve the WSGI application of *make_app* on the port that *held* reserves until SIGTERM or SIGINT.
+    Serve the WSGI application of *make_app* on the bound socket *held* until SIGTERM or SIGINT, and close it then.
 
     Call it in the main thread. *make_app* runs in the worker: a function that can be pickled, with its arguments by
     `functools.partial`. *ready* is called here when connections are taken. Raises ConfigError if the certificate cannot
@@ -53,10 +78,8 @@ def serve(
     address, port = held.getsockname()[:2]
     if problem := _problem(certificate, key):
         raise ConfigError(f"[tls] certificate = {certificate}, key = {key}: cannot be used: {problem}.")
-    granian = Granian(
-        "cryptnsend portal",
-        address=address,
-        port=port,
+    granian = _Holding(
+        held,
         interface=Interfaces.WSGI,
         blocking_threads=threads,
         websockets=False,
@@ -93,11 +116,14 @@ def _load(make_app: Callable[[], Any], _target: str) -> Any:
 
 
 def _tell(place: tuple[str, int], ready: Callable[[], None], ended: threading.Event) -> None:
-    """Call *ready* as soon as the worker takes connections."""
+    """Call *ready* as soon as the worker answers; that somebody may knock says only that the port is ours."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(place[0], place[0])  # noqa: S104 - compared, not bound
     while not ended.wait(PROBE):
         try:
-            socket.create_connection((host, place[1]), timeout=1.0).close()
+            with socket.create_connection((host, place[1]), ANSWER) as knocking, context.wrap_socket(knocking):
+                pass
         except OSError:
             continue
         log.info("the portal is open", port=place[1])

@@ -47,27 +47,6 @@ class Door:
     implicit_tls: bool
 
 
-def bind(address: str, port: int, *, shared: bool = False) -> socket.socket:
-    """
-    Return a bound TCP socket; port 0 takes a free one, `::` takes IPv4 too.
-
-    *shared* lets several processes bind the same port, among which the system spreads connections (SO_REUSEPORT).
-    """
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        bound.bind((address, port))
-    except OSError:
-        bound.close()
-        raise
-    return bound
-
-
 class Server:
     """The doors of one process. Everything but the constructor runs on the event loop."""
 

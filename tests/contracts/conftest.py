@@ -116,11 +116,3 @@ def tiny_disk(tmp_path: Path, record_property: Callable[[str, object], None]) ->
     deadline = time.monotonic() + 60
     while subprocess.run(["umount", folder], capture_output=True).returncode:
         assert time.monotonic() < deadline, f"{folder} stays busy"
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
-    for report in reports:
-        for name, reason in report.user_properties:
-            if name == "not run" and report.when == "call":
-                terminalreporter.write_line(f"NOT RUN {report.nodeid}: {reason}", red=True, bold=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptnsend import logs
-from cryptnsend.home import reserve
+from cryptnsend.home import bind
 from cryptnsend.portal.server import serve
 
 
@@ -33,7 +33,7 @@ def pages(folder: Path) -> Callable[[dict[str, Any], Callable[..., Any]], list[b
 
 def main(folder: Path) -> None:
     logs.configure(role="portal")
-    held = reserve("127.0.0.1", 0)
+    held = bind("127.0.0.1", 0)
     port = str(held.getsockname()[1])
     serve(
         partial(pages, folder),

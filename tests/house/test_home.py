@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from cryptnsend.config import Config
 from cryptnsend.core.errors import ConfigError
-from cryptnsend.home import Home, create, reserve, write_private
+from cryptnsend.home import Home, bind, create, write_private
 from tests.support.homes import make_home
 
 
@@ -132,14 +132,14 @@ def test_write_private_replaces_the_whole_file(tmp_path):
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-def test_a_reserved_port_is_for_who_shares_it_and_for_nobody_else(address):
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with reserve(address, 0) as held:
-        port = held.getsockname()[1]
+def test_a_port_that_somebody_listens_at_is_refused(address):
+    with bind(address, 0) as held:
+        held.listen()
         with pytest.raises(OSError, match="in use"):
-            socket.create_server((address, port), family=family)
-        with socket.create_server((address, port), family=family, reuse_port=True) as server:
-            with socket.create_connection((address, port), 60), server.accept()[0] as accepted:
-                assert accepted.getsockname()[1] == port
-            with pytest.raises(OSError, match="in use"):
-                reserve(address, port)
+            bind(address, held.getsockname()[1])
+
+
+def test_the_address_of_all_takes_ipv4_too():
+    with bind("::", 0) as held:
+        held.listen()
+        socket.create_connection(("127.0.0.1", held.getsockname()[1]), 60).close()

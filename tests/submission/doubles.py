@@ -17,10 +17,11 @@ import trustme
 
 from cryptnsend.core.addresses import single_author
 from cryptnsend.core.errors import NotAuthor, Refusal, Throttled, WrongSecret
+from cryptnsend.home import bind
 from cryptnsend.submission.connection import no_page
 from cryptnsend.submission.limits import Limits
 from cryptnsend.submission.listener import Envelope
-from cryptnsend.submission.server import Door, Server, bind
+from cryptnsend.submission.server import Door, Server
 from cryptnsend.submission.tls import FixedCertificate, server_context
 from tests.support.waiting import wait_for
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import structlog
 
+from cryptnsend.home import bind
 from cryptnsend.submission.limits import Limits
-from cryptnsend.submission.server import Door, bind, serve
+from cryptnsend.submission.server import Door, serve
 from cryptnsend.submission.tls import Certificate
 from tests.submission.doubles import HOST, Gate, InMemoryIntake
 

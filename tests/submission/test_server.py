@@ -16,7 +16,7 @@ import pytest
 import structlog
 import trustme
 
-from cryptnsend.submission.server import bind
+from cryptnsend.home import bind
 from cryptnsend.submission.tls import Certificate, server_context
 from tests.submission.doubles import HOST, Client, Doors
 from tests.submission.processes import Process

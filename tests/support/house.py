@@ -133,7 +133,7 @@ class House:
             args=(
                 self._ledger,
                 FileProvider(self.config.keeper.key_file, os.urandom),
-                self.home.run,
+                self.home.keeper_sockets,
                 self.clock,
                 os.urandom,
                 settings,
