@@ -60,6 +60,7 @@ class Accounts(Belongings):
             opened = self._confirmed_since(opened, k)
         known = sessions.known_agent(self._engine, opened.account, agent)
         self._take(opened, "account.signed-in", {})
+        self._seen(opened, source)
         if not known:
             self._alert(opened.account, "new-sign-in")
         return self._enter(opened, name, agent)
@@ -111,6 +112,7 @@ class Accounts(Belongings):
         k = passwords.derive(password, salt, params)
         opened = self._keeper.register(proof, salt, params.encode(), k, name, locale)
         self._take(opened, "account.registered", {})
+        self._seen(opened, source)
         return SignedIn(self._enter(opened, address, agent))
 
     def start_signup(self, address: str, source: str, invite: str = "") -> Started:
@@ -165,6 +167,7 @@ class Accounts(Belongings):
         k = passwords.derive(password, salt, params)
         opened = self._keeper.signup(ident, code, salt, params.encode(), k, shown, locale)
         self._take(opened, "account.subscribed", {})
+        self._seen(opened, source)
         recovery = opened.recovery
         return SignedIn(
             self._enter(opened, opened.addresses[0], agent),

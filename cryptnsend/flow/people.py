@@ -17,7 +17,7 @@ from cryptnsend.core.names import safe_display_name
 from cryptnsend.flow.adoption import Adoption
 from cryptnsend.flow.mainrows import write_opened
 from cryptnsend.flow.sessions import Session, Sessions
-from cryptnsend.flow.throttling import Throttle
+from cryptnsend.flow.throttling import Throttle, network_of
 from cryptnsend.flow.views import Started
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import Opened
@@ -71,6 +71,12 @@ class People:
             raise
         return k
 
+    def _seen(self, opened: Opened, source: str) -> None:
+        """Let the keeper know from where an account's owner signs in: codes asked for from there have their share."""
+        network = network_of(source)
+        if network:
+            self._keeper.seen(opened.ticket, network)
+
     def _linked(self, token: str, purpose: str) -> Row | None:
         """Return what a token of ours stands for, or None: unknown, forged, edited, or for something else."""
         parts = tokens.split(token)
@@ -88,10 +94,11 @@ class People:
     def _mail_code(self, address: str, purpose: str, source: str) -> Started:
         """Queue a mailed code; for an address nobody has, the same row is made and nothing leaves. Raises Throttled."""
         name = canonical_or_nobody(address)
-        # One source must not fill strangers' inboxes, nor use up the codes that an address gets in a day.
-        self._throttle.ask(MAILS, source, MAILS_IN_ALL)
-        self._throttle.ask(f"{MAILS} to {name}", source, MAILS_TO_ONE)
-        proof = self._keeper.mail_proof(name, purpose)
+        network = network_of(source)
+        # One network must not fill strangers' inboxes; how many codes an address gets from all, the keeper counts.
+        self._throttle.ask(MAILS, network or source, MAILS_IN_ALL)
+        self._throttle.ask(f"{MAILS} to {name}", network or source, MAILS_TO_ONE)
+        proof = self._keeper.mail_proof(name, purpose, network)
         self._queue("code", "", proof.id)
         return Started(proof.id, proof.expires)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import threading
 from collections import OrderedDict
 
@@ -16,6 +17,21 @@ from cryptnsend.core.model import Random
 from cryptnsend.store.records import throttle
 
 REMEMBERED = 10_000  # wrong passwords of this process that would not count again
+
+
+def network_of(source: str) -> str:
+    """
+    Return the network that a source is counted by where it asks for mail to others: IPv4 by /24, IPv6 by /64.
+
+    Whoever has one address of these has most of them, or rents them by the dozen. Empty for what is no address.
+    """
+    try:
+        address = ipaddress.ip_address(source)
+    except ValueError:
+        return ""
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return str(ipaddress.ip_network((address, 24 if address.version == 4 else 64), strict=False))
 
 
 class Throttle:

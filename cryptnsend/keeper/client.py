@@ -150,9 +150,17 @@ class Keeper(Channel):
 
     # -- mailed codes -------------------------------------------------------------------------------------------------
 
-    def mail_proof(self, address: str, purpose: str) -> q.MailProof:
-        """Start a proof by mail for `reset`, `signup` or `alias`; known and unknown addresses get the same answer."""
-        return self._ask(q.MailProof, "mail_proof", address=address, purpose=purpose)
+    def mail_proof(self, address: str, purpose: str, network: str = "") -> q.MailProof:
+        """
+        Start a proof by mail for `reset`, `signup` or `alias`; known and unknown addresses get the same answer.
+
+        *network* is where it is asked for: each gets few of a day's codes.
+        """
+        return self._ask(q.MailProof, "mail_proof", address=address, purpose=purpose, network=network)
+
+    def seen(self, ticket: bytes, network: str) -> None:
+        """Note that who signed in did so from this network, which then has codes that strangers cannot use up."""
+        self._ask(type(None), "seen", ticket=ticket, network=network)
 
     def mail_salt(self, ident: int) -> bytes:
         """Return the salt to finish a mailed proof or an invitation with, for pages that kept the id only."""

@@ -38,7 +38,9 @@ class Settings:
     codes_per_week: int = 5
     codes_on_receipt: bool = True
     mail_minutes: int = 10
-    mail_codes_per_day: int = 20  # for one address
+    mail_codes_per_day: int = 20  # for one address, asked for by strangers; after that one an hour
+    mail_codes_per_network: int = 4  # of these, in a day
+    mail_codes_kept: int = 10  # besides, for networks that the owner has signed in from
     invitation_days: int = 14
     proof_minutes: int = 60
     session_hours: int = 12

@@ -290,23 +290,49 @@ def mail_code(reads: Reads, ident: int) -> MailCode | None:
     return _one(MailCode, reads.query("SELECT * FROM mail_codes WHERE id = :id", {"id": ident}))
 
 
-def mail_codes_since(reads: Reads, canonical: str, since: int) -> int:
-    """Return how many codes this address was sent since then."""
+def mail_codes_since(reads: Reads, canonical: str, since: int) -> list[MailCode]:
+    """Return the codes that this address was sent since then, without invitations."""
     found = reads.query(
-        "SELECT count(*) AS n FROM mail_codes WHERE address = :address AND made > :since AND purpose != 'invite'",
+        "SELECT * FROM mail_codes WHERE address = :address AND made > :since AND purpose != 'invite'",
         {"address": canonical, "since": since},
     )
-    return int(found[0]["n"])
+    return _all(MailCode, found)
 
 
-def replace_mail_codes(rows: Rows, canonical: str, purposes: Sequence[str]) -> None:
-    """Let earlier live codes of these purposes die, because a newer one is on its way."""
-    for purpose in purposes:
-        rows.execute(
-            """UPDATE mail_codes SET state = 'replaced'
-            WHERE address = :address AND purpose = :purpose AND state = 'live'""",
-            {"address": canonical, "purpose": purpose},
-        )
+def replace_mail_codes(rows: Rows, canonical: str, purpose: str, network: bytes = b"") -> None:
+    """Let earlier live codes of this purpose die that the same network asked for: a newer one is on its way."""
+    rows.execute(
+        """UPDATE mail_codes SET state = 'replaced'
+        WHERE address = :address AND purpose = :purpose AND state = 'live' AND network = :network""",
+        {"address": canonical, "purpose": purpose, "network": network},
+    )
+
+
+def network_seen(reads: Reads, ident: int, mark: bytes) -> int | None:
+    """Return when an account's owner last signed in from a network, None if they never did."""
+    values = {"id": ident, "mark": mark}
+    found = reads.query("SELECT seen FROM networks WHERE account = :id AND mark = :mark", values)
+    return int(found[0]["seen"]) if found else None
+
+
+def set_network_seen(rows: Rows, ident: int, mark: bytes, now: int, *, keep: int, after: int) -> None:
+    """Note a sign-in from a network, and forget those not used since *after*, and all but the *keep* latest."""
+    values = {"id": ident, "mark": mark, "now": now, "keep": keep, "after": after}
+    rows.execute(
+        """INSERT INTO networks(account, mark, seen) VALUES (:id, :mark, :now)
+        ON CONFLICT(account, mark) DO UPDATE SET seen = excluded.seen""",
+        values,
+    )
+    rows.execute(
+        """DELETE FROM networks WHERE account = :id AND (seen <= :after OR mark NOT IN
+        (SELECT mark FROM networks WHERE account = :id ORDER BY seen DESC, mark LIMIT :keep))""",
+        values,
+    )
+
+
+def forget_networks(rows: Rows, ident: int) -> None:
+    """Forget from where an account was signed in to."""
+    rows.execute("DELETE FROM networks WHERE account = :id", {"id": ident})
 
 
 def set_mail_code(rows: Rows, ident: int, *, tries: int, state: str) -> None:

@@ -6,6 +6,7 @@ one gets the same answer, whether there is an account or not.
 
 from __future__ import annotations
 
+import dataclasses
 import hmac
 
 from cryptnsend.core import tokens
@@ -13,7 +14,7 @@ from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import CryptnSendError, Denied, Ended, WrongSecret
 from cryptnsend.core.model import account_holder, new_id
 from cryptnsend.core.seal import framed
-from cryptnsend.keeper import accounts, archives, cards, contacts, ledger, tickets, weakness, wraps
+from cryptnsend.keeper import accounts, archives, budget, cards, contacts, ledger, tickets, weakness, wraps
 from cryptnsend.keeper.context import DAY, Context
 from cryptnsend.keeper.requests import MailProof, Opened, RecoveryFile
 from cryptnsend.keeper.rows import Account, MailCode
@@ -28,9 +29,13 @@ KNOWN = "This address has an account already. Sign in with it."
 # -- starting ---------------------------------------------------------------------------------------------------------
 
 
-def start(context: Context, address: str, purpose: str) -> MailProof:
-    """Prepare a code; what becomes of it depends on the address, the answer does not."""
-    if purpose not in PURPOSES:
+def start(context: Context, address: str, purpose: str, network: str) -> MailProof:
+    """
+    Prepare a code; what becomes of it depends on the address, the answer does not.
+
+    *network* is where it was asked for, as budget.py counts it; empty where nobody can say.
+    """
+    if purpose not in PURPOSES or len(network) > budget.LENGTH:
         raise Denied("There is no such proof by mail.")
     if purpose == "signup" and context.settings.signup != "open":
         raise Denied("Sign-up is not open here. Ask for an invitation.")
@@ -51,10 +56,13 @@ def start(context: Context, address: str, purpose: str) -> MailProof:
     )
 
     def add(rows: Rows) -> None:
-        # Beyond the day's limit nothing is mailed and nothing could be guessed; the answer is the same.
-        if ledger.mail_codes_since(rows, address, now - DAY) < context.settings.mail_codes_per_day:
-            ledger.replace_mail_codes(rows, address, (row.purpose,))
-            ledger.insert(rows, "mail_codes", row)
+        by = budget.asked(context, rows, address, network, ledger.account_at(rows, address))
+        # Beyond the budget nothing is mailed and nothing could be guessed; the answer is the same.
+        if budget.allows(context, rows, address, by):
+            # A code that somebody else asked for lives on: a stranger's asking must not end the owner's.
+            ledger.replace_mail_codes(rows, address, row.purpose, by.network)
+            noted = dataclasses.replace(row, network=by.network, known=int(by.known))
+            ledger.insert(rows, "mail_codes", noted)
             ledger.drop_old(rows, now - DAY)
 
     context.commit(add)
@@ -85,7 +93,7 @@ def invite(context: Context, address: str, organisation: int, name: str) -> Mail
             raise Denied("This address belongs to a subscriber already.")
         if ledger.organisation(rows, organisation) is None:
             raise Denied("There is no such organisation.")
-        ledger.replace_mail_codes(rows, address, ("invite",))
+        ledger.replace_mail_codes(rows, address, "invite")
         ledger.insert(rows, "mail_codes", row)
 
     context.commit(add)

@@ -160,6 +160,7 @@ def close(context: Context, ticket: bytes, k: bytes) -> None:
         ledger.drop_addresses(rows, now.id)
         ledger.drop_wraps(rows, holder)
         ledger.revoke_devices(rows, now.id, context.clock.now())
+        ledger.forget_networks(rows, now.id)
         ledger.set_account(rows, now.id, state="closed", credential_version=now.credential_version + 1)
         cards.renew(context, rows, holder)
 

@@ -17,6 +17,7 @@ import msgspec
 from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.keeper import (
     accounts,
+    budget,
     courier,
     devices,
     everyone,
@@ -126,6 +127,7 @@ _PORTAL: dict[str, Callable[..., Any]] = {
     "own_digits": registration.own_digits,
     "register": register,
     "mail_proof": mailed.start,
+    "seen": budget.seen,
     "mail_salt": mailed.salt,
     "reset": reset,
     "signup": signup,

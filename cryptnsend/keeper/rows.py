@@ -132,6 +132,8 @@ class MailCode:
     made: int
     expires: int
     state: str
+    network: bytes = b""
+    known: int = 0
 
 
 @dataclass(frozen=True, slots=True)

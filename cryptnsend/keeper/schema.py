@@ -160,4 +160,18 @@ OPEN_SIGN_UP = Step(
     ("ALTER TABLE accounts ADD COLUMN open_since INTEGER",),  # when it became a subscriber on nobody's word
 )
 
-STEPS: tuple[Step, ...] = (FIRST, OPEN_SIGN_UP)
+NETWORKS = Step(
+    "0003-networks",
+    (
+        """CREATE TABLE networks(
+            account INTEGER NOT NULL REFERENCES accounts,
+            mark BLOB NOT NULL,                 -- MAC of a network from which its owner signed in
+            seen INTEGER NOT NULL,
+            PRIMARY KEY(account, mark)
+        ) STRICT""",
+        "ALTER TABLE mail_codes ADD COLUMN network BLOB NOT NULL DEFAULT x''",  # MAC of who asked for it
+        "ALTER TABLE mail_codes ADD COLUMN known INTEGER NOT NULL DEFAULT 0",  # 1: the owner has signed in from there
+    ),
+)
+
+STEPS: tuple[Step, ...] = (FIRST, OPEN_SIGN_UP, NETWORKS)
