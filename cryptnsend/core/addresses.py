@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import NamedTuple
 
 import idna
@@ -53,6 +54,11 @@ def canonical(address: str) -> str:
     that straße@ and strasse@ stay two mailboxes; dots and plus are kept, needless quotes go (RFC 5321 §4.1.2,
     RFC 6531 §3.3).
     """
+    # Remembered, since the same few people are looked up several times for every message; nothing long is.
+    return _canonical(address) if len(address) > _PATH else _remembered(address)
+
+
+def _canonical(address: str) -> str:
     fast = fast_path(address)
     if fast is not None:
         return fast
@@ -66,6 +72,9 @@ def canonical(address: str) -> str:
     if len(local.encode()) + 1 + len(domain) > _PATH:
         raise ValueError(f"An address may have at most {_PATH} bytes.")
     return f"{local}@{domain}"
+
+
+_remembered = lru_cache(maxsize=8192)(_canonical)
 
 
 def is_address(text: str) -> bool:
@@ -287,13 +296,20 @@ def single_author(header: bytes) -> Mailbox:
         raise NotAuthor("The message has no From field.")
     if len(values) > 1:
         raise NotAuthor("The message has more than one From field.")
-    value = guess_text(_FOLD.sub(b"", values[0])).strip()
+    return _author(values[0]) if len(values[0]) > _PATH else _usual_author(values[0])
+
+
+def _author(field: bytes) -> Mailbox:
+    value = guess_text(_FOLD.sub(b"", field)).strip()
     plain = _PLAIN.fullmatch(value)
     if plain and fast_path(plain[2]):
         return Mailbox(one_line(decode_words(plain[1].strip(' "')), 250), plain[2])
     if len(value) > 2000:
         raise NotAuthor("The From field is too long.")
     return _one_mailbox(value)
+
+
+_usual_author = lru_cache(maxsize=1024)(_author)  # people send more than one message
 
 
 def _one_mailbox(value: str) -> Mailbox:

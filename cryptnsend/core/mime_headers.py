@@ -57,7 +57,10 @@ class Headers:
     def mailboxes(self, name: bytes) -> list[Mailbox]:
         """Return the mailboxes of all fields of that name, in order."""
         values = self.fields.get(name)
-        return parse_mailboxes(guess_text(b",".join(values)).strip()) if values else []
+        if not values:
+            return []
+        value = values[0] if len(values) == 1 else b",".join(values)
+        return list(_usual_mailboxes(value)) if len(value) <= 200 else parse_mailboxes(guess_text(value).strip())
 
     def message_ids(self, name: bytes) -> list[str]:
         """Return the message ids of a field, each with its angle brackets (RFC 5322 §3.6.4)."""
@@ -93,6 +96,12 @@ class Headers:
         """Return the disposition type in lower case ("" without the field) and its parameters (RFC 2183)."""
         value = self.raw(b"content-disposition")
         return parse_parameters(value) if value else ("", {})
+
+
+@lru_cache(maxsize=2048)
+def _usual_mailboxes(value: bytes) -> tuple[Mailbox, ...]:
+    """Read a short address field. Remembered: people write to the same people, and always from the same address."""
+    return tuple(parse_mailboxes(guess_text(value).strip()))
 
 
 def header_end(octets: bytes) -> int:
@@ -196,8 +205,11 @@ def cut_bcc(header: bytes) -> tuple[bytes, Cuts]:
     themselves. A cut is (offset in the original, octets with their line end); `restore_bcc` puts them back.
     """
     lower = header.lower()
-    if not any(hint in lower for hint in _HINTS):
-        return header, []
+    for hint in _HINTS:
+        if hint in lower:
+            break
+    else:
+        return header, []  # nearly every message: a loop, since a generator would cost more than the search
     fields = b"\n" + header[: header_end(header)]
     cuts = [(match.start() - 1, match[0]) for match in _PRIVATE.finditer(fields)]
     kept, at = [], 0

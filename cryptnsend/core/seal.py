@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import hmac
 import re
+import struct
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
 from cryptography.exceptions import InvalidTag
@@ -45,12 +47,20 @@ def framed(label: str, *fields: str | int | bytes) -> bytes:
     Each is preceded by its length in 4 octets, big-endian. Text is UTF-8, an integer its decimal digits. The same
     label always stands for the same number and kinds of fields.
     """
-    first = b"cryptnsend/v1 " + label.encode()
-    octets = [len(first).to_bytes(4, "big"), first]
+    octets = [_label(label)]
     for field in fields:
         each = field if isinstance(field, bytes) else str(field).encode()
-        octets += (len(each).to_bytes(4, "big"), each)
+        octets += (_LENGTH(len(each)), each)
     return b"".join(octets)
+
+
+_LENGTH = struct.Struct(">I").pack
+
+
+@lru_cache(maxsize=256)
+def _label(label: str) -> bytes:
+    first = b"cryptnsend/v1 " + label.encode()
+    return _LENGTH(len(first)) + first
 
 
 def context(message: int, part: str) -> bytes:

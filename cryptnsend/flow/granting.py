@@ -157,7 +157,8 @@ class Making:
 
     def contents(self, contents: Iterable[messages.Content]) -> None:
         """Take the sealed parts, which belong to the organisation of the thread."""
-        self._contents = [each._replace(org=self._thread.organisation) for each in contents]
+        org = self._thread.organisation
+        self._contents = [each if each.org == org else each._replace(org=org) for each in contents]
 
     def grant_author(self) -> None:
         """Grant the author both keys. A recipient who answers holds it under the contact that let them in."""

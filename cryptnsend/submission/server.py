@@ -63,6 +63,7 @@ class Server:
         help_url: Callable[[str], str] = no_page,
     ):
         limits = limits or Limits()
+        log = log.bind()  # a logger that is not bound is made anew for every line
         turnstile = Turnstile(gatekeeper, limits, log)
         self._doors = doors
         self._certificate = certificate

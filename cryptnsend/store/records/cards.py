@@ -72,8 +72,9 @@ def _sent_before(rows: Rows, author: int, macs: Sequence[bytes]) -> bool:
         return True
     return bool(
         rows.peek(
-            "SELECT 1 AS one FROM messages WHERE author = ? AND resend_mac IN (?, ?) LIMIT 1",
-            (author, macs[0], macs[-1]),
+            "SELECT 1 AS one FROM messages WHERE author = :author AND resend_mac = :today"
+            " UNION ALL SELECT 1 FROM messages WHERE author = :author AND resend_mac = :yesterday",
+            {"author": author, "today": macs[0], "yesterday": macs[-1]},
         )
     )
 
