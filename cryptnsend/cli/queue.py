@@ -5,10 +5,8 @@ from __future__ import annotations
 import click
 
 from cryptnsend.cli.options import Commands, home_option, json_option, moment, show_json, show_table
-from cryptnsend.cli.owner import opened
+from cryptnsend.cli.owner import opened, owned
 from cryptnsend.config import Config
-from cryptnsend.core.errors import NoGrant
-from cryptnsend.home import Home
 from cryptnsend.store.records import deliveries
 
 COLUMNS = {
@@ -51,13 +49,8 @@ def list_(config: Config, state: str | None, limit: int, as_json: bool) -> None:
 @home_option
 def retry(config: Config, delivery: int) -> None:
     """Try DELIVERY again now, also one that failed or was parked."""
-    with opened(config) as app:
-        now = app.clock.now()
-        if not app.engine.write(lambda rows: deliveries.retry(rows, delivery, now)).result():
-            raise NoGrant(f"There is no delivery {delivery} that could be tried again.")
-    from cryptnsend.flow.deliver import Ringer  # brings the courier with it, which the other commands do not need
-
-    Ringer(Home(config.server.home).courier_wake)()
+    with owned(config) as app:
+        app.owner.retry(delivery)
     click.echo(f"Delivery {delivery} is due now.")
 
 
@@ -66,8 +59,6 @@ def retry(config: Config, delivery: int) -> None:
 @home_option
 def drop(config: Config, delivery: int) -> None:
     """Cancel DELIVERY: it will not leave. What is in the vault stays there."""
-    with opened(config) as app:
-        now = app.clock.now()
-        if not app.engine.write(lambda rows: deliveries.drop(rows, delivery, now)).result():
-            raise NoGrant(f"There is no delivery {delivery} that has not left yet.")
+    with owned(config) as app:
+        app.owner.drop(delivery)
     click.echo(f"Delivery {delivery} is cancelled.")

@@ -20,7 +20,7 @@ from cryptnsend.flow.granting import Author
 from cryptnsend.flow.mainrows import write_opened
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import Opened, OrganisationRow, RecoveryFile
-from cryptnsend.store.records import accounts, audit, devices, messages, operator, sessions
+from cryptnsend.store.records import accounts, audit, deliveries, devices, messages, operator, sessions
 
 BY_OWNER = "owner"  # who the audit says it was
 
@@ -221,6 +221,32 @@ class Owner:
 
         self._engine.write(write).result()
         self._keeper.revoke(device)
+
+    # -- what waits to leave ------------------------------------------------------------------------------------------
+
+    def retry(self, delivery: int) -> None:
+        """Let a delivery be tried again now, also one that failed or was parked. Raises NoGrant."""
+        self._steer(delivery, deliveries.retry, "delivery.retried", "that could be tried again")
+        self._wake()
+
+    def drop(self, delivery: int) -> None:
+        """Cancel a delivery that has not left. Raises NoGrant."""
+        known = deliveries.standing(self._engine, delivery)
+        if known is not None and known[1] in deliveries.NOT_LEFT:
+            self._keeper.ended("cancel", [delivery])  # or a backup that comes back would send it after all
+        self._steer(delivery, deliveries.drop, "delivery.cancelled", "that has not left yet")
+
+    def _steer(self, delivery: int, change: Callable[[Rows, int, int], bool], action: str, what: str) -> None:
+        known, now = deliveries.standing(self._engine, delivery), self._clock.now()
+
+        def write(rows: Rows) -> bool:
+            if known is None or not change(rows, delivery, now):
+                return False
+            audit.append(rows, known[0], now, BY_OWNER, action, str(delivery), {})
+            return True
+
+        if not self._engine.write(write).result():
+            raise NoGrant(f"There is no delivery {delivery} {what}.")
 
     # -- the installation ---------------------------------------------------------------------------------------------
 

@@ -7,8 +7,9 @@ installation's, so what walks over it is a named exception to "every query takes
 
 from __future__ import annotations
 
-from cryptnsend.core.contracts import Engine, Row, Rows
+from cryptnsend.core.contracts import Engine, Reader, Row, Rows
 
+NOT_LEFT = ("checking", "due", "held", "delayed", "parked")  # states from which `drop` cancels
 FATAL_CRASHES = 3  # a delivery that took its worker down that often is parked, so that the others flow
 
 
@@ -223,6 +224,12 @@ def listing(engine: Engine, state: str | None, limit: int) -> list[Row]:
         state=state,
         limit=limit,
     )
+
+
+def standing(reader: Reader, ident: int) -> tuple[int, str] | None:
+    """Return a delivery's organisation and state, None if there is none of that id."""
+    found = reader.query("SELECT org, state FROM deliveries WHERE id = :id", id=ident)
+    return (found[0]["org"], found[0]["state"]) if found else None
 
 
 def retry(rows: Rows, ident: int, now: int) -> bool:

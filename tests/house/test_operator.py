@@ -1,0 +1,287 @@
+"""What does the operator's command line do, command by command, on a home with people and mail in it?"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import stat
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cryptnsend.__main__ import main
+from cryptnsend.core.errors import Denied, Ended
+from cryptnsend.reader import main as reader
+from tests.support.house import PASSWORD, House
+
+ANN, BOB, PAT, CARL = "ann@gmail.example", "bob@gmail.example", "pat@yahoo.example", "carl@mail.example"
+INDEPENDENT = Path(__file__).parents[1] / "independent_reader.py"
+
+
+class Operator:
+    """Somebody at the terminal of a home."""
+
+    def __init__(self, house: House):
+        self.house = house
+
+    def __call__(self, *arguments: object, passwords: tuple[str, ...] = (), code: int = 0) -> str:
+        """Run a command; return what it printed."""
+        return self.run(*arguments, passwords=passwords, code=code).output
+
+    def run(self, *arguments: object, passwords: tuple[str, ...] = (), code: int = 0) -> Result:
+        typed = "".join(f"{each}\n" for each in passwords)
+        options = ["--home", str(self.house.home.config_file), *(["--password-stdin"] if passwords else [])]
+        done = CliRunner().invoke(main, [*map(str, arguments), *options], input=typed, prog_name="cryptnsend")
+        assert done.exit_code == code, (done.output, done.exception)
+        return done
+
+    def json(self, *arguments: object, passwords: tuple[str, ...] = ()) -> Any:
+        return json.loads(self.run(*arguments, "--json", passwords=passwords).stdout)
+
+
+@pytest.fixture
+def operator(house: House) -> Operator:
+    return Operator(house)
+
+
+@pytest.fixture
+def message(house: House) -> int:
+    """A message of Ann's to Pat and, in secret, to Carl."""
+    house.add_subscriber(ANN)
+    return house.submit(ANN, [PAT, CARL], house.mail(to=[PAT], bcc=[CARL]))
+
+
+# -- subscribers ------------------------------------------------------------------------------------------------------
+
+
+def test_subscribers_are_added_listed_and_shown(house: House, operator: Operator) -> None:
+    house.organisation("Clinic")
+    own = operator.json("subscriber", "add", ANN, "--name", "Ann Ruiz", "--own", passwords=(PASSWORD,))
+    assert Path(own["recovery"]["file"]).is_file()
+    assert own["recovery"]["code"] not in Path(own["recovery"]["file"]).read_text()
+    colleague = operator.json("subscriber", "add", BOB, passwords=(PASSWORD,))
+    assert colleague["recovery"] is None
+    listed = {row["address"]: row["organisation"] for row in operator.json("subscriber", "list")}
+    assert (listed[ANN], listed[BOB]) == ("(own)", "Clinic")
+    assert "Ann Ruiz" in operator("subscriber", "list")
+    shown = operator.json("subscriber", "show", ANN)
+    assert (shown["name"], shown["state"], shown["devices"]) == ("Ann Ruiz", "active", [])
+    assert "active" in operator("subscriber", "show", ANN)
+    assert house.session(ANN).address == ANN
+
+
+def test_the_organisation_is_named_or_their_own_and_never_both(house: House, operator: Operator) -> None:
+    for name in ("Clinic", "Practice"):
+        house.organisation(name)
+    assert "several organisations" in operator("subscriber", "add", ANN, passwords=(PASSWORD,), code=4)
+    add = ("subscriber", "add", ANN, "--organisation", "Practice")
+    assert "exclude each other" in operator(*add, "--own", passwords=(PASSWORD,), code=2)
+    operator(*add, passwords=(PASSWORD,))
+    assert operator.json("subscriber", "show", ANN)["organisation"] == "Practice"
+
+
+def test_an_invitation_is_mailed(house: House, operator: Operator) -> None:
+    assert "waits to leave" in operator("subscriber", "invite", PAT, "--own")
+    assert [row["template"] for row in house.queued("code")] == ["invitation"]
+
+
+def test_who_is_disabled_stays_out_until_enabled(house: House, operator: Operator) -> None:
+    house.add_subscriber(ANN)
+    operator("subscriber", "disable", ANN)
+    with pytest.raises(Denied):
+        house.session(ANN)
+    operator("subscriber", "disable", ANN, "--enable")
+    assert house.session(ANN).address == ANN
+    assert "no account with the address" in operator("subscriber", "disable", PAT, code=4)
+
+
+def test_no_command_takes_a_password_as_an_argument() -> None:
+    """Every user of the machine reads arguments."""
+    checked = 0
+    for name in main.list_commands(None):  # type: ignore[arg-type]
+        command = main.get_command(None, name)  # type: ignore[arg-type]
+        for each in [command, *getattr(command, "commands", {}).values()]:
+            for parameter in each.params if each else ():
+                is_secret = any(word in (parameter.name or "") for word in ("password", "secret", "code"))
+                assert not is_secret or getattr(parameter, "is_flag", False), (name, parameter.name)
+                checked += 1
+    assert checked > 100
+
+
+# -- devices ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_device_is_made_listed_and_revoked(house: House, operator: Operator) -> None:
+    house.add_subscriber(ANN)
+    made = operator.json("device", "add", ANN, "--name", "Outlook", passwords=(PASSWORD,))
+    signed_in = house.sign_in_smtp(ANN, made["password"])
+    assert [row["name"] for row in operator.json("device", "list", ANN)] == ["Outlook"]
+    assert made["password"] not in operator("device", "list", ANN)
+    operator("device", "revoke", made["id"])
+    assert house.gate.still_valid(signed_in) is False
+    assert "has no device password" in operator("device", "list", ANN)
+    operator("device", "add", ANN, "--name", "Outlook", passwords=("a wrong password",), code=4)
+
+
+# -- messages ---------------------------------------------------------------------------------------------------------
+
+
+def test_messages_are_listed_and_shown_without_a_word_of_theirs(house: House, operator: Operator, message: int) -> None:
+    said = operator("message", "list") + operator("message", "show", message)
+    assert "Results" not in said
+    assert "All is well" not in said
+    assert [row["id"] for row in operator.json("message", "list", "--author", ANN)] == [message]
+    assert operator.json("message", "list", "--author", PAT) == []
+    shown = operator.json("message", "show", message)
+    assert {row["address"]: row["decision"] for row in shown["recipients"]} == {PAT: "vault", CARL: "vault"}
+    operator("message", "show", 1, code=4)
+
+
+def test_a_message_is_taken_back_from_one_and_given_back(house: House, operator: Operator, message: int) -> None:
+    pat, carl = house.register(PAT, message), house.register(CARL, message)
+    operator("message", "expire", message, "--recipient", PAT)
+    with pytest.raises(Ended):
+        house.pickup.show(pat, message)
+    assert house.pickup.show(carl, message).subject == "Results"
+    operator("message", "expire", message)
+    with pytest.raises(Ended):
+        house.pickup.show(carl, message)
+    operator("message", "restore", message)
+    assert house.pickup.show(pat, message).subject == house.pickup.show(carl, message).subject == "Results"
+    assert ("owner", "grant.suspended") in house.audited(house.session(ANN).organisation)
+    operator("message", "expire", 1, code=4)
+
+
+def test_an_export_is_for_whose_password_it_is_and_never_over_a_file(
+    house: House, operator: Operator, tmp_path: Path
+) -> None:
+    house.add_subscriber(ANN)
+    octets = house.mail(to=[PAT], bcc=[CARL])
+    message = house.submit(ANN, [PAT, CARL], octets)
+    place = tmp_path / "one.eml"
+    export = ("message", "export", message, "--account", ANN, "--output", place)
+    operator(*export, passwords=("a wrong password",), code=4)
+    assert not place.exists()
+    operator(*export, passwords=(PASSWORD,))
+    assert place.read_bytes() == octets
+    assert stat.S_IMODE(place.stat().st_mode) == 0o600
+    assert "is there already" in operator(*export, passwords=(PASSWORD,), code=4)
+    assert ("message.exported") in {action for _, action in house.audited(house.session(ANN).organisation)}
+    house.add_subscriber(BOB)
+    operator("message", "export", message, "--account", BOB, "--output", "-", passwords=(PASSWORD,), code=4)
+
+
+def test_a_sealed_export_opens_without_the_server(
+    house: House, operator: Operator, message: int, tmp_path: Path
+) -> None:
+    house.register(PAT, message)
+    place, opened = tmp_path / "one.sealed", tmp_path / "one.eml"
+    operator("message", "export", message, "--account", PAT, "--sealed", "--output", place, passwords=(PASSWORD,))
+    assert b"All is well" not in place.read_bytes()
+    house.stop_keeper()
+    read = CliRunner().invoke(reader, [str(place), str(opened), "--password-stdin"], input=PASSWORD + "\n")
+    assert read.exit_code == 0, read.output
+    assert b"All is well." in opened.read_bytes()
+    assert CARL.encode() not in opened.read_bytes()
+    theirs = subprocess.run(
+        [sys.executable, str(INDEPENDENT), str(place)], input=f"{PASSWORD}\n".encode(), capture_output=True, check=True
+    )
+    assert theirs.stdout == opened.read_bytes()
+    wrong = CliRunner().invoke(reader, [str(place), "--check", "--password-stdin"], input="another one\n")
+    assert wrong.exit_code == 4
+    house.start_keeper()
+
+
+# -- the queue --------------------------------------------------------------------------------------------------------
+
+
+def test_what_waits_is_listed_dropped_for_good_and_tried_again(house: House, operator: Operator, message: int) -> None:
+    waiting = {row["kind"]: row for row in operator.json("queue", "list")}
+    assert set(waiting) == {"notice", "receipt"}
+    assert PAT in operator("queue", "list")
+    dropped = waiting["notice"]["id"]
+    operator("queue", "drop", dropped)
+    assert house.engine.query("SELECT state FROM deliveries WHERE id = :id", id=dropped) == [{"state": "cancelled"}]
+    assert f'"kind":"cancel","ids":[{dropped}]' in house.home.journal.read_text().replace(" ", "")
+    operator("queue", "drop", dropped, code=4)
+    receipt = waiting["receipt"]["id"]
+    house.tamper("UPDATE deliveries SET state = 'failed', crashes = 2, due = 1 WHERE id = :id", id=receipt)
+    assert [row["id"] for row in operator.json("queue", "list", "--state", "failed")] == [receipt]
+    operator("queue", "retry", receipt)
+    row = house.engine.query("SELECT state, crashes, due FROM deliveries WHERE id = :id", id=receipt)[0]
+    assert (row["state"], row["crashes"]) == ("due", 0)
+    assert row["due"] > 1
+    operator("queue", "retry", 1, code=4)
+    assert {("owner", "delivery.cancelled"), ("owner", "delivery.retried")} <= set(
+        house.audited(house.session(ANN).organisation)
+    )
+
+
+def test_what_was_dropped_does_not_leave_after_a_restore(house: House, operator: Operator, message: int) -> None:
+    dropped = next(row["id"] for row in operator.json("queue", "list") if row["kind"] == "notice")
+    operator("queue", "drop", dropped)
+    house.tamper("UPDATE deliveries SET state = 'due', settled = NULL WHERE id = :id", id=dropped)
+    house.upkeep.restored()
+    assert house.engine.query("SELECT state FROM deliveries WHERE id = :id", id=dropped) == [{"state": "cancelled"}]
+
+
+# -- looking into things ----------------------------------------------------------------------------------------------
+
+
+def test_policy_explain_says_the_decision_first_and_then_why(house: House, operator: Operator, message: int) -> None:
+    ask = ("policy", "explain", "--from", ANN, "--to", PAT, "--subject")
+    assert operator(*ask, "Results").splitlines()[0] == "vault"
+    assert operator(*ask, ":: lunch").splitlines()[:2] == [
+        "relay", "Sent as plain mail, not sealed for this recipient: the subject begins with ::.",
+    ]  # fmt: skip
+    assert operator.json(*ask, "secure/ lunch")["reason"] == "secure-token"
+    operator("policy", "explain", "--from", PAT, "--to", ANN, code=4)
+
+
+def test_the_audit_trail_is_exported_and_a_changed_entry_is_found(
+    house: House, operator: Operator, message: int
+) -> None:
+    entries = [json.loads(line) for line in operator("audit", "export").splitlines()]
+    assert "message.sealed" in {each["action"] for each in entries}
+    assert all(len(each["hash"]) == 64 for each in entries)
+    org = next(each["organisation"] for each in entries if each["action"] == "message.sealed")
+    some = operator("audit", "export", "--organisation", org, "--after", 1).splitlines()
+    assert {json.loads(line)["organisation"] for line in some} == {org}
+    assert {each["problem"] for each in operator.json("audit", "verify")} == {""}
+    house.tamper("UPDATE audit SET actor = 'nobody' WHERE action = 'message.sealed'")
+    assert "does not fit" in operator("audit", "verify", code=1)
+
+
+def test_a_missing_blob_is_found(house: House, operator: Operator) -> None:
+    house.add_subscriber(ANN)
+    house.submit(ANN, [PAT], house.mail(text="long " * 20_000))
+    assert operator.json("vault", "verify")["missing"] == []
+    ((key, _),) = house.portal.blobs.keys()
+    house.portal.blobs.delete(key)
+    assert f"missing: blob {key}" in operator("vault", "verify", code=1)
+
+
+def test_without_a_keeper_a_backup_has_all_but_the_signing_keys_and_says_so(
+    house: House, operator: Operator, message: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from contextlib import contextmanager
+
+    from cryptnsend.cli import backup
+    from cryptnsend.core.errors import KeeperGone
+
+    @contextmanager
+    def gone(_: object) -> Any:
+        raise KeeperGone("The keeper does not start.")
+        yield
+
+    monkeypatch.setattr(backup, "keeper_running", gone)
+    said = operator("backup", tmp_path / "backup")
+    assert "The keys that sign mail are not in this backup. The keeper does not start." in said
+    assert {each.name for each in (tmp_path / "backup").iterdir()} == {"main.db", "ledger.db", "blobs", "manifest"}
+    with closing(sqlite3.connect(tmp_path / "backup" / "main.db")) as rows:
+        assert rows.execute("SELECT count(*) FROM messages").fetchone() == (1,)
