@@ -190,10 +190,13 @@ class Deliver:
         held = deliveries.held(self._engine, row["id"], row["fence"])
         if held is None:
             raise Moot("another worker has taken it up")
-        is_told = row["kind"] in ("notice", "handoff")
-        if (row["queue_wrap"] is not None and not held["has_key"]) or (
-            is_told and not mailing.still_waits(self._engine, row["org"], row["message"], row["recipient"])
+        if row["kind"] in ("notice", "handoff") and not mailing.still_waits(
+            self._engine, row["org"], row["message"], row["recipient"]
         ):
+            raise Moot("taken back while it was leaving")
+        if row["queue_wrap"] is not None and not held["has_key"]:
+            if row["kind"] == "handoff":  # taken back and given back again: the recipient has to hear of it
+                raise TooLargeToHandOver("its key was destroyed while it was leaving")
             raise Moot("taken back while it was leaving")
 
     def _keep_links(self, row: Row, letter: Letter) -> None:

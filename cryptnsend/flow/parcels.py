@@ -31,7 +31,7 @@ class Moot(CryptnSendError):
 
 
 class TooLargeToHandOver(CryptnSendError):
-    """The file is larger than goes to an inbox, or cannot be locked; the recipient gets a link."""
+    """The file is larger than goes to an inbox, or cannot be made any more; the recipient gets a link."""
 
 
 class Parcels:
@@ -54,7 +54,13 @@ class Parcels:
         return card.reply_address
 
     def locked(self, row: Row, inbox: str) -> tuple[str, bytes]:
-        """Return the one address that a locked file may go to, and the file; raise TooLargeToHandOver."""
+        """
+        Return the one address that a locked file may go to, and the file; raise TooLargeToHandOver.
+
+        Without its key it was taken back and given back again since, so that a link has to do.
+        """
+        if row["queue_wrap"] is None:
+            raise TooLargeToHandOver("its key was destroyed when it was taken back")
         try:
             leaving = self._opened(row, inbox, row["form"])
         except NoGrant:

@@ -828,6 +828,49 @@ def test_what_is_taken_back_while_it_is_leaving_arrives_nowhere(
     assert len(post.mails(to)) == before
 
 
+@pytest.mark.parametrize("kind", ["notice", "handoff"])
+def test_what_is_taken_back_and_given_back_while_it_is_leaving_is_told_all_the_same(
+    post: Post, held: list[Callable[[], None]], kind: str
+) -> None:
+    message, to = leaving(post, kind)
+    before = len(post.mails(to))
+    session = post.house.session(ANN)
+
+    def think_twice() -> None:
+        held[0] = lambda: None
+        post.house.pickup.expire(session, message)
+        post.house.pickup.restore(session, message)
+
+    held[0] = think_twice
+    post.deliver()
+    assert len(post.mails(to)) == before + 1
+    assert post.delivery(kind)["state"] == "delivered"
+    assert post.delivery(kind)["form"] == ("link" if kind == "handoff" else "")
+
+
+def test_a_handoff_that_was_taken_back_between_two_tries_and_given_back_goes_as_a_link(desk: Desk, ann: int) -> None:
+    house = desk.house
+    house.add_subscriber(BOB)
+    house.prove(house.session(BOB), BOB, house.submit(ANN, [BOB], house.mail(to=[BOB])))
+    desk.deliver()
+    message = house.submit(ANN, [BOB], house.mail(to=[BOB]))
+    session, sent = house.session(ANN), len(desk.answers.sent)
+
+    def meanwhile(*_: object, **__: object) -> Outcome:
+        house.pickup.expire(session, message)
+        house.pickup.restore(session, message)
+        return LATER
+
+    send = desk.answers.send
+    desk.answers.send = meanwhile  # type: ignore[method-assign]
+    desk.deliver()
+    desk.answers.send = send  # type: ignore[method-assign]
+    house.clock.forward(DAY)
+    desk.deliver()
+    assert (desk.row("handoff")["state"], desk.row("handoff")["form"]) == ("delivered", "link")
+    assert len(desk.answers.sent) == sent + 1
+
+
 @pytest.mark.parametrize("kind", ["notice", "relay", "handoff"])
 def test_what_is_not_taken_back_arrives_all_the_same(post: Post, held: list[Callable[[], None]], kind: str) -> None:
     """The control of the tests around it."""
