@@ -15,6 +15,8 @@ from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, Ended, WrongSecret
 from cryptnsend.core.model import INSTALLATION
 from cryptnsend.flow.belongings import Belongings
+from cryptnsend.flow.estate import Estate
+from cryptnsend.flow.oversight import Oversight
 from cryptnsend.flow.people import Settings, canonical_or_nobody, notice_name
 from cryptnsend.flow.sessions import Away, Session
 from cryptnsend.flow.views import SignedIn, Started
@@ -40,7 +42,7 @@ class Proof:
         return cls(ticket, said.address, said.has_account, said.may_register)
 
 
-class Accounts(Belongings):
+class Accounts(Belongings, Oversight, Estate):
     """Everything about being somebody here. Shared by all requests of a process; thread-safe."""
 
     # -- in and out ---------------------------------------------------------------------------------------------------
@@ -59,7 +61,7 @@ class Accounts(Belongings):
         if opened.state == "weak" and "subscriber" in opened.roles:
             opened = self._confirmed_since(opened, k)
         known = sessions.known_agent(self._engine, opened.account, agent)
-        self._take(opened, "account.signed-in", {})
+        self._take(opened, "account.signed-in", {"source": source, "agent": agent})
         self._seen(opened, source)
         if not known:
             self._alert(opened.account, "new-sign-in")

@@ -292,8 +292,16 @@ class Letters:
             "when": moment(row["created"]),
             "recipient": to,
             "host": self._host(),
+            "link": "",
         }
-        return self._own(row, "alert", to, self._words("About your CryptnSend account"), values)
+        subject = self._words("About your CryptnSend account")
+        if row["template"] != "reset-waiting":
+            return self._own(row, "alert", to, subject, values)
+        # The one warning with a link: by it an owner who can no longer sign in stops the waiting.
+        told = self._keeper.warning(row["subject_id"])
+        values["link"] = self._url(f"/answer/{told.link.token}")
+        letter = self._own(row, "alert", to, subject, values)
+        return replace(letter, links=(*letter.links, Link(told.link.row, None)))
 
     def _report(self, row: Row) -> Letter:
         """Report on one delivery (RFC 3464) to the author's original inbox, in plain words and without content."""

@@ -30,6 +30,8 @@ from cryptnsend.flow.views import Entry, Letter, Part, SentEntry, Status
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.store.records import audit, grants, links, listing
 
+PAGE = 100  # messages looked up at once, where all are
+
 log = structlog.stdlib.get_logger(__name__)
 
 
@@ -156,6 +158,7 @@ class Pickup(Arrival):
             to=tuple(_written(each) for each in (*index.to, *index.cc)) if index else (),
             others=others,
             can_reply=not is_author and _author_of(index) != "",
+            may_block=not is_author and about["author"] == about["subscriber"] != session.account,
             display_id=mine["display_id"] if mine and not is_author else "",
         )
 
@@ -181,6 +184,30 @@ class Pickup(Arrival):
         """Return an AES-256 ZIP of the message and its attachments as a stream, checked before it begins."""
         row, index, content_keys = self._open(session, message)
         return saving.zipped(index, self._opener.raw(row, content_keys), password)
+
+    def everything(self, session: Session, password: str) -> Iterator[bytes]:
+        """
+        Return an AES-256 ZIP of all own messages as mail files: what came, and what was sent, as it was submitted.
+
+        A message that does not open now is left out, and one whose octets are damaged ends the stream early.
+        """
+        return saving.archive(self._mail_files(session), password)
+
+    def _mail_files(self, session: Session) -> Iterator[tuple[str, Iterator[bytes]]]:
+        holder, used = account_holder(session.account), set[str]()
+        for role, folder in (("recipient", "received"), ("author", "sent")):
+            older = NEWEST
+            while found := grants.page(self._engine, holder, role, older, PAGE):
+                older = found[-1]["message"]
+                for row in found:
+                    if row["state"] != "active" or not self._opener.opens(session, row):
+                        continue
+                    about = self._about(row["message"])
+                    keys = self._opener.keys(session, row)
+                    index = self._opener.index(row, keys)
+                    raw, cuts = self._opener.raw(row, keys), self._opener.cuts(row, keys) if role == "author" else []
+                    name = saving.mail_name(folder, about["created"], peel(index.subject).shown if index else "", used)
+                    yield name, saving.whole(name, raw, cuts).chunks
 
     def answering(self, session: Session, message: int) -> Answering:
         """

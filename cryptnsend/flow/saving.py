@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 
 import pyzipper
 
@@ -54,6 +55,23 @@ def zipped(index: Index | None, raw: Sealed, password: str) -> Iterator[bytes]:
             name = each.name if each.name.lower() != "message.eml" else f"attached-{each.name}"
             files.append((safe_filename(name), _decoded(_entity(index, each.path), raw)))
     return _zip(files, password)
+
+
+def archive(files: Iterable[tuple[str, Iterator[bytes]]], password: str) -> Iterator[bytes]:
+    """Return a ZIP of these (name, octets), encrypted as `zipped` does, as a stream; one file at a time is open."""
+    return _zip(files, password)
+
+
+def mail_name(folder: str, at: int, subject: str, used: set[str]) -> str:
+    """Return a file name for a message of *at* (UTC milliseconds) that no other has in *used*, and note it there."""
+    day = datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H%M")
+    plain = safe_filename(f"{day} {subject[:60]}".strip())
+    name, number = f"{folder}/{plain}.eml", 1
+    while name.lower() in used:
+        number += 1
+        name = f"{folder}/{plain} ({number}).eml"
+    used.add(name.lower())
+    return name
 
 
 def _zip(files: Iterable[tuple[str, Iterator[bytes]]], password: str) -> Iterator[bytes]:

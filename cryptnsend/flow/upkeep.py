@@ -24,7 +24,17 @@ from cryptnsend.core.errors import CryptnSendError, Denied, SealBroken
 from cryptnsend.core.model import INSTALLATION, Random, first_id, new_id
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.journal import Entry, replay
-from cryptnsend.store.records import accounts, audit, drafts, endings, messages, sessions, transport, upkeep
+from cryptnsend.store.records import (
+    accounts,
+    audit,
+    drafts,
+    endings,
+    messages,
+    oversight,
+    sessions,
+    transport,
+    upkeep,
+)
 from cryptnsend.store.vault import Vault
 
 HOUR = 3_600_000  # milliseconds
@@ -188,6 +198,7 @@ class Upkeep:
         now = self._clock.now()
         self._engine.write(lambda rows: sessions.end_old(rows, now - DAY)).result()
         self._engine.write(lambda rows: upkeep.forget_stale(rows, now)).result()
+        self._clear_closed()
         if self._steadiness.is_steady():
             self._forget_drafts(now - self._drafts)
         self._engine.write(lambda rows: transport.forget(rows, now)).result()
@@ -203,6 +214,26 @@ class Upkeep:
             self._uncut = True
             blobs = self._engine.write(write).result()
             self._vault.discard(*blobs)
+
+    def _clear_closed(self) -> None:
+        """Shred what closed accounts held: nobody has the keys any more."""
+        while found := oversight.left_by_closed(self._engine):
+            self._keeper.ended("shred", [row["id"] for row in found])
+
+            def write(rows: Rows, found: Sequence[Row] = found) -> list[str]:
+                for row in found:
+                    oversight.shred(rows, row["holder"], row["id"])
+                return _bury(rows, found)
+
+            self._uncut = True
+            self._vault.discard(*self._engine.write(write).result())
+        while stale := oversight.drafts_of_closed(self._engine):
+
+            def clear(rows: Rows, stale: Sequence[Row] = stale) -> list[str]:
+                return [blob for row in stale for blob in drafts.drop(rows, row["account"], row["id"])]
+
+            self._uncut = True
+            self._vault.discard(*self._engine.write(clear).result())
 
     def _warn(self) -> None:
         """Remind who owns a password that was reset by mail, once a day, that waiting opens everything."""

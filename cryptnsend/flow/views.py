@@ -77,6 +77,7 @@ class Letter:
     to: Sequence[str] = ()  # disclosed recipients, as written
     others: Sequence[str] = ()  # whom reply-all reaches besides the author
     can_reply: bool = True
+    may_block: bool = False  # it came from a subscriber whose mail the reader may refuse from now on
     display_id: str = ""
 
 
@@ -230,3 +231,35 @@ class Drafted:
     changed: int
     nonce: bytes  # of the form it came from, so that sending it twice makes one message
     locked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """A place where an account is signed in; `id` names it in a form and opens nothing."""
+
+    id: str
+    agent: str  # what the browser calls itself
+    created: int
+    seen: int
+    is_this: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """Something that was done as an account: `action` as in the audit trail, `message` if it was about one, else 0."""
+
+    at: int
+    action: str
+    message: int
+    source: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A sender whose mail to `to` is refused."""
+
+    contact: int
+    name: str
+    address: str
+    to: str

@@ -19,6 +19,7 @@ from cryptnsend.config import Config, web_root
 from cryptnsend.portal import (
     account,
     errors,
+    estate,
     help,
     letters,
     pages,
@@ -72,6 +73,6 @@ def create_app(
     security.protect(app)
     words.register(app)
     pages.register(app)
-    for module in (help, recipient, letters, writing, account, signup, subscriber):
+    for module in (help, recipient, letters, writing, account, estate, signup, subscriber):
         app.register_blueprint(module.blueprint)
     return app

@@ -139,7 +139,10 @@ def overview() -> Any:
     profile = desk().accounts.profile(somebody) if "subscriber" in somebody.roles else None
     saved = recall("saved")
     forget("saved")
-    return render_template("account.html", profile=profile, saved=saved)
+    file = ""
+    if "officer" in somebody.roles:
+        file = "missing" if desk().accounts.recovery_file_is_missing(somebody) else "safe"
+    return render_template("account.html", profile=profile, saved=saved, recovery_file=file)
 
 
 @blueprint.route("/account/password", methods=["GET", "POST"])

@@ -39,6 +39,7 @@ PAGES = {
             _("Is it another address of yours? Prove it under Settings, Addresses; then it may write too."),
             _("Two senders in one message don’t work: leave one of them."),
         ),
+        place="estate.addresses",
     ),
     "password": Page(
         _("User name and password don’t belong together"),

@@ -144,9 +144,9 @@ def locked_zip(message: int) -> Any:
     letter = desk().pickup.show(signed_in(), message)
     if request.method != "POST":
         password = words.passphrase(desk().pieces.random)
-        return render_template("zip.html", letter=letter, password=password, proof=_signer().dumps(password))
+        return render_template("zip.html", letter=letter, password=password, proof=signer().dumps(password))
     try:
-        password = _signer().loads(request.form.get("proof", ""), max_age=ZIP_SECONDS)
+        password = signer().loads(request.form.get("proof", ""), max_age=ZIP_SECONDS)
     except BadSignature:
         return redirect(url_for("letters.locked_zip", message=message), 303)
     chunks = desk().pickup.zip(signed_in(), message, password)
@@ -232,6 +232,6 @@ def _harmless(media_type: str) -> str:
     return "application/octet-stream" if any(word in lower for word in risky) else lower
 
 
-def _signer() -> URLSafeTimedSerializer:
+def signer() -> URLSafeTimedSerializer:
     """Return what signs the password of a ZIP page for this browser, so that nobody makes us use a weak one."""
     return URLSafeTimedSerializer(str(current_app.secret_key), salt="zip:" + cookie())

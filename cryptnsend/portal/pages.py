@@ -26,6 +26,7 @@ def register(app: Flask) -> None:
     app.add_url_rule("/received", "received", lambda: redirect(url_for("letters.listing"), 303))
     app.jinja_env.globals.update(
         somebody=somebody,
+        asks_for_recovery_file=asks_for_recovery_file,
         is_subscriber=visits.is_subscriber,
         idle_minutes=idle_minutes,
         static_url=static_url,
@@ -52,6 +53,13 @@ def style() -> str:
 def somebody() -> Session | None:
     """Return who is signed in; on an error page nobody, because the store may be what failed."""
     return None if g.get("failed") else visits.visitor()
+
+
+def asks_for_recovery_file() -> bool:
+    """Say whether this page reminds of the archive's recovery file: those a subscriber comes by every day."""
+    found = visits.visitor()
+    daily = request.endpoint in ("letters.listing", "subscriber.sent", "subscriber.setup")
+    return daily and found is not None and desk().accounts.recovery_file_is_missing(found)
 
 
 def idle_minutes() -> int:

@@ -14,7 +14,7 @@ import pyzipper
 
 from cryptnsend.core.errors import Refusal
 from cryptnsend.core.passwords import Argon, derive
-from cryptnsend.flow import account, belongings, upkeep
+from cryptnsend.flow import account, belongings, estate, oversight, upkeep
 from cryptnsend.flow.granting import Addressee
 from cryptnsend.flow.parcels import HEADER_MOST, Moot, split_header
 from cryptnsend.flow.views import Upload
@@ -593,10 +593,10 @@ def test_an_invitation_has_link_and_code_and_goes_to_the_invited_only(desk: Desk
     assert row["expires"] > house.clock.now()
 
 
-def test_every_alert_has_its_words_and_no_link(desk: Desk, ann: int) -> None:
+def test_every_alert_has_its_words_and_no_link_but_the_one_to_object_by(desk: Desk, ann: int) -> None:
     """Each template that a flow names is there; a warning with a link is what tricksters send."""
     named = set()
-    for each in (account, belongings, upkeep):
+    for each in (account, belongings, estate, oversight, upkeep):
         named |= set(re.findall(r'_alert\([^)]*?"([a-z-]+)"\)', inspect.getsource(each)))
         named |= set(re.findall(r'account\["id"\], "([a-z-]+)"', inspect.getsource(each)))
     assert {"new-device", "password-reset", "contact-reset", "reset-waiting"} <= named
@@ -604,6 +604,12 @@ def test_every_alert_has_its_words_and_no_link(desk: Desk, ann: int) -> None:
     for template in named:
         mail = parsed(_octets(letters.compose({**row, "template": template})))
         text, html = faces(mail)
+        if template == "reset-waiting":  # whoever reads it cannot sign in any more
+            (link,) = links_in(text)
+            assert re.fullmatch(rf"https://{DOMAIN}/answer/[a-z2-7]+", link)
+            assert html.count("href") == 1
+            assert "asks for no password, and opens nothing" in words(mail)
+            continue
         assert links_in(text) == []
         assert "href" not in html
         assert "no link in this mail on purpose" in words(mail)

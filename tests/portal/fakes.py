@@ -7,10 +7,13 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cryptnsend.core.errors import Ended, NoGrant, Refusal, Throttled, WrongSecret
+from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal, Throttled, WrongSecret
 from cryptnsend.flow.views import (
+    Blocked,
+    Browser,
     Code,
     Device,
+    Doing,
     Drafted,
     Entry,
     File,
@@ -28,6 +31,7 @@ from cryptnsend.flow.views import (
     Waiting,
     Writing,
 )
+from cryptnsend.keeper.requests import RecoveryFile
 
 NOW = 1_795_000_000_000  # 18 November 2026, 11:06:40 UTC
 DAY = 86_400_000
@@ -78,6 +82,10 @@ class World:
     tries: int = 5
     may_register: bool = True
     refuse: str = ""
+    recovery_safe: bool = False
+    browsers: list[Browser] = field(default_factory=list)
+    doings: list[Doing] = field(default_factory=list)
+    blocked: list[Blocked] = field(default_factory=list)
     profile: Profile = field(default_factory=lambda: Profile("Dr. Ann Ruiz", "(555) 010-0142", "zip"))
 
     def sign_in(self, address: str = PAT, **values: Any) -> str:
@@ -145,6 +153,10 @@ class FakePickup:
     def eml(self, session: Any, message: int) -> Part:
         letter = self.show(session, message)
         return Part(f"{letter.subject}.eml", "message/rfc822", 5, iter([b"Hello"]))
+
+    def everything(self, session: Any, password: str) -> Iterator[bytes]:
+        self.world.calls.append(f"everything {password}")
+        return iter([b"PK\x03\x04", password.encode()])
 
     def zip(self, session: Any, message: int, password: str) -> Iterator[bytes]:
         self.world.calls.append(f"zip {password}")
@@ -346,6 +358,59 @@ class FakeAccounts:
         self.world.calls.append(f"revoke {device}")
         self.world.devices[:] = [each for each in self.world.devices if each.id != device]
 
+    def object_to(self, token: str) -> None:
+        if token != "objects":
+            raise Ended("This link does not work any more.")
+        self.world.calls.append("object_to")
+
+    def browsers(self, session: Any) -> Sequence[Browser]:
+        return self.world.browsers
+
+    def end_browser(self, session: Any, ident: str) -> None:
+        if ident not in [each.id for each in self.world.browsers]:
+            raise NoGrant("There is no such browser.")
+        self.world.calls.append(f"end_browser {ident}")
+
+    def access_log(self, session: Any, before: int | None = None, limit: int = 50) -> Sequence[Doing]:
+        return [each for each in self.world.doings if before is None or each.at < before][:limit]
+
+    def recovery_file_is_missing(self, session: Any) -> bool:
+        return "officer" in session.roles and not self.world.recovery_safe
+
+    def confirm_recovery_file(self, session: Any) -> None:
+        self.world.calls.append("confirm_recovery_file")
+        self.world.recovery_safe = True
+
+    def recovery_file(self, session: Any, password: str, source: str) -> RecoveryFile:
+        self.confirm(session, password, source)
+        return RecoveryFile("CRYPTNSEND RECOVERY\nabcd efgh", "1111-2222")
+
+    def start_alias(self, session: Any, address: str, source: str) -> Started:
+        if "@" not in address:
+            raise Denied("This is not an address.")
+        self.world.calls.append(f"start_alias {address}")
+        return Started(79, NOW + 600_000)
+
+    def finish_alias(self, session: Any, ident: int, code: str) -> None:
+        self._code(code)
+        self.world.calls.append("finish_alias")
+
+    def blocked(self, session: Any) -> Sequence[Blocked]:
+        return self.world.blocked
+
+    def block(self, session: Any, message: int, *, report: bool) -> None:
+        self.world.calls.append(f"block {message} {report}")
+
+    def unblock(self, session: Any, contact: int) -> None:
+        if contact not in [each.contact for each in self.world.blocked]:
+            raise NoGrant("There is nothing here.")
+        self.world.calls.append(f"unblock {contact}")
+
+    def close(self, session: Any, password: str, source: str) -> None:
+        self.confirm(session, password, source)
+        self.world.calls.append("close")
+        self.world.sessions.clear()
+
     def profile(self, session: Any) -> Profile:
         return self.world.profile
 
@@ -428,6 +493,7 @@ def furnished() -> World:
             (PAT,),
             (),
             True,
+            True,
             "7Q2K-9H3M",
         ),
         14: Letter(
@@ -449,6 +515,7 @@ def furnished() -> World:
             "Holm Cardiology",
             (PAT, ANN),
             (ANN, "june@example.org"),
+            True,
             True,
             "",
         ),
@@ -520,4 +587,17 @@ def furnished() -> World:
         Device(1, "Ann’s MacBook", "submit", NOW - 90 * DAY, NOW - 3_600_000),
         Device(2, "Front desk PC", "submit", NOW - DAY, None),
     ]
+    firefox = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
+    safari = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 Version/18.5 Safari/604.1"
+    world.browsers = [
+        Browser("a" * 64, firefox, NOW - DAY, NOW - 60_000, True),
+        Browser("b" * 64, safari, NOW - 3 * DAY, NOW - DAY, False),
+        Browser("c" * 64, "", NOW - 9 * DAY, NOW - 8 * DAY, False),
+    ]
+    world.doings = [
+        Doing(NOW - 60_000, "message.opened", 11, "", ""),
+        Doing(NOW - DAY, "account.signed-in", 0, "2001:db8:1:2:3:4:5:6", firefox),
+        Doing(NOW - 2 * DAY, "something.new", 0, "", ""),
+    ]
+    world.blocked = [Blocked(5, "Weight Loss Wonders of the Whole Wide World", "offers@wonders.example", PAT)]
     return world

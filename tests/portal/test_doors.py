@@ -25,6 +25,8 @@ VALUES = {
     "part": "2",
     "device": 1,
     "draft": 511,
+    "ident": "b" * 64,
+    "contact": 5,
     "filename": "cryptnsend.css",
 }
 READING = {"GET", "HEAD", "OPTIONS"}

@@ -1,6 +1,6 @@
-"""Save a database of the present schema, with a few rows, for the upgrade test: python tests/store/save_schema.py N.
+"""Save a database of the first N steps, with a few rows, for the upgrade test: python tests/store/save_schema.py N.
 
-To be run once for each release that appends steps. A saved file of a released schema is never written again.
+To be run once for each step that is appended. A saved file of a released schema is never written again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         engine = SqliteEngine(Path(folder) / "main.db")
-        engine.migrate(STEPS)
+        engine.migrate(STEPS[: int(sys.argv[1])])
         engine.write(people).result()
         engine.write(a_message(1, Stored(b"sealed", None), 1000)).result()
         engine.write(a_message(2, Stored(None, "f0" * 20), None)).result()

@@ -179,9 +179,3 @@ def stale(reader: Reader, before: int, limit: int = 500) -> list[Row]:
         before=before,
         limit=limit,
     )
-
-
-def drop_all(rows: Rows, account: int) -> list[str]:
-    """Delete every draft of an account; return the blobs to discard after COMMIT."""
-    found = rows.query("SELECT id FROM drafts WHERE account = :account", {"account": account})
-    return [blob for row in found for blob in drop(rows, account, row["id"])]

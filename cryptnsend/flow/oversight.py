@@ -1,0 +1,79 @@
+"""What can an account's owner see of its own doings? Browsers that are signed in, the access log, the recovery file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from cryptnsend.core.contracts import Rows
+from cryptnsend.core.errors import NoGrant
+from cryptnsend.core.model import account_holder
+from cryptnsend.flow.adoption import NEWEST
+from cryptnsend.flow.people import People
+from cryptnsend.flow.sessions import Session
+from cryptnsend.flow.views import Browser, Doing
+from cryptnsend.keeper.requests import RecoveryFile
+from cryptnsend.store.records import oversight
+
+RECOVERY_FILE = "recovery-file"
+
+
+class Oversight(People):
+    """What somebody who is signed in watches over."""
+
+    def browsers(self, session: Session) -> list[Browser]:
+        """Return where this account is signed in, the one that asks first."""
+        found = [
+            Browser(row["id_hash"].hex(), row["agent"], row["created"], row["seen"], row["id_hash"] == session.id_hash)
+            for row in oversight.browsers(self._engine, session.account)
+        ]
+        return sorted(found, key=lambda each: not each.is_this)
+
+    def end_browser(self, session: Session, ident: str) -> None:
+        """Sign a browser out; raise NoGrant if it is none of this account's."""
+        id_hash = bytes.fromhex(ident) if len(ident) == 64 and all(c in "0123456789abcdef" for c in ident) else b""
+
+        def write(rows: Rows) -> None:
+            if not oversight.end_browser(rows, session.account, id_hash):
+                raise NoGrant("There is no such browser.")
+            self._append(rows, session.organisation, session.account, "account.signed-out", {"browser": "another"})
+
+        self._engine.write(write).result()
+
+    def access_log(self, session: Session, before: int | None = None, limit: int = 50) -> Sequence[Doing]:
+        """Return what was done as this account, the latest first; *before* is the time of the last one seen."""
+        rows = oversight.doings(
+            self._engine, account_holder(session.account), NEWEST if before is None else before, limit
+        )
+        return [_doing(row["at"], row["action"], row["object"], row["detail"]) for row in rows]
+
+    # -- the file that opens the archive ------------------------------------------------------------------------------
+
+    def recovery_file_is_missing(self, session: Session) -> bool:
+        """Say whether this officer has yet to confirm that the archive's recovery file is in a safe place."""
+        return "officer" in session.roles and not oversight.marked(self._engine, session.account, RECOVERY_FILE)
+
+    def confirm_recovery_file(self, session: Session) -> None:
+        """Note that the officer has the file in a safe place; raise NoGrant for everybody else."""
+        if "officer" not in session.roles:
+            raise NoGrant("There is nothing to confirm.")
+        now = self._clock.now()
+
+        def write(rows: Rows) -> None:
+            oversight.mark(rows, session.organisation, session.account, RECOVERY_FILE, now)
+            self._append(rows, session.organisation, session.account, "recovery.confirmed", {})
+
+        self._engine.write(write).result()
+
+    def recovery_file(self, session: Session, password: str, source: str) -> RecoveryFile:
+        """Make another recovery file of the archive and return it, this once. Earlier ones open it too."""
+        made = self._keeper.archive_recovery(session.ticket, self._confirmed(session, password, source))
+        self._note(session, "recovery.made", {})
+        self._alert(session.account, "recovery-file-made")
+        return made
+
+
+def _doing(at: int, action: str, about: str, detail: str) -> Doing:
+    said = json.loads(detail)
+    message = int(about) if action.startswith("message.") and about.isdecimal() else 0
+    return Doing(at, action, message, str(said.get("source", "")), str(said.get("agent", "")))

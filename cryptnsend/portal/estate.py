@@ -1,0 +1,279 @@
+"""Which pages are about the account itself? Its addresses, whose mail it refuses, who did what, and its end.
+
+For everybody who has one, subscriber or not. Grave acts ask for the password and say before the button what happens.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, abort, make_response, redirect, render_template, request, url_for
+from flask_babel import gettext, lazy_gettext
+from itsdangerous import BadSignature
+
+from cryptnsend.core import words
+from cryptnsend.core.errors import Denied, Ended, NoGrant, Throttled, WrongSecret
+from cryptnsend.flow.views import Part
+from cryptnsend.portal.account import ADDRESS_LENGTH
+from cryptnsend.portal.desk import desk
+from cryptnsend.portal.letters import ZIP_SECONDS, download, signer
+from cryptnsend.portal.recipient import WRONG, digits, not_the_code
+from cryptnsend.portal.security import check_form
+from cryptnsend.portal.visits import (
+    forget,
+    forget_session,
+    is_subscriber,
+    needs_session,
+    needs_subscriber,
+    recall,
+    remember,
+    signed_in,
+    source,
+)
+
+blueprint = Blueprint("estate", __name__)
+blueprint.before_request(check_form)
+
+PAGE = 50
+DOINGS = {  # what the access log says of an action of the audit trail
+    "account.signed-in": lazy_gettext("Signed in"),
+    "account.signed-out": lazy_gettext("Signed out other browsers"),
+    "account.registered": lazy_gettext("Chose the first password"),
+    "account.subscribed": lazy_gettext("Began to send secure mail"),
+    "account.reset": lazy_gettext("Replaced a forgotten password by e-mail"),
+    "account.password-changed": lazy_gettext("Changed the password"),
+    "account.unlocked": lazy_gettext("Opened locked messages"),
+    "account.recovery-made": lazy_gettext("Made a recovery code"),
+    "account.objected": lazy_gettext("Objected to a new password"),
+    "account.profile": lazy_gettext("Changed name or number on notices"),
+    "account.address-added": lazy_gettext("Added an address"),
+    "recovery.made": lazy_gettext("Made a recovery file"),
+    "recovery.confirmed": lazy_gettext("Confirmed the recovery file"),
+    "device.added": lazy_gettext("Made a device password"),
+    "device.revoked": lazy_gettext("Removed a device password"),
+    "passphrase.shown": lazy_gettext("Looked at the delivery passphrase"),
+    "passphrase.changed": lazy_gettext("Made a new delivery passphrase"),
+    "code.shown": lazy_gettext("Looked at codes"),
+    "code.replaced": lazy_gettext("Made a new code"),
+    "code.proven": lazy_gettext("Typed a sender’s code"),
+    "message.opened": lazy_gettext("Opened a message"),
+    "message.exported": lazy_gettext("Saved a message as a file"),
+    "grant.adopted": lazy_gettext("Received messages that had waited"),
+    "grant.suspended": lazy_gettext("Took a message back"),
+    "grant.restored": lazy_gettext("Gave a message back"),
+    "sender.blocked": lazy_gettext("Blocked a sender"),
+    "sender.unblocked": lazy_gettext("Took mail of a sender again"),
+    "sender.reported": lazy_gettext("Reported a sender"),
+}
+
+
+# ---- addresses ------------------------------------------------------------------------------------------------------
+
+
+@blueprint.route("/account/addresses", methods=["GET", "POST"])
+@needs_session
+def addresses() -> Any:
+    """List the addresses of this account, and mail a code to another one."""
+    page: dict[str, Any] = {"address": "", "error": None, "saved": recall("saved") == "address"}
+    forget("saved")
+    if request.method != "POST":
+        return render_template("addresses.html", **page)
+    page["address"] = typed = request.form.get("address", "").strip()[:ADDRESS_LENGTH]
+    try:
+        started = desk().accounts.start_alias(signed_in(), typed, source())
+    except Throttled:
+        raise
+    except Denied as denied:
+        page["error"] = str(denied)
+        return render_template("addresses.html", **page), WRONG
+    remember("alias", {"id": str(started.id), "address": typed, "expires": started.expires})
+    return redirect(url_for("estate.address_code"), 303)
+
+
+@blueprint.route("/account/addresses/code", methods=["GET", "POST"])
+@needs_session
+def address_code() -> Any:
+    """Take the code that was mailed to another address."""
+    begun = recall("alias")
+    if not isinstance(begun, dict):
+        return redirect(url_for("estate.addresses"), 303)
+    if request.method != "POST":
+        return render_template("address-code.html", begun=begun, error=None)
+    try:
+        desk().accounts.finish_alias(signed_in(), int(begun["id"]), digits(request.form.get("code", "")))
+    except WrongSecret as wrong:
+        return render_template("address-code.html", begun=begun, error=not_the_code(wrong)), WRONG
+    except Ended:
+        error = gettext("This code no longer works. Have another one mailed.")
+        return render_template("address-code.html", begun=begun, error=error), WRONG
+    except Throttled:
+        raise
+    except Denied as denied:
+        return render_template("address-code.html", begun=begun, error=str(denied)), WRONG
+    forget("alias")
+    remember("saved", "address")
+    return redirect(url_for("estate.addresses"), 303)
+
+
+# ---- senders one does not want --------------------------------------------------------------------------------------
+
+
+@blueprint.route("/messages/<int:message>/block", methods=["GET", "POST"])
+@needs_session
+def block(message: int) -> Any:
+    """Say what blocking a sender does, and do it."""
+    letter = desk().pickup.show(signed_in(), message)
+    if not letter.may_block:
+        abort(404)
+    if request.method != "POST":
+        return render_template("block.html", letter=letter)
+    desk().accounts.block(signed_in(), message, report="report" in request.form)
+    return redirect(url_for("estate.blocked"), 303)
+
+
+@blueprint.get("/account/blocked")
+@needs_session
+def blocked() -> Any:
+    """List whose mail is refused."""
+    return render_template("blocked.html", senders=desk().accounts.blocked(signed_in()))
+
+
+@blueprint.post("/account/blocked/<int:contact>/unblock")
+@needs_session
+def unblock(contact: int) -> Any:
+    """Take a sender's mail again."""
+    desk().accounts.unblock(signed_in(), contact)
+    return redirect(url_for("estate.blocked"), 303)
+
+
+# ---- who did what ---------------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/account/browsers")
+@needs_session
+def browsers() -> Any:
+    """List where this account is signed in."""
+    return render_template("browsers.html", browsers=desk().accounts.browsers(signed_in()), browser_name=browser_name)
+
+
+@blueprint.post("/account/browsers/<ident>/end")
+@needs_session
+def end_browser(ident: str) -> Any:
+    """Sign another browser out."""
+    desk().accounts.end_browser(signed_in(), ident)
+    return redirect(url_for("estate.browsers"), 303)
+
+
+@blueprint.get("/account/log")
+@needs_session
+def log() -> Any:
+    """List what was done as this account, the latest first."""
+    before = request.args.get("before", type=int)
+    found = desk().accounts.access_log(signed_in(), before, PAGE + 1)
+    return render_template(
+        "access-log.html", doings=found[:PAGE], more=len(found) > PAGE, before=before, said=DOINGS,
+        browser_name=browser_name,
+    )  # fmt: skip
+
+
+def browser_name(agent: str) -> str:
+    """Return what people call a browser, from what it calls itself: "Firefox on Windows"."""
+    kinds = (("Edg", "Edge"), ("OPR", "Opera"), ("Firefox", "Firefox"), ("Chrome", "Chrome"), ("Safari", "Safari"))
+    systems = (
+        ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS", "Mac"),
+        ("Linux", "Linux"),
+    )  # fmt: skip
+    kind = next((name for mark, name in kinds if mark in agent), "")
+    system = next((name for mark, name in systems if mark in agent), "")
+    if kind and system:
+        return gettext("%(browser)s on %(system)s", browser=kind, system=system)
+    return kind or system or gettext("A browser")
+
+
+# ---- the archive's recovery file ------------------------------------------------------------------------------------
+
+
+@blueprint.route("/account/recovery-file", methods=["GET", "POST"])
+@needs_subscriber
+def recovery_file() -> Any:
+    """Make another recovery file of the archive, and show it, this once."""
+    somebody = signed_in()
+    if "officer" not in somebody.roles:
+        abort(404)
+    page: dict[str, Any] = {"missing": desk().accounts.recovery_file_is_missing(somebody), "error": None}
+    if request.method != "POST":
+        return render_template("recovery-again.html", **page)
+    try:
+        made = desk().accounts.recovery_file(somebody, request.form.get("password", ""), source())
+    except WrongSecret:
+        page["error"] = gettext("That is not your password.")
+        return render_template("recovery-again.html", **page), WRONG
+    text = render_template("recovery-file.html", file=made.text, code=made.code, address=somebody.address, again=True)
+    return make_response(text)
+
+
+@blueprint.post("/account/recovery-file/safe")
+@needs_subscriber
+def recovery_file_is_safe() -> Any:
+    """Note that the file is in a safe place; we ask no more."""
+    desk().accounts.confirm_recovery_file(signed_in())
+    return redirect(url_for("subscriber.setup" if "first" in request.form else "account.overview"), 303)
+
+
+# ---- the end --------------------------------------------------------------------------------------------------------
+
+
+@blueprint.route("/account/export", methods=["GET", "POST"])
+@needs_session
+def export() -> Any:
+    """Show the password of a ZIP with all own messages; the button then brings the file."""
+    if request.method != "POST":
+        password = words.passphrase(desk().pieces.random)
+        return render_template("export.html", password=password, proof=signer().dumps(password))
+    try:
+        password = signer().loads(request.form.get("proof", ""), max_age=ZIP_SECONDS)
+    except BadSignature:
+        return redirect(url_for("estate.export"), 303)
+    chunks = desk().pickup.everything(signed_in(), password)
+    return download(Part("messages.zip", "application/zip", None, chunks))
+
+
+@blueprint.route("/account/close", methods=["GET", "POST"])
+@needs_session
+def close() -> Any:
+    """Say what closing the account means, and close it."""
+    page: dict[str, Any] = {"error": None, "unsure": None, "subscriber": is_subscriber(signed_in())}
+    if request.method != "POST":
+        return render_template("close.html", **page)
+    if "sure" not in request.form:
+        page["unsure"] = gettext("Tick the box if you want this; it cannot be undone.")
+        return render_template("close.html", **page), WRONG
+    try:
+        desk().accounts.close(signed_in(), request.form.get("password", ""), source())
+    except WrongSecret:
+        page["error"] = gettext("That is not your password.")
+        return render_template("close.html", **page), WRONG
+    except (NoGrant, Throttled):
+        raise
+    except Denied as denied:
+        page["error"] = str(denied)
+        return render_template("close.html", **page), WRONG
+    return forget_session(redirect(url_for("estate.closed"), 303))
+
+
+@blueprint.get("/closed")
+def closed() -> Any:
+    """Say that the account is closed."""
+    return render_template("closed.html")
+
+
+# ---- "that was not me" ----------------------------------------------------------------------------------------------
+
+
+@blueprint.route("/answer/<token>", methods=["GET", "POST"])
+def answer(token: str) -> Any:
+    """Let an account's owner say, by a link of a warning, that a new password was not theirs. GET changes nothing."""
+    if request.method != "POST":
+        return render_template("answer.html", token=token, done=False)
+    desk().accounts.object_to(token)
+    return render_template("answer.html", token=token, done=True)

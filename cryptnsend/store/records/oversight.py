@@ -1,0 +1,130 @@
+"""What an account's owner sees and says of it: browsers, the access log, marks, blocked senders, its end.
+
+All of it is one account's, over all organisations, which makes these queries an exception like a recipient's own list.
+"""
+
+from __future__ import annotations
+
+from cryptnsend.core.contracts import Reader, Row, Rows
+
+ROUTINE = "message.sealed"  # what everybody who sends does all day; not part of anybody's access log
+
+
+def browsers(reader: Reader, account: int) -> list[Row]:
+    """Return the sessions of an account that are not over by sign-out, the latest used first."""
+    return reader.query(
+        "SELECT id_hash, created, seen, agent FROM sessions WHERE account = :account AND state = 'in'"
+        " ORDER BY seen DESC, created DESC",
+        account=account,
+    )
+
+
+def end_browser(rows: Rows, account: int, id_hash: bytes) -> bool:
+    """End one session of this account; False if it has none such."""
+    return bool(
+        rows.execute(
+            "UPDATE sessions SET state = 'ended', sealed = :none WHERE id_hash = :id AND account = :account"
+            " AND state = 'in'",
+            {"none": b"", "id": id_hash, "account": account},
+        )
+    )
+
+
+def doings(reader: Reader, actor: str, before: int, limit: int) -> list[Row]:
+    """Return what a holder did, the latest first, older than *before* (UTC milliseconds)."""
+    return reader.query(
+        "SELECT at, action, object, detail FROM audit WHERE actor = :actor AND at < :before"
+        " AND action <> 'message.sealed' ORDER BY at DESC LIMIT :limit",
+        actor=actor,
+        before=before,
+        limit=limit,
+    )
+
+
+def mark(rows: Rows, org: int, account: int, what: str, at: int) -> None:
+    """Note that an account's owner confirmed something."""
+    rows.execute(
+        "INSERT INTO marks(org, account, what, at) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT(account, what) DO UPDATE SET at = excluded.at",
+        (org, account, what, at),
+    )
+
+
+def marked(reader: Reader, account: int, what: str) -> bool:
+    """Say whether an account's owner confirmed this."""
+    found = reader.query("SELECT at FROM marks WHERE account = :account AND what = :what", account=account, what=what)
+    return bool(found)
+
+
+def senders(reader: Reader, account: int, state: str) -> list[Row]:
+    """Return the subscribers with whom an account's addresses are in this state, by name."""
+    return reader.query(
+        "SELECT c.id, a.canonical, s.name, (SELECT min(o.display) FROM addresses o WHERE o.account = s.id) AS display"
+        " FROM addresses a JOIN contacts c ON c.address = a.id JOIN accounts s ON s.id = c.subscriber"
+        " WHERE a.account = :account AND c.state = :state ORDER BY s.name, c.id",
+        account=account,
+        state=state,
+    )
+
+
+def block(rows: Rows, account: int, subscriber: int) -> int:
+    """Let a subscriber's mail to any of this account's addresses be refused; return how many contacts that changed."""
+    return rows.execute(
+        "UPDATE contacts SET state = 'blocked' WHERE subscriber = :subscriber AND state <> 'blocked'"
+        " AND address IN (SELECT id FROM addresses WHERE account = :account)",
+        {"subscriber": subscriber, "account": account},
+    )
+
+
+def unblock(rows: Rows, account: int, contact: int) -> bool:
+    """Let a sender's mail in again, as the keeper's words on the contact have it; False if it was not blocked."""
+    return bool(
+        rows.execute(
+            "UPDATE contacts SET state = CASE WHEN statement IS NULL THEN 'new' ELSE 'proven' END"
+            " WHERE id = :contact AND state = 'blocked'"
+            " AND address IN (SELECT id FROM addresses WHERE account = :account)",
+            {"contact": contact, "account": account},
+        )
+    )
+
+
+def close(rows: Rows, account: int, now: int) -> None:
+    """Close an account's rows: nobody signs in to it, no device sends for it, and its addresses are free again."""
+    rows.execute(
+        "UPDATE accounts SET state = 'closed', credential_version = credential_version + 1, phone = ''"
+        " WHERE id = :account",
+        {"account": account},
+    )
+    rows.execute("UPDATE addresses SET account = NULL WHERE account = :account", {"account": account})
+    rows.execute(
+        "UPDATE devices SET revoked = coalesce(revoked, :now) WHERE account = :account",
+        {"account": account, "now": now},
+    )
+    rows.execute(
+        "UPDATE contacts SET statement = NULL, account = NULL, state = CASE state WHEN 'blocked' THEN 'blocked'"
+        " ELSE 'new' END WHERE account = :account",
+        {"account": account},
+    )
+
+
+def left_by_closed(reader: Reader, limit: int = 500) -> list[Row]:
+    """Return grants (id, org, message, holder) of closed accounts: nothing opens them any more."""
+    return reader.query(
+        "SELECT g.id, g.org, g.message, g.holder FROM accounts a"
+        " JOIN grants g ON g.holder = 'account:' || a.id WHERE a.state = 'closed' LIMIT :limit",
+        limit=limit,
+    )
+
+
+def shred(rows: Rows, holder: str, ident: int) -> None:
+    """Delete one grant of a closed account."""
+    rows.execute("DELETE FROM grants WHERE id = :id AND holder = :holder", {"id": ident, "holder": holder})
+
+
+def drafts_of_closed(reader: Reader, limit: int = 500) -> list[Row]:
+    """Return drafts (id, account) of closed accounts."""
+    return reader.query(
+        "SELECT d.id, d.account FROM accounts a JOIN drafts d ON d.account = a.id WHERE a.state = 'closed'"
+        " LIMIT :limit",
+        limit=limit,
+    )

@@ -1,0 +1,261 @@
+"""What an account's owner sees of it, adds to it, keeps away from it, and how it ends."""
+
+from __future__ import annotations
+
+import io
+import quopri
+
+import pytest
+import pyzipper
+
+from cryptnsend.core.errors import CryptnSendError, Denied, Ended, NoGrant, Refusal, WrongSecret
+from cryptnsend.core.tokens import split
+from cryptnsend.flow.sessions import Session
+from cryptnsend.flow.views import Writing
+from cryptnsend.store.records import deliveries
+from tests.support.house import AGENT, DAY, HOUR, OTHER, PASSWORD, SOURCE, House, MakeHouse
+
+ANN, PAT, BOB, WORK = "ann@gmail.example", "pat@yahoo.example", "bob@gmail.example", "pat.lee@work.example"
+
+
+@pytest.fixture
+def message(house: House) -> int:
+    house.add_subscriber(ANN)
+    return house.submit(ANN, [PAT], house.mail())
+
+
+@pytest.fixture
+def pat(house: House, message: int) -> Session:
+    return house.register(PAT, message)
+
+
+def add_address(house: House, session: Session, address: str = WORK) -> None:
+    started = house.accounts.start_alias(session, address, SOURCE)
+    house.accounts.finish_alias(session, started.id, house.mailed_code())
+
+
+# ---- addresses ------------------------------------------------------------------------------------------------------
+
+
+def test_a_further_address_takes_a_mailed_code_and_proves_no_contact(house: House, pat: Session) -> None:
+    add_address(house, pat)
+    again = house.session(PAT)
+    assert set(again.addresses) == {PAT, WORK}
+    assert (PAT, "address-added") in house.alerts()
+    waits = house.submit(ANN, [WORK], house.mail(to=[WORK]))
+    assert {each.message: each.state for each in house.pickup.list(again)}[waits] == "code"
+    with pytest.raises(NoGrant):
+        house.pickup.show(again, waits)
+    house.pickup.prove_message(again, waits, house.code(ANN, WORK), SOURCE)
+    assert house.pickup.show(again, waits).subject == "Results"
+
+
+def test_a_subscriber_may_write_from_a_proven_address_and_from_no_other(house: House, message: int) -> None:
+    with pytest.raises(Refusal):
+        house.submit(ANN, [PAT], house.mail(author="ann@work.example"))
+    add_address(house, house.session(ANN), "ann@work.example")
+    assert house.submit(ANN, [PAT], house.mail(author="ann@work.example"))
+
+
+def test_an_address_of_somebody_else_stays_theirs_and_the_page_says_nothing_of_it(house: House, pat: Session) -> None:
+    house.add_subscriber(BOB)
+    before = len(house.queued("code"))
+    started = house.accounts.start_alias(pat, BOB, SOURCE)
+    assert len(house.queued("code")) == before + 1  # as for any other; there is nothing to mail, or it says so
+    with pytest.raises((WrongSecret, Ended, Denied)):
+        house.accounts.finish_alias(pat, started.id, "000000")
+    assert house.account(BOB) != pat.account
+    for wrong in ("nonsense", "", PAT):
+        with pytest.raises(Denied):
+            house.accounts.start_alias(pat, wrong, SOURCE)
+
+
+# ---- senders --------------------------------------------------------------------------------------------------------
+
+
+def test_a_blocked_senders_mail_is_refused_until_it_is_taken_again(house: House, pat: Session, message: int) -> None:
+    house.accounts.block(pat, message, report=True)
+    with pytest.raises(Refusal, match="does not accept"):
+        house.submit(ANN, [PAT], house.mail())
+    assert house.pickup.show(pat, message).subject == "Results"  # what came before stays
+    assert [(each.name, each.address, each.to) for each in house.accounts.blocked(pat)] == [("Ann Ruiz", ANN, PAT)]
+    org = house.engine.query("SELECT org FROM messages")[0]["org"]
+    assert (f"account:{pat.account}", "sender.reported") in house.audited(org)
+    house.session(PAT)  # signing in repairs rows, and unblocks nobody
+    assert house.accounts.blocked(pat)
+    house.accounts.unblock(pat, house.accounts.blocked(pat)[0].contact)
+    fresh = house.submit(ANN, [PAT], house.mail("Again"))
+    assert house.pickup.show(pat, fresh).subject == "Again"  # the contact is as proven as it was
+
+
+def test_only_who_got_a_message_blocks_its_sender(house: House, pat: Session, message: int) -> None:
+    house.add_subscriber(BOB)
+    reply = house.replies.send(pat, message, everybody=False, text="Hi", files=(), nonce=b"1" * 16)
+    ann, bob = house.session(ANN), house.session(BOB)
+    for somebody, about in ((ann, message), (bob, message), (ann, reply), (pat, reply), (pat, 7)):
+        with pytest.raises(NoGrant):
+            house.accounts.block(somebody, about, report=False)
+    house.accounts.block(pat, message, report=False)
+    contact = house.accounts.blocked(pat)[0].contact
+    for somebody in (ann, bob):
+        with pytest.raises(NoGrant):
+            house.accounts.unblock(somebody, contact)
+    assert [house.pickup.show(pat, message).may_block, house.pickup.show(ann, reply).may_block] == [True, False]
+
+
+# ---- who did what ---------------------------------------------------------------------------------------------------
+
+
+def test_browsers_are_seen_and_signed_out_each_by_itself(house: House, pat: Session) -> None:
+    house.clock.forward(HOUR // 60)
+    other = house.accounts.sign_in(PAT, PASSWORD, SOURCE, "Safari on a tablet")
+    assert house.accounts.session(other) is not None
+    found = house.accounts.browsers(pat)
+    assert [(each.agent, each.is_this) for each in found] == [(AGENT, True), ("Safari on a tablet", False)]
+    with pytest.raises(NoGrant):
+        house.accounts.end_browser(house.session(ANN), found[1].id)
+    for nonsense in ("", "zz", "0" * 64, found[1].id.upper()):
+        with pytest.raises(NoGrant):
+            house.accounts.end_browser(pat, nonsense)
+    house.accounts.end_browser(pat, found[1].id)
+    assert house.accounts.session(other) is None
+    assert house.accounts.away(other) is None
+    assert len(house.accounts.browsers(pat)) == 1
+
+
+def test_the_access_log_has_ones_own_doings_with_when_what_and_from_where(
+    house: House, pat: Session, message: int
+) -> None:
+    house.clock.forward(1000)
+    house.pickup.show(pat, message)
+    house.clock.forward(1000)
+    again = house.session(PAT, source="198.51.100.9", agent="Firefox at work")
+    log = house.accounts.access_log(again)
+    assert [(each.action, each.message) for each in log[:2]] == [("account.signed-in", 0), ("message.opened", message)]
+    assert (log[0].source, log[0].agent) == ("198.51.100.9", "Firefox at work")
+    earlier = house.accounts.access_log(again, before=log[0].at)
+    assert [each.action for each in earlier] == [each.action for each in log[1:]]
+    ann = house.session(ANN)
+    assert not [each for each in house.accounts.access_log(ann) if each.action.startswith("message.")]
+    assert house.accounts.access_log(ann, limit=1)
+
+
+def test_the_recovery_file_is_asked_for_until_it_is_said_to_be_safe(house: House, message: int) -> None:
+    ann = house.session(ANN)
+    assert house.accounts.recovery_file_is_missing(ann)
+    with pytest.raises(WrongSecret):
+        house.accounts.recovery_file(ann, "wrong", SOURCE)
+    made = house.accounts.recovery_file(ann, PASSWORD, SOURCE)
+    assert made.text
+    assert made.code
+    assert house.accounts.recovery_file_is_missing(ann)  # that it was made says nothing of where it is
+    house.accounts.confirm_recovery_file(ann)
+    assert not house.accounts.recovery_file_is_missing(ann)
+    pat = house.register(PAT, message)
+    assert not house.accounts.recovery_file_is_missing(pat)
+    with pytest.raises(NoGrant):
+        house.accounts.confirm_recovery_file(pat)
+
+
+# ---- everything, and the end ----------------------------------------------------------------------------------------
+
+
+def opened(octets: bytes, password: str) -> dict[str, bytes]:
+    with pyzipper.AESZipFile(io.BytesIO(octets)) as archive:
+        archive.setpassword(password.encode())
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_everything_that_opens_is_in_the_export_as_mail_files(house: House, pat: Session, message: int) -> None:
+    letter = house.mail("../../Results: <two>", "the second", bcc=["carl@mail.example"])
+    house.submit(ANN, [PAT, "carl@mail.example"], letter)
+    house.submit(ANN, [PAT], house.mail("../../Results: <two>", "the third"))
+    taken_back = house.submit(ANN, [PAT], house.mail("Wrong person", "the fourth"))
+    house.pickup.expire(house.session(ANN), taken_back)
+    house.replies.send(pat, message, everybody=False, text="Thank you", files=(), nonce=b"1" * 16)
+    of_pat = opened(b"".join(house.pickup.everything(pat, "gravel-sunny")), "gravel-sunny")
+    assert sorted(name.split("/")[0] for name in of_pat) == ["received"] * 3 + ["sent"]
+    assert not [name for name in of_pat if ".." in name or "<" in name]
+    assert len({name.lower() for name in of_pat}) == 4
+    assert not [octets for octets in of_pat.values() if b"carl@" in octets or b"the fourth" in octets]
+    of_ann = opened(b"".join(house.pickup.everything(house.session(ANN), "gravel-sunny")), "gravel-sunny")
+    assert letter in of_ann.values()  # as it was submitted, Bcc and all
+    assert sorted(name.split("/")[0] for name in of_ann) == ["received"] + ["sent"] * 4
+
+
+def test_a_closed_account_is_over_and_leaves_what_others_hold(house: House, pat: Session, message: int) -> None:
+    house.portal.drafts.save(pat, Writing("x" * 60_000), parent=message)
+    other = house.accounts.sign_in(PAT, PASSWORD, SOURCE, "")
+    with pytest.raises(WrongSecret):
+        house.accounts.close(pat, "wrong", SOURCE)
+    house.accounts.close(pat, PASSWORD, SOURCE)
+    assert house.accounts.session(other) is None
+    assert house.accounts.away(other) is None
+    with pytest.raises(WrongSecret):
+        house.accounts.sign_in(PAT, PASSWORD, SOURCE, "")
+    with pytest.raises(CryptnSendError):  # the seeds of a session that somebody kept open nothing new
+        house.portal.keeper.own_digits(pat.ticket, PAT, house.account(ANN))
+    house.upkeep.once()
+    assert not house.engine.query("SELECT id FROM grants WHERE holder = :holder", holder=f"account:{pat.account}")
+    assert not [table for table, _ in house.rows() if table == "drafts"]
+    assert not list(house.portal.blobs.keys())
+    assert house.pickup.show(house.session(ANN), message).subject == "Results"
+    assert house.engine.query("SELECT count(*) AS n FROM grants WHERE role = 'archive'")[0]["n"] == 1
+
+
+def test_who_closed_an_account_can_begin_anew_with_a_code(house: House, pat: Session) -> None:
+    house.accounts.close(pat, PASSWORD, SOURCE)
+    house.clock.forward(DAY)
+    fresh = house.submit(ANN, [PAT], house.mail("After that"))
+    again = house.register(PAT, fresh, OTHER)
+    assert again.account != pat.account
+    assert house.pickup.show(again, fresh).subject == "After that"
+    assert [each.message for each in house.pickup.list(again)] == [fresh]
+
+
+def test_after_a_subscriber_has_left_read_mail_stays_and_unread_mail_is_over(house: House, message: int) -> None:
+    pat = house.register(PAT, message)
+    unread = house.submit(ANN, [BOB], house.mail(to=[BOB]))
+    link, code = house.link(unread, BOB), house.code(ANN, BOB)
+    house.accounts.close(house.session(ANN), PASSWORD, SOURCE)
+    house.upkeep.once()
+    assert house.pickup.show(pat, message).subject == "Results"
+    with pytest.raises(Ended):
+        house.pickup.prove(link, code, SOURCE)
+    with pytest.raises(CryptnSendError):
+        house.sign_in_smtp(ANN, PASSWORD)
+
+
+def test_who_reset_by_mail_only_closes_nothing(house: House, pat: Session) -> None:
+    weak = house.reset(PAT)
+    with pytest.raises(Denied):
+        house.accounts.close(weak, OTHER, SOURCE)
+    assert house.session(PAT, OTHER).account == pat.account
+
+
+# ---- "that was not me" ----------------------------------------------------------------------------------------------
+
+
+def test_the_daily_warning_carries_the_link_by_which_its_reader_objects(make_house: MakeHouse) -> None:
+    house = make_house()
+    house.add_subscriber(ANN)
+    house.reset(ANN)
+    house.upkeep.once()
+    letters = house.courier.letters
+    due = house.engine.write(lambda rows: deliveries.claim(rows, "test", house.clock.now(), DAY, 50)).result()
+    composed = {row["template"]: letters.compose(row) for row in due if row["kind"] == "alert"}
+    reminder = composed["reset-waiting"]
+    text = reminder.octets if isinstance(reminder.octets, bytes) else b"".join(reminder.octets())
+    token = quopri.decodestring(text).split(b"/answer/")[1].split()[0].decode()
+    assert split(token)
+    for link in reminder.links:
+        house.keep(link.row, 0)
+    house.accounts.object_to(token)
+    house.clock.forward(8 * DAY)
+    weak = house.session(ANN, OTHER)
+    assert weak.weak  # waiting for seven days has opened nothing
+    with pytest.raises(Denied):
+        house.accounts.unlock(weak, "waited", "", OTHER, SOURCE)
+    assert b"/answer/" not in b"".join(
+        each.octets for name, each in composed.items() if name != "reset-waiting" and isinstance(each.octets, bytes)
+    )
