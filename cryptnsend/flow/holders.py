@@ -111,7 +111,7 @@ class Holders:
 
     def __init__(self, keeper: Keeper, clock: Clock):
         self._keeper, self._clock = keeper, clock
-        self._lock = threading.Lock()
+        self._lock, self._refreshing = threading.Lock(), threading.Lock()
         self._cards: _Memory[str, _Known] = _Memory()
         self._statements: _Memory[ContactName, _Stated] = _Memory()
 
@@ -215,12 +215,21 @@ class Holders:
         self._ask(missing.holders, missing.contacts)
 
     def refresh(self) -> None:
-        """Ask again for what is in use, before its time is over and a message has to wait for it."""
-        now = self._clock.monotonic()
-        with self._lock:
-            holders = {name: known.looked_for for name, known in self._cards.ageing(now)}
-            contacts = {name: stated.looked_for for name, stated in self._statements.ageing(now)}
-        self._ask(holders, contacts)
+        """
+        Ask again for what is in use, before its time is over and a message has to wait for it.
+
+        While one thread does, the others go on with what there is.
+        """
+        if not self._refreshing.acquire(blocking=False):
+            return
+        try:
+            now = self._clock.monotonic()
+            with self._lock:
+                holders = {name: known.looked_for for name, known in self._cards.ageing(now)}
+                contacts = {name: stated.looked_for for name, stated in self._statements.ageing(now)}
+            self._ask(holders, contacts)
+        finally:
+            self._refreshing.release()
 
     def _ask(self, holders: dict[str, int], contacts: dict[ContactName, bytes]) -> None:
         for start in range(0, max(len(holders), len(contacts)), _PAGE):

@@ -6,6 +6,7 @@ held an address then.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -198,3 +199,25 @@ def test_the_keeper_is_asked_once_about_all_new_people_of_a_message_and_then_no_
     house.clock.forward(31_000)
     house.submit(ANN, people, house.mail(author=ANN, to=people))
     assert len(asked) == 3
+
+
+def test_only_one_thread_asks_again_for_what_is_in_use(house: House, ann: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.submit(ANN, [PAT], mail(house))
+    house.submit(ANN, [PAT], mail(house))
+    house.clock.forward(31_000)
+    asked, go_on = threading.Event(), threading.Event()
+    vouch = Keeper.vouch
+
+    def slow(keeper: Keeper, some: Any, names: Any) -> Any:
+        asked.set()
+        assert go_on.wait(30)
+        return vouch(keeper, some, names)
+
+    monkeypatch.setattr(Keeper, "vouch", slow)
+    first = threading.Thread(target=house.door.holders.refresh)
+    first.start()
+    assert asked.wait(30)
+    house.door.holders.refresh()  # would wait for ever
+    go_on.set()
+    first.join(30)
+    assert not first.is_alive()
