@@ -118,6 +118,7 @@ class Connection(SMTP):
     """One connection, from its greeting to its end; a subclass has the commands."""
 
     commands: ClassVar[dict[str, Command]] = {}  # verb in upper case → method that answers it
+    needs_tls: ClassVar[bool] = True  # before anything but greeting and asking for it
 
     def __init__(self, house: House, *, source: str, counted_as: str, implicit_tls: bool, refused: bool = False):
         # auth_require_tls: stock does not see implicit TLS, and would hide AUTH on 465.
@@ -321,7 +322,7 @@ class Connection(SMTP):
             command = self.commands.get(verb)
             if command is None:
                 raise _unknown(verb)
-            if not self._tls and verb not in _WITHOUT_TLS:
+            if self.needs_tls and not self._tls and verb not in _WITHOUT_TLS:
                 raise _tls_first(verb)
             await command(self, argument)
         except Refusal as problem:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import structlog
 
 from cryptnsend.submission.auth import Turnstile
-from cryptnsend.submission.connection import no_page
+from cryptnsend.submission.connection import Connection, no_page
 from cryptnsend.submission.contract import Gatekeeper, Intake
 from cryptnsend.submission.limits import Admission, Limits, plain_address, source_of
 from cryptnsend.submission.listener import House, SubmissionSession
@@ -61,6 +61,7 @@ class Server:
         log: structlog.typing.FilteringBoundLogger,
         limits: Limits | None = None,
         help_url: Callable[[str], str] = no_page,
+        session: Callable[..., Connection] = SubmissionSession,
     ):
         limits = limits or Limits()
         log = log.bind()  # a logger that is not bound is made anew for every line
@@ -69,6 +70,7 @@ class Server:
         self._certificate = certificate
         self._log = log
         self.house = House(hostname, limits, turnstile, intake, certificate, log, help_url)
+        self._session = session
         self._arriving: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._next_look = 0.0
@@ -157,7 +159,7 @@ class Server:
         self, door: Door, connection: socket.socket, source: str, counted_as: str, admission: Admission
     ) -> None:
         limits = self.house.limits
-        session = SubmissionSession(
+        session = self._session(
             self.house,
             source=source,
             counted_as=counted_as,
@@ -204,9 +206,8 @@ def serve(
     when the doors are open. *intake*, or what makes it for the loop, is used from this thread only.
     """
 
-    async def run() -> None:
-        loop = asyncio.get_running_loop()
-        server = Server(
+    def make(loop: asyncio.AbstractEventLoop) -> Server:
+        return Server(
             doors,
             gatekeeper=gatekeeper,
             intake=intake(loop) if callable(intake) else intake,
@@ -216,27 +217,35 @@ def serve(
             limits=limits,
             help_url=help_url,
         )
-        asked, insisted = asyncio.Event(), asyncio.Event()
 
-        def end() -> None:
-            (insisted if asked.is_set() else asked).set()
+    asyncio.run(until_stopped(make, ready))
 
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, end)
-        loop.add_signal_handler(signal.SIGHUP, lambda: server.renew(always=True))
-        await server.start()
-        # What is here now stays for as long as the process does, and need not be looked through again and again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(_GARBAGE, *gc.get_threshold()[1:])
-        if ready is not None:
-            ready()
-        await asked.wait()
-        stopping = loop.create_task(server.stop())
-        insisting = loop.create_task(insisted.wait())
-        await asyncio.wait({stopping, insisting}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (stopping, insisting):
-            task.cancel()
-        await asyncio.gather(stopping, insisting, return_exceptions=True)
 
-    asyncio.run(run())
+async def until_stopped(
+    make: Callable[[asyncio.AbstractEventLoop], Server], ready: Callable[[], None] | None = None
+) -> None:
+    """Run the server that *make* returns for the loop, until signals end it as `serve` says."""
+    loop = asyncio.get_running_loop()
+    server = make(loop)
+    asked, insisted = asyncio.Event(), asyncio.Event()
+
+    def end() -> None:
+        (insisted if asked.is_set() else asked).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    loop.add_signal_handler(signal.SIGHUP, lambda: server.renew(always=True))
+    await server.start()
+    # What is here now stays for as long as the process does, and need not be looked through again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE, *gc.get_threshold()[1:])
+    if ready is not None:
+        ready()
+    await asked.wait()
+    stopping = loop.create_task(server.stop())
+    insisting = loop.create_task(insisted.wait())
+    await asyncio.wait({stopping, insisting}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (stopping, insisting):
+        task.cancel()
+    await asyncio.gather(stopping, insisting, return_exceptions=True)

@@ -2,7 +2,7 @@
 
 A file holds scenarios, each under a heading `== the rule it shows`. Lines of a scenario, spoken in order:
 
-    door: implicit | starttls      which door is opened (implicit if it does not say)
+    door: implicit | starttls | inbound   which door is opened (implicit if it does not say)
     limit: size=1000               a limit of the doors, for this scenario
     gate: revoked | broken         what the gatekeeper does from here on
     C: EHLO there                  the client sends this line; {plain:USER:PASSWORD} and {base64:TEXT} are encoded,
@@ -63,12 +63,16 @@ def scenarios(folder: Path) -> Iterator[Scenario]:
 class Play:
     """One scenario being spoken."""
 
-    def __init__(self, scenario: Scenario, open_doors: Callable[..., Doors]):
+    def __init__(
+        self, scenario: Scenario, open_doors: Callable[..., Doors], open_inbound: Callable[..., Doors] | None = None
+    ):
         self.scenario = scenario
         settings = dict(_pairs(scenario, "limit: "))
         limits = {name: float(value) if "." in value else int(value) for name, value in settings.items()}
-        self.doors = open_doors(**limits)
-        self.client = Client(self.doors, tls=("door: starttls" not in {line for _, line in scenario.lines}))
+        said = {line for _, line in scenario.lines}
+        is_inbound = "door: inbound" in said and open_inbound is not None
+        self.doors = (open_inbound if is_inbound and open_inbound else open_doors)(**limits)
+        self.client = Client(self.doors, tls=not said & {"door: starttls", "door: inbound"})
         self.in_reply = False
 
     def run(self) -> None:

@@ -9,13 +9,16 @@ import pytest
 
 from tests.dialogues.script import Play, Scenario, scenarios
 from tests.submission.doubles import Doors
+from tests.submission.inbound_doubles import InboundDoors
 
 ALL = list(scenarios(Path(__file__).parent))
 
 
 @pytest.mark.parametrize("scenario", ALL, ids=lambda scenario: f"{scenario.place}: {scenario.name}")
-def test_dialogue(scenario: Scenario, open_doors: Callable[..., Doors]) -> None:
-    Play(scenario, open_doors).run()
+def test_dialogue(
+    scenario: Scenario, open_doors: Callable[..., Doors], open_inbound: Callable[..., InboundDoors]
+) -> None:
+    Play(scenario, open_doors, open_inbound).run()
 
 
 def test_a_wrong_word_of_the_server_is_noticed(open_doors: Callable[..., Doors]) -> None:

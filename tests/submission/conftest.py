@@ -11,6 +11,7 @@ import trustme
 from cryptnsend.submission.connection import no_page
 from cryptnsend.submission.limits import Limits
 from tests.submission.doubles import Doors
+from tests.submission.inbound_doubles import InboundDoors
 
 # As in service, but for the waits that would make every test slow.
 QUICK = Limits(auth_delay=0.02, drain=5.0)
@@ -34,6 +35,23 @@ def open_doors(authority: trustme.CA) -> Iterator[Callable[..., Doors]]:
     for doors in opened:
         doors.stop()
         assert doors.intake.inside == 0
+        assert all(draft.aborted == 1 for draft in doors.intake.aborted)
+        assert len(doors.intake.begun) == len(doors.intake.kept) + len(doors.intake.aborted)
+
+
+@pytest.fixture
+def open_inbound(authority: trustme.CA) -> Iterator[Callable[..., InboundDoors]]:
+    """Return a function that opens the door for other servers with other limits; closed and checked like the others."""
+    opened: list[InboundDoors] = []
+
+    def open_with(**limits: float) -> InboundDoors:
+        opened.append(InboundDoors(authority, replace(QUICK, **limits)))
+        opened[-1].start()
+        return opened[-1]
+
+    yield open_with
+    for doors in opened:
+        doors.stop()
         assert all(draft.aborted == 1 for draft in doors.intake.aborted)
         assert len(doors.intake.begun) == len(doors.intake.kept) + len(doors.intake.aborted)
 

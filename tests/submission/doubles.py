@@ -167,10 +167,8 @@ class Doors:
         sockets = [bind("127.0.0.1", 0), bind("127.0.0.1", 0)]
         self.implicit, self.starttls = (each.getsockname()[1] for each in sockets)
         doors = [Door(sockets[0], implicit_tls=True), Door(sockets[1], implicit_tls=False)]
-        self.server = Server(
+        self.server = self._make(
             doors,
-            gatekeeper=self.gate,
-            intake=self.intake,
             certificate=FixedCertificate(context),
             hostname=HOST,
             log=structlog.wrap_logger(None, processors=[self._record]),
@@ -178,6 +176,9 @@ class Doors:
             help_url=help_url,
         )
         self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _make(self, doors: list[Door], **more: Any) -> Server:
+        return Server(doors, gatekeeper=self.gate, intake=self.intake, **more)
 
     def _record(self, logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
         self.events.append({"level": method, **event})
