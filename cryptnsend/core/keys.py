@@ -43,7 +43,7 @@ SEALED_OVERHEAD = 1120 + TAG  # the encapsulated key and the tag of one HPKE box
 
 _MLKEM_PUBLIC = PUBLIC - 32
 _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
-_ROLES = frozenset({"author", "recipient", "archive"})
+_ROLES = frozenset({"author", "recipient", "archive", "kept"})
 
 
 def new_seed(random: Random) -> bytes:
@@ -151,7 +151,7 @@ class GrantBinding:
     organisation: int
     message: int
     holder: str
-    role: str  # author, recipient, archive
+    role: str  # author, recipient, archive, kept
     contact: str
     custody: str  # managed, strict
 

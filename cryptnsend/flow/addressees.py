@@ -138,7 +138,7 @@ class Addressees:
         """Return the message that In-Reply-To or References name, theirs or one of our own mails about it."""
         named = [*index.in_reply_to, *reversed(index.references)]
         for each in named[:REFERENCES]:
-            ours = _our_id(each, self._domain)
+            ours = our_id(each, self._domain)
             if ours is None:
                 found = messages.granted_by_message_id(rows, holder, each)
             else:
@@ -196,7 +196,7 @@ def canonical_or_none(address: str) -> str | None:
         return None
 
 
-def _our_id(message_id: str, domain: str) -> tuple[str, int] | None:
+def our_id(message_id: str, domain: str) -> tuple[str, int] | None:
     """Return ("m", message) or ("d", delivery) if this is a Message-ID that we gave, else None."""
     local, _, host = message_id.strip("<>").rpartition("@")
     if host.lower() != domain or local[:1] not in ("m", "d") or not local[1:].isascii() or not local[1:].isdecimal():

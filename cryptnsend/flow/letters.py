@@ -28,7 +28,7 @@ from cryptnsend.flow.reports import Report, build_report
 from cryptnsend.flow.tlsreports import report_file, report_mail
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import Code, LinkRow
-from cryptnsend.store.records import deliveries, mailing, transport
+from cryptnsend.store.records import deliveries, kept, mailing, transport
 
 AUTO = (("Auto-Submitted", "auto-generated"),)  # RFC 3834 §5
 LANGUAGE = "en"
@@ -286,6 +286,10 @@ class Letters:
         return self._own(row, "code", told.address, words("Your CryptnSend code"), values)
 
     def _alert(self, row: Row) -> Letter:
+        if row["template"] == "kept":
+            return self._kept(row)
+        if row["template"] in ("by-mail", "by-mail-kept"):
+            return self._by_mail(row)
         to = self._keeper.alert(row["subject_id"])
         values = {
             "template": row["template"],
@@ -302,6 +306,35 @@ class Letters:
         values["link"] = self._url(f"/answer/{told.link.token}")
         letter = self._own(row, "alert", to, subject, values)
         return replace(letter, links=(*letter.links, Link(told.link.row, None)))
+
+    def _kept(self, row: Row) -> Letter:
+        """Tell somebody that mail came for them which is kept apart; not who says they wrote it."""
+        about = kept.one(self._engine, row["subject_id"], row["message"])
+        if about is None:
+            raise Moot("deleted before its owner was told")
+        to = self._keeper.alert(row["subject_id"])
+        values = {
+            "reason": about["reason"],
+            "when": moment(about["created"]),
+            "link": self._url(f"/kept/{row['message']}"),
+            "recipient": to,
+        }
+        return self._own(row, "kept", to, self._words("Mail is kept apart for you"), values)
+
+    def _by_mail(self, row: Row) -> Letter:
+        """Tell whoever answered by ordinary mail what became of it, with the link to the page."""
+        is_kept = row["template"] == "by-mail-kept"
+        to, links = row["recipient_address"], tuple[Link, ...]()
+        if row["recipient_account"] == row["subscriber"]:
+            to, place = self._keeper.alert(row["subscriber"]), f"/sent/{row['message']}"
+        else:
+            # The link is good for this address only, and opens nothing without the subscriber's code.
+            told = self._keeper.notice(to, row["subscriber"], row["message"] if is_kept else row["parent"])
+            place, links = f"/m/{told.link.token}", (Link(told.link.row, None),)
+        values = {"is_kept": is_kept, "when": moment(row["created"]), "link": self._url(place), "recipient": to}
+        subject = self._words("About your answer by ordinary mail")
+        letter = self._own(row, "by-mail", to, subject, values)
+        return replace(letter, links=(*letter.links, *links))
 
     def _report(self, row: Row) -> Letter:
         """Report on one delivery (RFC 3464) to the author's original inbox, in plain words and without content."""

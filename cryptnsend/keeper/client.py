@@ -89,7 +89,7 @@ class Keeper(Channel):
         self._ask(type(None), "ended", kind=kind, ids=list(ids))
 
     def link(self, token: str, claims: Claims) -> bool:
-        """Say whether *token* is ours and stands for exactly these claims (submission and portal)."""
+        """Say whether *token* is ours and stands for exactly these claims (submission, inbound, portal)."""
         return self._ask(bool, "link", token=token, claims=claims)
 
     def resend_keys(self) -> dict[int, bytes]:

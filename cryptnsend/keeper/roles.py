@@ -34,7 +34,7 @@ from cryptnsend.keeper.accounts import Password
 from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.requests import Anchors, DeviceRow, Ident, Opened, Who
 
-ROLES = ("submission", "portal", "courier", "owner")
+ROLES = ("submission", "inbound", "portal", "courier", "owner")
 _ADDRESS = re.compile(r"[^\x00-\x1f\x7f]{1,256}@[^\x00-\x20\x7f@]{1,255}")
 
 
@@ -112,6 +112,10 @@ _SUBMISSION: dict[str, Callable[..., Any]] = {
     "salt": accounts.salt,
     "check_password": check_password,
     "check_device": devices.check,
+    "link": links.is_ours,
+    "resend_keys": everyone.resend_keys,
+}
+_INBOUND: dict[str, Callable[..., Any]] = {  # nobody signs in there, so it can check tokens and seal, and open nothing
     "link": links.is_ours,
     "resend_keys": everyone.resend_keys,
 }
@@ -229,5 +233,5 @@ def _bounded(hint: Any) -> Any:
 
 REQUESTS: Mapping[str, Mapping[str, Request]] = {
     role: {name: _request(name, rule) for name, rule in (_EVERYONE | listed).items()}
-    for role, listed in zip(ROLES, (_SUBMISSION, _PORTAL, _COURIER, _OWNER), strict=True)
+    for role, listed in zip(ROLES, (_SUBMISSION, _INBOUND, _PORTAL, _COURIER, _OWNER), strict=True)
 }

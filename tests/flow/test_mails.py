@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from playwright.sync_api import Browser
 
 from cryptnsend.config import web_root
+from cryptnsend.flow.keeping import REASONS
 from cryptnsend.flow.mailwords import WIDTH, Faces, day, moment, one_line, phone_number, usable_ids
 from tests.flow.conftest import Post, faces, parsed
 from tests.flow.test_letters import passphrase
@@ -71,6 +72,17 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "invitation to an organisation": ("invitation", INVITED | {"organisation": "Ruiz Family Practice"}),
     "alert": ("alert", CODE | {"template": "new-sign-in"}),
     "other alert": ("alert", CODE | {"template": "contact-reset"}),
+    **{
+        f"kept: {reason}": (
+            "kept",
+            {"reason": reason, "when": WHEN, "link": f"https://{HOST}/kept/1", "recipient": LONG},
+        )
+        for reason in REASONS
+    },
+    **{
+        f"by mail, {kept}": ("by-mail", {"is_kept": kept, "when": WHEN, "link": LINK, "recipient": LONG})
+        for kept in (True, False)
+    },
 }
 
 

@@ -1,0 +1,89 @@
+"""What follows when a mail of ours comes back? Its delivery has failed after all, and its sender is told.
+
+Which delivery it was is known from the token in the address that the bounce came to; whoever has no such token changes
+nothing. Of the bounce itself nothing is kept but a status and one line of words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import structlog
+
+from cryptnsend.core import bounces as reading
+from cryptnsend.core.automatic import automatic
+from cryptnsend.core.contracts import Clock, Engine, Row, Rows
+from cryptnsend.core.errors import Temporary
+from cryptnsend.core.model import Random, new_id
+from cryptnsend.flow.keeping import BY_MAIL
+from cryptnsend.flow.outcomes import TELLING, UNASKED, asked_of
+from cryptnsend.store.records import audit, bounces, messages
+
+log = structlog.get_logger("cryptnsend.inbound")
+
+
+class Bounces:
+    """Takes bounces. Thread-safe; keeps nothing itself."""
+
+    def __init__(self, *, engine: Engine, clock: Clock, random: Random, wake: Callable[[], None]):
+        self._engine, self._clock, self._random, self._wake = engine, clock, random, wake
+
+    def take(self, delivery: int, octets: bytes, *, null_sender: bool = True) -> str:
+        """
+        Take the beginning of a mail that came back for a delivery, and return what it was.
+
+        That is failed, delayed or delivered for a bounce, what `automatic` says for another program's mail, or person.
+
+        Raises Temporary while the delivery is still under way: a fast peer's bounce may overtake its own 250.
+        """
+        said = reading.read_bounce(octets)
+        if said is None:
+            kind = automatic(octets.partition(b"\r\n\r\n")[0], null_sender=null_sender) or "person"
+            log.info("no bounce", delivery=delivery, kind=kind)
+            return kind
+        log.info("bounce", delivery=delivery, action=said.action, status=said.status, standard=said.standard)
+        if said.action != "failed":
+            return said.action  # the next host goes on trying, or has passed it on: the delivery stands
+        told = self._engine.write(lambda rows: self._failed(rows, delivery, said)).result()
+        if told:
+            self._wake()
+        return "failed"
+
+    def whose(self, delivery: int) -> tuple[int, int] | None:
+        """Return (author, message) of a delivery that its author may hear about; None for mail of the house itself."""
+        row = self._engine.write(lambda rows: bounces.delivery(rows, delivery)).result()
+        if row is None or row["kind"] not in TELLING or row["author"] is None:
+            return None
+        return row["author"], row["message"]
+
+    def _failed(self, rows: Rows, ident: int, said: reading.Bounce) -> bool:
+        """Write what came back, and return whether its sender is to be told at once."""
+        row = bounces.delivery(rows, ident)
+        if row is None:
+            return False
+        if row["state"] == "leased":
+            raise Temporary("This mail is still on its way. Try again in a moment.")
+        if not bounces.came_back(rows, row["org"], ident, _how(row, said), said.words, self._clock.now()):
+            return False
+        if row["kind"] not in TELLING:
+            log.error("own mail came back", delivery=ident, kind=row["kind"])
+            return False
+        now = self._clock.now()
+        audit.append(rows, row["org"], now, BY_MAIL, "delivery.failed", str(row["message"]), {"delivery": ident})
+        if "FAILURE" not in (asked_of(row) or UNASKED):
+            return False
+        report = messages.Delivery(
+            new_id(now, self._random), row["org"], "dsn", "", row["message"], row["author_address"], ident, "failed",
+            "", "{}", "opportunistic", now, None, None, now,
+        )  # fmt: skip
+        messages.add_deliveries(rows, [report])
+        return True
+
+
+def _how(row: Row, said: reading.Bounce) -> str:
+    """Return what is known of the delivery with what the bounce adds, as JSON."""
+    before: dict[str, Any] = msgspec.json.decode(row["outcome"]) if row["outcome"] else {}
+    found = {"status": said.status, "code": said.code} | ({"host": said.host} if said.host else {})
+    return msgspec.json.encode(before | found).decode()

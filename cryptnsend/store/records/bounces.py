@@ -1,0 +1,31 @@
+"""Rows of deliveries that came back after the next host had taken them.
+
+A delivery is found by the token that a bounce was sent to, wherever it is used; that is the named exception to "every
+query takes its organisation".
+"""
+
+from __future__ import annotations
+
+from cryptnsend.core.contracts import Row, Rows
+
+
+def delivery(rows: Rows, ident: int) -> Row | None:
+    """Return how a delivery stands, and whose message it is about."""
+    found = rows.query(
+        "SELECT d.id, d.org, d.kind, d.state, d.message, d.recipient, d.dsn, d.outcome, m.author, m.author_address,"
+        " t.subscriber FROM deliveries d LEFT JOIN messages m ON m.id = d.message"
+        " LEFT JOIN threads t ON t.id = m.thread WHERE d.id = :id",
+        {"id": ident},
+    )
+    return found[0] if found else None
+
+
+def came_back(rows: Rows, org: int, ident: int, outcome: str, reply: str, now: int) -> bool:
+    """Mark a delivered mail as failed; False if it does not stand as delivered."""
+    return bool(
+        rows.execute(
+            "UPDATE deliveries SET state = 'failed', outcome = :outcome, reply = :reply, settled = :now"
+            " WHERE org = :org AND id = :id AND state = 'delivered'",
+            {"outcome": outcome, "reply": reply, "now": now, "org": org, "id": ident},
+        )
+    )
