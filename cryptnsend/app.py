@@ -21,15 +21,21 @@ from cryptnsend.core.passwords import Argon
 from cryptnsend.delivery.courier import Courier, CourierSettings, Timeouts
 from cryptnsend.delivery.dkim import DkimKey, from_pem
 from cryptnsend.delivery.dns import DnsResolver
+from cryptnsend.delivery.names import DnsNames
 from cryptnsend.delivery.retry import Schedule
 from cryptnsend.flow import admit, deliver
 from cryptnsend.flow.account import Accounts
 from cryptnsend.flow.account import Settings as AccountSettings
 from cryptnsend.flow.adoption import Adoption
+from cryptnsend.flow.bounces import Bounces
+from cryptnsend.flow.destinations import Destinations
 from cryptnsend.flow.drafting import Drafts
 from cryptnsend.flow.exporting import Exporting
 from cryptnsend.flow.gate import Gate
 from cryptnsend.flow.holders import Holders
+from cryptnsend.flow.inbound import Inbound
+from cryptnsend.flow.keeping import Keeping
+from cryptnsend.flow.keeping import Settings as KeepingSettings
 from cryptnsend.flow.letters import Letters
 from cryptnsend.flow.letters import Settings as LetterSettings
 from cryptnsend.flow.opening import Opener
@@ -42,6 +48,7 @@ from cryptnsend.flow.replies import Replies
 from cryptnsend.flow.sent import Sent
 from cryptnsend.flow.sessions import Limits as SessionLimits
 from cryptnsend.flow.sessions import Sessions
+from cryptnsend.flow.standing import Standings
 from cryptnsend.flow.throttling import Throttle
 from cryptnsend.flow.tlsreports import TlsReports
 from cryptnsend.flow.upkeep import Upkeep
@@ -229,6 +236,54 @@ class App:
         )
 
     @cached_property
+    def names(self) -> DnsNames:
+        """Return what answers questions about the domains of those who write to us."""
+        return DnsNames([_endpoint(entry) for entry in self.config.delivery.nameservers])
+
+    @cached_property
+    def keeping(self) -> Keeping:
+        config = self.config
+        return Keeping(
+            engine=self.engine,
+            vault=self.vault,
+            holders=self.holders,
+            epochs=self.epochs,
+            clock=self.clock,
+            random=os.urandom,
+            settings=KeepingSettings(
+                hostname=config.server.hostname,
+                domain=config.server.domain,
+                message_octets=config.limits.message_octets,
+                per_day=config.inbound.kept_per_day,
+            ),
+            wake=self.wake,
+        )
+
+    @cached_property
+    def inbound(self) -> Inbound:
+        server = self.config.server
+        return Inbound(
+            destinations=Destinations(
+                engine=self.engine,
+                keeper=self.keeper,
+                clock=self.clock,
+                domain=server.domain,
+                hostname=server.hostname,
+                postmaster=self.config.inbound.postmaster.lower(),
+            ),
+            bounces=Bounces(engine=self.engine, clock=self.clock, random=os.urandom, wake=self.wake),
+            admission=self.admission,
+            keeping=self.keeping,
+            standings=Standings(self.engine, self.holders),
+            engine=self.engine,
+            names=self.names,
+            clock=self.clock,
+            random=os.urandom,
+            domain=server.domain,
+            wake=self.wake,
+        )
+
+    @cached_property
     def upkeep(self) -> Upkeep:
         return Upkeep(
             engine=self.engine,
@@ -353,7 +408,7 @@ class App:
 
 
 def build(config: Config, role: str) -> App:
-    """Return the pieces of *role*: keeper, submission, portal, courier or owner (the command line)."""
+    """Return the pieces of *role*: keeper, submission, inbound, portal, courier or owner (the command line)."""
     return App(config, role)
 
 

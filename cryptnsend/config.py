@@ -51,6 +51,7 @@ class Config:
     passwords: settings.Passwords = field(default_factory=settings.Passwords)
     argon2: settings.Argon2 = field(default_factory=settings.Argon2)
     delivery: settings.Delivery = field(default_factory=settings.Delivery)
+    inbound: settings.Inbound = field(default_factory=settings.Inbound)
     keeper: settings.Keeper = field(default_factory=settings.Keeper)
     users: settings.Users = field(default_factory=settings.Users)
     policy: settings.Policy = field(default_factory=settings.Policy)
@@ -287,6 +288,6 @@ def _contradictions(config: Config) -> Iterator[str]:
             f"[delivery] first_retry_seconds = {delivery.first_retry_seconds}: allowed is at most max_retry_seconds "
             f"({delivery.max_retry_seconds})"
         )
-    fixed = [port for port in (ports.submissions, ports.submission, ports.portal) if port]
+    fixed = [port for port in (ports.submissions, ports.submission, ports.inbound, ports.portal) if port]
     if len(set(fixed)) < len(fixed):
-        yield f"[ports] {fixed}: allowed are three different ports, or 0 for any free one"
+        yield f"[ports] {fixed}: allowed are four different ports, or 0 for any free one"

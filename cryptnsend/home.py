@@ -36,9 +36,9 @@ from cryptnsend.core.errors import ConfigError
 
 FOLDERS = (
     *("keeper", "data", "data/blobs", "tls", "dkim", "recovery", "run"),
-    *("run/keeper", "run/submission", "run/portal", "run/courier", "run/tls"),
+    *("run/keeper", "run/submission", "run/inbound", "run/portal", "run/courier", "run/tls"),
 )
-PORT_NAMES = ("submissions", "submission", "portal")
+PORT_NAMES = ("submissions", "submission", "inbound", "portal")
 SOCKET_ROOM = 70  # octets of the home's path: sun_path takes 107 (unix(7)), and run/keeper/ plus a socket's name follow
 SELF_SIGNED_DAYS = 825  # the longest life that Apple's clients take from a certificate that is trusted by hand
 
@@ -130,7 +130,7 @@ class Home:
         return self.run / "tls" / f"{role}.certificate.pem", self.run / "tls" / f"{role}.key.pem"
 
     def ports(self) -> dict[str, int]:
-        """Return the ports in use by name (submissions, submission, portal); empty if nothing runs."""
+        """Return the ports in use by name (submissions, submission, inbound, portal); empty if nothing runs."""
         try:
             return {str(name): int(port) for name, port in json.loads(self.ports_file.read_text()).items()}
         except FileNotFoundError:

@@ -14,7 +14,7 @@ from cryptnsend.home import Home, write_private
 from cryptnsend.logs import logger
 from cryptnsend.rights import People
 
-DOORS = ("submission", "portal")
+DOORS = ("submission", "inbound", "portal")
 Marks = tuple[tuple[int, int, int], ...]
 
 log = logger(__name__)

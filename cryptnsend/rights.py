@@ -12,7 +12,7 @@ in them. What they work on together belongs to a group that all of them are in, 
 | tls/, recovery/ | root | nobody |
 | run/tls/ | root | each door reads its own copy of certificate and key |
 | cryptnsend.toml, run/ | root | the group reads |
-| run/portal/, run/submission/, run/courier/ | that role | the group reaches the courier's bell |
+| run/portal/, run/submission/, run/inbound/, run/courier/ | that role | the group reaches the courier's bell |
 
 Folders that a role can write may hold whatever a taken-over role put there, so nothing here follows a link.
 """
@@ -39,7 +39,7 @@ from cryptnsend.config import Config, web_root
 from cryptnsend.core.errors import ConfigError
 from cryptnsend.home import FOLDERS, Home
 
-ROLES = ("keeper", "submission", "portal", "courier")
+ROLES = ("keeper", "submission", "inbound", "portal", "courier")
 ROOT = ""  # whose places of no role are
 UMASK_SHARED, UMASK_PRIVATE = 0o007, 0o077
 PATIENCE = 60.0  # seconds for an interpreter to start
@@ -99,6 +99,7 @@ APART = (
     Place("run", ROOT, 0o2750, 0o640),
     Place("run/keeper", "keeper", 0o2750, 0o600),
     Place("run/submission", "submission", 0o700, 0o600),
+    Place("run/inbound", "inbound", 0o700, 0o600),
     Place("run/portal", "portal", 0o700, 0o600),
     Place("run/courier", "courier", 0o2750, 0o600),
     Place("run/tls", ROOT, 0o2750, 0o400, False),  # each file is one door's
@@ -120,7 +121,7 @@ def find(config: Config) -> People:
         raise NotApart(f"There is no {', no '.join(lacking)}. As root: {commands}")
     found = {role: uid for role, uid in uids.items() if uid is not None}
     if 0 in found.values() or len(set(found.values())) < len(found):
-        raise NotApart(f"[users] {', '.join(names.values())}: allowed are four different users, none of them root.")
+        raise NotApart(f"[users] {', '.join(names.values())}: allowed are five different users, none of them root.")
     return People(found, gid)
 
 

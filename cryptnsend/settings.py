@@ -144,6 +144,9 @@ class Ports:
         465, "Submission with TLS from the first octet (RFC 8314).", unit="port", low=0, high=65535
     )
     submission: int = setting(587, "Submission with STARTTLS (RFC 6409).", unit="port", low=0, high=65535)
+    inbound: int = setting(
+        25, "Mail from other servers: bounces, and answers by ordinary mail.", unit="port", low=0, high=65535
+    )
     portal: int = setting(443, "The portal, https.", unit="port", low=0, high=65535)
 
 
@@ -320,6 +323,28 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Inbound:
+    """Mail that other servers bring to our own addresses."""
+
+    enabled: bool = setting(
+        True, "Take mail from other servers. Without it bounces and answers by ordinary mail do not arrive."
+    )
+    postmaster: str = setting(
+        "",
+        "Account that gets mail to postmaster@ and abuse@; empty means whoever has been an officer here for longest.",
+        unit="address",
+        check=lambda value: not value or re.fullmatch(r"[^@\s]{1,64}@[^@\s]{1,253}", value) is not None,
+        allowed="empty, or the address of an account of this server",
+    )
+    connections: int = setting(200, "Open sessions with other servers.", low=1, high=100_000)
+    connections_per_ip: int = setting(10, "Open sessions with one of them.", low=1, high=100_000)
+    recipients: int = setting(20, "Recipients of one mail; they have to belong to one conversation.", low=1, high=100)
+    kept_per_day: int = setting(
+        50, "Mails a day that are kept apart for one account, because nobody vouches for them.", low=1, high=10_000
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Keeper:
     """Where the master key comes from. It is never part of a backup."""
 
@@ -353,6 +378,9 @@ class Users:
     keeper: str = setting("cryptnsend-keeper", "User of the keeper.", unit="user", check=is_user, allowed=USER)
     submission: str = setting(
         "cryptnsend-submission", "User of the SMTP doors.", unit="user", check=is_user, allowed=USER
+    )
+    inbound: str = setting(
+        "cryptnsend-inbound", "User of the door for other servers.", unit="user", check=is_user, allowed=USER
     )
     portal: str = setting("cryptnsend-portal", "User of the portal.", unit="user", check=is_user, allowed=USER)
     courier: str = setting("cryptnsend-courier", "User of the courier.", unit="user", check=is_user, allowed=USER)

@@ -156,13 +156,14 @@ def doors(config: Config) -> Iterator[Finding]:
         return
     ports = home.ports()
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.ports.bind, config.ports.bind)  # noqa: S104 - compared
-    for name in PORT_NAMES:
+    names = [name for name in PORT_NAMES if name != "inbound" or config.inbound.enabled]
+    for name in names:
         try:
             _knock((host, ports.get(name, 0)), implicit_tls=name != "submission")
         except OSError as error:
             yield Finding("server", "bad", f"Nobody answers at {name}: {error.strerror or error}. Its log says why.")
             return
-    yield Finding("server", "good", f"It runs, and all {len(PORT_NAMES)} doors answer.")
+    yield Finding("server", "good", f"It runs, and all {len(names)} doors answer.")
 
 
 def _knock(place: tuple[str, int], *, implicit_tls: bool) -> None:

@@ -73,7 +73,7 @@ def init(
         values["users"] = {"separate": "never"}
     if free_ports:
         # Free ports are for trying things side by side; nobody outside could know them.
-        values["ports"] = {"bind": "127.0.0.1", "submissions": 0, "submission": 0, "portal": 0}
+        values["ports"] = {"bind": "127.0.0.1", "submissions": 0, "submission": 0, "inbound": 0, "portal": 0}
     if for_restore and officer is not None:
         raise click.UsageError("--for-restore and --officer exclude each other: people come from the backup.")
     own = (domain or hostname).lower()

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
     from cryptnsend.app import App
 
 ROLES = rights.ROLES
-DOORS = {"submission": ("submissions", "submission"), "portal": ("portal",)}  # by role, the ports it answers at
+DOORS = {  # by role, the ports it answers at
+    "submission": ("submissions", "submission"),
+    "inbound": ("inbound",),
+    "portal": ("portal",),
+}
+JUNK = 20  # commands of another server that lead nowhere, unknown recipients among them, before it is sent away
 Doors = Mapping[str, socket.socket]
 ONE_USER = (
     "All roles run as one user of this machine, so a role that is taken over can read the keeper's files. "
@@ -85,7 +90,8 @@ def _people(config: Config) -> rights.People | None:
 def _supervise(config: Config, people: rights.People | None, only: str | None) -> int:
     """Run all roles, or *only* one, as the users that play them."""
     home = Home(config.server.home)
-    roles = ROLES if only is None else (only,)
+    wanted = [role for role in ROLES if role != "inbound" or config.inbound.enabled]
+    roles = wanted if only is None else [only]
 
     def tell() -> None:
         ports = home.ports()
@@ -185,6 +191,46 @@ def _submission(config: Config, ready: Callable[[], None], inherited: Doors) -> 
     built.close()
 
 
+def _inbound(config: Config, ready: Callable[[], None], inherited: Doors) -> None:
+    """Open the door for other servers."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from cryptnsend.submission import inbound, limits, server, tls
+
+    built, home, log = _build(config, "inbound"), Home(config.server.home), logs.logger("cryptnsend.inbound")
+    certificate = tls.Certificate(config.tls.certificate, config.tls.key, log)
+    bound = inherited.get("inbound") or _bound(config, "inbound")
+    figures = config.inbound
+
+    def make(pool: ThreadPoolExecutor) -> server.Server:
+        return inbound.inbound_server(
+            [server.Door(bound, implicit_tls=False)],
+            reception=built.inbound,
+            pool=pool,
+            certificate=certificate,
+            hostname=config.server.hostname,
+            log=log,
+            limits=limits.Limits(
+                size=config.limits.message_octets,
+                recipients=figures.recipients,
+                header=config.limits.header_octets,
+                connections=figures.connections,
+                per_source=figures.connections_per_ip,
+                idle=config.limits.idle_seconds,
+                junk=JUNK,
+            ),
+            help_url=lambda topic: f"{home.base_url(config)}/help/{topic}",
+        )
+
+    def opened() -> None:
+        if not inherited:
+            home.announce({"inbound": bound.getsockname()[1]})
+        ready()
+
+    inbound.serve_inbound(make, opened)
+    built.close()
+
+
 def _portal(config: Config, ready: Callable[[], None], inherited: Doors) -> None:
     """Open the portal."""
     from cryptnsend.portal import server
@@ -240,7 +286,13 @@ def _courier(config: Config, ready: Callable[[], None], _doors: Doors) -> None:
     built.close()
 
 
-PLAYS = {"keeper": _keeper, "submission": _submission, "portal": _portal, "courier": _courier}
+PLAYS = {
+    "keeper": _keeper,
+    "submission": _submission,
+    "inbound": _inbound,
+    "portal": _portal,
+    "courier": _courier,
+}
 
 
 def until_stopped() -> threading.Event:

@@ -21,7 +21,7 @@ from cryptnsend.home import Home, create
 DOMAIN = "cryptnsend.example"
 START_SECONDS = 120.0
 STOP_SECONDS = 30.0
-NEEDED = ("submissions", "submission", "portal")
+NEEDED = ("submissions", "submission", "inbound", "portal")
 
 
 class DidNotStart(Exception):
@@ -117,7 +117,7 @@ class House:
     def _make(self) -> None:
         values: dict[str, dict[str, Any]] = {
             "server": {"hostname": "localhost", "domain": DOMAIN},
-            "ports": {"bind": "127.0.0.1", "submissions": 0, "submission": 0, "portal": 0},
+            "ports": {"bind": "127.0.0.1", "submissions": 0, "submission": 0, "inbound": 0, "portal": 0},
             "signup": {"mode": "open"},
             "portal": {"style_page": True},
             # Nobody watches a demo for the minutes that a greylisted mail waits in earnest.

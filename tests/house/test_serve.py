@@ -66,8 +66,22 @@ def page_of(house: House, url: str) -> str:
 
 
 def test_all_ports_are_told_and_answer(served):
-    assert set(served.home.ports()) == {"submissions", "submission", "portal"}
-    assert command(served.path, "doctor").stdout.count("all 3 doors answer") == 1
+    assert set(served.home.ports()) == {"submissions", "submission", "inbound", "portal"}
+    assert command(served.path, "doctor").stdout.count("all 4 doors answer") == 1
+
+
+def test_the_door_for_other_servers_knows_our_addresses_only(served):
+    port = served.home.ports()["inbound"]
+    with smtplib.SMTP("localhost", port, local_hostname="mx.peer.example", timeout=60) as client:
+        client.starttls()
+        client.ehlo()
+        assert not client.has_extn("auth")
+        client.mail("eve@evil.example")
+        domain = served.config.server.domain
+        for address, code in (
+            ("pat@yahoo.example", 550), (f"r+{'a' * 39}@{domain}", 550), (f"ghost@{domain}", 550), ("postmaster", 451),
+        ):  # fmt: skip
+            assert client.rcpt(address)[0] == code, address
 
 
 def test_a_second_server_on_the_home_is_refused(served):

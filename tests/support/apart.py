@@ -25,7 +25,7 @@ from cryptnsend.rights import People
 from tests.support.homes import make_home
 
 # Numbers that no account has: nothing has to be made on this machine.
-PEOPLE = People({"keeper": 61001, "submission": 61002, "portal": 61003, "courier": 61004}, 61000)
+PEOPLE = People({"keeper": 61001, "submission": 61002, "portal": 61003, "courier": 61004, "inbound": 61005}, 61000)
 USERS = {"group": str(PEOPLE.gid)} | {role: str(uid) for role, uid in PEOPLE.uids.items()}
 CHECKOUT = Path(__file__).parents[2]
 START_SECONDS, STOP_SECONDS = 120.0, 60.0
