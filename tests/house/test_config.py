@@ -79,7 +79,10 @@ def test_every_setting_can_come_from_the_environment(tmp_path):
         ('[ports]\nportal = "443"', '[ports] portal = "443": allowed is a whole number from 0 to 65535.'),
         ("[ports]\nportal = true", "[ports] portal = true: allowed is a whole number from 0 to 65535."),
         ("[ports]\nportal = 443.5", "[ports] portal = 443.5: allowed is a whole number"),
-        ("[ports]\nportal = 465", "[ports] [465, 587, 25, 465]: allowed are four different ports, or 0 for any free one."),
+        (
+            "[ports]\nportal = 465",
+            "[ports] [465, 587, 25, 465]: allowed are four different ports, or 0 for any free one.",
+        ),
         ("[ports]\nportl = 1", "there is no setting portl in [ports]; did you mean portal?"),
         ("[port]\nportal = 1", "there is no section [port]; did you mean ports?"),
         ("portl = 1", "there is no section [portl]; did you mean portal?"),
