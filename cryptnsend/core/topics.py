@@ -30,6 +30,7 @@ _BY_STATUS = {  # RFC 3463, RFC 5248
     "5.1.3": "address",
     "5.1.7": "address",
     "5.3.4": "too-large",
+    "5.4.6": "circles",
     "5.5.1": "commands",
     "5.5.2": "commands",
     "5.5.4": "commands",

@@ -123,6 +123,15 @@ PAGES = {
             _("The recipient does not want mail from you through this service. Call them, or ask them to change it."),
             _("People who were written to can answer here, but not begin conversations of their own."),
             _("A rule of your organisation forbids it. Ask the person who looks after it."),
+            _("The address only sends, or stands for nobody. Use the Reply button of the mail you got, or its link."),
+        ),
+    ),
+    "circles": Page(
+        _("The message goes in circles"),
+        _("It has passed through so many servers that somebody must be sending it round and round. So it ends here."),
+        (
+            _("Look for mailboxes that forward to each other, and take one of the forwardings away."),
+            _("Then answer again, best by the link in the mail you got."),
         ),
     ),
     "line-ends": Page(
