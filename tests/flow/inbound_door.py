@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 from cryptnsend.core.errors import Refusal, Temporary
 from cryptnsend.submission.contract import Envelope, Peer, Rcpt
-from tests.support.house import House
 from tests.support.domains import GOOD_HOST, Domains
+from tests.support.house import House
 
 
 class Door:

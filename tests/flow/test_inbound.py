@@ -16,8 +16,8 @@ from cryptnsend.keeper.roles import REQUESTS
 from cryptnsend.store.records import grants, listing
 from tests.flow.conftest import Desk, parsed
 from tests.flow.inbound_door import Door
-from tests.support.house import DAY, House
 from tests.support.domains import GOOD_HOST, OTHER_HOST, signed
+from tests.support.house import DAY, House
 
 ANN, PAT, EVE = "ann@gmail.example", "pat@yahoo.example", "eve@evil.example"
 SECRET = "Walrusine"

@@ -63,7 +63,7 @@ def every_octet(folder: Path) -> bytes:
 # -- the sockets ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("role", ["submission", "courier", "portal", "owner"])
+@pytest.mark.parametrize("role", ["submission", "inbound", "courier", "portal", "owner"])
 def test_no_role_reaches_another_roles_requests(keeper: Running, role: str) -> None:
     client = keeper.role(role)
     others = {name for each in REQUESTS.values() for name in each} - set(REQUESTS[role])
@@ -74,7 +74,7 @@ def test_no_role_reaches_another_roles_requests(keeper: Running, role: str) -> N
 
 
 def test_only_the_portal_and_the_owner_have_requests_that_release_seeds_or_take_codes() -> None:
-    for role in ("submission", "courier"):
+    for role in ("submission", "inbound", "courier"):
         assert not RELEASING & set(REQUESTS[role])
     assert {"prove", "adopt", "codes"} & set(REQUESTS["owner"]) == set()
 

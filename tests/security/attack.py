@@ -22,9 +22,27 @@ from cryptnsend.keeper.roles import REQUESTS
 PTRACE_ATTACH = 16
 FILES = (
     *("cryptnsend.toml", "keeper/master.key", "keeper/ledger.db", "keeper/journal.log", "tls/key.pem"),
-    *("dkim/rsa1.pem", "dkim/ed1.pem", "run/tls/submission.key.pem", "run/tls/portal.key.pem", "data/main.db"),
+    *(
+        "dkim/rsa1.pem",
+        "dkim/ed1.pem",
+        "run/tls/submission.key.pem",
+        "run/tls/inbound.key.pem",
+        "run/tls/portal.key.pem",
+        "data/main.db",
+    ),
 )
-FOLDERS = ("keeper", "dkim", "tls", "recovery", "run/portal", "run/submission", "run/keeper", "run/courier", "run")
+FOLDERS = (
+    "keeper",
+    "dkim",
+    "tls",
+    "recovery",
+    "run/portal",
+    "run/submission",
+    "run/inbound",
+    "run/keeper",
+    "run/courier",
+    "run",
+)
 
 
 def attempts(home: Home, role: str, pids: dict[str, int]) -> Iterator[tuple[str, Callable[[], object]]]:
@@ -37,7 +55,7 @@ def attempts(home: Home, role: str, pids: dict[str, int]) -> Iterator[tuple[str,
     for name in ("keeper", "recovery", "tls"):
         yield f"list {name}", partial(os.listdir, home.path / name)
     yield "change rows", partial(change_rows, home.main_db)
-    for other in ("submission", "portal", "courier", "owner"):
+    for other in ("submission", "inbound", "portal", "courier", "owner"):
         socket = home.keeper_socket(other)
         yield f"ask as {other}", partial(ask, socket, "health")
         yield f"replace the socket of {other}", socket.unlink

@@ -1,4 +1,4 @@
-"""A few domains in memory, for those who check whose mail it is; and mail as the hosts of these domains would send it."""
+"""A few domains in memory, for those who check whose mail it is; and mail as their hosts would send it."""
 
 from __future__ import annotations
 
