@@ -70,8 +70,9 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"code for {each}": ("code", CODE | {"purpose": each}) for each in ("reset", "signup", "alias", "exists")},
     "invitation": ("invitation", INVITED),
     "invitation to an organisation": ("invitation", INVITED | {"organisation": "Ruiz Family Practice"}),
-    "alert": ("alert", CODE | {"template": "new-sign-in"}),
-    "other alert": ("alert", CODE | {"template": "contact-reset"}),
+    "alert": ("alert", CODE | {"template": "new-sign-in", "link": ""}),
+    "other alert": ("alert", CODE | {"template": "contact-reset", "link": ""}),
+    "alert with a link": ("alert", CODE | {"template": "reset-waiting", "link": LINK.replace("/m/", "/answer/")}),
     **{
         f"kept: {reason}": (
             "kept",
