@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from cryptnsend.cli.options import Commands, home_option, json_option, moment, show_json, show_table
+from cryptnsend.cli.options import Commands, home_option, json_option, moment, printable, show_json, show_table
 from cryptnsend.cli.owner import opened, owned
 from cryptnsend.config import Config
+from cryptnsend.core.errors import NoGrant
 from cryptnsend.store.records import deliveries
 
 COLUMNS = {
@@ -19,7 +22,17 @@ COLUMNS = {
     "due": "due",
     "reply": "last reply",
 }
+HEAPS = {
+    "domain": "domain",
+    "state": "state",
+    "status": "status",
+    "count": "deliveries",
+    "oldest": "oldest",
+    "example": "last reply",
+}
 STATES = ["checking", "due", "held", "leased", "delayed", "parked", "delivered", "failed", "cancelled"]
+KINDS = ["notice", "relay", "handoff", "receipt", "dsn", "code", "alert", "tls-report"]
+EVERYTHING = 1_000_000  # deliveries that are counted at most
 
 
 @click.group(cls=Commands)
@@ -29,19 +42,74 @@ def queue() -> None:
 
 @queue.command("list")
 @click.option("--state", type=click.Choice(STATES), help="Only these; without it, everything that is not settled.")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="At most so many.")
+@click.option("--kind", type=click.Choice(KINDS), help="Only these.")
+@click.option("--domain", help="Only for recipients of this domain.")
+@click.option("--counts", is_flag=True, help="Count by domain, state and status instead of listing.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="List at most so many.")
 @home_option
 @json_option
-def list_(config: Config, state: str | None, limit: int, as_json: bool) -> None:
-    """List deliveries, the newest first."""
+def list_(
+    config: Config,
+    state: str | None,
+    kind: str | None,
+    domain: str | None,
+    counts: bool,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List deliveries, the newest first, or count them by domain and reason."""
+    domain = domain.lower().removeprefix("@") if domain else None
     with opened(config) as app:
-        rows = deliveries.listing(app.engine, state, limit)
+        most = EVERYTHING if counts else limit
+        rows = deliveries.listing(app.engine, state, most, kind=kind, domain=domain)
+    columns = COLUMNS
+    if counts:
+        rows, columns = _counted(rows), HEAPS
     if as_json:
         show_json(rows)
         return
     for row in rows:
-        row["due"] = moment(row["due"])
-    show_table(rows, COLUMNS, empty="Nothing waits to leave.")
+        row.update({name: moment(row[name]) for name in ("due", "oldest") if name in row})
+    show_table(rows, columns, empty="Nothing waits to leave.")
+
+
+@queue.command()
+@click.argument("delivery", type=int)
+@home_option
+@json_option
+def show(config: Config, delivery: int, as_json: bool) -> None:
+    """Show why DELIVERY went as it did: decision, way, proof, tries, and the peer's words."""
+    from cryptnsend.flow.ways import PROOFS, ROUTES, way_of
+
+    with opened(config) as app:
+        row = deliveries.shown(app.engine, delivery)
+    if row is None:
+        raise NoGrant(f"There is no delivery {delivery}.")
+    way = way_of(row)
+    if as_json:
+        names = ("id", "org", "kind", "form", "message", "recipient", "tls_class", "state", "created", "settled")
+        found = ("why", "route", "host", "address", "tls", "cipher", "proof", "tries", "code", "status", "reply", "due")
+        show_json({name: row[name] for name in names} | {name: getattr(way, name) for name in found})
+        return
+    host = f"{way.host} [{way.address}]" if way.address and way.address != way.host else way.host
+    facts = {
+        "delivery": f"{row['id']}, a {row['kind']}" + (f" as {row['form']}" if row["form"] else ""),
+        "message": row["message"],
+        "recipient": row["recipient"],
+        "state": way.state + (f" since {moment(row['settled'])}" if row["settled"] else ""),
+        "decision": way.why,
+        "asks for": {"proven": "proven TLS", "declared": "TLS"}.get(row["tls_class"], "TLS where it is offered"),
+        "way": ROUTES.get(way.route, way.route),
+        "host": host,
+        "protection": ", ".join(filter(None, (way.tls, way.cipher))),
+        "proof": PROOFS.get(way.proof, way.proof),
+        "tries": way.tries,
+        "next try": moment(way.due),
+        "peer's words": way.told,
+    }
+    for name, value in facts.items():
+        if value not in (None, ""):
+            click.echo(f"{name + ':':<14}{printable(value)}")
 
 
 @queue.command()
@@ -57,8 +125,34 @@ def retry(config: Config, delivery: int) -> None:
 @queue.command()
 @click.argument("delivery", type=int)
 @home_option
+def hold(config: Config, delivery: int) -> None:
+    """Keep DELIVERY from being tried until it is released. Its days to give up go on."""
+    with owned(config) as app:
+        app.owner.hold(delivery)
+    click.echo(f"Delivery {delivery} is held.")
+
+
+@queue.command()
+@click.argument("delivery", type=int)
+@home_option
+def release(config: Config, delivery: int) -> None:
+    """Let DELIVERY, which was held, be tried now."""
+    with owned(config) as app:
+        app.owner.release(delivery)
+    click.echo(f"Delivery {delivery} is due now.")
+
+
+@queue.command()
+@click.argument("delivery", type=int)
+@home_option
 def drop(config: Config, delivery: int) -> None:
     """Cancel DELIVERY: it will not leave. What is in the vault stays there."""
     with owned(config) as app:
         app.owner.drop(delivery)
     click.echo(f"Delivery {delivery} is cancelled.")
+
+
+def _counted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    from cryptnsend.flow.ways import heaps
+
+    return [{name: getattr(heap, name) for name in HEAPS} for heap in heaps(rows)]

@@ -229,6 +229,15 @@ class Owner:
         self._steer(delivery, deliveries.retry, "delivery.retried", "that could be tried again")
         self._wake()
 
+    def hold(self, delivery: int) -> None:
+        """Keep a delivery that waits from being tried. Raises NoGrant."""
+        self._steer(delivery, deliveries.hold, "delivery.held", "that waits to be tried")
+
+    def release(self, delivery: int) -> None:
+        """Let a delivery that was held be tried now. Raises NoGrant."""
+        self._steer(delivery, deliveries.release, "delivery.released", "that was held here")
+        self._wake()
+
     def drop(self, delivery: int) -> None:
         """Cancel a delivery that has not left. Raises NoGrant."""
         known = deliveries.standing(self._engine, delivery)

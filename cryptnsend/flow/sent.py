@@ -21,6 +21,7 @@ from cryptnsend.flow.opening import NOTHING, Opener
 from cryptnsend.flow.rendering import files_of
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Reached, SentEntry, Status
+from cryptnsend.flow.ways import way_of
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.store.records import audit, grants, listing
 
@@ -199,6 +200,7 @@ class Sent:
                     reply=row["reply"] or "" if state in ("bounced", "delayed") else "",
                     needs_code=not over and grant is not None and _needs_code(row, grant),
                     suspended=over,
+                    way=way_of(row) if row["kind"] else None,
                 )
             )
         expired = about["expires"] is not None and about["expires"] <= now

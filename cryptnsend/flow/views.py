@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from cryptnsend.flow.ways import Way
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
@@ -113,6 +115,7 @@ class Reached:
     reply: str  # the peer's words after a bounce or delay
     needs_code: bool
     suspended: bool = False
+    way: Way | None = None  # why it went as it did, once something was to leave
 
 
 @dataclass(frozen=True, slots=True)

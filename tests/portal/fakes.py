@@ -31,6 +31,7 @@ from cryptnsend.flow.views import (
     Waiting,
     Writing,
 )
+from cryptnsend.flow.ways import Way
 from cryptnsend.keeper.requests import RecoveryFile
 
 NOW = 1_795_000_000_000  # 18 November 2026, 11:06:40 UTC
@@ -562,6 +563,21 @@ def furnished() -> World:
                     NOW - 3_400_000,
                     "550 5.1.1 this address does not exist",
                     False,
+                    way=Way(
+                        "notice",
+                        "failed",
+                        1,
+                        "the organisation seals everything that nothing else applies to",
+                        "mx",
+                        "mx.pinestreet.example",
+                        "192.0.2.7",
+                        "TLSv1.3, certificate not checked",
+                        "x",
+                        "none",
+                        "5.1.1",
+                        "550",
+                        "this address does not exist",
+                    ),
                 ),
             ),
             NOW + 30 * DAY,

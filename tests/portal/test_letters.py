@@ -347,3 +347,15 @@ def test_a_line_that_needs_a_code_takes_it(pat: Visitor, world: World) -> None:
     pat.get("/messages/16/code")
     page = pat.post("/messages/16/code", {"code": "111111"})
     assert (page.status_code, "no longer works" in page.text) == (410, True)
+
+
+def test_the_author_sees_why_a_mail_went_its_way(ann: Visitor) -> None:
+    page = ann.get("/sent/21").text
+    for words in (
+        "Why did this go this way?",
+        "the organisation seals everything",
+        "mx.pinestreet.example (192.0.2.7)",
+        "TLSv1.3, not proven",
+        "550 5.1.1 this address does not exist",
+    ):
+        assert words in page, words

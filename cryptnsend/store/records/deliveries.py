@@ -214,14 +214,23 @@ def epoch(engine: Engine, ident: int) -> Row:
     return engine.query("SELECT id, pair, suite, owner, holder, sealed FROM epochs WHERE id = :id", id=ident)[0]
 
 
-def listing(engine: Engine, state: str | None, limit: int) -> list[Row]:
-    """Return deliveries for the operator, newest first: those in *state* or, with None, all that are not settled."""
+def listing(
+    engine: Engine, state: str | None, limit: int, *, kind: str | None = None, domain: str | None = None
+) -> list[Row]:
+    """
+    Return deliveries for the operator, newest first: those in *state* or, with None, all that are not settled.
+
+    *kind* and *domain* (of the recipient, as A-label) narrow it further.
+    """
     return engine.query(
         "SELECT d.id, d.org, d.kind, d.form, d.message, a.canonical AS recipient, d.state, d.due, d.attempts,"
         " d.outcome, d.reply, d.created FROM deliveries d LEFT JOIN addresses a ON a.id = d.recipient"
-        " WHERE d.state = :state OR (:state IS NULL AND d.state NOT IN ('delivered', 'failed', 'cancelled'))"
+        " WHERE (d.state = :state OR (:state IS NULL AND d.state NOT IN ('delivered', 'failed', 'cancelled')))"
+        " AND (:kind IS NULL OR d.kind = :kind) AND (:domain IS NULL OR a.canonical LIKE '%@' || :domain)"
         " ORDER BY d.id DESC LIMIT :limit",
         state=state,
+        kind=kind,
+        domain=domain,
         limit=limit,
     )
 
@@ -230,6 +239,39 @@ def standing(reader: Reader, ident: int) -> tuple[int, str] | None:
     """Return a delivery's organisation and state, None if there is none of that id."""
     found = reader.query("SELECT org, state FROM deliveries WHERE id = :id", id=ident)
     return (found[0]["org"], found[0]["state"]) if found else None
+
+
+def shown(engine: Engine, ident: int) -> Row | None:
+    """Return what is known of one delivery, for the operator: no content, and no subject."""
+    found = engine.query(
+        "SELECT d.id, d.org, d.kind, d.form, d.message, a.canonical AS recipient, d.tls_class, d.state, d.due,"
+        " d.attempts, d.crashes, d.outcome, d.reply, d.created, d.settled, r.decision, r.reason"
+        " FROM deliveries d LEFT JOIN addresses a ON a.id = d.recipient"
+        " LEFT JOIN recipients r ON r.message = d.message AND r.address = d.recipient WHERE d.id = :id",
+        id=ident,
+    )
+    return found[0] if found else None
+
+
+def hold(rows: Rows, ident: int, now: int) -> bool:
+    """Keep a delivery that waits from being tried until it is released; False if there is none such."""
+    return bool(
+        rows.execute(
+            "UPDATE deliveries SET held = state, state = 'held' WHERE id = :id AND state IN ('due', 'delayed')",
+            {"id": ident},
+        )
+    )
+
+
+def release(rows: Rows, ident: int, now: int) -> bool:
+    """Let a delivery that the operator held be tried again, now; False if there is none such."""
+    return bool(
+        rows.execute(
+            "UPDATE deliveries SET state = held, held = '', due = :now"
+            " WHERE id = :id AND state = 'held' AND held <> ''",
+            {"id": ident, "now": now},
+        )
+    )
 
 
 def retry(rows: Rows, ident: int, now: int) -> bool:

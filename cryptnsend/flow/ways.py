@@ -1,0 +1,98 @@
+"""Why did this go this way? What is known of one delivery: the decision, the host, the proof, the tries, the words.
+
+The outcome of the last attempt is kept as JSON beside the delivery; rows of earlier versions have less in it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from cryptnsend.core.contracts import Row
+from cryptnsend.core.policy import why
+
+ROUTES = {
+    "mx": "by the MX records of the domain",
+    "implicit-mx": "by the domain's own address, since it has no MX records",
+    "route": "by a route that the operator set",
+    "smarthost": "by the operator's relay",
+    "https": "to a web server",
+}
+PROOFS = {
+    "dane": "proven by the domain's signed DNS (DANE)",
+    "mta-sts": "proven by the domain's policy (MTA-STS)",
+    "operator": "checked by name, on the operator's word",
+    "none": "not proven",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The way of one delivery; times are UTC milliseconds. `route` and `proof` are keys of ROUTES and PROOFS."""
+
+    kind: str
+    state: str
+    tries: int
+    why: str = ""  # the policy's decision in words
+    route: str = ""
+    host: str = ""
+    address: str = ""
+    tls: str = ""
+    cipher: str = ""
+    proof: str = ""
+    status: str = ""
+    code: str = ""
+    reply: str = ""
+    due: int | None = None  # the next try
+
+    @property
+    def told(self) -> str:
+        """The peer's answer with its codes, as it came; ours where no peer spoke."""
+        return " ".join(filter(None, (self.code, self.status, self.reply)))
+
+
+def way_of(row: Row) -> Way:
+    """Return the way of a delivery from its row (kind, state, attempts, outcome, reply, due, and reason if known)."""
+    known = msgspec.json.decode(row["outcome"], type=dict[str, str]) if row["outcome"] else {}
+    waits = row["state"] in ("due", "delayed", "leased")
+    return Way(
+        kind=row["kind"],
+        state=row["state"],
+        tries=row["attempts"],
+        why=why(row["reason"]) if row.get("reason") else "",
+        reply=row["reply"] or "",
+        due=row["due"] if waits else None,
+        **{
+            name: known.get(name, "")
+            for name in ("route", "host", "address", "tls", "cipher", "proof", "status", "code")
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Heap:
+    """Deliveries that wait for the same reason at the same domain; `example` is what one of the peers said."""
+
+    domain: str
+    state: str
+    status: str
+    count: int
+    oldest: int
+    example: str
+
+
+def heaps(rows: Iterable[Row]) -> list[Heap]:
+    """Count deliveries by domain, state and status, the largest heap first; without a recipient the domain is ''."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    oldest: dict[tuple[str, str, str], int] = {}
+    examples: dict[tuple[str, str, str], str] = {}
+    for row in rows:
+        way = way_of(row)
+        key = ((row["recipient"] or "").rpartition("@")[2], way.state, way.status)
+        counts[key] += 1
+        oldest[key] = min(oldest.get(key, row["created"]), row["created"])
+        examples[key] = way.reply or examples.get(key, "")
+    return [Heap(*key, count, oldest[key], examples[key]) for key, count in counts.most_common()]
