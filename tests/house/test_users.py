@@ -1,0 +1,385 @@
+"""A user for each role: how a home comes to them, what root's commands leave behind, and what is said without them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import smtplib
+import ssl
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cryptnsend import rights
+from cryptnsend.config import Config
+from cryptnsend.core.errors import ConfigError
+from cryptnsend.home import Home, file_mode, make_certificate
+from cryptnsend.lending import Lending
+from tests.support.apart import PEOPLE, USERS, Apart, MakeApart
+from tests.support.homes import make_home
+from tests.support.waiting import wait_for
+
+PASSWORD = "harbour violet tractor ninety"
+ANN = "ann@gmail.example"
+Note = Callable[[str, object], None]
+
+
+@pytest.fixture
+def as_root(record_property: Note) -> bool:
+    """Whether files can be given to other users; said loudly if not."""
+    if os.geteuid() != 0:
+        record_property("not run", "giving files to other users needs root")
+    return os.geteuid() == 0
+
+
+def with_users(config: Config, **values: str) -> Config:
+    return dataclasses.replace(
+        config, users=dataclasses.replace(config.users, **({"separate": "auto"} | USERS | values))
+    )
+
+
+def modes(config: Config) -> dict[str, tuple[int, int, str]]:
+    """Return uid, gid and mode of everything in a home."""
+    home = config.server.home
+    found = {str(path.relative_to(home)): path.lstat() for path in (home, *home.rglob("*"))}
+    return {name: (each.st_uid, each.st_gid, f"{stat.S_IMODE(each.st_mode):o}") for name, each in found.items()}
+
+
+def submit(server: Apart, body: str) -> tuple[int, bytes]:
+    port = server.home.ports()["submissions"]
+    assert port < 1024
+    with smtplib.SMTP_SSL("localhost", port, context=server.context(), timeout=60) as client:
+        client.login(ANN, PASSWORD)
+        client.mail(ANN)
+        client.rcpt("pat@yahoo.example")
+        return client.data(f"From: {ANN}\r\nTo: pat@yahoo.example\r\nSubject: Results\r\n\r\n{body}\r\n".encode())
+
+
+def shows(place: tuple[str, int], certificate: str) -> bool:
+    return ssl.get_server_certificate(place) == certificate
+
+
+# -- a whole server ---------------------------------------------------------------------------------------------------
+
+
+def test_mail_is_taken_at_a_port_of_roots_and_roots_command_works_beside(apart: Apart | None) -> None:
+    if apart is None:
+        return
+    apart.done("subscriber", "add", ANN, "--password-stdin", stdin=PASSWORD + "\n")
+    assert submit(apart, "x" * 70_000)[0] == 250  # a blob, of the doors' user
+    found = modes(apart.config)
+    group, users = PEOPLE.gid, {0, *PEOPLE.uids.values()}
+    shared = {name: each for name, each in found.items() if name.startswith("data/") and name != "data/blobs"}
+    assert {name for name in shared if not name.startswith("data/blobs/")} >= {"data/main.db", "data/main.db-wal"}
+    for name, (uid, gid, mode) in shared.items():
+        assert (uid in users, gid, mode) == (True, group, "640" if name.startswith("data/blobs/") else "660"), name
+    assert {found[name][0] for name in found if name.startswith("keeper/")} == {PEOPLE.uids["keeper"]}
+
+
+@pytest.mark.long
+def test_a_home_of_one_user_is_served_by_several_and_roots_commands_lock_nobody_out(
+    make_apart: MakeApart | None, short_folder: Path
+) -> None:
+    """Made and used by root alone, then served; commands before, meanwhile and after; a backup, restored and served."""
+    if make_apart is None:
+        return
+    server = make_apart()
+    assert modes(server.config)["data"] == (0, 0, "700")
+    server.done("subscriber", "add", ANN, "--password-stdin", stdin=PASSWORD + "\n")
+    server.start()
+    assert submit(server, "x" * 70_000)[0] == 250  # a blob, of the doors' user
+    server.done("subscriber", "add", "bob@gmail.example", "--password-stdin", stdin=PASSWORD + "\n")
+    server.done("vault", "verify")
+    server.done("backup", str(short_folder / "backup"))
+    server.stop()
+    server.done("subscriber", "add", "eve@gmail.example", "--password-stdin", stdin=PASSWORD + "\n")
+    server.done("audit", "verify")
+    server.start()
+    assert submit(server, "x" * 70_000)[0] == 250
+    assert not [line for line in server.log.splitlines() if '"level":"error"' in line]
+    server.stop()
+
+    other = make_apart()
+    (other.home.keeper / "master.key").unlink(missing_ok=True)
+    (other.home.keeper / "master.key").write_bytes((server.home.keeper / "master.key").read_bytes())
+    (other.home.keeper / "master.key").chmod(0o600)
+    other.done("restore", str(short_folder / "backup"))
+    other.start()
+    assert submit(other, "y" * 70_000)[0] == 250
+    other.done("vault", "verify")
+    listed = json.loads(other.done("message", "list", "--json"))
+    assert len(listed) == 2
+
+
+def test_doctor_finds_nothing_to_say_about_users_and_rights(apart: Apart | None) -> None:
+    if apart is None:
+        return
+    found = {each["check"]: each for each in json.loads(apart.command("doctor", "--json").stdout)}
+    assert found["users"]["level"] == found["permissions"]["level"] == found["server"]["level"] == "good"
+
+
+@pytest.mark.long
+def test_a_role_that_comes_back_keeps_its_privileged_port_and_nobody_is_refused_meanwhile(
+    make_apart: MakeApart | None,
+) -> None:
+    if make_apart is None:
+        return
+    server = make_apart()
+    server.start()
+    port = server.home.ports()["submissions"]
+    os.kill(server.pids()["submission"], 9)
+    with smtplib.SMTP_SSL("localhost", port, context=server.context(), timeout=90) as client:
+        assert client.noop()[0] == 250
+    assert server.home.ports()["submissions"] == port
+    server.stop()
+    with pytest.raises(ConnectionRefusedError):
+        smtplib.SMTP_SSL("localhost", port, context=server.context(), timeout=10)
+
+
+def test_one_role_as_root_is_its_own_user_too(make_apart: MakeApart | None) -> None:
+    if make_apart is None:
+        return
+    server = make_apart()
+    log = (server.folder / "keeper.log").open("wb")
+    process = subprocess.Popen(
+        [server.python, "-m", "cryptnsend", "serve", "keeper", "--home", str(server.home.path)],
+        env=server.environ, stdout=log, stderr=log,
+    )  # fmt: skip
+    try:
+        wait_for(lambda: b"keeper.ready" in (server.folder / "keeper.log").read_bytes(), "the keeper", seconds=90)
+        server.done("subscriber", "add", ANN, "--password-stdin", stdin=PASSWORD + "\n")
+        assert server.home.keeper_socket("owner").stat().st_uid == PEOPLE.uids["keeper"]
+    finally:
+        process.terminate()
+        assert process.wait(60) == 0
+        log.close()
+
+
+@pytest.mark.long
+def test_a_renewed_certificate_reaches_doors_that_may_not_read_it(apart: Apart | None) -> None:
+    """Its key is root's alone, as the programs that renew certificates leave it."""
+    if apart is None:
+        return
+    before = apart.config.tls.certificate.read_text()
+    make_certificate(apart.config)
+    assert stat.S_IMODE(apart.config.tls.key.stat().st_mode) == 0o600
+    new = apart.config.tls.certificate.read_text()
+    assert new != before
+    for door in ("submissions", "portal"):
+        place = ("localhost", apart.home.ports()[door])
+        wait_for(
+            lambda place=place: ssl.get_server_certificate(place) == new, f"{door} to show it", seconds=180, step=1
+        )
+
+
+@pytest.mark.long
+def test_the_log_file_is_roots_and_every_role_writes_to_it(make_apart: MakeApart | None) -> None:
+    if make_apart is None:
+        return
+    server = make_apart(log={"file": "server.log"})
+    log = server.home.path / "server.log"
+    process = subprocess.Popen(
+        [server.python, "-m", "cryptnsend", "serve", "--home", str(server.home.path)], env=server.environ
+    )
+    try:
+        wait_for(lambda: log.exists() and "all roles are ready" in log.read_text(), "the server", seconds=120)
+        roles = {json.loads(line)["role"] for line in log.read_text().splitlines()}
+        assert roles >= {"supervisor", "keeper", "submission", "portal"}
+        assert (log.stat().st_uid, stat.S_IMODE(log.stat().st_mode)) == (0, 0o600)
+    finally:
+        process.terminate()
+        assert process.wait(60) == 0
+
+
+# -- a home, arranged -------------------------------------------------------------------------------------------------
+
+
+def test_what_is_whose(config: Config, as_root: bool) -> None:
+    if not as_root:
+        return
+    home = Home(config.server.home)
+    for file in (home.ledger, home.main_db, home.blobs / "a1b2c3d4"):
+        file.touch(mode=0o600)
+    rights.settle(with_users(config), PEOPLE)
+    found = modes(config)
+    keeper, courier, group = PEOPLE.uids["keeper"], PEOPLE.uids["courier"], PEOPLE.gid
+    assert found["."] == (0, group, "750")
+    assert found["cryptnsend.toml"] == (0, group, "640")
+    assert found["keeper"] == (keeper, group, "700")
+    assert found["keeper/ledger.db"] == (keeper, group, "600")
+    assert found["data"] == found["data/blobs"] == (0, group, "2770")
+    assert found["data/main.db"] == (0, group, "660")
+    assert found["data/blobs/a1b2c3d4"] == (0, group, "640")
+    assert found["dkim/rsa1.pem"] == (courier, group, "600")
+    assert found["tls/key.pem"] == (0, group, "600")
+    assert found["recovery"] == (0, group, "700")
+    assert found["run"] == (0, group, "2750")
+    assert found["run/keeper"] == (keeper, group, "2750")
+    assert file_mode(home.main_db.parent) == 0o660
+    rights.settle(with_users(config), PEOPLE)
+    assert modes(config) == found
+    rights.settle(config, None)
+    back = modes(config)
+    assert {each[:2] for each in back.values()} == {(0, 0)}
+    assert {each[2] for each in back.values()} == {"700", "600"}
+    assert file_mode(home.main_db.parent) == 0o600
+
+
+def test_nothing_that_a_role_puts_in_its_folders_lets_root_give_away_something_else(
+    config: Config, as_root: bool, tmp_path: Path
+) -> None:
+    """Links, second names, and a folder in a file's place."""
+    if not as_root:
+        return
+    home, users = Home(config.server.home), with_users(config)
+    rights.settle(users, PEOPLE)
+    (home.keeper / "master.key").write_bytes(b"secret")
+    (home.keeper / "master.key").chmod(0o600)
+    outside = home.path / "root's own"
+    outside.write_bytes(b"secret")
+    outside.chmod(0o600)
+    home.main_db.symlink_to(home.keeper / "master.key")
+    (home.blobs / "b1b2b3b4").symlink_to(outside)
+    os.link(outside, home.spool / "second-name")
+    (home.main_db.parent / "main.db-wal").mkdir()
+    rights.settle(users, PEOPLE, deep=True)
+    for path in (home.keeper / "master.key", outside):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert outside.stat().st_uid == 0
+    (home.blobs / "b1b2b3b4").unlink()
+    home.blobs.rmdir()
+    home.blobs.symlink_to(tmp_path)
+    with pytest.raises(rights.NotApart, match="cannot be used as a folder"):
+        rights.settle(users, PEOPLE)
+
+
+def test_doctor_names_what_more_people_can_use_than_should(config: Config, as_root: bool) -> None:
+    if not as_root:
+        return
+    home = Home(config.server.home)
+    home.config_file.chmod(0o644)
+    assert [path for path, _ in rights.exposed(config)] == [home.config_file]
+    home.config_file.chmod(0o600)
+    users = with_users(config)
+    rights.settle(users, PEOPLE)
+    assert list(rights.exposed(users)) == []
+    (home.keeper / "ledger.db").touch(mode=0o600)
+    (home.keeper / "ledger.db").chmod(0o660)
+    (home.dkim / "new.pem").touch(mode=0o600)
+    found = dict(rights.exposed(users))
+    assert set(found) == {home.keeper / "ledger.db", home.dkim / "new.pem"}
+    assert found[home.keeper / "ledger.db"].startswith("chmod 600 ")
+
+
+def test_doors_are_lent_certificate_and_key_and_a_new_one_when_it_comes(config: Config, as_root: bool) -> None:
+    if not as_root:
+        return
+    users = with_users(config)
+    rights.settle(users, PEOPLE)
+    home, lending = Home(config.server.home), Lending(users, PEOPLE)
+    lending.renew()
+    for role in ("submission", "portal"):
+        for copy, file in zip(home.door_tls(role), (config.tls.certificate, config.tls.key), strict=True):
+            assert copy.read_bytes() == file.read_bytes()
+            assert (copy.stat().st_uid, stat.S_IMODE(copy.stat().st_mode)) == (PEOPLE.uids[role], 0o400)
+    rights.settle(users, PEOPLE)  # a command of root's, meanwhile
+    assert stat.S_IMODE(home.door_tls("portal")[1].stat().st_mode) == 0o400
+    make_certificate(config)
+    lending.renew()
+    assert home.door_tls("portal")[1].read_bytes() == config.tls.key.read_bytes()
+    kept = home.door_tls("portal")[0].read_bytes()
+    config.tls.certificate.unlink()
+    lending.renew()
+    assert home.door_tls("portal")[0].read_bytes() == kept
+    assert lending.environ("courier") == {}
+    lending.end()
+    assert not list((home.run / "tls").iterdir())
+
+
+# -- where it cannot be -----------------------------------------------------------------------------------------------
+
+
+def test_missing_users_are_named_with_the_commands_that_make_them(config: Config) -> None:
+    users = with_users(config, portal="cs-nobody-portal", group="cs-nobody")
+    with pytest.raises(rights.NotApart) as why:
+        rights.find(users)
+    assert "There is no group cs-nobody, no user cs-nobody-portal." in str(why.value)
+    assert "groupadd --system cs-nobody; useradd --system " in str(why.value)
+    assert str(why.value).endswith(" --gid cs-nobody cs-nobody-portal")
+
+
+@pytest.mark.parametrize("twice", [{"portal": "61004"}, {"courier": "61001"}])
+def test_one_user_for_two_roles_is_no_separation(config: Config, twice: dict[str, str]) -> None:
+    with pytest.raises(rights.NotApart, match="allowed are four different users"):
+        rights.find(with_users(config, **twice))
+
+
+def test_a_home_that_the_users_cannot_reach_is_put_back_and_the_closed_folder_named(
+    config: Config, as_root: bool
+) -> None:
+    """The folder of the home is for its owner only here."""
+    if not as_root:
+        return
+    home = Home(config.server.home)
+    before = modes(config)
+    with pytest.raises(rights.NotApart, match="is closed to other users: open it"):
+        rights.apart(with_users(config))
+    del before["run/tls"], before["run"]  # a folder that was made is no harm
+    assert {name: modes(config)[name] for name in before} == before
+    assert not rights.is_apart(home)
+    with pytest.raises(ConfigError, match='"always" cannot be'):
+        rights.apart(with_users(config, separate="always"))
+
+
+def test_a_server_that_insists_on_users_of_their_own_does_not_start_without(config: Config) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cryptnsend", "serve", "--home", str(config.server.home)],
+        env=os.environ | {"CRYPTNSEND_USERS_SEPARATE": "always", "CRYPTNSEND_USERS_GROUP": "cs-nobody"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert '[users] separate = "always" cannot be' in done.stderr
+
+
+@pytest.mark.parametrize("value", ["", "Root", "0", "-1", "a b", "x" * 33, "../etc"])
+def test_a_user_is_a_name_or_a_number_above_0(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ConfigError, match=r"\[users\] keeper"):
+        Config.parse(f'[users]\nkeeper = "{value}"\n', tmp_path / "x.toml", {})
+
+
+def test_users_are_made_by_the_systems_own_tools(
+    config: Config, as_root: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the real useradd, on files that are not this machine's."""
+    if not as_root:
+        return
+    (tmp_path / "system" / "etc").mkdir(parents=True)
+    for name in ("passwd", "group", "shadow", "gshadow"):
+        (tmp_path / "system" / "etc" / name).touch()
+    (tmp_path / "bin").mkdir()
+    for name in ("useradd", "groupadd"):
+        tool = tmp_path / "bin" / name
+        tool.write_text(f'#!/bin/sh\nexec /usr/sbin/{name} --prefix {tmp_path}/system "$@"\n')
+        tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    names = {role: f"cs-test-{role}" for role in rights.ROLES}
+    made = rights.make_users(with_users(config, **names, group="cs-test"))
+    assert made == ["cs-test", *names.values()]
+    rows = [line.split(":") for line in (tmp_path / "system" / "etc" / "passwd").read_text().splitlines()]
+    assert [row[0] for row in rows] == list(names.values())
+    group = (tmp_path / "system" / "etc" / "group").read_text().split(":")[2]
+    assert {row[3] for row in rows} == {group}
+    assert all(int(row[2]) < 1000 and row[5:] == ["/nonexistent", "/usr/sbin/nologin"] for row in rows)
+
+
+def test_a_test_home_is_one_users(short_folder: Path) -> None:
+    """Or tests would depend on the users of the machine they run on."""
+    assert make_home(short_folder / "other").users.separate == "never"
