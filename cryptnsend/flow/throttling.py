@@ -66,12 +66,12 @@ class Throttle:
         """
         Count something that makes work for others, such as a mail; raise Throttled once a source asks for too much.
 
-        *free* of it cost nothing, then the pauses grow as for wrong passwords; a day without asking forgets.
+        *free* of it a day cost nothing, then the pauses grow as for wrong passwords.
         """
         self.check(subject, source)
         now = self._clock.now()
         self._engine.write(
-            lambda rows: throttle.failed(rows, self._door, subject, source, now, free, self._pause)
+            lambda rows: throttle.asked(rows, self._door, subject, source, now, free, self._pause)
         ).result()
 
     def forgive(self, subject: str, source: str) -> None:

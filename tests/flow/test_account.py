@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cryptnsend.core.errors import Denied, Ended, KeeperGone, NoGrant, Throttled, WrongSecret
-from tests.support.house import AGENT, DAY, HOUR, OTHER, PASSWORD, SOURCE, House, MakeHouse
+from tests.support.house import AGENT, DAY, HOUR, MINUTE, OTHER, PASSWORD, SOURCE, House, MakeHouse
 
 ANN, PAT, CARL = "ann@gmail.example", "pat@yahoo.example", "carl@outlook.example"
 NEW = "sparrow lantern cobalt meadow"
@@ -537,3 +537,20 @@ def test_without_the_keeper_pages_say_try_later_and_sessions_go_on(house: House,
     house.start_keeper()
     house.clock.forward(DAY)
     assert house.session(ANN).account == ann
+
+
+def test_a_house_full_of_people_is_never_shut_out_for_asking_now_and_then(house: House, ann: int) -> None:
+    """All of a clinic come from one network; what counts is how much they ask for in a day, not in all the years."""
+    for number in range(120):
+        house.clock.forward(2 * HOUR)
+        house.accounts.start_reset(f"person{number}@clinic.example", f"192.0.2.{number}")
+
+
+def test_neighbours_in_a_network_are_counted_together(house: House, ann: int) -> None:
+    for number in range(50):
+        house.accounts.start_reset(f"person{number}@clinic.example", f"192.0.2.{number}")
+    with pytest.raises(Throttled):
+        house.accounts.start_reset("one.more@clinic.example", "192.0.2.99")
+    assert house.accounts.start_reset("one.more@clinic.example", "192.0.3.99")
+    house.clock.forward(16 * MINUTE)
+    assert house.accounts.start_reset("one.more@clinic.example", "192.0.2.99")

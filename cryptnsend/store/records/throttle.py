@@ -34,10 +34,31 @@ def failed(rows: Rows, door: str, subject: str, source: str, now: int, free: int
         " RETURNING failures",
         {"door": door, "subject": subject, "source": source, "now": now, "forgotten": now - 86_400_000},
     )
-    failures: int = found[0]["failures"]
-    if failures < free:
+    return _pause(rows, door, subject, source, now, found[0]["failures"] - free, pause)
+
+
+def asked(rows: Rows, door: str, subject: str, source: str, now: int, free: int, pause: int) -> int:
+    """
+    Count something that is no failure, but makes work for others; return until when the next must wait.
+
+    *free* of it in a day cost nothing, however long it goes on: many people may come from one source. Beyond that the
+    pauses grow as for failures.
+    """
+    found = rows.query(
+        "INSERT INTO throttle(org, door, subject, source, failures, last, until)"
+        " VALUES (0, :door, :subject, :source, 1, :now, 0) ON CONFLICT(door, subject, source) DO UPDATE SET"
+        " failures = CASE WHEN throttle.failures > (:now - throttle.last) * :free / 86400000"
+        " THEN throttle.failures - (:now - throttle.last) * :free / 86400000 ELSE 0 END + 1, last = :now"
+        " RETURNING failures",
+        {"door": door, "subject": subject, "source": source, "now": now, "free": free},
+    )
+    return _pause(rows, door, subject, source, now, found[0]["failures"] - free, pause)
+
+
+def _pause(rows: Rows, door: str, subject: str, source: str, now: int, beyond: int, pause: int) -> int:
+    if beyond < 0:
         return 0
-    until = now + min(pause << min(failures - free, 10), 86_400_000)
+    until = now + min(pause << min(beyond, 10), 86_400_000)
     rows.execute(
         "UPDATE throttle SET until = :until WHERE door = :door AND subject = :subject AND source = :source",
         {"until": until, "door": door, "subject": subject, "source": source},
