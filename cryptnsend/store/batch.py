@@ -4,7 +4,9 @@ Filling rows in a writer thread cost ten times its CPU time, because SQLite's dr
 around every step and has to win it again from the event loop. Here the loop's own thread fills the batch (25-40 us a
 message) and a helper thread only flushes: it makes blob names durable, commits, and waits when other processes write.
 
-Batches are gathered: while other sessions have a message on the way, a batch waits for them, at most a millisecond.
+Batches are gathered: while other sessions have a message on the way, a batch waits for them, at most a millisecond or,
+where the disk is slow, half of what the last commit took. So it does for sessions that were just answered: else eight
+sessions settle into two groups of four that commit in turn, and each pays for twice as many flushes.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from cryptnsend.core.errors import StoreBroken
 from cryptnsend.store.group import LIMIT, Item, Settle, Transaction, TransactionLost, fail, fill, named_blobs
 
 T = TypeVar("T")
+_SLOWEST = 5  # gathering times that a batch waits at most, however slow the disk is
 
 
 class Expected:
@@ -57,9 +60,13 @@ class Batcher:
     ):
         self._loop, self._transaction, self._settle, self._failed = loop, transaction, settle, failed
         self._patience, self._gather = patience, gather
+        self._window = gather
         self._expecting = 0
+        self._returning = 0  # sessions answered just now, who may have another message
+        self._returned = 0.0  # loop time until which they are waited for
         self._pending: list[Item] = []
         self._since = 0.0  # loop time at which the oldest pending item came
+        self._began = 0.0  # loop time at which the batch under way was started
         self._timer: Timer | None = None
         self._busy = False  # a batch is between its start and its end
         self._closed = False
@@ -75,6 +82,8 @@ class Batcher:
     def enter(self) -> Expected:
         """Announce a message; the batch under way waits for it, at most the gathering time."""
         self._expecting += 1
+        if self._returning:
+            self._returning -= 1
         return Expected(self)
 
     async def submit(
@@ -117,8 +126,10 @@ class Batcher:
         """Start a batch if everybody is here or the oldest has waited enough; else look again then."""
         if self._busy or not self._pending:
             return
-        wait = self._since + self._gather - self._loop.time()
-        if self._expecting <= 0 or wait <= 0 or len(self._pending) >= LIMIT:
+        now = self._loop.time()
+        wait = self._since + self._window - now
+        awaited = self._expecting > 0 or (self._returning > 0 and now < self._returned)
+        if not awaited or wait <= 0 or len(self._pending) >= LIMIT:
             self._busy = True
             if self._timer is not None:
                 self._timer.cancel()
@@ -134,7 +145,7 @@ class Batcher:
 
     def _start(self) -> None:
         batch, self._pending = self._pending[:LIMIT], self._pending[LIMIT:]
-        self._since = self._loop.time()
+        self._since = self._began = self._loop.time()
         if self._closed:
             self._end(batch, StoreBroken("The store is closed."))
             return
@@ -181,6 +192,9 @@ class Batcher:
             if not item.promise.done():
                 item.resolve()
         self._busy = False
+        now = self._loop.time()
+        self._window = max(self._gather, min((now - self._began) / 2, _SLOWEST * self._gather))
+        self._returning, self._returned, self._since = len(batch), now + self._window, now
         self._consider()
 
     # In the thread

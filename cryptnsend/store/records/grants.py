@@ -24,12 +24,16 @@ def held(reader: Reader, holder: str, message: int) -> list[Row]:
 
 
 def page(reader: Reader, holder: str, role: str, before: int, limit: int) -> list[Row]:
-    """Return a holder's grants of one role on messages older than *before*, newest first, with their epochs."""
+    """
+    Return an account's grants of one role on messages older than *before*, newest first, with their epochs.
+
+    *role* is author or recipient; the needless look at it is how the index of just these is found.
+    """
     return reader.query(
         "SELECT g.id, g.org, g.message, g.holder, g.role, g.contact, g.custody, g.wrap, g.state, g.ends, e.id AS epoch,"
         " e.pair, e.suite, e.owner, e.holder AS epoch_holder, e.sealed, p.role AS pair_role, p.state AS pair_state"
         " FROM grants g JOIN epochs e ON e.id = g.epoch JOIN pairs p ON p.id = e.pair"
-        " WHERE g.holder = :holder AND g.role = :role AND g.message < :before"
+        " WHERE g.holder = :holder AND g.role = :role AND g.role <> 'archive' AND g.message < :before"
         " ORDER BY g.message DESC LIMIT :limit",
         holder=holder,
         role=role,
@@ -44,7 +48,7 @@ def closed(reader: Reader, holder: str, before: int, limit: int) -> list[Row]:
         "SELECT g.id, g.org, g.message, g.holder, g.role, g.contact, g.custody, g.wrap, e.id AS epoch,"
         " e.pair, e.suite, e.owner, e.holder AS epoch_holder, e.sealed"
         " FROM grants g JOIN epochs e ON e.id = g.epoch JOIN pairs p ON p.id = e.pair"
-        " WHERE g.holder = :holder AND g.role = 'recipient' AND g.message < :before"
+        " WHERE g.holder = :holder AND g.role = 'recipient' AND g.role <> 'archive' AND g.message < :before"
         " AND (p.role <> 'account' OR p.state IN ('withheld', 'locked'))"
         " ORDER BY g.message DESC LIMIT :limit",
         holder=holder,

@@ -5,8 +5,8 @@ CREATE TABLE "_sqlite_migrations" (
    "name" TEXT,
    "applied_at" TEXT
 ) STRICT;
-INSERT INTO "_sqlite_migrations" VALUES(1,'cryptnsend','0001-first','2026-11-22 02:54:34.251148+00:00');
-INSERT INTO "_sqlite_migrations" VALUES(2,'cryptnsend','0002-drafts','2026-11-22 02:54:34.277200+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(1,'cryptnsend','0001-first','2026-11-22 03:17:36.275181+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(2,'cryptnsend','0002-drafts','2026-11-22 03:17:36.278969+00:00');
 CREATE TABLE accounts(
             id INTEGER PRIMARY KEY,
             org INTEGER NOT NULL REFERENCES organisations,  -- 0 for those who only receive
@@ -39,7 +39,7 @@ CREATE TABLE audit(
             detail TEXT NOT NULL,               -- JSON without content
             hash BLOB NOT NULL,
             PRIMARY KEY(org, seq)
-        ) STRICT, WITHOUT ROWID;
+        ) STRICT;
 INSERT INTO "audit" VALUES(7,1,1,'account:70','message.sealed','1','{"size":1}',X'E2EE281A879C4E26E712E42A61A73FEA1E40A5B9F57DBAE022E03ACC68CCDA3B');
 CREATE TABLE cards(
             org INTEGER NOT NULL REFERENCES organisations,
@@ -274,7 +274,7 @@ CREATE INDEX messages_message_id ON messages(message_id);
 CREATE INDEX messages_thread ON messages(thread);
 CREATE UNIQUE INDEX contents_blob ON contents(blob_key) WHERE blob_key IS NOT NULL;
 CREATE INDEX contacts_account ON contacts(account) WHERE account IS NOT NULL;
-CREATE INDEX grants_list ON grants(holder, role, message DESC);
+CREATE INDEX grants_list ON grants(holder, role, message) WHERE role <> 'archive';
 CREATE INDEX grants_ends ON grants(state, ends) WHERE ends IS NOT NULL;
 CREATE INDEX deliveries_due ON deliveries(state, due);
 CREATE INDEX deliveries_message ON deliveries(message);

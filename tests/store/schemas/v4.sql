@@ -5,10 +5,10 @@ CREATE TABLE "_sqlite_migrations" (
    "name" TEXT,
    "applied_at" TEXT
 ) STRICT;
-INSERT INTO "_sqlite_migrations" VALUES(1,'cryptnsend','0001-first','2026-11-22 03:06:55.307347+00:00');
-INSERT INTO "_sqlite_migrations" VALUES(2,'cryptnsend','0002-drafts','2026-11-22 03:06:55.322794+00:00');
-INSERT INTO "_sqlite_migrations" VALUES(3,'cryptnsend','0003-transport','2026-11-22 03:06:55.331259+00:00');
-INSERT INTO "_sqlite_migrations" VALUES(4,'cryptnsend','0004-oversight','2026-11-22 03:06:55.339716+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(1,'cryptnsend','0001-first','2026-11-22 03:17:38.106740+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(2,'cryptnsend','0002-drafts','2026-11-22 03:17:38.114431+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(3,'cryptnsend','0003-transport','2026-11-22 03:17:38.125676+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(4,'cryptnsend','0004-oversight','2026-11-22 03:17:38.131567+00:00');
 CREATE TABLE accounts(
             id INTEGER PRIMARY KEY,
             org INTEGER NOT NULL REFERENCES organisations,  -- 0 for those who only receive
@@ -41,7 +41,7 @@ CREATE TABLE audit(
             detail TEXT NOT NULL,               -- JSON without content
             hash BLOB NOT NULL,
             PRIMARY KEY(org, seq)
-        ) STRICT, WITHOUT ROWID;
+        ) STRICT;
 INSERT INTO "audit" VALUES(7,1,1,'account:70','message.sealed','1','{"size":1}',X'E2EE281A879C4E26E712E42A61A73FEA1E40A5B9F57DBAE022E03ACC68CCDA3B');
 CREATE TABLE cards(
             org INTEGER NOT NULL REFERENCES organisations,
@@ -312,7 +312,7 @@ CREATE INDEX messages_message_id ON messages(message_id);
 CREATE INDEX messages_thread ON messages(thread);
 CREATE UNIQUE INDEX contents_blob ON contents(blob_key) WHERE blob_key IS NOT NULL;
 CREATE INDEX contacts_account ON contacts(account) WHERE account IS NOT NULL;
-CREATE INDEX grants_list ON grants(holder, role, message DESC);
+CREATE INDEX grants_list ON grants(holder, role, message) WHERE role <> 'archive';
 CREATE INDEX grants_ends ON grants(state, ends) WHERE ends IS NOT NULL;
 CREATE INDEX deliveries_due ON deliveries(state, due);
 CREATE INDEX deliveries_message ON deliveries(message);
