@@ -161,3 +161,9 @@ def post(make_house: MakeHouse, internet: Internet, routes: dict[str, object]) -
     made = Post(make_house(delivery=routes), internet)
     yield made
     made.courier.close()
+
+
+@pytest.fixture
+def ann(house: House) -> int:
+    """The subscriber ann@gmail.example."""
+    return house.add_subscriber("ann@gmail.example")

@@ -14,11 +14,6 @@ ANN, PAT, CARL = "ann@gmail.example", "pat@yahoo.example", "carl@outlook.example
 NEW = "sparrow lantern cobalt meadow"
 
 
-@pytest.fixture
-def ann(house: House) -> int:
-    return house.add_subscriber(ANN)
-
-
 def newcomer(house: House) -> tuple[int, str, bytes]:
     """A message to Pat, its link, and the proof of its code."""
     message = house.submit(ANN, [PAT], house.mail())

@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-import io
 import os
 import socket
-import threading
-import tracemalloc
-import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
 from cryptnsend.core.errors import StoreBroken
 from cryptnsend.delivery.courier import Outcome
 from cryptnsend.delivery.retry import DEFAULT
-from cryptnsend.delivery.session import Session
-from cryptnsend.demo.internet import Internet
-from cryptnsend.flow import deliver as module
-from cryptnsend.flow.deliver import LEASE, PAUSE, Deliver, Ringer
+from cryptnsend.flow.deliver import LEASE, PAUSE
 from cryptnsend.flow.granting import Addressee, Author
 from cryptnsend.flow.granting import Envelope as Submitted
-from cryptnsend.flow.views import Upload
 from cryptnsend.store.records import deliveries as records
-from tests.flow.conftest import DELIVERED, LATER, REFUSED, Desk, Post, faces, links_in, parsed
+from tests.flow.admitting import submit
+from tests.flow.conftest import DELIVERED, LATER, REFUSED, Desk, faces, parsed
+from tests.flow.due import notice, reply
 from tests.flow.rows import deliveries, grants, recipients
-from tests.flow.test_admit import submit
-from tests.support.house import DAY, HOUR, MINUTE, House, MakeHouse
-from tests.support.waiting import wait_for
+from tests.support.house import DAY, HOUR, MINUTE, House
 
-ANN, PAT, BOB, CARL = "ann@gmail.example", "pat@yahoo.example", "bob@icloud.example", "carl@aol.example"
+ANN, PAT, BOB = "ann@gmail.example", "pat@yahoo.example", "bob@icloud.example"
 TOO_LARGE = Outcome("failed", 552, "5.3.4", "too large", "mx.example", reason=Outcome.TOO_LARGE)
-CONTENT = Outcome("failed", 552, "5.7.0", "a possible danger", "mx.example", reason=Outcome.CONTENT)
 NO_TLS = Outcome("failed", None, "5.7.10", "offers no TLS", "mx.example", reason=Outcome.TLS_MISSING)
-NO_PROOF = Outcome("failed", None, "5.7.10", "nobody vouches", "mx.example", reason=Outcome.PROOF_MISSING)
 BUSY = Outcome("delayed", None, "4.3.2", "all in use", reason=Outcome.BUSY)
 NOT_ASCII = Outcome("failed", None, "5.6.7", "takes only ASCII", "mx.example", reason=Outcome.NOT_ASCII)
 
@@ -44,20 +31,6 @@ NOT_ASCII = Outcome("failed", None, "5.6.7", "takes only ASCII", "mx.example", r
 @pytest.fixture
 def ann(desk: Desk) -> int:
     return desk.house.add_subscriber(ANN)
-
-
-def notice(desk: Desk, to: str = PAT) -> int:
-    """Let Ann write to somebody who knows her code, so that a notice is all that is due."""
-    desk.house.register(to, desk.house.submit(ANN, [to], desk.house.mail(to=[to])))
-    desk.say(DELIVERED)
-    desk.deliver()
-    return desk.house.submit(ANN, [to], desk.house.mail("Again", to=[to]))
-
-
-def reply(house: House, message: int, text: str = "Thank you.") -> int:
-    """Let Pat answer on the page, so that a locked file is due for Ann."""
-    session = house.register(PAT, message)
-    return house.replies.send(session, message, everybody=False, text=text, files=[], nonce=text.encode()[:16])
 
 
 # -- claims -----------------------------------------------------------------------------------------------------------
@@ -326,136 +299,6 @@ def test_a_host_that_knows_no_international_mail_is_told_in_words(desk: Desk, an
     assert "cannot take this kind of mail" in " ".join(text.split())
 
 
-# -- another form -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("refusal", [TOO_LARGE, CONTENT], ids=["too large", "content"])
-def test_a_refused_file_goes_once_as_a_link_and_says_so(desk: Desk, ann: int, refusal: Outcome) -> None:
-    house = desk.house
-    first = house.submit(ANN, [PAT], house.mail())
-    desk.deliver()
-    reply(house, first)
-    desk.say(refusal, DELIVERED)
-    desk.deliver()
-    locked, link = desk.answers.mails(ANN)[-2:]
-    assert [part.get_content_type() for part in locked.iter_attachments()] == ["application/zip"]
-    assert link.get_content_type() == "multipart/alternative"
-    assert "did not take the locked file" in " ".join(faces(link)[0].split())
-    assert links_in(faces(link)[0]) == links_in(faces(locked)[0])
-    row = desk.row("handoff")
-    assert (row["state"], row["form"], row["queue_wrap"]) == ("delivered", "link", None)
-    assert locked["Message-ID"] == link["Message-ID"]
-
-
-def test_a_refused_link_comes_back_to_its_writer(desk: Desk, ann: int) -> None:
-    house = desk.house
-    first = house.submit(ANN, [PAT], house.mail())
-    desk.deliver()
-    reply(house, first)
-    desk.say(CONTENT)
-    desk.deliver()
-    assert (desk.row("handoff")["state"], desk.row("handoff")["form"]) == ("failed", "link")
-    assert desk.answers.sent[-1][0].recipient == PAT  # the report goes to who wrote it
-
-
-def test_a_file_too_large_for_an_inbox_is_never_made(make_house: MakeHouse) -> None:
-    house = make_house(delivery={"handoff_octets": 65_536})
-    house.add_subscriber(ANN)
-    desk = Desk(house)
-    with closing(desk.courier):
-        first = house.submit(ANN, [PAT], house.mail())
-        desk.deliver()
-        reply(house, first, "x" * 80_000)
-        desk.deliver()
-        (mail,) = [each for each in desk.answers.mails(ANN) if each["In-Reply-To"]]
-        assert mail.get_content_type() == "multipart/alternative"
-        assert "too large for your mailbox" in " ".join(faces(mail)[0].split())
-
-
-@pytest.mark.parametrize("refusal", [NO_TLS, NO_PROOF], ids=["no TLS", "no proof"])
-def test_plain_mail_without_a_protected_way_waits_in_the_vault_instead(desk: Desk, ann: int, refusal: Outcome) -> None:
-    house = desk.house
-    message = house.submit(ANN, [PAT], house.mail(":: Results"))
-    desk.say(refusal, DELIVERED)
-    desk.deliver()
-    assert recipients(house, message)[PAT]["decision"] == "vault"
-    assert house.queued("relay") == []
-    assert (desk.row("notice")["state"], desk.row("notice")["queue_wrap"]) == ("delivered", None)
-    (mail,) = [each for each in desk.answers.mails(PAT) if each["Auto-Submitted"]]
-    assert "secure message" in str(mail["Subject"])
-    (told,) = desk.answers.mails(ANN)
-    assert house.code(ANN, PAT) in faces(told)[0].replace(" ", "")  # the sender did not expect to need a code
-    pat = house.register(PAT, message)
-    assert house.pickup.show(pat, message).subject == "Results"
-
-
-def test_plain_mail_to_a_known_recipient_needs_no_new_code_in_the_vault(desk: Desk, ann: int) -> None:
-    house = desk.house
-    notice(desk)
-    desk.deliver()
-    message = house.submit(ANN, [PAT], house.mail(":: Results"))
-    receipts = len(house.queued("receipt"))
-    desk.say(NO_TLS, DELIVERED)
-    desk.deliver()
-    assert len(house.queued("receipt")) == receipts
-    assert house.pickup.show(house.session(PAT), message).subject == "Results"
-
-
-def test_plain_mail_that_was_taken_back_meanwhile_does_not_turn_up_in_the_vault(
-    desk: Desk, ann: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    house = desk.house
-    message = house.submit(ANN, [PAT], house.mail(":: Results"))
-
-    def taken_back(*_: object, **__: object) -> Outcome:
-        house.pickup.expire(house.session(ANN), message)
-        return NO_TLS
-
-    monkeypatch.setattr(desk.answers, "send", taken_back)
-    desk.deliver()
-    assert desk.row("relay")["state"] == "cancelled"
-    assert f"address:{PAT}" not in {holder for holder, _ in grants(house, message)}
-
-
-def test_plain_mail_that_is_refused_comes_back_and_its_key_is_destroyed(desk: Desk, ann: int) -> None:
-    house = desk.house
-    house.submit(ANN, [PAT], house.mail(":: Results"))
-    desk.say(REFUSED, DELIVERED)
-    desk.deliver()
-    row = desk.row("relay")
-    assert (row["state"], row["queue_epoch"], row["queue_wrap"]) == ("failed", None, None)
-    assert desk.row("dsn")["template"] == "failed"
-
-
-def test_a_header_that_is_too_long_to_relay_comes_back_to_its_sender(desk: Desk, ann: int) -> None:
-    house = desk.house
-    more = "".join(f"X-Field-{n}: {'y' * 900}\r\n" for n in range(1300))
-    submit(house, house.mail(":: Results", more=more))
-    desk.deliver()
-    assert desk.row("relay")["state"] == "failed"
-    assert "too long" in faces(desk.answers.mails(ANN)[-1])[0]
-
-
-def test_relayed_mail_never_stands_in_memory_as_a_whole(desk: Desk, ann: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    house = desk.house
-    submit(house, house.mail(":: Results", text=("x" * 998 + "\r\n") * 12_000))
-    sizes: list[int] = []
-
-    def stream(_: object, __: object, message: Callable[[], Iterator[bytes]], **___: object) -> Outcome:
-        sizes.append(sum(map(len, message())))
-        return DELIVERED
-
-    monkeypatch.setattr(desk.answers, "send", stream)
-    tracemalloc.start()
-    try:
-        desk.deliver()
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert sizes[0] > 12_000_000
-    assert peak < 3 * 1024 * 1024
-
-
 # -- ours to mend -----------------------------------------------------------------------------------------------------
 
 
@@ -540,42 +383,6 @@ def test_a_damaged_blob_is_parked(desk: Desk, ann: int) -> None:
     assert not any(b"xxxx" in octets for _, _, octets in desk.answers.sent)
 
 
-# -- taken back -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("subject", ["Results", ":: Results"])
-def test_what_was_taken_back_before_it_left_does_not_leave(desk: Desk, ann: int, subject: str) -> None:
-    house = desk.house
-    message = house.submit(ANN, [PAT], house.mail(subject))
-    house.pickup.expire(house.session(ANN), message)
-    desk.deliver()
-    assert not desk.answers.mails(PAT)
-    kind = "relay" if subject.startswith("::") else "notice"
-    assert (desk.row(kind)["state"], desk.row(kind)["queue_wrap"]) == ("cancelled", None)
-
-
-def test_what_was_taken_back_between_two_tries_does_not_leave(desk: Desk, ann: int) -> None:
-    house = desk.house
-    message = notice(desk)
-    desk.say(LATER)
-    desk.deliver()
-    sent = len(desk.answers.mails(PAT))
-    house.pickup.expire(house.session(ANN), message)
-    house.clock.forward(DAY)
-    desk.deliver()
-    assert len(desk.answers.mails(PAT)) == sent
-    assert desk.row()["state"] == "cancelled"
-
-
-def test_an_expired_message_is_not_announced_any_more(desk: Desk, ann: int) -> None:
-    house = desk.house
-    notice(desk)
-    house.clock.forward(31 * DAY)
-    house.upkeep.once()
-    desk.deliver()
-    assert desk.row()["state"] == "cancelled"
-
-
 # -- the same mail again ----------------------------------------------------------------------------------------------
 
 
@@ -649,249 +456,3 @@ def test_reports_about_sealed_mail_are_asked_of_nobody(desk: Desk, ann: int) -> 
     desk.deliver()
     envelope = next(each for each, _, _ in desk.answers.sent if each.recipient == PAT)
     assert (envelope.notify, envelope.orcpt, envelope.ret, envelope.envid) == (None, None, None, None)
-
-
-# -- real threads, real sockets ---------------------------------------------------------------------------------------
-
-
-@contextmanager
-def running(courier: Deliver, wake: Path) -> Iterator[None]:
-    """Let a courier work in the background, and end it whatever happens."""
-    stop = threading.Event()
-    thread = threading.Thread(target=courier.run, args=(stop,))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        Ringer(wake)()
-        thread.join(60)
-        assert not thread.is_alive()
-
-
-@pytest.fixture
-def busy(make_house: MakeHouse, internet: Internet, routes: dict[str, object]) -> Post:
-    """A house whose courier is run by the test."""
-    house = make_house(delivery=routes)
-    for each in (house.door, house.portal):
-        vars(each)["wake"] = Ringer(house.home.courier_wake)
-    house.add_subscriber(ANN)
-    return Post(house, internet)
-
-
-def test_a_notice_leaves_when_the_bell_rings(busy: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The threads look by themselves once a minute here, so only the bell brings them."""
-    monkeypatch.setattr(module, "POLL", 60.0)
-    wake = busy.house.home.courier_wake
-    with running(busy.courier, wake):
-        for number in range(1, 4):
-            busy.house.submit(ANN, [PAT], busy.house.mail(f"number {number}"))
-            assert busy.internet.wait_for(PAT, number, timeout=60)
-    assert not wake.exists()
-
-
-def test_a_report_leaves_as_soon_as_its_cause(busy: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "POLL", 60.0)
-    with running(busy.courier, busy.house.home.courier_wake):
-        busy.house.submit(ANN, ["nobody@nowhere.example"], busy.house.mail())
-        mail = busy.internet.wait_for(ANN, 1, lambda one: one.parsed.get_content_type() == "multipart/report", 30)
-    assert mail.reverse_path in ("", "<>")
-
-
-def test_without_a_bell_the_courier_looks_by_itself(busy: Post) -> None:
-    with running(busy.courier, busy.house.home.courier_wake):
-        busy.house.home.courier_wake.unlink()
-        busy.house.submit(ANN, [PAT], busy.house.mail())
-        assert busy.internet.wait_for(PAT, timeout=60)
-
-
-def test_ringing_harms_nobody(tmp_path: Path) -> None:
-    """There may be no courier, or something else in its place."""
-    Ringer(tmp_path / "absent")()
-    (tmp_path / "file").touch()
-    Ringer(tmp_path / "file")()
-    Ringer(tmp_path / ("x" * 200))()
-    assert not (tmp_path / "absent").exists()
-
-
-def test_several_couriers_share_the_work_and_nothing_leaves_twice(busy: Post) -> None:
-    house = busy.house
-    house.register(PAT, house.submit(ANN, [PAT], house.mail()))
-    app = house.process("courier")
-    other = Deliver(
-        engine=app.engine,
-        letters=app.letters,
-        courier=app.courier,
-        outcomes=house.courier.deliver._outcomes,
-        clock=house.clock,
-        random=os.urandom,
-        threads=2,
-        wake_socket=house.home.run / "other.wake",
-    )
-    for number in range(20):
-        house.submit(ANN, [PAT], house.mail(f"number {number}"))
-    with (
-        closing(app.keeper),
-        running(busy.courier, house.home.courier_wake),
-        running(other, house.home.run / "other.wake"),
-    ):
-        wait_for(
-            lambda: not house.engine.query("SELECT 1 AS one FROM deliveries WHERE state IN ('due', 'leased')"),
-            "all mail gone",
-        )
-    idents = [str(mail.parsed["Message-ID"]) for mail in busy.mails(PAT)]
-    assert len(idents) == len(set(idents)) == 21
-
-
-def test_a_peer_that_drops_every_connection_delays_its_own_mail_only(busy: Post) -> None:
-    house = busy.house
-    house.submit(ANN, ["x@down.example", PAT, "y@outlook.example"], house.mail())
-    busy.deliver()
-    states = {row["recipient"]: row["state"] for row in house.queued("notice")}
-    assert sorted(states.values()) == ["delayed", "delayed", "delivered"]
-    house.clock.forward(10 * MINUTE)
-    busy.deliver()
-    assert len(busy.mails("y@outlook.example")) == 1
-    busy.courier.close()
-
-
-def test_gmail_takes_the_locked_file_with_archives_in_it_since_they_stay_inside(post: Post) -> None:
-    house = post.house
-    house.add_subscriber(ANN)
-    message = house.submit(ANN, [PAT], house.mail())
-    inner = io.BytesIO()
-    with zipfile.ZipFile(inner, "w") as archive:
-        archive.writestr("tool.exe", b"MZ")
-    octets = inner.getvalue()
-    file = Upload("scan.zip", "application/zip", len(octets), lambda: iter([octets]))
-    house.replies.send(house.register(PAT, message), message, everybody=False, text="x", files=[file], nonce=b"1" * 16)
-    post.deliver()
-    assert post.internet.refusals() == []
-    assert post.last(ANN)["In-Reply-To"]
-
-
-# -- an attempt under way ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def held(post: Post, monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
-    """What happens while a peer waits for the body: [at its start, before its last block]."""
-    meanwhile: list[Callable[[], None]] = [lambda: None, lambda: None]
-    whole = Session.body
-
-    def body(session: Session, chunks: Iterable[bytes]) -> tuple[int, bytes]:
-        def passing() -> Iterator[bytes]:
-            chunk = next(waiting := iter(chunks))
-            meanwhile[1]()
-            yield chunk
-            yield from waiting
-
-        meanwhile[0]()
-        return whole(session, passing())
-
-    monkeypatch.setattr(Session, "body", body)
-    return meanwhile
-
-
-def leaving(post: Post, kind: str) -> tuple[int, str]:
-    """Let Ann write something that leaves as *kind*, everything of before delivered; return message and address."""
-    house = post.house
-    house.add_subscriber(ANN)
-    if kind == "handoff":
-        house.add_subscriber(BOB)
-        house.prove(house.session(BOB), BOB, house.submit(ANN, [BOB], house.mail(to=[BOB])))
-    post.deliver()
-    to = BOB if kind == "handoff" else PAT
-    text = ("x" * 998 + "\r\n") * 200
-    subject = ":: Results" if kind == "relay" else "Results"
-    message = house.submit(ANN, [to], house.mail(subject, text, to=[to]))
-    assert deliveries(house, message)[0][0] == kind
-    return message, to
-
-
-@pytest.mark.parametrize("moment", [0, 1], ids=["before the first octet", "before the last"])
-@pytest.mark.parametrize("kind", ["notice", "relay", "handoff"])
-def test_what_is_taken_back_while_it_is_leaving_arrives_nowhere(
-    post: Post, held: list[Callable[[], None]], kind: str, moment: int
-) -> None:
-    message, to = leaving(post, kind)
-    before = len(post.mails(to))
-    session = post.house.session(ANN)
-    held[moment] = lambda: post.house.pickup.expire(session, message)
-    post.deliver()
-    held[moment] = lambda: None
-    assert len(post.mails(to)) == before
-    row = post.delivery(kind)
-    assert (row["state"], row["queue_wrap"]) == ("cancelled", None)
-    post.house.clock.forward(HOUR)
-    post.deliver()
-    assert len(post.mails(to)) == before
-
-
-@pytest.mark.parametrize("kind", ["notice", "handoff"])
-def test_what_is_taken_back_and_given_back_while_it_is_leaving_is_told_all_the_same(
-    post: Post, held: list[Callable[[], None]], kind: str
-) -> None:
-    message, to = leaving(post, kind)
-    before = len(post.mails(to))
-    session = post.house.session(ANN)
-
-    def think_twice() -> None:
-        held[0] = lambda: None
-        post.house.pickup.expire(session, message)
-        post.house.pickup.restore(session, message)
-
-    held[0] = think_twice
-    post.deliver()
-    assert len(post.mails(to)) == before + 1
-    assert post.delivery(kind)["state"] == "delivered"
-    assert post.delivery(kind)["form"] == ("link" if kind == "handoff" else "")
-
-
-def test_a_handoff_that_was_taken_back_between_two_tries_and_given_back_goes_as_a_link(desk: Desk, ann: int) -> None:
-    house = desk.house
-    house.add_subscriber(BOB)
-    house.prove(house.session(BOB), BOB, house.submit(ANN, [BOB], house.mail(to=[BOB])))
-    desk.deliver()
-    message = house.submit(ANN, [BOB], house.mail(to=[BOB]))
-    session, sent = house.session(ANN), len(desk.answers.sent)
-
-    def meanwhile(*_: object, **__: object) -> Outcome:
-        house.pickup.expire(session, message)
-        house.pickup.restore(session, message)
-        return LATER
-
-    send = desk.answers.send
-    desk.answers.send = meanwhile  # type: ignore[method-assign]
-    desk.deliver()
-    desk.answers.send = send  # type: ignore[method-assign]
-    house.clock.forward(DAY)
-    desk.deliver()
-    assert (desk.row("handoff")["state"], desk.row("handoff")["form"]) == ("delivered", "link")
-    assert len(desk.answers.sent) == sent + 1
-
-
-@pytest.mark.parametrize("kind", ["notice", "relay", "handoff"])
-def test_what_is_not_taken_back_arrives_all_the_same(post: Post, held: list[Callable[[], None]], kind: str) -> None:
-    """The control of the tests around it."""
-    _, to = leaving(post, kind)
-    before = len(post.mails(to))
-    post.deliver()
-    assert len(post.mails(to)) == before + 1
-
-
-def test_a_worker_that_lost_its_lease_in_the_middle_sends_nothing(post: Post, held: list[Callable[[], None]]) -> None:
-    leaving(post, "relay")
-    house = post.house
-
-    def taken_up_elsewhere() -> None:
-        house.tamper("UPDATE deliveries SET fence = fence + 1 WHERE kind = 'relay'")
-
-    held[1] = taken_up_elsewhere
-    post.deliver()
-    assert post.mails(PAT) == []
-    assert post.delivery("relay")["state"] == "leased"  # it is the other's now
-    held[1] = lambda: None
-    house.clock.forward(LEASE + 1)
-    post.deliver()
-    assert len(post.mails(PAT)) == 1

@@ -11,11 +11,6 @@ ANN = "ann@gmail.example"
 ELSEWHERE = "198.51.100.9"
 
 
-@pytest.fixture
-def ann(house: House) -> int:
-    return house.add_subscriber(ANN)
-
-
 def device(house: House, name: str = "laptop") -> tuple[int, str]:
     made = house.accounts.add_device(house.session(ANN), name, "submit")
     return made.id, made.password

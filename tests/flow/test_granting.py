@@ -19,11 +19,6 @@ ANN, PAT, BOB, CARL, EVE = (
 )  # fmt: skip
 
 
-@pytest.fixture
-def ann(house: House) -> int:
-    return house.add_subscriber(ANN)
-
-
 def message_id(house: House, message: int) -> str:
     return str(house.engine.query("SELECT message_id FROM messages WHERE id = :m", m=message)[0]["message_id"])
 

@@ -69,11 +69,6 @@ def through(house: House, story: Callable[[Door], Coroutine[Any, Any, Any]]) -> 
     return asyncio.run(run())
 
 
-@pytest.fixture
-def ann(house: House) -> int:
-    return house.add_subscriber(ANN)
-
-
 def test_a_message_is_answered_with_its_id_once_it_is_durable(house: House, ann: int) -> None:
     said = through(house, lambda door: door.send(house.mail()))
     assert [row["id"] for row in house.engine.query("SELECT id FROM messages")] == [int(said)]

@@ -18,7 +18,7 @@ from cryptnsend.config import web_root
 from cryptnsend.flow.keeping import REASONS
 from cryptnsend.flow.mailwords import WIDTH, Faces, day, moment, one_line, phone_number, usable_ids
 from tests.flow.conftest import Post, faces, parsed
-from tests.flow.test_letters import passphrase
+from tests.flow.letters import passphrase
 from tests.support.house import House
 
 FACES = Faces(web_root() / "mail", web_root() / "translations")

@@ -20,8 +20,8 @@ from cryptnsend.flow.granting import Addressee
 from cryptnsend.flow.mailwords import Faces
 from cryptnsend.flow.outcomes import _how
 from cryptnsend.flow.reports import ACTIONS, Report, build_report
+from tests.flow.admitting import submit
 from tests.flow.conftest import DELIVERED, LATER, REFUSED, Desk, Post, faces
-from tests.flow.test_admit import submit
 from tests.support.house import HOUR, House
 
 ANN, PAT, BOB, NOBODY = "ann@gmail.example", "pat@yahoo.example", "bob@icloud.example", "x@nowhere.example"

@@ -13,8 +13,9 @@ import pytest
 import structlog
 
 from cryptnsend.core import keys
+from cryptnsend.core.cards import read_card
 from cryptnsend.core.contracts import Engine
-from cryptnsend.core.model import KEEPER, address_holder, contact_name, new_id
+from cryptnsend.core.model import KEEPER, Card, address_holder, contact_name, new_id
 from cryptnsend.core.passwords import Argon
 from cryptnsend.core.tokens import Claims
 from cryptnsend.keeper import requests as q
@@ -244,3 +245,10 @@ def reset_by_mail(keeper: Running, person: Person) -> q.Opened:
     assert code.address == person.address
     person.opened = keeper.portal.reset(proof.id, code.code, proof.salt, PARAMS, person.k)
     return person.opened
+
+
+def card(keeper: Running, holder: str) -> Card:
+    """Return what the newest card of a holder says."""
+    signed = keeper.portal.card(holder)
+    assert signed is not None
+    return read_card(signed, keeper.portal.anchors().card_key)
