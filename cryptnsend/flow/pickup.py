@@ -21,6 +21,7 @@ from cryptnsend.core.subject import peel
 from cryptnsend.flow import saving
 from cryptnsend.flow.adoption import NEWEST, Adoption
 from cryptnsend.flow.arrival import Arrival, is_over, sender_name
+from cryptnsend.flow.kept import Kept
 from cryptnsend.flow.opening import NOTHING, Opener
 from cryptnsend.flow.rendering import files_of, render
 from cryptnsend.flow.sent import Sent
@@ -73,6 +74,7 @@ class Pickup(Arrival):
             undo=sent.undo,
         )
         self._opener, self._sent = opener, sent
+        self.kept = Kept(engine, opener, keeper, clock)
 
     # -- the list -----------------------------------------------------------------------------------------------------
 
@@ -160,6 +162,7 @@ class Pickup(Arrival):
             can_reply=not is_author and _author_of(index) != "",
             may_block=not is_author and about["author"] == about["subscriber"] != session.account,
             display_id=mine["display_id"] if mine and not is_author else "",
+            by_mail=about["origin"] == "mail",
         )
 
     def part(self, session: Session, message: int, part: str) -> Part:

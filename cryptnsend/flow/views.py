@@ -81,6 +81,7 @@ class Letter:
     can_reply: bool = True
     may_block: bool = False  # it came from a subscriber whose mail the reader may refuse from now on
     display_id: str = ""
+    by_mail: bool = False  # it travelled to us as ordinary mail
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,21 @@ class Status:
     ends: int | None
     taken_back: int | None = None  # since when
     undo_until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMail:
+    """A mail that is kept apart. `author` is who it says it is from; `subject` None where it is locked."""
+
+    message: int
+    reason: str  # one of flow.keeping.REASONS
+    author: str
+    at: int
+    answered: int | None  # the message that it answers
+    subject: str | None
+    size: int  # octets
+    text: str | None = None  # its words, when it was opened; None in a list, and where it cannot be displayed
+    files: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from cryptnsend.portal import (
     errors,
     estate,
     help,
+    kept,
     letters,
     pages,
     recipient,
@@ -73,6 +74,6 @@ def create_app(
     security.protect(app)
     words.register(app)
     pages.register(app)
-    for module in (help, recipient, letters, writing, account, estate, signup, subscriber):
+    for module in (help, recipient, letters, kept, writing, account, estate, signup, subscriber):
         app.register_blueprint(module.blueprint)
     return app

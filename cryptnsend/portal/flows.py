@@ -20,6 +20,7 @@ from cryptnsend.flow.views import (
     Drafted,
     Entry,
     File,
+    KeptMail,
     Letter,
     NewDevice,
     Part,
@@ -42,6 +43,8 @@ __all__ = [
     "Drafts",
     "Entry",
     "File",
+    "Kept",
+    "KeptMail",
     "Letter",
     "NewDevice",
     "Part",
@@ -103,9 +106,21 @@ class Proof(Protocol):
     def may_register(self) -> bool: ...
 
 
+class Kept(Protocol):
+    """Mail that is kept apart, because nobody vouches for it."""
+
+    def any(self, session: Any) -> bool: ...
+    def list(self, session: Any, before: int | None = None, limit: int = 50) -> Sequence[KeptMail]: ...
+    def show(self, session: Any, message: int) -> KeptMail: ...
+    def eml(self, session: Any, message: int) -> Part: ...
+    def delete(self, session: Any, message: int) -> None: ...
+
+
 class Pickup(Protocol):
     """Reading, replying, and the author's view of what became of it."""
 
+    @property
+    def kept(self) -> Kept: ...
     def waiting(self, token: str) -> Waiting: ...
     def prove(self, token: str, code: str, source: str) -> Proof: ...
     def prove_as(self, session: Any, token: str, code: str, source: str) -> None: ...

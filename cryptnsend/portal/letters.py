@@ -72,6 +72,7 @@ def listing() -> Any:
         before=before,
         now=desk().now(),
         drafts=desk().drafts.count(signed_in()),
+        kept=desk().pickup.kept.any(signed_in()),
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cryptnsend.core.errors import NoGrant
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.seal import open_sealed
 from cryptnsend.flow.adoption import NEWEST
@@ -298,6 +299,36 @@ def test_rows_that_were_changed_turn_no_answer_elsewhere(talk: Talk) -> None:
     assert talk.door.kept() == [("ended", talk.message)]
     held = grants.page(house.engine, account_holder(eve), "kept", NEWEST, 5)
     assert held == []
+
+
+def test_its_owner_reads_it_as_words_saves_it_and_throws_it_away(talk: Talk) -> None:
+    to = talk.to_ann()
+    talk.door.bring(talk.answer(to, sign=False), to, source=OTHER_HOST)
+    ann, kept = talk.house.session(ANN), talk.house.pickup.kept
+    (entry,) = kept.list(ann)
+    assert (entry.reason, entry.author, entry.answered) == ("unproven", PAT, talk.message)
+    assert SECRET in (kept.show(ann, entry.message).text or "")
+    assert SECRET.encode() in b"".join(kept.eml(ann, entry.message).chunks)
+    for flow in (talk.house.pickup.show, talk.house.pickup.eml, talk.house.pickup.answering):
+        with pytest.raises(NoGrant):
+            flow(ann, entry.message)
+    for stranger in (talk.pat, talk.house.session(PAT)):
+        with pytest.raises(NoGrant):
+            kept.show(stranger, entry.message)
+        with pytest.raises(NoGrant):
+            kept.delete(stranger, entry.message)
+    kept.delete(ann, entry.message)
+    assert not kept.any(ann)
+    with pytest.raises(NoGrant):
+        kept.show(ann, entry.message)
+    archive = talk.house.engine.query("SELECT role FROM grants WHERE message = :id", id=entry.message)
+    assert [row["role"] for row in archive] == ["archive"]
+
+
+def test_a_message_that_came_by_mail_says_so(talk: Talk) -> None:
+    talk.door.bring(talk.answer(talk.to_ann()), talk.to_ann())
+    assert talk.house.pickup.show(talk.house.session(ANN), talk.messages()[-1]).by_mail
+    assert not talk.house.pickup.show(talk.pat, talk.message).by_mail
 
 
 # -- programs ---------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from cryptnsend.flow.views import (
     Entry,
     File,
     KeptFile,
+    KeptMail,
     Letter,
     NewDevice,
     Part,
@@ -84,6 +85,7 @@ class World:
     may_register: bool = True
     refuse: str = ""
     recovery_safe: bool = False
+    kept: list[KeptMail] = field(default_factory=list)
     browsers: list[Browser] = field(default_factory=list)
     doings: list[Doing] = field(default_factory=list)
     blocked: list[Blocked] = field(default_factory=list)
@@ -95,9 +97,34 @@ class World:
         return cookie
 
 
+class FakeKept:
+    def __init__(self, world: World):
+        self.world = world
+
+    def any(self, session: Any) -> bool:
+        return bool(self.world.kept)
+
+    def list(self, session: Any, before: int | None = None, limit: int = 50) -> list[KeptMail]:
+        return [each for each in self.world.kept if before is None or each.message < before][:limit]
+
+    def show(self, session: Any, message: int) -> KeptMail:
+        for each in self.world.kept:
+            if each.message == message:
+                return each
+        raise NoGrant("There is nothing here.")
+
+    def eml(self, session: Any, message: int) -> Part:
+        self.show(session, message)
+        return Part("kept-mail.eml", "message/rfc822", 3, iter([b"abc"]))
+
+    def delete(self, session: Any, message: int) -> None:
+        self.world.kept.remove(self.show(session, message))
+
+
 class FakePickup:
     def __init__(self, world: World):
         self.world = world
+        self.kept = FakeKept(world)
 
     def waiting(self, token: str) -> Waiting:
         found = self.world.waiting.get(token)

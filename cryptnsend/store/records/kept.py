@@ -42,12 +42,17 @@ def one(reader: Reader, account: int, message: int) -> Row | None:
 
 
 def remove(rows: Rows, org: int, message: int, holder: str) -> bool:
-    """Take the grant on a kept message from its holder; False if it was taken before. The archive keeps its own."""
-    return bool(
-        rows.execute(
-            "DELETE FROM grants WHERE org = ? AND message = ? AND holder = ? AND role = 'kept'", (org, message, holder)
-        )
+    """
+    Take the grant on a kept message from its holder; False if it was taken before. The archive keeps its own.
+
+    The message then rests like any other, so that upkeep ends it with its last grant.
+    """
+    gone = rows.execute(
+        "DELETE FROM grants WHERE org = ? AND message = ? AND holder = ? AND role = 'kept'", (org, message, holder)
     )
+    if gone:
+        rows.execute("UPDATE messages SET state = 'sealed' WHERE org = ? AND id = ? AND state = 'kept'", (org, message))
+    return bool(gone)
 
 
 def first_officer(reader: Reader) -> int | None:
