@@ -121,7 +121,7 @@ def find(config: Config) -> People:
         raise NotApart(f"There is no {', no '.join(lacking)}. As root: {commands}")
     found = {role: uid for role, uid in uids.items() if uid is not None}
     if 0 in found.values() or len(set(found.values())) < len(found):
-        raise NotApart(f"[users] {', '.join(names.values())}: allowed are five different users, none of them root.")
+        raise NotApart(f"[users] {', '.join(names.values())}: allowed are different users, none of them root.")
     return People(found, gid)
 
 

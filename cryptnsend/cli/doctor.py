@@ -159,7 +159,7 @@ def doors(config: Config) -> Iterator[Finding]:
     names = [name for name in PORT_NAMES if name != "inbound" or config.inbound.enabled]
     for name in names:
         try:
-            _knock((host, ports.get(name, 0)), implicit_tls=name != "submission")
+            _knock((host, ports.get(name, 0)), implicit_tls=name in ("submissions", "portal"))
         except OSError as error:
             yield Finding("server", "bad", f"Nobody answers at {name}: {error.strerror or error}. Its log says why.")
             return
