@@ -164,9 +164,9 @@ class Bench:
         self.batches.append(verify.Batch(name, self.generator.message(load), taken, load.sampled))
         return taken
 
-    def flushes(self) -> dict[str, float]:
+    def flushes(self, scale: float) -> dict[str, float]:
         """Return flushes per message of the first load, counted under strace, which is too slow to time."""
-        load = replace(LOADS[0], messages=FLUSH_MESSAGES)
+        load = replace(LOADS[0], messages=max(LOADS[0].sessions, int(FLUSH_MESSAGES * scale)))
         found = {}
         for server in self.servers:
             with (
@@ -292,7 +292,7 @@ def main() -> int:
         else:
             for turn in range(asked.rounds):
                 bench.round(loads, turn)
-            counted = bench.flushes() if flushes.possible() else {}
+            counted = bench.flushes(min(1.0, asked.scale)) if flushes.possible() else {}
             print(f"\n{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()};", end=" ")
             print(f"{asked.rounds} rounds, medians (lowest-highest); ratio: ours by Postfix's, per round\n")
             print("\n".join(table(bench, loads)))
