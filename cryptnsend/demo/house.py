@@ -121,7 +121,11 @@ class House:
             "signup": {"mode": "open"},
             "portal": {"style_page": True},
             # Nobody watches a demo for the minutes that a greylisted mail waits in earnest.
-            "delivery": {"routes": self.internet.routes(DOMAIN), "first_retry_seconds": 1},
+            "delivery": {
+                "routes": self.internet.routes(DOMAIN),
+                "nameservers": [self.internet.nameserver],
+                "first_retry_seconds": 1,
+            },
         }
         for section, body in self._values.items():
             values.setdefault(section, {}).update(body)

@@ -12,6 +12,7 @@ import email
 import email.policy
 import functools
 import itertools
+import smtplib
 import ssl
 import tempfile
 import threading
@@ -28,7 +29,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from cryptnsend.delivery import dkim
 from cryptnsend.demo import receivers
+from cryptnsend.demo.names import NameServer
 
 HOST = "127.0.0.1"
 SIZE_LIMIT = 25 * 1024 * 1024  # octets, what Gmail and Outlook take
@@ -77,6 +80,8 @@ class Internet:
         self._thread = threading.Thread(target=self._run, name="internet", daemon=True)
         self._ready = threading.Event()
         self._failed: OSError | None = None
+        self._names: NameServer | None = None
+        self._keys: dict[str, dkim.DkimKey] = {}
 
     def __enter__(self) -> Internet:
         self.start()
@@ -92,12 +97,18 @@ class Internet:
         if self._failed is not None:
             self._thread.join()
             raise self._failed
+        for domain in DOMAINS:  # every host here is at one address
+            self.zone.txt[domain] = f"v=spf1 ip4:{HOST} -all"
+        self._names = NameServer(self.zone.txt)
 
     def stop(self) -> None:
         """Stop listening and end all connections."""
         if self._thread.is_alive() and self._loop is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
+        if self._names is not None:
+            self._names.close()
+            self._names = None
 
     @property
     def port(self) -> int:
@@ -107,6 +118,39 @@ class Internet:
     def routes(self, *more: str) -> dict[str, str]:
         """Return the way to each domain that is played here, and to *more*, for `CourierSettings.routes`."""
         return dict.fromkeys((*DOMAINS, *more), f"{HOST}:{self._port}")
+
+    @property
+    def nameserver(self) -> str:
+        """Where the zones of this Internet can be asked, as `ip:port`."""
+        if self._names is None:
+            raise RuntimeError("the Internet has not started")
+        return f"{HOST}:{self._names.port}"
+
+    def bring(self, port: int, sender: str, recipient: str, octets: bytes, *, signer: str = "") -> tuple[int, str]:
+        """
+        Bring a mail to a server's *port* as the host of a provider does, and return the last reply.
+
+        *sender* is the reverse-path, "" for a bounce; *signer* the domain that signs, the sender's own unless it says.
+        """
+        domain = signer or sender.rpartition("@")[2]
+        if domain:
+            octets = dkim.sign(octets, [self._key(domain)], now=int(time.time())) + octets
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # as hosts do among each other
+        with smtplib.SMTP(HOST, port, local_hostname=f"mx.{domain or 'internet.example'}", timeout=30) as client:
+            client.starttls(context=context)
+            client.ehlo()
+            client.mail(sender)
+            code, words = client.rcpt(recipient)
+            if code == 250:
+                code, words = client.data(octets)
+        return code, words.decode("ascii", "replace")
+
+    def _key(self, domain: str) -> dkim.DkimKey:
+        if domain not in self._keys:
+            self._keys[domain] = dkim.generate_key("demo", domain, dkim.ED25519)
+            self.register_dkim("demo", domain, dkim.dns_record(self._keys[domain]))
+        return self._keys[domain]
 
     def register_dkim(self, selector: str, domain: str, txt: str) -> None:
         """Publish a DKIM key record."""

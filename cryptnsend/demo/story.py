@@ -26,11 +26,12 @@ EVE, NOBODY = "eve@outlook.example", "ghost@nowhere.example"
 ANN_PASSWORD = "harbour violet tractor ninety"
 PAT_PASSWORD = "lantern otter gravel seventeen"
 EVE_PASSWORD = "copper meadow whistle forty"
-SECRETS = ("Canaryvale", "haemochroma-7741", "Zebraphile", "results-Okapi.pdf", "Walrusine reply", "Puffinote.txt")
+SECRETS = ("Canaryvale", "haemochroma-7741", "Zebraphile", "results-Okapi.pdf", "Walrusine", "Puffinote.txt")
 SUBJECT = "Canaryvale: your blood test"
 BODY = "Dear Pat,\r\n\r\nyour haemochroma-7741 is fine.\r\n\r\n.A line that begins with a dot\r\nAnn\r\n"
 REPORT = b"%PDF-1.7\n" + b"Zebraphile " * 4000
 ANSWER = "Walrusine reply: thank you, doctor."
+BY_MAIL = "Walrusine by mail: one more question."
 NOTE = b"Puffinote " * 900
 
 
@@ -80,10 +81,13 @@ class Story:
         yield "Pat replies with a file", self.reply
         yield "the reply is in Ann's inbox as locked ZIP, and threads", self.way_back
         yield "Ann answers it from her mail program; Pat finds it", self.answer
+        yield "Pat answers the notice by ordinary mail; Ann gets it locked", self.answer_by_mail
+        yield "an answer that only says it is from Pat stays apart", self.forged_answer
         yield "Ann sees who opened what", self.sent_page
         yield "Ann takes a message back, and gives it back", self.take_back
         yield ":: leaves as ordinary mail, signed, From rewritten", self.plain
         yield "an unknown address comes back to Ann in plain words", self.bounce
+        yield "a notice that was taken, and comes back later, does too", self.late_bounce
         yield "Eve, with a subscription of her own and Pat's mailbox, opens nothing", self.intruder
         yield "Pat forgets the password: a new code opens everything again", self.reset
         yield "Ann's export is byte by byte what she sent", self.export
@@ -263,6 +267,41 @@ class Story:
         page = self.pat.get("/messages")
         need("Re: You have a secure reply" in page.words, "Ann's answer is not in Pat's list")
 
+    def answer_by_mail(self) -> None:
+        """Reply in Pat's own Yahoo mailbox: sealed when it reaches us, and nothing of it leaves in clear."""
+        before = len(self.internet.inbox(ANN))
+        code, words = self._bring(PAT, self.reply_to, PAT, f"{BY_MAIL}\n\n> {SUBJECT}\n")
+        need(code == 250, f"the answer was refused: {code} {words}")
+        mail = self.internet.wait_for(ANN, before + 1)
+        self._clean(mail)
+        need("r+" in str(mail.parsed["From"]), f"Ann's mail comes from {mail.parsed['From']}")
+        page = self.ann.get("/messages")
+        read = self.ann.get(page.link("/messages/"))
+        need(BY_MAIL in self._whole(self.ann, read), "the answer is not on Ann's page")
+        need("as ordinary e-mail" in read.words, "the page does not say how it came")
+        told = self.internet.wait_for(PAT, predicate=lambda one: "ordinary mail" in str(one.parsed["Subject"]))
+        self._clean(told)
+        need("/m/" in _text(told.parsed), "the mail to Pat has no link")
+
+    def forged_answer(self) -> None:
+        """Eve knows Pat's address and the address to answer to; her provider cannot sign for Yahoo."""
+        code, words = self._bring(EVE, self.reply_to, PAT, "Walrusine forgery\n", signer="outlook.example")
+        need(code == 250, f"what is kept apart was refused: {code} {words}")
+        told = self.internet.wait_for(ANN, predicate=lambda one: "kept apart" in str(one.parsed["Subject"]))
+        self._clean(told)
+        need("Walrusine forgery" not in self.ann.get("/messages").html, "the forgery is among what Ann received")
+        page = self.ann.get(first_link(_text(told.parsed), "/kept/"))
+        need("Walrusine forgery" in page.words and "may be a trick" in page.words, "Ann does not see why it is apart")
+
+    def _bring(self, sender: str, to: str, author: str, text: str, *, signer: str = "") -> tuple[int, str]:
+        """Let a provider bring an answer to port 25; return the reply."""
+        mail = EmailMessage(policy=email.policy.SMTP)
+        mail["From"], mail["To"], mail["Subject"] = author, to, "Re: a secure message"
+        mail["Message-ID"] = f"<{len(text)}.{sender}>"
+        mail.set_content(text)
+        port = self.house.home.ports()["inbound"]
+        return self.internet.bring(port, sender, to, mail.as_bytes(), signer=signer)
+
     def sent_page(self) -> None:
         """Per recipient: opened by Pat, waiting for Bob's code."""
         page = self.ann.get(f"/sent/{self.message}")
@@ -304,6 +343,22 @@ class Story:
         need(NOBODY in report.octets.decode("latin-1"), "the report does not say which address")
         page = self.ann.get(f"/sent/{reply.split()[3]}")
         need("came back" in page.words, "the Sent page does not say that the notice came back")
+
+    def late_bounce(self) -> None:
+        """Bob's provider took the notice, and finds out later that the mailbox is full."""
+        notice = self.internet.wait_for(BOB)
+        bounce = EmailMessage(policy=email.policy.SMTP)
+        bounce["From"], bounce["To"], bounce["Subject"] = "postmaster@aol.example", notice.reverse_path, "Undeliverable"
+        bounce.set_content("The mailbox of the recipient is full: 552 5.2.2 over quota\n")
+        port = self.house.home.ports()["inbound"]
+        forged = notice.reverse_path.replace("b+", "b+a")
+        need(self.internet.bring(port, "", forged, bounce.as_bytes())[0] == 550, "a forged bounce was taken")
+        code, words = self.internet.bring(port, "", notice.reverse_path, bounce.as_bytes())
+        need(code == 250, f"the bounce was refused: {code} {words}")
+        report = self.internet.wait_for(ANN, predicate=lambda one: "5.2.2" in one.octets.decode("latin-1"))
+        self._clean(report)
+        page = self.ann.get(f"/sent/{self.message}")
+        need("came back" in page.words, "the Sent page does not say that the notice to Bob came back")
 
     def intruder(self) -> None:
         """Eve reads Pat's mailbox and subscribes here herself; both together open nothing of Ann's."""
