@@ -48,3 +48,28 @@ def explain(config: Config, author: str, recipient: str, subject: str, as_json: 
     if until is not None:
         most = config.signup.newcomer_recipients_per_day
         click.echo(f"{author} signed up by itself: until {moment(until)} at most {most} new recipients a day.")
+
+
+@policy.command()
+@click.argument("where", type=click.Choice(["vault", "tls-or-vault", "plain", "inherit"]))
+@click.option("--organisation", metavar="NAME", help="Whose rule; needed where there are several.")
+@home_option
+def default(config: Config, where: str, organisation: str | None) -> None:
+    """
+    Say where an organisation's unmarked mail goes, or that the installation's rule holds ("inherit").
+
+    tls-or-vault sends over proven TLS and seals where there is none. An organisation can ask for more protection than
+    [policy] default, never for less.
+    """
+    from cryptnsend.flow.admit import PROTECTION
+
+    with owned(config) as app:
+        org = app.owner.organisation(organisation)
+        if org is None:
+            raise Denied("There is no organisation yet. For subscribers of their own, [policy] default decides.")
+        app.owner.set_default(org, None if where == "inherit" else where)
+    ours = config.policy.default
+    if where == "inherit" or PROTECTION[where] <= PROTECTION[ours]:
+        click.echo(f'Unmarked mail goes by the installation\'s rule: [policy] default = "{ours}".')
+    else:
+        click.echo(f"Unmarked mail of this organisation goes by: {where}.")

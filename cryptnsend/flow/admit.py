@@ -31,7 +31,7 @@ from cryptnsend.store.vault import Vault
 
 DAY = 86_400_000  # milliseconds
 RESEND_WINDOW = DAY
-_PROTECTION = {"plain": 0, "tls-or-vault": 1, "vault": 2}  # what an unknown default is read as, is Vault
+PROTECTION = {"plain": 0, "tls-or-vault": 1, "vault": 2}  # what an unknown default is read as, is Vault
 WARM = 10.0  # seconds for which the keeper's answers are taken as they are
 
 
@@ -472,7 +472,7 @@ def rules_of(text: str, settings: Settings) -> policy.Rules:
     said = msgspec.json.decode(text, type=dict[str, Any])
     default: Any = settings.default
     asked = str(said.get("default", default))
-    if _PROTECTION.get(asked, len(_PROTECTION)) > _PROTECTION.get(default, -1):
+    if PROTECTION.get(asked, len(PROTECTION)) > PROTECTION.get(default, -1):
         default = asked
     return policy.Rules(default=default, allow_plain=settings.plain_token and said.get("plain_token", True) is True)
 

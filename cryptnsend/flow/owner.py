@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -71,6 +72,24 @@ class Owner:
 
         self._engine.write(write).result()
         return made
+
+    def set_default(self, org: int, default: str | None) -> None:
+        """
+        Say where an organisation's unmarked mail goes: vault, tls-or-vault, plain, or None for the installation's rule.
+
+        An organisation can ask for more protection than the installation, never for less.
+        """
+        now = self._clock.now()
+
+        def write(rows: Rows) -> None:
+            rules = msgspec.json.decode(accounts.policy(rows, org) or "{}", type=dict[str, Any])
+            rules.pop("default", None)
+            if default is not None:
+                rules["default"] = default
+            accounts.set_policy(rows, org, msgspec.json.encode(rules, order="sorted").decode())
+            audit.append(rows, org, now, BY_OWNER, "policy.changed", str(org), {"default": default or "inherit"})
+
+        self._engine.write(write).result()
 
     def organisation(self, name: str | None) -> int | None:
         """

@@ -10,9 +10,10 @@ from click.testing import CliRunner, Result
 
 from cryptnsend.__main__ import main
 from cryptnsend.delivery.courier import Outcome
+from cryptnsend.flow.granting import Addressee, Author, Envelope
 from cryptnsend.flow.ways import heaps, way_of
 from tests.flow.conftest import DELIVERED, LATER, REFUSED, Desk
-from tests.support.house import MINUTE, MakeHouse
+from tests.support.house import MINUTE, House, MakeHouse
 
 ANN, PAT, KIM = "ann@gmail.example", "pat@yahoo.example", "kim@icloud.example"
 PROVEN = replace(
@@ -156,3 +157,59 @@ def test_rows_of_earlier_versions_have_less_to_say() -> None:
     way = way_of(row)
     assert (way.tries, way.told, way.host, way.proof, way.due) == (2, "", "", "", None)
     assert [heap.domain for heap in heaps([{**row, "recipient": None}])] == [""]
+
+
+def policy(house: House, *words: str) -> Result:
+    """Run `policy default` on a house's home."""
+    return CliRunner().invoke(main, ["policy", "default", *words, "--home", str(house.home.path)])
+
+
+def test_an_organisation_may_ask_for_proven_tls_of_its_own(make_house: MakeHouse) -> None:
+    desk = Desk(make_house(policy={"default": "plain"}))
+    org = desk.house.organisation("Clinic")
+    desk.house.add_subscriber(ANN, organisation=org)
+    assert policy(desk.house, "tls-or-vault").output == "Unmarked mail of this organisation goes by: tls-or-vault.\n"
+    send(desk, "Results", PROVEN)
+    assert desk.answers.sent[0][1] == "proven"
+    assert ("owner", "policy.changed") in desk.house.audited(org)
+    assert "installation's rule" in policy(desk.house, "inherit", "--organisation", "Clinic").output
+    send(desk, "Lunch", DELIVERED)
+    assert desk.answers.sent[-1][1] == "plain"
+    desk.courier.close()
+
+
+def test_an_organisation_never_asks_for_less_than_the_installation(desk: Desk) -> None:
+    org = desk.house.organisation("Clinic")
+    desk.house.add_subscriber(ANN, organisation=org)
+    assert '[policy] default = "vault"' in policy(desk.house, "plain").output
+    send(desk, "Results", DELIVERED)
+    assert [row["kind"] for row in desk.house.queued("relay")] == []
+
+
+def test_without_an_organisation_there_is_nothing_to_set(desk: Desk) -> None:
+    assert policy(desk.house, "vault").exit_code == 4
+
+
+def test_requiretls_goes_from_the_door_to_the_last_host(desk: Desk, ann: int) -> None:
+    """RFC 8689: and what finds no host that keeps it becomes a notice, which needs no such promise."""
+    house = desk.house
+    author = Author(
+        ann,
+        house.engine.query("SELECT org FROM accounts WHERE id = :id", id=ann)[0]["org"],
+        ANN,
+        frozenset({ANN}),
+        True,
+    )
+    draft = house.door.admission.begin(author, Envelope(ANN, (Addressee(PAT),), requiretls=True), "smtp")
+    octets = house.mail(":: lunch")
+    end = octets.index(b"\r\n\r\n") + 4
+    draft.header(octets[:end])
+    draft.body(octets[end:])
+    draft.commit_now()
+    desk.say(replace(NO_PROOF, status="5.7.30"), DELIVERED)
+    desk.deliver()
+    assert [(each[0].requiretls, each[1]) for each in desk.answers.sent[:2]] == [
+        (True, "plain"),
+        (False, "opportunistic"),
+    ]
+    assert desk.row("notice")["state"] == "delivered"

@@ -20,6 +20,17 @@ def put_organisation(rows: Rows, ident: int, name: str, single: bool, now: int) 
     )
 
 
+def policy(rows: Rows, org: int) -> str | None:
+    """Return an organisation's own rules as JSON text, None if there is no such organisation."""
+    found = rows.query("SELECT policy FROM organisations WHERE id = :org", {"org": org})
+    return found[0]["policy"] if found else None
+
+
+def set_policy(rows: Rows, org: int, text: str) -> None:
+    """Replace an organisation's own rules, JSON text."""
+    rows.execute("UPDATE organisations SET policy = :policy WHERE id = :org", {"policy": text, "org": org})
+
+
 def put_account(
     rows: Rows, ident: int, org: int, roles: Sequence[str], state: str, version: int, name: str, locale: str, now: int
 ) -> None:
