@@ -15,11 +15,12 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 from werkzeug.serving import make_server
 
+from cryptnsend.flow.views import Drafted, KeptFile, Writing
 from cryptnsend.home import make_certificate
 from cryptnsend.portal import create_app
 from cryptnsend.portal.visits import SESSION_COOKIE
 from tests.portal.conftest import config, pieces
-from tests.portal.fakes import ANN, CODE, PASSWORD, PAT, FakeSession, World, furnished
+from tests.portal.fakes import ANN, CODE, DAY, NOW, PASSWORD, PAT, FakeSession, World, furnished
 
 pytestmark = pytest.mark.browser
 
@@ -28,6 +29,7 @@ PEOPLE = {
     "pat": FakeSession(1, PAT, name="Pat Lee"),
     "weak": FakeSession(2, PAT, weak=True),
     "ann": FakeSession(3, ANN, ("subscriber",), "Dr. Ann Ruiz"),
+    "officer": FakeSession(4, ANN, ("subscriber", "officer"), "Dr. Ann Ruiz"),
 }
 PAGES = [  # who looks, at what
     *(("", url) for url in ("/", "/m/new", "/m/known", "/m/second", "/m/expired", "/m/suspended", "/m/nobody")),
@@ -48,6 +50,10 @@ PAGES = [  # who looks, at what
     ),
     *(("pat", url) for url in ("/messages", "/messages/11", "/messages/14", "/messages/15", "/messages/16/code")),
     *(("pat", url) for url in ("/messages/11/zip", "/m/second", "/account", "/account/password", "/account/recovery")),
+    *(("pat", url) for url in ("/drafts", "/account/addresses", "/messages/11/block", "/account/blocked")),
+    *(("pat", url) for url in ("/account/browsers", "/account/log", "/account/export", "/account/close")),
+    *(("officer", url) for url in ("/messages", "/account", "/account/recovery-file", "/account/close", "/drafts")),
+    *(("", url) for url in ("/answer/objects", "/closed")),
     *(("weak", url) for url in ("/messages", "/account", "/account/unlock", "/forgot/done")),
     *(("ann", url) for url in ("/messages", "/messages/11", "/sent", "/sent/21", "/sent/19", "/m/known", "/account")),
     *(("ann", url) for url in ("/setup", "/setup?program=apple", "/setup?program=thunderbird", "/setup?program=other")),
@@ -63,12 +69,24 @@ FORMS: list[tuple[str, str, dict[str, str], str]] = [  # who, page, what is type
     ("ann", "/sent/21", {}, ".person form .button"),
     ("ann", "/setup", {"#name": "Front desk"}, "main form .button"),
     ("ann", "/account/passphrase", {"#password": PASSWORD}, "main form .button"),
+    ("pat", "/messages/16/code", {"#code": "11111111"}, "main form .button"),
+    ("pat", "/account/addresses", {"#address": "pat.lee@work.example"}, "main form .button"),
+    ("pat", "/account/close", {"#password": PASSWORD}, "main form .button"),
+    ("officer", "/account/recovery-file", {"#password": PASSWORD}, "main form .button.second"),
+    ("", "/answer/objects", {}, "main form .button"),
 ]
 
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return furnished()
+    made = furnished()
+    scan = KeptFile(1, "Scan of the medicine box, both sides.pdf", "application/pdf", 214_000)
+    words = Writing("I have one more question about the iron tablets.", everybody=True)
+    made.drafts = {
+        14: Drafted(514, 14, words, (scan,), NOW - 60_000, b"n" * 16),
+        10: Drafted(510, 10, Writing(""), (), NOW - 20 * DAY, b"", locked=True),
+    }
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -130,17 +148,16 @@ def make_page(browser: Browser, base: str, world: World, complaints: list[str]) 
     assert complaints == []
 
 
-def fits(page: Page, where: str) -> None:
-    """Judge the width of the page that is open."""
+def too_wide(page: Page, where: str) -> list[str]:
+    """Say what is wrong with the width of the page that is open."""
     width = page.evaluate("document.documentElement.scrollWidth")
-    assert width <= page.viewport_size["width"], f"{where} is {width} wide"  # type: ignore[index]
+    return [f"{where} is {width} wide"] if width > page.viewport_size["width"] else []  # type: ignore[index]
 
 
-def look(page: Page, where: str) -> None:
-    """Judge the page that is open: its width, and what axe says."""
-    fits(page, where)
+def faults(page: Page, where: str) -> list[str]:
+    """Say what is wrong with the page that is open: its width, and what axe finds."""
     found = Axe().run(page).response["violations"]
-    assert found == [], f"{where}: " + "; ".join(f"{each['id']} {each['nodes'][0]['html'][:150]}" for each in found)
+    return too_wide(page, where) + [f"{where}: {each['id']} {each['nodes'][0]['html'][:150]}" for each in found]
 
 
 @pytest.mark.parametrize(
@@ -148,19 +165,24 @@ def look(page: Page, where: str) -> None:
 )
 def test_every_page_fits_and_axe_finds_nothing(make_page: MakePage, width: int, scheme: str) -> None:
     pages = {who: make_page(who, width, color_scheme=scheme) for who in PEOPLE}
+    found: list[str] = []
     for who, url in PAGES:
         pages[who].goto(url)
-        look(pages[who], f"{url} for {who or 'nobody'}")
+        found += faults(pages[who], f"{url} for {who or 'nobody'}")
+    assert found == []
 
 
 def test_no_page_needs_sideways_scrolling_on_the_narrowest_phone(make_page: MakePage) -> None:
     pages = {who: make_page(who, 320) for who in PEOPLE}
+    found: list[str] = []
     for who, url in PAGES:
         pages[who].goto(url, wait_until="domcontentloaded")
-        fits(pages[who], url)
+        found += too_wide(pages[who], url)
+    assert found == []
 
 
 def test_every_answer_to_a_form_fits_and_axe_finds_nothing(make_page: MakePage) -> None:
+    found: list[str] = []
     for who, url, typed, button in FORMS:
         page = make_page(who, 320, color_scheme="dark")
         page.goto(url)
@@ -168,7 +190,8 @@ def test_every_answer_to_a_form_fits_and_axe_finds_nothing(make_page: MakePage) 
             page.fill(field, words)
         with page.expect_navigation():
             page.locator(button).first.click()
-        look(page, f"answer to {url}")
+        found += faults(page, f"answer to {url}")
+    assert found == []
 
 
 def test_the_way_to_a_message_works_without_a_script(make_page: MakePage) -> None:
@@ -249,6 +272,8 @@ def test_an_idle_reader_is_warned_and_then_sent_away(make_page: MakePage) -> Non
     page.get_by_text("In 2 minutes we close your messages").wait_for()
     page.clock.fast_forward(2 * 60_000 + 5000)
     page.wait_for_url("**/sign-in")
+    assert "Thank you" not in page.content()
+    assert page.get_by_role("heading", level=1).inner_text() == "Sign in"
 
 
 def test_keyboard_reaches_the_page_at_once(make_page: MakePage) -> None:
@@ -258,3 +283,53 @@ def test_keyboard_reaches_the_page_at_once(make_page: MakePage) -> None:
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
+
+
+def test_what_is_typed_is_kept_without_a_button_and_found_again(make_page: MakePage, world: World) -> None:
+    page = make_page("pat")
+    page.clock.install()
+    page.goto("/messages/11")
+    page.fill("#text", "Thank you, and one more thing")
+    with page.expect_response("**/messages/11/draft") as kept:
+        page.clock.fast_forward(3500)
+    assert kept.value.status == 204
+    page.get_by_text("Your draft is saved.").wait_for()
+    assert world.drafts[11].writing.text == "Thank you, and one more thing"
+    page.goto("/messages")
+    page.get_by_text("You have 3 drafts that are not sent").click()
+    page.get_by_role("link", name="Reply to Dr. Ruiz").click()
+    assert page.input_value("#text") == "Thank you, and one more thing"
+    page.get_by_role("button", name="Throw this draft away").click()
+    page.get_by_role("heading", name="Drafts").wait_for()
+    assert set(world.drafts) == {10, 14}
+
+
+def test_typing_keeps_a_reader_signed_in_and_what_comes_too_late_is_kept(make_page: MakePage, world: World) -> None:
+    page = make_page("pat")
+    page.clock.install()
+    page.goto("/messages/11")
+    page.clock.fast_forward(14 * 60_000)
+    page.get_by_text("In 2 minutes we close your messages").wait_for()
+    page.fill("#text", "Still here")
+    with page.expect_response("**/messages/11/draft"):
+        page.clock.fast_forward(3500)
+    page.get_by_text("In 2 minutes we close your messages").wait_for(state="detached")
+    world.away["pat"] = world.sessions.pop("pat")
+    page.fill("#text", "Now it was too long")
+    page.clock.fast_forward(3500)
+    page.wait_for_url("**/sign-in")
+    assert "What you wrote is kept, locked, as a draft." in page.content()
+    assert world.drafts.pop(11).writing.text == "Now it was too long"
+    world.away.clear()
+
+
+def test_a_draft_is_saved_without_a_script(make_page: MakePage, world: World) -> None:
+    page = make_page("pat", 320, java_script_enabled=False)
+    page.goto("/messages/11")
+    page.fill("#text", "By hand")
+    page.set_input_files("#files-field", {"name": "scan.pdf", "mimeType": "application/pdf", "buffer": b"%PDF"})
+    page.get_by_role("button", name="Save draft").click()
+    page.get_by_text("Your draft is saved.").wait_for()
+    assert page.input_value("#text") == "By hand"
+    assert page.get_by_label("scan.pdf").is_checked()
+    assert world.drafts.pop(11).writing.text == "By hand"
