@@ -361,6 +361,7 @@ class App:
         settings = CourierSettings(
             hostname=self.config.server.hostname,
             smarthost=figures.smarthost,
+            password_file=self.home.path / figures.smarthost_password_file if figures.smarthost_password_file else None,
             routes=figures.routes,
             allow_private=figures.allow_private,
             proven_domains=figures.proven_domains,

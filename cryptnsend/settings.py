@@ -42,10 +42,18 @@ def is_ip(value: str) -> bool:
 
 
 def is_smarthost(value: str) -> bool:
-    """Say whether *value* is empty or `smtp://host:port`, or `smtps://host:port` for TLS from the first octet."""
+    """
+    Say whether *value* is empty or `smtp://host:port`, or `smtps://host:port` for TLS from the first octet.
+
+    A `user@` may stand before the host, percent-encoded; a password never stands in a URL.
+    """
     url = urlsplit(value)
+    user, _, endpoint = url.netloc.rpartition("@")
     return not value or (
-        url.scheme in ("smtp", "smtps") and is_endpoint(url.netloc) and not (url.path or url.query or url.fragment)
+        url.scheme in ("smtp", "smtps")
+        and ":" not in user
+        and is_endpoint(endpoint)
+        and not (url.path or url.query or url.fragment)
     )
 
 
@@ -280,7 +288,10 @@ class Delivery:
         "Hand everything to this relay, smtp:// or smtps://; empty looks up MX records.",
         unit="URL",
         check=is_smarthost,
-        allowed="empty, smtp://host:port or smtps://host:port",
+        allowed="empty, smtp://host:port or smtps://host:port, with user@ before the host if the relay wants one",
+    )
+    smarthost_password_file: str = setting(
+        "", "File whose first line is the password for the relay's user, readable by the courier only.", unit="file"
     )
     routes: Mapping[str, str] = setting(
         {},

@@ -100,7 +100,10 @@ def test_every_setting_can_come_from_the_environment(tmp_path):
         ('[delivery]\nproven_domains = "a"', "allowed is a list of domains in lower case."),
         ("[delivery]\nnameservers = [1]", "[delivery] nameservers = [1]: allowed is a list of ip:port"),
         ('[delivery.routes]\n"a.example" = "nowhere"', '{"a.example" = "nowhere"}: allowed is domain = "host:port"'),
-        ('[delivery]\nsmarthost = "relay.example"', "allowed is empty, smtp://host:port or smtps://host:port."),
+        (
+            '[delivery]\nsmarthost = "relay.example"',
+            "allowed is empty, smtp://host:port or smtps://host:port, with user@ before",
+        ),
         ('[delivery]\nsmarthost = "smtp://u:p@relay.example:25"', "allowed is empty, smtp://host:port"),
         ('[portal]\nbase_url = "http://x.example"', "allowed is empty, or https://host"),
         ('[portal]\nbase_url = "https://x.example/path"', "allowed is empty, or https://host"),
