@@ -29,9 +29,8 @@ from cryptnsend.store.records import cards
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
-CAPACITY = 4096  # verified cards remembered; one is about 4 KiB
+CAPACITY = 12_000  # verified cards remembered, of 4 KiB: room for all people of the largest message there can be
 LIFE = 60.0  # seconds for which an answer of the keeper is taken as it is
-ROUNDS = 8  # of asking and beginning again, each of which has to ask for something new
 _PAGE = 100  # what the keeper answers at once
 
 
@@ -209,7 +208,7 @@ class Holders:
         May wait for the keeper, so it is not to be called on an event loop's thread.
         """
         new = {*missing.holders.items(), *missing.contacts.items()} - asked
-        if not new or len(asked) > ROUNDS * _PAGE:
+        if not new:
             raise missing
         asked |= new
         self._ask(missing.holders, missing.contacts)

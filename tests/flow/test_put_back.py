@@ -221,3 +221,16 @@ def test_only_one_thread_asks_again_for_what_is_in_use(house: House, ann: int, m
     go_on.set()
     first.join(30)
     assert not first.is_alive()
+
+
+def test_a_message_to_more_people_than_the_keeper_answers_at_once_is_taken(
+    make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = make_house()
+    house.add_subscriber(ANN)
+    people = [f"pat{number}@yahoo.example" for number in range(6)]
+    first = house.submit(ANN, people, house.mail(author=ANN, to=people))
+    accounts = {house.register(each, first).account for each in people}
+    monkeypatch.setattr(holders, "_PAGE", 2)
+    message = house.submit(ANN, people, house.mail(author=ANN, to=people))
+    assert rests_for(house, message) == {f"account:{each}" for each in accounts}
