@@ -6,6 +6,7 @@ nothing. Of the bounce itself nothing is kept but a status and one line of words
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -65,7 +66,7 @@ class Bounces:
             return False
         if row["state"] == "leased":
             raise Temporary("This mail is still on its way. Try again in a moment.")
-        if not bounces.came_back(rows, row["org"], ident, _how(row, said), said.words, self._clock.now()):
+        if not bounces.came_back(rows, row["org"], ident, _how(row, said), _words(said), self._clock.now()):
             return False
         if row["kind"] not in TELLING:
             log.error("own mail came back", delivery=ident, kind=row["kind"])
@@ -82,8 +83,13 @@ class Bounces:
         return True
 
 
+def _words(said: reading.Bounce) -> str:
+    """Return what was said without the codes before it, which stand beside it everywhere."""
+    return re.sub(r"\A(?:[45]\d\d[ -]+)?(?:#?[45]\.\d{1,3}\.\d{1,3}[ :]+)?", "", said.words) or said.words
+
+
 def _how(row: Row, said: reading.Bounce) -> str:
     """Return what is known of the delivery with what the bounce adds, as JSON."""
     before: dict[str, Any] = msgspec.json.decode(row["outcome"]) if row["outcome"] else {}
-    found = {"status": said.status, "code": said.code} | ({"host": said.host} if said.host else {})
+    found = {"status": said.status, "code": said.code, "returned_by": said.host}
     return msgspec.json.encode(before | found).decode()

@@ -126,8 +126,8 @@ def _status_fields(report: Report) -> bytes:
         encode_field("Action", report.what),
         encode_field("Status", "2.0.0" if report.what == "relayed" else _status(about)),
     ]
-    if outcome.get("host"):
-        recipient.append(encode_field("Remote-MTA", f"dns; {outcome['host']}"))
+    if host := outcome.get("returned_by") or outcome.get("host"):
+        recipient.append(encode_field("Remote-MTA", f"dns; {host}"))
     if about["reply"] and report.what != "relayed":
         said = " ".join(filter(None, (outcome.get("code"), outcome.get("status"), about["reply"])))
         recipient.append(encode_field("Diagnostic-Code", f"smtp; {said}"))

@@ -46,10 +46,10 @@ def test_a_bounce_reaches_the_page_and_the_sender(sent: Desk, door: Door) -> Non
     house = sent.house
     assert door.bring(report(), door.bounce_address(), sender="") == "250 2.0.0"
     row = sent.row()
-    assert (row["state"], row["reply"]) == ("failed", "550 5.1.1 no such person")
+    assert (row["state"], row["reply"]) == ("failed", "no such person")
     ann = house.session(ANN)
     shown = house.pickup.status(ann, row["message"]).recipients[0]
-    assert (shown.state, shown.reply) == ("bounced", "550 5.1.1 no such person")
+    assert (shown.state, shown.reply) == ("bounced", "no such person")
     sent.deliver()
     mail = sent.answers.mails(ANN)[-1]
     assert mail.get_content_subtype() == "report"
@@ -57,6 +57,7 @@ def test_a_bounce_reaches_the_page_and_the_sender(sent: Desk, door: Door) -> Non
     assert "does not seem to exist" in " ".join(status.split())
     assert "Status: 5.1.1" in status
     assert "Remote-MTA: dns; mx.yahoo.example" in status
+    assert "Diagnostic-Code: smtp; 550 5.1.1 no such person" in status
     assert ("inbound", "delivery.failed") in house.audited(row["org"])
 
 
