@@ -36,6 +36,8 @@ ATTACKS = {
     " WHERE holder = :ann_holder",
     "card-of-the-archive": "UPDATE cards SET body = (SELECT body FROM cards WHERE holder = :eve_archive), signature ="
     " (SELECT signature FROM cards WHERE holder = :eve_archive) WHERE holder = :archive",
+    "cards-of-before": "DELETE FROM cards WHERE version >"
+    " (SELECT min(version) FROM cards c WHERE c.holder = cards.holder)",
     "pair": "UPDATE pairs SET public = (SELECT public FROM pairs WHERE holder = :eve_holder AND custody = 'managed')"
     " WHERE holder IN (:pat_holder, :ann_holder)",
     "contact-state": "UPDATE contacts SET state = 'proven', account = :eve WHERE address = :pat_at",
