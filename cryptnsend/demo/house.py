@@ -73,7 +73,7 @@ class House:
             [sys.executable, "-m", "cryptnsend", *arguments, "--home", str(self.path)],
             input=stdin.encode(),
             capture_output=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
         if done.returncode:
