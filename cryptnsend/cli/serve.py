@@ -31,6 +31,7 @@ DOORS = {  # by role, the ports it answers at
     "inbound": ("inbound",),
     "portal": ("portal",),
 }
+HEADER = 262_144  # octets of another server's header block; it is looked through while others wait
 JUNK = 20  # commands of another server that lead nowhere, unknown recipients among them, before it is sent away
 Doors = Mapping[str, socket.socket]
 ONE_USER = (
@@ -213,7 +214,7 @@ def _inbound(config: Config, ready: Callable[[], None], inherited: Doors) -> Non
             limits=limits.Limits(
                 size=config.limits.message_octets,
                 recipients=figures.recipients,
-                header=config.limits.header_octets,
+                header=min(config.limits.header_octets, HEADER),
                 connections=figures.connections,
                 per_source=figures.connections_per_ip,
                 idle=config.limits.idle_seconds,

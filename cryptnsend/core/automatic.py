@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 MOST_HOPS = 50  # Received fields after which a mail is taken to go in circles (RFC 5321 §6.3 asks for 100 at most)
 
-_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:((?:[^\r\n]|\r\n[ \t])*)", re.MULTILINE)
 _COMMENT = re.compile(r"\([^()]*\)")
 _ALWAYS = frozenset({b"x-autoreply", b"x-autorespond", b"x-autoresponder", b"x-auto-reply", b"x-mail-autoreply"})
 _LISTS = frozenset({b"list-id", b"list-post", b"list-unsubscribe"})
@@ -49,5 +48,7 @@ def hops(header: bytes) -> int:
 
 def _fields(header: bytes) -> Iterator[tuple[bytes, str]]:
     """Yield (lower-case name, value) of each field; what is no field is passed over."""
-    for found in _FIELD.finditer(header):
-        yield found[1].lower(), found[2].decode("latin-1")
+    for line in header.replace(b"\r\n ", b" ").replace(b"\r\n\t", b" ").split(b"\r\n"):
+        name, colon, value = line.partition(b":")
+        if colon:
+            yield name.rstrip(b" \t").lower(), value.decode("latin-1")

@@ -27,7 +27,7 @@ _CODE = re.compile(r"(?<![\d.])([45][0-5]\d)(?![\d.])")
 _ACTIONS: dict[str, Action] = {
     "failed": "failed", "delayed": "delayed", "delivered": "delivered", "relayed": "delivered", "expanded": "delivered",
 }  # fmt: skip
-_FIELD = re.compile(r"^([A-Za-z][A-Za-z0-9-]*)[ \t]*:((?:[^\r\n]|\r\n[ \t])*)", re.MULTILINE)
+_FIELD = re.compile(r"^([A-Za-z][A-Za-z0-9-]*)[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", re.MULTILINE)
 
 # Who sends these, and under which subjects: a mail of neither kind is no bounce, whatever its text.
 _SENDERS = re.compile(r"(?:mailer-?daemon|postmaster|mail-?delivery|mdaemon|microsoftexchange\w*|bounce\w*)@", re.I)

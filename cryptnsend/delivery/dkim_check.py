@@ -29,7 +29,7 @@ _SLOP = 3600  # seconds by which a signer's clock may be ahead of ours
 _SMALLEST_RSA, _LARGEST_RSA = 1024, 8192  # bits (RFC 8301 §3.2)
 _ALGORITHMS = {b"rsa-sha256": b"rsa", b"ed25519-sha256": b"ed25519"}
 _NAME = re.compile(rb"[A-Za-z0-9]([A-Za-z0-9_.-]{0,250}[A-Za-z0-9])?")
-_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:((?:[^\r\n]|\r\n[ \t])*)(?:\r\n|\Z)", re.MULTILINE)
+_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)(?:\r\n|\Z)", re.MULTILINE)
 _TAG = re.compile(rb"[A-Za-z][A-Za-z0-9_]*")
 _BLANK = re.compile(rb"[ \t]+")
 _SIGNED = re.compile(rb"((?:^|;)[ \t\r\n]*b[ \t\r\n]*=)[^;]*")

@@ -346,8 +346,7 @@ class Answer(Arriving):
             raise Temporary("It cannot be checked now whose mail this is. Try again later.")
         if self._draft is not None and verdict.is_proven and self._join(self._draft, self._draft.message):
             return
-        if not self._reason:
-            self._reason = "unproven" if not verdict.is_proven else "ended"
+        self._reason = self._reason or ("refused" if verdict.is_proven else "unproven")
         self._keep(verdict)
 
     def _join(self, draft: Draft, message: int) -> bool:

@@ -12,7 +12,7 @@ from email.utils import formatdate
 
 from cryptnsend.core import keys, tokens
 from cryptnsend.core.contracts import Clock, Engine, Rows
-from cryptnsend.core.errors import CryptnSendError, StoreBroken, Temporary
+from cryptnsend.core.errors import CryptnSendError, Refusal, StoreBroken, Temporary
 from cryptnsend.core.model import INSTALLATION, Card, Ids, PairCard, Random, account_holder, archive_holder
 from cryptnsend.flow.holders import Holders
 from cryptnsend.flow.sealing import Sealed, Sealing
@@ -21,7 +21,8 @@ from cryptnsend.store.vault import Vault
 
 DAY = 86_400_000  # milliseconds
 REASONS = (
-    "unproven", "no-author", "no-code", "stranger", "weak", "ended", "no-token", "automatic", "postmaster", "abuse",
+    "unproven", "no-author", "no-code", "stranger", "weak", "ended", "refused", "no-token",
+    "automatic", "postmaster", "abuse",
 )  # fmt: skip
 BY_MAIL = "inbound"  # who the audit says it was
 
@@ -115,6 +116,9 @@ class Apart:
         house, now, holder = self._house, self._house.clock.now(), account_holder(why.account)
         card = house.holders.card(rows, holder)
         own = cards.address(rows, card.addresses[0]) if card is not None else None
+        state = cards.account_states(rows, why.account)
+        if state is None or state[2] in ("disabled", "closed"):
+            raise Refusal("Nobody can be reached at this address.", code=550, status="5.1.1")
         if card is None or own is None or card.weak:
             # Whoever reset a password by mail has not shown yet whose account it is. Other servers try for days.
             raise Temporary("This cannot be kept now. Try again later.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,3 +48,11 @@ def test_hops_are_counted() -> None:
 def test_no_octets_make_it_raise(header: bytes, null: bool) -> None:
     assert isinstance(automatic(header, null_sender=null), str)
     assert hops(header) >= 0
+
+
+def test_a_hostile_header_costs_no_time() -> None:
+    for octets in (b"Subject: " + b"\r\n " * 80_000, b"x" * 250_000, b"a:\r\n" * 60_000, b"\r\n" * 120_000):
+        begun = time.process_time()
+        automatic(octets)
+        hops(octets)
+        assert time.process_time() - begun < 2

@@ -287,6 +287,23 @@ def test_an_answer_to_what_was_taken_back_is_kept_apart(talk: Talk) -> None:
     assert talk.door.kept() == [("ended", talk.message)]
 
 
+def test_a_recipient_who_blocks_the_subscriber_gets_no_answer_of_theirs(talk: Talk) -> None:
+    talk.door.bring(talk.answer(talk.to_ann()), talk.to_ann())
+    to_pat = talk.house.reply_token(talk.messages()[-1], PAT)
+    talk.house.tamper("UPDATE contacts SET state = 'blocked'")
+    before = talk.messages()
+    assert talk.door.bring(talk.answer(to_pat, ANN), to_pat, sender=ANN) == "250 2.0.0"
+    assert [reason for reason, _ in talk.door.kept()] == ["refused"]
+    assert talk.messages() == before
+
+
+def test_nothing_is_kept_for_an_account_that_is_closed_or_disabled(talk: Talk) -> None:
+    to = talk.to_ann()
+    talk.house.tamper("UPDATE accounts SET state = 'disabled'")
+    assert talk.door.bring(talk.answer(to, sign=False), to, source=OTHER_HOST).startswith("550 5.1.1")
+    assert talk.door.kept() == []
+
+
 def test_rows_that_were_changed_turn_no_answer_elsewhere(talk: Talk) -> None:
     """Somebody who edits rows puts Pat's message into a thread of Eve's; the token still says that it is Ann's."""
     house = talk.house
