@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,16 @@ def test_a_certificate_for_another_name_proves_nothing(site: MakeSite, ca_file: 
     made = site(OK + b"\r\nhello", "www.evil.example")
     assert trouble(made, ca_file).is_certificate
     assert made.requests == []
+
+
+def test_an_expired_certificate_proves_nothing(authority: trustme.CA, ca_file: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(HOST, not_after=datetime.now(UTC) - timedelta(days=1)).configure_cert(context)
+    with Peer(serve=lambda wire: wire.sock.sendall(OK + b"\r\nhello"), context=context, implicit=True) as host:
+        asking = Https(Names(hosts={HOST: ["127.0.0.1"]}), ca_file=ca_file, allow_private=True, port=host.port)
+        with pytest.raises(HttpsTrouble) as caught:
+            asking.get(HOST, "/", media_type="text/plain", most=10)
+    assert caught.value.is_certificate
 
 
 def test_a_certificate_of_nobody_proves_nothing(site: MakeSite, tmp_path: Path) -> None:

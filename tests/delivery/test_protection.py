@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +275,13 @@ def test_a_certificate_that_proves_nothing_is_a_delay_under_an_enforced_policy(
     assert (outcome.kind, outcome.status) == ("delayed", "4.7.5")
     assert strict.reason == Outcome.PROOF_MISSING
     assert [(each.policy_type, each.result) for each in outcome.seen] == [("sts", result)]
+
+
+def test_an_expired_certificate_is_a_delay_and_is_reported_as_that(authority: trustme.CA, ca_file: Path) -> None:
+    over = datetime.now(UTC) - timedelta(days=1)
+    with Peer(context=context_of(authority.issue_cert(HOST, not_after=over))) as host:
+        outcome = sent(made(names(host), host, promising("enforce", HOST), ca_file=ca_file))
+    assert (outcome.kind, [each.result for each in outcome.seen]) == ("delayed", ["certificate-expired"])
 
 
 def test_a_host_without_starttls_gets_nothing_under_an_enforced_policy() -> None:
