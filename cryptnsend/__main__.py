@@ -9,23 +9,26 @@ import click
 from cryptnsend import __version__
 from cryptnsend.cli.options import Commands
 
-# Each command by the module of cli/ that has it, in the order of the help text.
+# Each command: the module of cli/ that has it, and what it does in a sentence; in the order of the help text.
 COMMANDS = {
-    "init": "init",
-    "serve": "serve",
-    "demo": "demo",
-    "subscriber": "subscriber",
-    "device": "device",
-    "message": "message",
-    "queue": "queue",
-    "policy": "policy",
-    "audit": "audit",
-    "vault": "vault",
-    "backup": "backup",
-    "restore": "backup",
-    "recover": "backup",
-    "doctor": "doctor",
-    "dns": "dns",
+    "init": ("init", "Make a home: configuration, certificate, signing keys, master key and its recovery file."),
+    "serve": ("serve", "Run the server until SIGTERM or Ctrl-C: all roles as processes of their own, or only ROLE."),
+    "demo": ("demo", "Show the whole story on this machine: a throw-away server, and inboxes to read in the browser."),
+    "subscriber": ("subscriber", "People who may send through this server."),
+    "device": ("device", "Device passwords: one per mail program, to be revoked one by one."),
+    "message": ("message", "Messages in the vault."),
+    "queue": ("queue", "See and steer what waits to leave: notices, replies, receipts, plain mail."),
+    "policy": ("policy", "The rules that decide which way a message takes."),
+    "audit": ("audit", "The audit trail: one chain per organisation, which only grows."),
+    "vault": ("vault", "The vault, where all content rests sealed."),
+    "backup": ("backup", "Copy everything but the master key to FOLDER, which must not exist yet, and check the copy."),
+    "restore": (
+        "backup",
+        "Put the backup in FOLDER back into a home that has its configuration and master key, but no data yet.",
+    ),
+    "recover": ("backup", "Put the master key back from FILE, the installation's recovery file."),
+    "doctor": ("doctor", "Check everything that can be checked, and say what to do."),
+    "dns": ("dns", "Print the DNS records to publish, as lines of a zone file."),
 }
 
 
@@ -38,8 +41,13 @@ class CommandLine(Commands):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"cryptnsend.cli.{COMMANDS[cmd_name]}"), cmd_name)
+        command: click.Command = getattr(import_module(f"cryptnsend.cli.{COMMANDS[cmd_name][0]}"), cmd_name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what the commands do, without bringing in any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
 
 @click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,7 +1,7 @@
 """The composition root: the only place that knows which implementation is used.
 
-`build` makes the pieces of one role's process; what a role does not use is not made, so that no process holds more
-than it needs. Nobody imports this module but `__main__`, `cli` and `demo`.
+`build` makes the pieces of one role's process; what a role does not use is neither made nor brought in, so that no
+process holds more than it needs, and each starts sooner. Nobody imports this module but `__main__`, `cli` and `demo`.
 """
 
 from __future__ import annotations
@@ -11,57 +11,47 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from random import SystemRandom
+from typing import TYPE_CHECKING
 
 from cryptnsend import rights
 from cryptnsend.clock import SystemClock
 from cryptnsend.config import Config, web_root
-from cryptnsend.core import keys
-from cryptnsend.core.passwords import Argon
-from cryptnsend.delivery.courier import Courier, CourierSettings, Timeouts
-from cryptnsend.delivery.dkim import DkimKey, from_pem
-from cryptnsend.delivery.dns import DnsResolver
-from cryptnsend.delivery.names import DnsNames
-from cryptnsend.delivery.retry import Schedule
-from cryptnsend.flow import admit, deliver
-from cryptnsend.flow.account import Accounts
-from cryptnsend.flow.account import Settings as AccountSettings
-from cryptnsend.flow.adoption import Adoption
-from cryptnsend.flow.bounces import Bounces
-from cryptnsend.flow.destinations import Destinations
-from cryptnsend.flow.drafting import Drafts
-from cryptnsend.flow.exporting import Exporting
-from cryptnsend.flow.gate import Gate
-from cryptnsend.flow.holders import Holders
-from cryptnsend.flow.inbound import Inbound
-from cryptnsend.flow.keeping import Keeping
-from cryptnsend.flow.keeping import Settings as KeepingSettings
-from cryptnsend.flow.letters import Letters
-from cryptnsend.flow.letters import Settings as LetterSettings
-from cryptnsend.flow.opening import Opener
-from cryptnsend.flow.outcomes import Outcomes
-from cryptnsend.flow.owner import Owner
-from cryptnsend.flow.parcels import Parcels
-from cryptnsend.flow.pickup import Pickup
-from cryptnsend.flow.promises import Promises
-from cryptnsend.flow.replies import Replies
-from cryptnsend.flow.sent import Sent
-from cryptnsend.flow.sessions import Limits as SessionLimits
-from cryptnsend.flow.sessions import Sessions
-from cryptnsend.flow.standing import Standings
-from cryptnsend.flow.throttling import Throttle
-from cryptnsend.flow.tlsreports import TlsReports
-from cryptnsend.flow.upkeep import Upkeep
 from cryptnsend.home import Home, file_mode
-from cryptnsend.keeper import server as keeper_server
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.keeper.context import Settings as KeeperSettings
-from cryptnsend.keeper.providers import EnvProvider, FileProvider, Provider
 from cryptnsend.logs import logger
 from cryptnsend.store.files import FileBlobs
 from cryptnsend.store.schema import STEPS
 from cryptnsend.store.sqlite import SqliteEngine
 from cryptnsend.store.vault import Vault
+
+if TYPE_CHECKING:
+    from cryptnsend.core import keys
+    from cryptnsend.core.passwords import Argon
+    from cryptnsend.delivery.courier import Courier
+    from cryptnsend.delivery.dkim import DkimKey
+    from cryptnsend.delivery.dns import DnsResolver
+    from cryptnsend.delivery.names import DnsNames
+    from cryptnsend.flow import admit, deliver
+    from cryptnsend.flow.account import Accounts
+    from cryptnsend.flow.adoption import Adoption
+    from cryptnsend.flow.drafting import Drafts
+    from cryptnsend.flow.exporting import Exporting
+    from cryptnsend.flow.gate import Gate
+    from cryptnsend.flow.holders import Holders
+    from cryptnsend.flow.inbound import Inbound
+    from cryptnsend.flow.keeping import Keeping
+    from cryptnsend.flow.letters import Letters
+    from cryptnsend.flow.opening import Opener
+    from cryptnsend.flow.owner import Owner
+    from cryptnsend.flow.pickup import Pickup
+    from cryptnsend.flow.replies import Replies
+    from cryptnsend.flow.sent import Sent
+    from cryptnsend.flow.sessions import Sessions
+    from cryptnsend.flow.throttling import Throttle
+    from cryptnsend.flow.tlsreports import TlsReports
+    from cryptnsend.flow.upkeep import Upkeep
+    from cryptnsend.keeper.providers import Provider
+
 
 DAY = 86_400_000  # milliseconds
 MINUTE = 60_000
@@ -103,24 +93,34 @@ class App:
 
     @cached_property
     def holders(self) -> Holders:
+        from cryptnsend.flow.holders import Holders
+
         return Holders(self.keeper, self.clock)
 
     @cached_property
     def wake(self) -> Callable[[], None]:
         """Return what tells the courier that something is due."""
-        return deliver.Ringer(self.home.courier_wake)
+        from cryptnsend.flow.wake import Ringer
+
+        return Ringer(self.home.courier_wake)
 
     @cached_property
     def epochs(self) -> keys.Epochs:
+        from cryptnsend.core import keys
+
         return keys.Epochs(os.urandom, self.clock.now)
 
     @cached_property
     def argon(self) -> Argon:
+        from cryptnsend.core.passwords import Argon
+
         figures = self.config.argon2
         return Argon(figures.memory_kib, figures.iterations, figures.lanes)
 
     @cached_property
     def admission(self) -> admit.Admission:
+        from cryptnsend.flow import admit
+
         config = self.config
         return admit.Admission(
             engine=self.engine,
@@ -147,10 +147,14 @@ class App:
 
     @cached_property
     def gate(self) -> Gate:
+        from cryptnsend.flow.gate import Gate
+
         return Gate(engine=self.engine, keeper=self.keeper, clock=self.clock, throttle=self._throttle("smtp"))
 
     @cached_property
     def accounts(self) -> Accounts:
+        from cryptnsend.flow.account import Accounts, Settings
+
         return Accounts(
             engine=self.engine,
             keeper=self.keeper,
@@ -159,7 +163,7 @@ class App:
             throttle=self._throttle("page"),
             clock=self.clock,
             random=os.urandom,
-            settings=AccountSettings(
+            settings=Settings(
                 signup=self.config.signup.mode, argon=self.argon, min_length=self.config.passwords.min_length
             ),
             wake=self.wake,
@@ -167,8 +171,10 @@ class App:
 
     @cached_property
     def sessions(self) -> Sessions:
+        from cryptnsend.flow.sessions import Limits, Sessions
+
         figures = self.config.sessions
-        limits = SessionLimits(
+        limits = Limits(
             recipient_idle=figures.recipient_idle_minutes * MINUTE,
             subscriber_idle=figures.subscriber_idle_minutes * MINUTE,
             absolute=figures.absolute_hours * 60 * MINUTE,
@@ -177,14 +183,20 @@ class App:
 
     @cached_property
     def adoption(self) -> Adoption:
+        from cryptnsend.flow.adoption import Adoption
+
         return Adoption(self.engine, self.keeper, self.clock)
 
     @cached_property
     def opener(self) -> Opener:
+        from cryptnsend.flow.opening import Opener
+
         return Opener(self.engine, self.vault, self.clock)
 
     @cached_property
     def pickup(self) -> Pickup:
+        from cryptnsend.flow.pickup import Pickup
+
         return Pickup(
             engine=self.engine,
             keeper=self.keeper,
@@ -198,6 +210,8 @@ class App:
 
     @cached_property
     def sent(self) -> Sent:
+        from cryptnsend.flow.sent import Sent
+
         return Sent(
             engine=self.engine,
             keeper=self.keeper,
@@ -210,6 +224,8 @@ class App:
 
     @cached_property
     def exporting(self) -> Exporting:
+        from cryptnsend.flow.exporting import Exporting
+
         return Exporting(
             engine=self.engine,
             vault=self.vault,
@@ -222,10 +238,14 @@ class App:
 
     @cached_property
     def replies(self) -> Replies:
+        from cryptnsend.flow.replies import Replies
+
         return Replies(admission=self.admission, pickup=self.pickup, clock=self.clock, domain=self.config.server.domain)
 
     @cached_property
     def drafts(self) -> Drafts:
+        from cryptnsend.flow.drafting import Drafts
+
         return Drafts(
             engine=self.engine,
             vault=self.vault,
@@ -238,10 +258,14 @@ class App:
     @cached_property
     def names(self) -> DnsNames:
         """Return what answers questions about the domains of those who write to us."""
+        from cryptnsend.delivery.names import DnsNames
+
         return DnsNames([_endpoint(entry) for entry in self.config.delivery.nameservers])
 
     @cached_property
     def keeping(self) -> Keeping:
+        from cryptnsend.flow.keeping import Keeping, Settings
+
         config = self.config
         return Keeping(
             engine=self.engine,
@@ -250,7 +274,7 @@ class App:
             epochs=self.epochs,
             clock=self.clock,
             random=os.urandom,
-            settings=KeepingSettings(
+            settings=Settings(
                 hostname=config.server.hostname,
                 domain=config.server.domain,
                 message_octets=config.limits.message_octets,
@@ -261,6 +285,11 @@ class App:
 
     @cached_property
     def inbound(self) -> Inbound:
+        from cryptnsend.flow.bounces import Bounces
+        from cryptnsend.flow.destinations import Destinations
+        from cryptnsend.flow.inbound import Inbound
+        from cryptnsend.flow.standing import Standings
+
         server = self.config.server
         return Inbound(
             destinations=Destinations(
@@ -285,6 +314,8 @@ class App:
 
     @cached_property
     def upkeep(self) -> Upkeep:
+        from cryptnsend.flow.upkeep import Upkeep
+
         return Upkeep(
             engine=self.engine,
             vault=self.vault,
@@ -299,10 +330,14 @@ class App:
 
     @cached_property
     def tls_reports(self) -> TlsReports:
+        from cryptnsend.flow.tlsreports import TlsReports
+
         return TlsReports(engine=self.engine, resolver=self.resolver, clock=self.clock, random=os.urandom)
 
     def _throttle(self, door: str) -> Throttle:
         """Return the count of wrong secrets at one door: smtp, page, code."""
+        from cryptnsend.flow.throttling import Throttle
+
         limits = self.config.limits
         return Throttle(
             self.engine,
@@ -316,6 +351,8 @@ class App:
     @cached_property
     def owner(self) -> Owner:
         """Return what the owner's commands do about people."""
+        from cryptnsend.flow.owner import Owner
+
         return Owner(
             engine=self.engine,
             keeper=self.keeper,
@@ -330,11 +367,16 @@ class App:
     @cached_property
     def dkim_keys(self) -> tuple[DkimKey, ...]:
         """Return the signing keys of our own domain; only the courier reads them."""
+        from cryptnsend.delivery.dkim import from_pem
+
         found = sorted(self.home.dkim.glob("*.pem"))
         return tuple(from_pem(path.stem, self.config.server.domain, path.read_bytes()) for path in found)
 
     @cached_property
     def letters(self) -> Letters:
+        from cryptnsend.flow.letters import Letters, Settings
+        from cryptnsend.flow.parcels import Parcels
+
         most = self.config.delivery.handoff_octets
         return Letters(
             engine=self.engine,
@@ -342,7 +384,7 @@ class App:
             keeper=self.keeper,
             clock=self.clock,
             dkim_keys=self.dkim_keys,
-            settings=LetterSettings(
+            settings=Settings(
                 domain=self.config.server.domain,
                 hostname=self.config.server.hostname,
                 give_up=self.config.delivery.give_up_seconds * 1000,
@@ -353,10 +395,15 @@ class App:
 
     @cached_property
     def resolver(self) -> DnsResolver:
+        from cryptnsend.delivery.dns import DnsResolver
+
         return DnsResolver([_endpoint(entry) for entry in self.config.delivery.nameservers])
 
     @cached_property
     def courier(self) -> Courier:
+        from cryptnsend.delivery.courier import Courier, CourierSettings, Timeouts
+        from cryptnsend.flow.promises import Promises
+
         figures = self.config.delivery
         settings = CourierSettings(
             hostname=self.config.server.hostname,
@@ -377,6 +424,12 @@ class App:
 
     @cached_property
     def deliver(self) -> deliver.Deliver:
+        from random import SystemRandom
+
+        from cryptnsend.delivery.retry import Schedule
+        from cryptnsend.flow import deliver
+        from cryptnsend.flow.outcomes import Outcomes
+
         figures = self.config.delivery
         return deliver.Deliver(
             engine=self.engine,
@@ -420,9 +473,13 @@ def _endpoint(entry: str) -> tuple[str, int]:
 
 def serve_keeper(config: Config, stop: threading.Event, ready: Callable[[], None]) -> None:
     """Serve the keeper's sockets until *stop* is set; without a master key it runs and says that it has none."""
+    from cryptnsend.core.passwords import Argon
+    from cryptnsend.keeper import server as keeper_server
+    from cryptnsend.keeper.context import Settings
+
     home, clock = Home(config.server.home), SystemClock()
     figures = config.codes
-    settings = KeeperSettings(
+    settings = Settings(
         journal=home.journal,
         domain=config.server.domain,
         code_rule=figures.rule,
@@ -460,6 +517,8 @@ def _peers(config: Config) -> Mapping[str, frozenset[int]]:
 
 
 def _provider(config: Config) -> Provider:
+    from cryptnsend.keeper.providers import EnvProvider, FileProvider
+
     if config.keeper.provider == "env":
         return EnvProvider(config.keeper.key_variable, os.environ, os.urandom)
     return FileProvider(config.keeper.key_file, os.urandom)

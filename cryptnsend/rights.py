@@ -228,10 +228,20 @@ def settle(config: Config, people: People | None, *, deep: bool = False) -> None
             wanted.give(folder)
         finally:
             os.close(folder)
-    private = people is None
-    for file, mode in ((home.deletions_lock, 0o660), (config.source, 0o640)):
+    for file, owner, mode in _single_files(config):
         if file.parent in (home.path, home.run) and file.exists():
-            _settle_file(str(file), None, _Wanted(0, gid, 0o600 if private else mode))
+            _settle_file(str(file), None, _Wanted(0, 0, 0o600) if people is None else _Wanted(uids[owner], gid, mode))
+
+
+def _single_files(config: Config) -> Iterator[tuple[Path, str, int]]:
+    """Yield (file, owner, mode) of files that are not what their folder's others are; each only where it is ours."""
+    home, delivery = Home(config.server.home), config.delivery
+    yield home.deletions_lock, ROOT, 0o660
+    yield config.source, ROOT, 0o640
+    if delivery.smarthost_password_file:
+        yield home.path / delivery.smarthost_password_file, "courier", 0o600
+    if delivery.authorities:
+        yield home.path / delivery.authorities, ROOT, 0o640
 
 
 class _Wanted(NamedTuple):

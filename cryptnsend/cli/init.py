@@ -13,7 +13,7 @@ from cryptnsend.cli.options import DEFAULT_HOME, password_option, read_password
 from cryptnsend.cli.owner import keep_recovery, owned
 from cryptnsend.config import HOME_VARIABLE, Config
 from cryptnsend.core.errors import Denied
-from cryptnsend.home import finish, prepare
+from cryptnsend.making import finish, prepare
 
 
 @click.command()

@@ -50,7 +50,7 @@ def serve(
     ctx: click.Context, config: Config, role: str | None, supervised: int | None, inherited: tuple[str, ...]
 ) -> None:
     """
-    Run the server until SIGTERM or Ctrl-C: all roles as processes of their own, or only ROLE in this process.
+    Run the server until SIGTERM or Ctrl-C: all roles as processes of their own, or only ROLE.
 
     Started as root, each role runs as a user of its own if there is one; docs/operating.md tells more. The first signal
     lets everybody finish what they have begun, a second one stops at once. Roles that die are started again. Log lines

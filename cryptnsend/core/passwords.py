@@ -18,7 +18,6 @@ from itertools import pairwise
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from zxcvbn import zxcvbn
 
 from cryptnsend.core.errors import SealBroken, WrongSecret
 from cryptnsend.core.keys import NONCE, SEED, TAG, box, unbox
@@ -280,6 +279,9 @@ def _score(password: str, words: list[str]) -> int:
     text = password[:_SCORED]
     if not text:
         return 0
+    # Its word lists cost more than all the rest of this module, and few processes ever judge a password.
+    from zxcvbn import zxcvbn
+
     with _zxcvbn_lock:
         result = zxcvbn(_fewer_signs(text), user_inputs=words)  # type: ignore[no-untyped-call]
     steps = [ord(b) - ord(a) for a, b in pairwise(text)]

@@ -16,7 +16,8 @@ from typing import Any
 from cryptnsend.config import Config
 from cryptnsend.delivery import dkim
 from cryptnsend.demo.internet import Internet
-from cryptnsend.home import Home, create
+from cryptnsend.home import Home
+from cryptnsend.making import create
 
 DOMAIN = "cryptnsend.example"
 START_SECONDS = 120.0

@@ -6,6 +6,8 @@ import base64
 import contextlib
 import json
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -14,7 +16,7 @@ from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_private_key
 
-from cryptnsend.__main__ import main
+from cryptnsend.__main__ import COMMANDS, main
 from cryptnsend.cli import options
 from cryptnsend.cli.dns import records, zone_line
 from cryptnsend.config import Config
@@ -43,6 +45,22 @@ def test_init_takes_a_smarthost(short_folder):
     done = run("init", "--home", path, "--hostname", "mail.example", "--smarthost", "smtp://relay.example:25")
     assert done.exit_code == 0
     assert Config.load(path, {}).delivery.smarthost == "smtp://relay.example:25"
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_the_overview_says_of_each_command_what_its_own_help_says_first(name):
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    assert COMMANDS[name][1] == command.get_short_help_str(500)
+
+
+def test_the_overview_brings_in_no_command():
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "cryptnsend", "--help"], capture_output=True, text=True, check=True
+    )
+    brought = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "cryptnsend.cli.options" in brought
+    assert not {name for name in brought if name.startswith(("cryptnsend.flow", "cryptnsend.store", "structlog"))}
 
 
 def test_a_value_that_is_not_allowed_ends_with_3_and_says_what_is(short_folder):

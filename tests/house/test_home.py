@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from cryptnsend.config import Config
 from cryptnsend.core.errors import ConfigError
-from cryptnsend.home import Home, bind, create, write_private
+from cryptnsend.home import Home, bind, write_private
+from cryptnsend.making import create
 from tests.support.homes import make_home
 
 

@@ -24,7 +24,7 @@ LEVELS = [
     {"submission", "mailbox", "portal"},
     {"flow"},
     {"store", "delivery", "keeper"},
-    {"rights"},
+    {"rights", "making"},
     {"home", "logs", "clock"},
     {"config"},
     {"settings"},

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from cryptnsend.config import Config
-from cryptnsend.home import Home, make_certificate
+from cryptnsend.home import Home
+from cryptnsend.making import make_certificate
 from tests.support.homes import make_home
 from tests.support.waiting import wait_for
 

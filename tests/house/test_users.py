@@ -18,8 +18,9 @@ import pytest
 from cryptnsend import rights
 from cryptnsend.config import Config
 from cryptnsend.core.errors import ConfigError
-from cryptnsend.home import Home, file_mode, make_certificate
+from cryptnsend.home import Home, file_mode
 from cryptnsend.lending import Lending
+from cryptnsend.making import make_certificate
 from tests.support.apart import PEOPLE, USERS, Apart, MakeApart
 from tests.support.homes import make_home
 from tests.support.waiting import wait_for
@@ -205,7 +206,9 @@ def test_what_is_whose(config: Config, as_root: bool) -> None:
     home = Home(config.server.home)
     for file in (home.ledger, home.main_db, home.blobs / "a1b2c3d4"):
         file.touch(mode=0o600)
-    rights.settle(with_users(config), PEOPLE)
+    (home.path / "relay.password").touch(mode=0o600)
+    delivery = dataclasses.replace(config.delivery, smarthost_password_file="relay.password")
+    rights.settle(with_users(dataclasses.replace(config, delivery=delivery)), PEOPLE)
     found = modes(config)
     keeper, courier, group = PEOPLE.uids["keeper"], PEOPLE.uids["courier"], PEOPLE.gid
     assert found["."] == (0, group, "750")
@@ -216,6 +219,7 @@ def test_what_is_whose(config: Config, as_root: bool) -> None:
     assert found["data/main.db"] == (0, group, "660")
     assert found["data/blobs/a1b2c3d4"] == (0, group, "640")
     assert found["dkim/rsa1.pem"] == (courier, group, "600")
+    assert found["relay.password"] == (courier, group, "600")
     assert found["tls/key.pem"] == (0, group, "600")
     assert found["recovery"] == (0, group, "700")
     assert found["run"] == (0, group, "2750")
@@ -223,7 +227,7 @@ def test_what_is_whose(config: Config, as_root: bool) -> None:
     assert file_mode(home.main_db.parent) == 0o660
     rights.settle(with_users(config), PEOPLE)
     assert modes(config) == found
-    rights.settle(config, None)
+    rights.settle(dataclasses.replace(config, delivery=delivery), None)
     back = modes(config)
     assert {each[:2] for each in back.values()} == {(0, 0)}
     assert {each[2] for each in back.values()} == {"700", "600"}

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page
 from werkzeug.serving import make_server
 
 from cryptnsend.flow.views import Drafted, KeptFile, Writing
-from cryptnsend.home import make_certificate
+from cryptnsend.making import make_certificate
 from cryptnsend.portal import create_app
 from cryptnsend.portal.visits import SESSION_COOKIE
 from tests.portal.conftest import config, pieces

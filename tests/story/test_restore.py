@@ -12,7 +12,7 @@ import pytest
 
 from cryptnsend.demo.house import House
 from cryptnsend.demo.visitor import Page, Visitor, first_link
-from cryptnsend.home import make_dkim_keys
+from cryptnsend.making import make_dkim_keys
 from tests.support.house import OTHER, PASSWORD
 
 ANN, PAT, BOB = "ann@gmail.example", "pat@yahoo.example", "bob@icloud.example"

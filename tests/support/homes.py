@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from cryptnsend.config import Config
-from cryptnsend.home import Home, create
+from cryptnsend.home import Home
+from cryptnsend.making import create
 
 # Free ports, on loopback; password hashing that costs a millisecond; and nothing that waits for minutes.
 TEST_VALUES: Mapping[str, Mapping[str, Any]] = {
