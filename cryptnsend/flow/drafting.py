@@ -20,7 +20,7 @@ import structlog
 from cryptnsend.core import keys
 from cryptnsend.core.cards import read_card
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
-from cryptnsend.core.errors import CryptnSendError, Ended, NoGrant, Refusal, SealBroken, StoreBroken
+from cryptnsend.core.errors import CryptnSendError, Ended, KeeperGone, NoGrant, Refusal, SealBroken, StoreBroken
 from cryptnsend.core.model import Ids, PairCard, Random, account_holder
 from cryptnsend.core.seal import Sealer, open_sealed, open_stream, pad, seal, unpad
 from cryptnsend.flow.sessions import Session
@@ -295,20 +295,31 @@ class Drafts:
 
     def _pair(self, writer: Writer, parent: int) -> PairCard:
         """Return the writer's current pair, by the keeper's word, of the custody of the conversation."""
-        holder = account_holder(writer.account)
-        signed = self._keeper.card(holder)
-        if signed is None:
-            raise NoGrant("There is no such account.")
-        card = read_card(signed, self._keeper.anchors().card_key)
-        custody = card.custody
+        holder, custody = account_holder(writer.account), ""
         if parent:
             held = grants.held(self._engine, holder, parent)
             if not held:
                 raise NoGrant("There is nothing here to answer.")
             custody = held[0]["custody"]
+        try:
+            signed, card_key = self._keeper.card(holder), self._keeper.anchors().card_key
+        except KeeperGone:
+            own = self._own_pair(writer, holder, custody)
+            if own is None:
+                raise
+            return own
+        if signed is None:
+            raise NoGrant("There is no such account.")
+        card = read_card(signed, card_key)
         if card.holder != holder:
             raise SealBroken("The keeper answered with another holder's card.")
-        return card.pair(custody)
+        return card.pair(custody or card.custody)
+
+    def _own_pair(self, writer: Writer, holder: str, custody: str) -> PairCard | None:
+        """Return the pair without the keeper: from the seed of who is signed in, so that no row can say another."""
+        row = drafts.current_pair(self._engine, holder, custody)
+        seed = writer.seeds.get(row["id"]) if row and isinstance(writer, Session) else None
+        return PairCard(row["id"], custody, row["suite"], keys.public_of(seed)) if row and seed else None
 
     def _seal_file(self, upload: Upload, now: int) -> tuple[_File, Stored]:
         file = _File(self._ids.new(now), keys.new_key(self._random), upload.name, upload.media_type, upload.size)

@@ -13,10 +13,11 @@ from typing import Any
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask_babel import gettext
 
-from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal
+from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal, Temporary
 from cryptnsend.flow.views import Upload, Writing
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.letters import letter_page, own_entry
+from cryptnsend.portal.recipient import WRONG
 from cryptnsend.portal.security import check_form
 from cryptnsend.portal.uploads import uploads
 from cryptnsend.portal.visits import cookie, forget_session, needs_session, recall, remember, signed_in, visitor
@@ -50,15 +51,17 @@ def reply(message: int) -> Any:
     letter = desk().pickup.show(signed_in(), message)
     text, fresh, nonce = _typed(), _files(), _nonce(request.form.get("nonce", ""))
     files = [*desk().drafts.uploads(signed_in(), parent=message, keep=_kept()), *fresh]
-    problem = _problem(text, files)
+    problem, status = _problem(text, files), WRONG
     if not problem:
         everybody = request.form.get("to") == "all" and bool(letter.others)
         try:
             desk().replies.send(signed_in(), message, everybody=everybody, text=text, files=files, nonce=nonce)
         except Refusal as refused:
             problem = str(refused)
+        except Temporary:
+            problem, status = gettext("This cannot be sent at this moment. It is kept; try again in a minute."), 503
     if problem:
-        return _refused(message, problem, fresh)
+        return _refused(message, problem, fresh, status)
     desk().drafts.sent(signed_in(), parent=message)
     remember("sent", {"message": str(message), "files": len(files), "all": everybody})
     return redirect(url_for("writing.reply_sent", message=message), 303)
@@ -144,7 +147,7 @@ def _keep(message: int) -> None:
     )  # fmt: skip
 
 
-def _refused(message: int, problem: str, files: list[Upload]) -> Any:
+def _refused(message: int, problem: str, files: list[Upload], status: int) -> Any:
     """Show the page again with what is wrong; nothing of what was typed or chosen is lost."""
     if _typed().strip() or files:
         try:
@@ -153,8 +156,8 @@ def _refused(message: int, problem: str, files: list[Upload]) -> Any:
                 nonce=_nonce(request.form.get("nonce", "")),
             )  # fmt: skip
         except (Refusal, NoGrant, Ended):
-            return letter_page(desk().pickup.show(signed_in(), message), problem, text=_typed()), 422
-    return letter_page(desk().pickup.show(signed_in(), message), problem), 422
+            return letter_page(desk().pickup.show(signed_in(), message), problem, text=_typed()), status
+    return letter_page(desk().pickup.show(signed_in(), message), problem), status
 
 
 def _writing(text: str) -> Writing:

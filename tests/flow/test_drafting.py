@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cryptnsend.core.errors import Ended, NoGrant, Refusal
+from cryptnsend.core.errors import Ended, KeeperGone, NoGrant, Refusal
 from cryptnsend.flow.drafting import Drafts
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Upload, Writing
@@ -293,3 +293,20 @@ def test_a_new_message_is_a_draft_without_a_parent(house: House, drafts: Drafts,
     drafts.drop(ann, ident)
     with pytest.raises(NoGrant):
         drafts.draft(ann, ident)
+
+
+def test_without_the_keeper_a_draft_is_kept_under_the_writers_own_key(
+    house: House, drafts: Drafts, pat: Session, message: int
+) -> None:
+    house.stop_keeper()
+    try:
+        ident = drafts.save(pat, Writing(WORDS), parent=message, files=[file("scan.pdf", LARGE)])
+        found = drafts.reply_to(pat, message)
+        assert found is not None
+        assert (found.id, found.writing.text) == (ident, WORDS)
+        house.tamper("UPDATE pairs SET state = 'retired' WHERE holder = :holder", holder=f"account:{pat.account}")
+        with pytest.raises(KeeperGone):
+            drafts.save(pat, Writing("more"), parent=message)
+    finally:
+        house.start_keeper()
+    assert sent_files(drafts, pat, message) == {"scan.pdf": LARGE}

@@ -78,7 +78,7 @@ class World:
     files: dict[tuple[int, str], bytes] = field(default_factory=dict)
     replies: list[dict[str, Any]] = field(default_factory=list)
     drafts: dict[int, Drafted] = field(default_factory=dict)  # by answered message
-    kept: dict[int, bytes] = field(default_factory=dict)  # files of drafts
+    draft_files: dict[int, bytes] = field(default_factory=dict)
     away: dict[str, FakeSession] = field(default_factory=dict)  # sessions whose time is over
     calls: list[str] = field(default_factory=list)
     tries: int = 5
@@ -245,8 +245,8 @@ class FakeDrafts:
         before = self.world.drafts.get(parent)
         stay = [each for each in before.files if keep is None or each.id in keep] if before else []
         for each in files:
-            self.world.kept[len(self.world.kept) + 1] = b"".join(each.chunks())
-            stay.append(KeptFile(len(self.world.kept), each.name, each.media_type, each.size))
+            self.world.draft_files[len(self.world.draft_files) + 1] = b"".join(each.chunks())
+            stay.append(KeptFile(len(self.world.draft_files), each.name, each.media_type, each.size))
         self.world.drafts[parent] = Drafted(500 + parent, parent, writing, tuple(stay), NOW - 60_000, nonce)
         return 500 + parent
 
@@ -270,7 +270,7 @@ class FakeDrafts:
     ) -> Sequence[Upload]:
         before = self.world.drafts.get(parent)
         return [
-            Upload(each.name, each.media_type, each.size, lambda each=each: iter([self.world.kept[each.id]]))  # type: ignore[misc]
+            Upload(each.name, each.media_type, each.size, lambda each=each: iter([self.world.draft_files[each.id]]))  # type: ignore[misc]
             for each in (before.files if before else ())
             if keep is None or each.id in keep
         ]

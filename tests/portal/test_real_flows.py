@@ -400,3 +400,24 @@ def test_what_is_written_past_the_end_of_the_session_is_kept_and_can_be_sent_lat
     assert reply.text.strip() == "in time"
     assert [each.name for each in reply.files] == ["one.txt", "two.txt"]
     assert not [table for table, _ in house.rows() if table in ("drafts", "draft_files")]
+
+
+def test_a_reply_that_cannot_be_sent_now_is_kept_with_its_files(app: Portal, house: House) -> None:
+    message = house.submit(ANN, [PAT], house.mail("Results", "All is well."))
+    pat = first_visit(app, house, message)
+    form = {"text": "at a bad moment", "nonce": nonce(pat), "files": [(io.BytesIO(b"one"), "one.txt", "text/plain")]}
+    house.stop_keeper()
+    try:
+        page = pat.post(f"/messages/{message}/reply", form)
+    finally:
+        house.start_keeper()
+    assert page.status_code == 503
+    assert "It is kept; try again in a minute." in page.text
+    assert "at a bad moment</textarea>" in page.text
+    again = {"text": "at a bad moment", "nonce": nonce(pat), "keeps": "1"}
+    again |= {"kept": re.findall(r'name="kept" value="(\d+)"', page.text)}  # type: ignore[dict-item]
+    assert pat.post(f"/messages/{message}/reply", again).status_code == 303
+    ann = house.session(ANN)
+    reply = house.pickup.show(ann, house.pickup.list(ann)[0].message)
+    assert [each.name for each in reply.files] == ["one.txt"]
+    assert "No drafts" in pat.get("/drafts").text

@@ -1,7 +1,7 @@
 """Does a word of anybody's mail, password or code rest anywhere in clear? A canary goes every way there is.
 
-Words stand in subject, body, attachment, file name, header fields and the display names in them, in replies and in
-plain mail that waits to leave; roles are killed while the words pass through them. Then everything that the server
+Words stand in subject, body, attachment, file name, header fields and the display names in them, in replies, drafts
+and plain mail that waits to leave; roles are killed while the words pass through them. Then everything that the server
 wrote is searched: databases with their logs, blobs, log lines, temporary folders, backups.
 """
 
@@ -200,12 +200,23 @@ def test_no_word_rests_in_clear_anywhere(server: tuple[Server, Path]) -> None:
     files = [
         ("files", words("reply file name") + ".txt", "text/plain", words("reply file").encode() + os.urandom(LARGE))
     ]
+    wait_for(lambda: ann.get("/account").status == 200, "the keeper to be back", seconds=60)
     page = pat.get(f"/messages/{message}")
     sent = pat.send(page, page.form(with_field="text"), text=words("reply"), files=files)
     assert sent.path.endswith("/sent")
     kill(house, "courier")
     house.internet.wait_for(ANN, predicate=lambda one: "secure reply" in str(one.parsed["Subject"]), timeout=60)
     cut_upload(house, pat, f"/messages/{large}", words)
+    # A reply that is not sent yet, with a file, kept over the end of the portal.
+    files = [
+        ("files", words("draft file name") + ".txt", "text/plain", words("draft file").encode() + os.urandom(LARGE))
+    ]
+    page = pat.get(f"/messages/{large}")
+    form = page.form(with_field="text")
+    form.action = f"/messages/{large}/draft"
+    assert words("draft file name") in pat.send(page, form, text=words("draft"), files=files).html
+    kill(house, "portal")
+    assert words("draft") in pat.get("/drafts").html
     # Plain mail that leaves, plain mail that has to wait, and a report.
     submit(house, device, mail(words, "plain", token=":: "))
     submit(house, device, mail(words, "waiting", to="x@down.example", token=":: "), "x@down.example")

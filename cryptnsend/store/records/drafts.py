@@ -102,6 +102,16 @@ def drop_stale(rows: Rows, account: int, ident: int, before: int) -> list[str]:
     return drop(rows, account, ident) if still and still[0]["changed"] < before else []
 
 
+def current_pair(reader: Reader, holder: str, custody: str) -> Row | None:
+    """Return id and suite of a holder's current pair, as the rows have it; the keys are the writer's own."""
+    found = reader.query(
+        "SELECT id, suite FROM pairs WHERE holder = :holder AND state = 'current' AND custody = :custody",
+        holder=holder,
+        custody=custody,
+    )
+    return found[0] if found else None
+
+
 def draft(reader: Reader, account: int, ident: int) -> Row | None:
     """Return a draft of this account, or None."""
     found = reader.query(
