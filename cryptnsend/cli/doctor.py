@@ -148,6 +148,30 @@ def database(config: Config) -> Iterator[Finding]:
         yield Finding("queue", "warning", f"{words} Look at `cryptnsend queue list --state parked`.")
 
 
+def name_servers(config: Config) -> Iterator[Finding]:
+    """Look whether DANE can work: a validating resolver on this machine."""
+    from cryptnsend.delivery.dns import DnsResolver, DnsTrouble, NoSuchDomain  # only this check looks names up
+
+    if config.delivery.smarthost:
+        yield Finding("name servers", "good", "Everything goes to the relay, so hosts are not proven by DNS.")
+        return
+    places = [entry.rpartition(":") for entry in config.delivery.nameservers]
+    resolver = DnsResolver([(host.strip("[]"), int(port)) for host, _, port in places], lifetime=KNOCK)
+    what = "Install a validating resolver, such as unbound, and name it in [delivery] nameservers."
+    if not resolver.is_near:
+        yield Finding("name servers", "warning", f"No validating resolver on this machine, so no DANE. {what}")
+        return
+    try:
+        proven = resolver.validates()
+    except (DnsTrouble, NoSuchDomain):
+        yield Finding("name servers", "bad", "They give no answer, so no mail leaves. Start them, or name others.")
+        return
+    if proven:
+        yield Finding("name servers", "good", "They are on this machine and validate, so that DANE counts.")
+    else:
+        yield Finding("name servers", "warning", f"They are on this machine and validate nothing, so no DANE. {what}")
+
+
 def doors(config: Config) -> Iterator[Finding]:
     """Knock at the doors of the server that runs on this home."""
     home = Home(config.server.home)
@@ -199,6 +223,7 @@ CHECKS: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     recovery_files,
     room,
     database,
+    name_servers,
     doors,
     users,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import dns.flags
 import dns.message
@@ -14,7 +15,7 @@ import dns.resolver
 import dns.rrset
 import pytest
 
-from cryptnsend.delivery.dns import DnsResolver, DnsTrouble, Mx, NoSuchDomain, Tlsa
+from cryptnsend.delivery.dns import DnsResolver, DnsTrouble, Mx, NoSuchDomain, Tlsa, _trusts_ad
 
 ZONE = {
     ("peer.example.", "MX"): ["20 Mx2.Peer.Example.", "10 mx1.peer.example."],
@@ -29,7 +30,7 @@ ZONE = {
     ("_mta-sts.signed.example.", "TXT"): ['"v=STSv1; " "id=7;"', '"something else"'],
     ("named.signed.example.", "CNAME"): ["mx1.peer.example."],
 }
-NAMES = {name for name, _ in ZONE} | {"bare.example."}
+NAMES = {name for name, _ in ZONE} | {"bare.example.", "."}
 
 
 class NameServer:
@@ -64,7 +65,7 @@ class NameServer:
         self.questions.append(f"{name} {kind}")
         response = dns.message.make_response(query)
         response.flags |= dns.flags.RA
-        if "signed." in name and query.flags & dns.flags.AD:
+        if ("signed." in name or name == ".") and query.flags & dns.flags.AD:
             response.flags |= dns.flags.AD
         if name.startswith("silent."):
             return None
@@ -231,3 +232,36 @@ def test_a_machine_without_name_servers_starts_and_has_trouble_asking(monkeypatc
     resolver = DnsResolver(lifetime=1.0)
     with pytest.raises(DnsTrouble):
         resolver.mx("peer.example")
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("nameserver 127.0.0.1\noptions edns0 trust-ad\n", True),
+        ("nameserver 127.0.0.1\n", False),
+        ("nameserver 127.0.0.11\noptions ndots:0\n", False),
+        ("nameserver 192.0.2.53\noptions trust-ad\n", False),
+        ("nameserver 127.0.0.1\n# options trust-ad\n", False),
+    ],
+)
+def test_the_systems_resolver_is_believed_only_if_the_operator_says_so(
+    text: str, near: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """resolv.conf(5): containers have a forwarder on loopback that validates nothing."""
+    (tmp_path / "resolv.conf").write_text(text)
+    monkeypatch.setattr("cryptnsend.delivery.dns.RESOLV_CONF", tmp_path / "resolv.conf")
+    read = dns.resolver.Resolver.read_resolv_conf
+    monkeypatch.setattr(
+        dns.resolver.Resolver, "read_resolv_conf", lambda self, _: read(self, str(tmp_path / "resolv.conf"))
+    )
+    assert DnsResolver().is_near is near
+
+
+def test_without_a_file_of_the_system_nothing_is_believed(tmp_path: Path) -> None:
+    assert not _trusts_ad(tmp_path / "none")
+
+
+def test_a_resolver_is_asked_about_the_root(resolver: DnsResolver) -> None:
+    assert resolver.validates()
+    resolver.is_near = False
+    assert not resolver.validates()

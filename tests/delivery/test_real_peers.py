@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from cryptnsend.cli.doctor import name_servers
+from cryptnsend.config import Config
 from cryptnsend.delivery.courier import Courier, CourierSettings, Envelope, Outcome
 from cryptnsend.delivery.dns import DnsResolver
 from tests.delivery.peers import MESSAGE, QUICK, WallClock
@@ -122,3 +125,18 @@ def test_a_host_that_is_down_is_a_delay(world: World) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     assert send(world, "pat@clear.test", mx_port=port).kind == "delayed"
+
+
+def test_doctor_says_whether_the_resolver_validates(world: World) -> None:
+    def found(*servers: tuple[str, int], **more: str) -> tuple[str, str]:
+        names = tuple(f"{host}:{port}" for host, port in servers)
+        config = replace(Config(), delivery=replace(Config().delivery, nameservers=names, **more))  # type: ignore[arg-type]
+        (finding,) = name_servers(config)
+        return finding.level, finding.words
+
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        nobody = probe.getsockname()[:2]
+    assert found(("192.0.2.53", 53))[0] == "warning"
+    assert found(nobody)[0] == "bad"
+    assert found(world.zones.resolver)[0] == "bad", "it knows nothing but the zones of this test"
+    assert found(smarthost="smtp://relay.example:25")[0] == "good"

@@ -128,9 +128,10 @@ class Zones:
 
     def _start_unbound(self, top: str) -> None:
         (key,) = self._ask(top, dns.rdatatype.DNSKEY)
+        # The root stands here too, so that no question ever leaves this machine.
         stubs = "".join(
             f"stub-zone:\n  name: {name}\n  stub-addr: {self.authority[0]}@{self.authority[1]}\n"
-            for name in self._texts
+            for name in (".", *self._texts)
         )
         (self._folder / "unbound.conf").write_text(
             'server:\n  chroot: ""\n  username: ""\n  do-daemonize: no\n  use-syslog: no\n  pidfile: ""\n'
