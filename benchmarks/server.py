@@ -30,6 +30,7 @@ SETTINGS = {
     "CRYPTNSEND_ARGON2_MEMORY_KIB": "64",
     "CRYPTNSEND_ARGON2_ITERATIONS": "1",
     "CRYPTNSEND_ARGON2_LANES": "1",
+    "CRYPTNSEND_USERS_SEPARATE": "never",  # so that a role is the process that was started, and no child of it
 }
 
 

@@ -120,6 +120,7 @@ class House:
             "server": {"hostname": "localhost", "domain": DOMAIN},
             "ports": {"bind": "127.0.0.1", "submissions": 0, "submission": 0, "inbound": 0, "portal": 0},
             "signup": {"mode": "open"},
+            "users": {"separate": "never"},  # a demo leaves no users behind, and its home is closed to others
             "portal": {"style_page": True},
             # Nobody watches a demo for the minutes that a greylisted mail waits in earnest.
             "delivery": {

@@ -142,7 +142,8 @@ class SqliteEngine:
         memory only, if a flush had failed before; copied into the database it is flushed again.
         """
         try:
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._mode))
+            # No link: where several users share the folder, one of them might point root's commands elsewhere.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, self._mode))
             folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(folder)

@@ -129,6 +129,13 @@ def test_a_damaged_file_is_told_apart_from_a_wrong_statement(tmp_path: Path) -> 
         SqliteEngine(tmp_path / "main.db")
 
 
+def test_a_link_in_the_databases_place_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "main.db").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreBroken):
+        SqliteEngine(tmp_path / "main.db")
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreBroken, match="cannot be opened"):
         SqliteEngine(tmp_path / "nowhere" / "main.db")
