@@ -77,7 +77,13 @@ class MailHosts:
 
     def __exit__(self, *problem: object) -> None:
         self._postfix("stop")
-        shutil.rmtree(self._folder, ignore_errors=True)
+
+        def is_gone() -> bool:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            return not self._folder.exists()
+
+        # Its daemons may still write for a moment after their master has gone.
+        wait_for(is_gone, "Postfix's folder is gone", seconds=60.0)
 
     def held(self) -> list[str]:
         """Return the text of everything that was taken."""
