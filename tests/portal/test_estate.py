@@ -147,6 +147,14 @@ def test_another_recovery_file_asks_for_the_password_and_is_shown_once(officer: 
     assert "CRYPTNSEND RECOVERY" not in officer.get("/account/recovery-file").text
 
 
+def test_the_first_file_is_confirmed_on_the_page_that_shows_it(officer: Visitor, world: World) -> None:
+    officer.get("/account")
+    assert officer.post("/account/recovery-file/safe", {"first": "1"}).location == "/setup"
+    officer.follow()
+    assert officer.post("/account/recovery-file/safe").location == "/account"
+    assert world.recovery_safe
+
+
 def test_without_an_archive_there_is_no_recovery_file(ann: Visitor, pat: Visitor) -> None:
     for somebody in (ann, pat):
         assert somebody.get("/account/recovery-file").status_code == 404
