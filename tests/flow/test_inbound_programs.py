@@ -108,6 +108,7 @@ def test_swaks_answers_over_tls_and_is_told_what_is_not_there(door: Door, port: 
     message = house.engine.query("SELECT id FROM messages")[0]["id"]
     house.register(PAT, message)
     to = house.reply_token(message, ANN)
+    house.clock.forward(1)  # ids follow the clock
     done = swaks(port, "--from", PAT, "--to", to, "--h-From", PAT, "--body", "Walrusine")
     assert done.returncode == 0, done.stdout
     assert "=== TLS started" in done.stdout
