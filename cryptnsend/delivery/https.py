@@ -57,6 +57,8 @@ class Https:
     def _context(self) -> ssl.SSLContext:
         context = checked_context(self._ca_file)
         context.set_alpn_protocols(["http/1.1"])
+        # With OpenSSL 3, Python lets a connection that was cut look like one that was ended.
+        context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
         return context
 
     def get(self, host: str, path: str, *, media_type: str, most: int) -> bytes:

@@ -105,7 +105,9 @@ def test_nothing_is_relayed_but_by_a_subscribers_token_or_the_organisations_defa
         if isinstance(decision, Relay):
             assert submission.author_is_subscriber
             assert not submission.thread_vaulted
-            assert (rule.allow_plain and decision.reason == "plain-token") or rule.default == "plain"
+            by_token = rule.allow_plain and decision.reason == "plain-token"
+            proven = rule.default == "tls-or-vault" and decision.tls == "proven"
+            assert by_token or proven or rule.default == "plain"
 
 
 @given(submissions, rules, subjects)
