@@ -7,6 +7,7 @@ together is the doors' to judge, which keep the pair they have until they do.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from cryptnsend.config import Config
@@ -23,7 +24,9 @@ log = logger(__name__)
 class Lending:
     """Copies of certificate and key under run/tls/, for each door its own. Call `renew` now and then."""
 
-    def __init__(self, config: Config, people: People):
+    def __init__(self, config: Config, people: People, roles: Iterable[str] = DOORS):
+        """*roles* are those that are served here; others may be somebody else's to lend to."""
+        self._doors = [role for role in DOORS if role in set(roles)]
         self._files = (config.tls.certificate, config.tls.key)
         self._home, self._people = Home(config.server.home), people
         self._seen: Marks | None = None
@@ -31,7 +34,7 @@ class Lending:
 
     def environ(self, role: str) -> dict[str, str]:
         """Return the settings by which a door finds its copies; nothing for roles that are none."""
-        if role not in DOORS:
+        if role not in self._doors:
             return {}
         certificate, key = self._home.door_tls(role)
         return {"CRYPTNSEND_TLS_CERTIFICATE": str(certificate), "CRYPTNSEND_TLS_KEY": str(key)}
@@ -43,7 +46,7 @@ class Lending:
             if marks == self._seen:
                 return
             octets = [file.read_bytes() for file in self._files]
-            for role in DOORS:
+            for role in self._doors:
                 for place, copy in zip(self._home.door_tls(role), octets, strict=True):
                     write_private(place, copy, mode=0o400, owner=self._people.uids[role])
         except OSError as error:
@@ -55,7 +58,7 @@ class Lending:
 
     def end(self) -> None:
         """Take the copies back."""
-        for role in DOORS:
+        for role in self._doors:
             for place in self._home.door_tls(role):
                 place.unlink(missing_ok=True)
 

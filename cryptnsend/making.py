@@ -50,9 +50,14 @@ def prepare(path: Path, values: Mapping[str, Mapping[str, Any]]) -> Config:
         )
     text = render(values)
     Config.parse(text, home.config_file)
-    for folder in (path, *(path / name for name in FOLDERS)):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
+    try:
+        for folder in (path, *(path / name for name in FOLDERS)):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
+    except OSError as error:
+        raise ConfigError(
+            f"--home {path}: {error.filename or path} cannot be made ({error.strerror}). Choose a folder you may write."
+        ) from error
     draft = home.config_file.with_suffix(".draft")
     write_private(draft, text.encode())
     config = Config.parse(text, draft)

@@ -77,16 +77,18 @@ class Supervisor:
     doors: Callable[[str], Mapping[str, socket.socket]] = lambda _role: {}  # binds the ports of a role, by their names
     tend: Callable[[], None] = lambda: None  # called at least twice a second
     output: IO[bytes] | None = None  # standard output of the roles, if it is not ours
-    lock: Path | None = None  # what makes us the only ones; the home's, for a whole server, unless given
+    lock: Path | None = None  # what makes us the only one in our role; for a whole server the home's is all it takes
     _roles: dict[str, Role] = field(default_factory=dict)
     _stops: int = 0
-    _lock: int = -1
+    _locks: list[int] = field(default_factory=list)
 
     def run(self) -> int:
         """Return 0 after a clean stop, 1 if a role had to be killed. Raises ConfigError if a server runs here."""
         harden()
         with contextlib.ExitStack() as stack:
-            self._lock = stack.enter_context(alone(self.lock or self.home.serve_lock, self.home.path))
+            self._locks = [stack.enter_context(alone(self.home.serve_lock, self.home.path, shared=bool(self.lock)))]
+            if self.lock is not None:
+                self._locks.append(stack.enter_context(alone(self.lock, self.home.path)))
             if self.lock is None:
                 self.home.forget_ports()
             for name, argv in self.roles.items():
@@ -138,8 +140,8 @@ class Supervisor:
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=self.output,
-                # With the lock's descriptor, the lock outlives us until the last role is gone.
-                pass_fds=[theirs.fileno(), self._lock, *doors.values()],
+                # With the locks' descriptors, the locks outlive us until the last role is gone.
+                pass_fds=[theirs.fileno(), *self._locks, *doors.values()],
                 start_new_session=True,  # a Ctrl-C at the terminal reaches us only; we drain in our order
                 env=self.environs.get(role.name),
                 **self.launches.get(role.name, {}),
@@ -262,9 +264,11 @@ class Line:
 
 
 @contextlib.contextmanager
-def alone(lock: Path, home: Path) -> Iterator[int]:
+def alone(lock: Path, home: Path, *, shared: bool = False) -> Iterator[int]:
     """
     Hold the lock that makes this the only server, or the only one in its role, on *home*, and yield its descriptor.
+
+    A role that is served by itself holds the server's lock *shared*: beside other roles, but not beside a whole server.
 
     Raises ConfigError at once if another server runs. If that server was killed and its roles still drain, waits for
     them: their lock goes when the last of them is gone.
@@ -274,7 +278,7 @@ def alone(lock: Path, home: Path) -> Iterator[int]:
         deadline = time.monotonic() + HANDOVER_PATIENCE
         while True:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 pass

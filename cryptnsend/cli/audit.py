@@ -6,7 +6,7 @@ import json
 
 import click
 
-from cryptnsend.cli.options import Commands, home_option, json_option, show_json
+from cryptnsend.cli.options import NUMBER, Commands, home_option, json_option, show_json
 from cryptnsend.cli.owner import opened, owned
 from cryptnsend.config import Config
 from cryptnsend.core.errors import Denied, SealBroken
@@ -51,8 +51,10 @@ def verify(ctx: click.Context, config: Config, as_json: bool) -> None:
 
 
 @audit.command()
-@click.option("--organisation", type=int, help="Only this organisation's chain, by its number; 0 is the installation.")
-@click.option("--after", type=int, default=0, show_default=True, help="Only entries behind this one.")
+@click.option(
+    "--organisation", type=NUMBER, help="Only this organisation's chain, by its number; 0 is the installation."
+)
+@click.option("--after", type=NUMBER, default=0, show_default=True, help="Only entries behind this one.")
 @home_option
 def export(config: Config, organisation: int | None, after: int) -> None:
     """Write the entries as JSON, one a line, with their hashes: enough to check the chain elsewhere."""

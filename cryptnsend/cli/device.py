@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cryptnsend.cli.options import (
+    NUMBER,
     Commands,
     home_option,
     json_option,
@@ -62,7 +63,7 @@ def list_(config: Config, address: str, as_json: bool) -> None:
 
 
 @device.command()
-@click.argument("device_id", metavar="DEVICE", type=int)
+@click.argument("device_id", metavar="DEVICE", type=NUMBER)
 @home_option
 def revoke(config: Config, device_id: int) -> None:
     """Revoke DEVICE: its password fails at the next use."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from cryptnsend.cli.options import (
+    NUMBER,
     Commands,
     home_option,
     json_option,
@@ -68,7 +69,7 @@ def list_(config: Config, author: str | None, limit: int, as_json: bool) -> None
 
 
 @message.command()
-@click.argument("message_id", metavar="MESSAGE", type=int)
+@click.argument("message_id", metavar="MESSAGE", type=NUMBER)
 @home_option
 @json_option
 def show(config: Config, message_id: int, as_json: bool) -> None:
@@ -91,7 +92,7 @@ def show(config: Config, message_id: int, as_json: bool) -> None:
 
 
 @message.command()
-@click.argument("message_id", metavar="MESSAGE", type=int)
+@click.argument("message_id", metavar="MESSAGE", type=NUMBER)
 @click.option("--recipient", metavar="ADDRESS", help="Only from this recipient; from all without it.")
 @home_option
 def expire(config: Config, message_id: int, recipient: str | None) -> None:
@@ -102,7 +103,7 @@ def expire(config: Config, message_id: int, recipient: str | None) -> None:
 
 
 @message.command()
-@click.argument("message_id", metavar="MESSAGE", type=int)
+@click.argument("message_id", metavar="MESSAGE", type=NUMBER)
 @click.option("--recipient", metavar="ADDRESS", help="Only to this recipient; to all without it.")
 @home_option
 def restore(config: Config, message_id: int, recipient: str | None) -> None:
@@ -113,7 +114,7 @@ def restore(config: Config, message_id: int, recipient: str | None) -> None:
 
 
 @message.command()
-@click.argument("message_id", metavar="MESSAGE", type=int)
+@click.argument("message_id", metavar="MESSAGE", type=NUMBER)
 @click.option("--account", required=True, metavar="ADDRESS", help="Whose message it is; their password is asked for.")
 @click.option("--output", type=click.Path(path_type=Path, allow_dash=True), help="A new file; - is standard output.")
 @click.option("--sealed", is_flag=True, help="Leave it sealed, for cryptnsend-open.")

@@ -16,6 +16,7 @@ from cryptnsend.core.errors import ConfigError, CryptnSendError, Temporary
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+NUMBER = click.IntRange(0, (1 << 63) - 1)  # of a row
 DEFAULT_HOME = "/var/lib/cryptnsend"
 
 

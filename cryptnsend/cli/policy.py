@@ -69,7 +69,9 @@ def default(config: Config, where: str, organisation: str | None) -> None:
             raise Denied("There is no organisation yet. For subscribers of their own, [policy] default decides.")
         app.owner.set_default(org, None if where == "inherit" else where)
     ours = config.policy.default
-    if where == "inherit" or PROTECTION[where] <= PROTECTION[ours]:
+    if where not in ("inherit", ours) and PROTECTION[where] < PROTECTION[ours]:
+        click.echo(f'Noted, but [policy] default = "{ours}" protects more, and goes first: unmarked mail goes by that.')
+    elif where == "inherit":
         click.echo(f'Unmarked mail goes by the installation\'s rule: [policy] default = "{ours}".')
     else:
         click.echo(f"Unmarked mail of this organisation goes by: {where}.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from cryptnsend.cli.options import Commands, home_option, json_option, moment, printable, show_json, show_table
+from cryptnsend.cli.options import NUMBER, Commands, home_option, json_option, moment, printable, show_json, show_table
 from cryptnsend.cli.owner import opened, owned
 from cryptnsend.config import Config
 from cryptnsend.core.errors import NoGrant
@@ -74,7 +74,7 @@ def list_(
 
 
 @queue.command()
-@click.argument("delivery", type=int)
+@click.argument("delivery", type=NUMBER)
 @home_option
 @json_option
 def show(config: Config, delivery: int, as_json: bool) -> None:
@@ -113,7 +113,7 @@ def show(config: Config, delivery: int, as_json: bool) -> None:
 
 
 @queue.command()
-@click.argument("delivery", type=int)
+@click.argument("delivery", type=NUMBER)
 @home_option
 def retry(config: Config, delivery: int) -> None:
     """Try DELIVERY again now, also one that failed or was parked."""
@@ -123,7 +123,7 @@ def retry(config: Config, delivery: int) -> None:
 
 
 @queue.command()
-@click.argument("delivery", type=int)
+@click.argument("delivery", type=NUMBER)
 @home_option
 def hold(config: Config, delivery: int) -> None:
     """Keep DELIVERY from being tried until it is released. Its days to give up go on."""
@@ -133,7 +133,7 @@ def hold(config: Config, delivery: int) -> None:
 
 
 @queue.command()
-@click.argument("delivery", type=int)
+@click.argument("delivery", type=NUMBER)
 @home_option
 def release(config: Config, delivery: int) -> None:
     """Let DELIVERY, which was held, be tried now."""
@@ -143,7 +143,7 @@ def release(config: Config, delivery: int) -> None:
 
 
 @queue.command()
-@click.argument("delivery", type=int)
+@click.argument("delivery", type=NUMBER)
 @home_option
 def drop(config: Config, delivery: int) -> None:
     """Cancel DELIVERY: it will not leave. What is in the vault stays there."""

@@ -69,7 +69,12 @@ def serve(
     if line is not None:
         line.watch()
     try:
-        PLAYS[role](config, line.ready if line is not None else lambda: None, _inherited(inherited))
+        with contextlib.ExitStack() as stack:
+            if line is None:
+                home = Home(config.server.home)
+                stack.enter_context(alone(home.serve_lock, home.path, shared=True))
+                stack.enter_context(alone(home.run / f"{role}.lock", home.path))
+            PLAYS[role](config, line.ready if line is not None else lambda: None, _inherited(inherited))
     except CryptnSendError as error:
         logs.logger(__name__).error("the role cannot go on", reason=str(error))
         raise
@@ -101,7 +106,7 @@ def _supervise(config: Config, people: rights.People | None, only: str | None) -
         click.echo(f"Mail clients submit to {host}, port {ports.get('submissions')} (TLS)", err=True)
         click.echo(f"  or port {ports.get('submission')} (STARTTLS).", err=True)
 
-    lending = None if people is None else Lending(config, people)
+    lending = None if people is None else Lending(config, people, roles)
     with contextlib.ExitStack() as stack:
         output = stack.enter_context(open(config.log.file, "ab", buffering=0)) if config.log.file else None
         if lending is not None:

@@ -282,11 +282,28 @@ def _score(password: str, words: list[str]) -> int:
     # Its word lists cost more than all the rest of this module, and few processes ever judge a password.
     from zxcvbn import zxcvbn
 
+    # "password123456789" has no more in it than "password1".
     with _zxcvbn_lock:
-        result = zxcvbn(_fewer_signs(text), user_inputs=words)  # type: ignore[no-untyped-call]
+        scores = [
+            int(zxcvbn(_fewer_signs(each), user_inputs=words)["score"])  # type: ignore[no-untyped-call]
+            for each in {text, _without_runs(text)}
+        ]
     steps = [ord(b) - ord(a) for a, b in pairwise(text)]
     runs = sum(a == b for a, b in pairwise(steps))
-    return min(int(result["score"]), 1 if 2 * runs > len(text) else 4)
+    return min(*scores, 1 if 2 * runs > len(text) else 4)
+
+
+def _without_runs(text: str) -> str:
+    """Keep the first of characters that run on, up, down or on the spot, where they are three or more."""
+    kept, at = "", 0
+    while at < len(text):
+        end = at + 1
+        step = ord(text[end]) - ord(text[at]) if end < len(text) else 9
+        while abs(step) <= 1 and end < len(text) and ord(text[end]) - ord(text[end - 1]) == step:
+            end += 1
+        kept += text[at] if end - at >= 3 else text[at:end]
+        at = end
+    return kept
 
 
 def _fewer_signs(text: str) -> str:

@@ -79,6 +79,7 @@ class Sent:
     def take_back(self, about: Row, address: str | None, actor: str) -> None:
         """Do what `expire` does, for *actor* who may: the author, or the owner of the home."""
         message, now = about["id"], self._clock.now()
+        self._check_sent_to(about, address)
         ending = self._of(about, grants.to_suspend(self._engine, about["org"], message), address)
         staying = [
             row["id"]
@@ -107,9 +108,18 @@ class Sent:
         """
         self.give_back(self._owned(session, message), address, account_holder(session.account))
 
+    def _check_sent_to(self, about: Row, address: str | None) -> None:
+        """Raise Denied for somebody the message was not sent to: a typing error must not pass for a thing done."""
+        if address is None:
+            return
+        reached = listing.reached(self._engine, about["org"], about["id"])
+        if all(row["canonical"] != address for row in reached):
+            raise Denied(f"This message was not sent to {address}.")
+
     def give_back(self, about: Row, address: str | None, actor: str) -> None:
         """Do what `restore` does, for *actor* who may: the author, or the owner of the home."""
         message, now = about["id"], self._clock.now()
+        self._check_sent_to(about, address)
         kept = [row for row in grants.suspended(self._engine, about["org"], message) if row["ends"] > now]
         coming = self._of(about, kept, address)
         if not coming:

@@ -21,6 +21,7 @@ from cryptnsend.keeper.rows import Account, Contact
 
 T = TypeVar("T")
 NOT_YOURS = "This message was sent to another address. Sign in with that address, or open the link where it was mailed."
+USED = "This code was used already. Sign in, or ask the sender for a new code."
 KNOWN = "This address has an account already. Sign in; if the password is lost, reset it there."
 MINUTE = 60_000  # milliseconds
 
@@ -91,7 +92,7 @@ def _prove_for(context: Context, ticket: bytes, claims: Claims, code: str, *, ha
             return account.id  # nothing is left to prove
         if contacts.code_rule(context, rows, subscriber.org) == "never":
             return Denied(NOT_YOURS)  # the link alone brings nobody an address: it may have been passed on
-        wrong = _judge(context, rows, row, code)
+        wrong = _judge(context, rows, row, code, account)
         if wrong is not None or row is None:
             return wrong or WrongSecret("")
         if owned is None:
@@ -120,7 +121,7 @@ def register(context: Context, ticket: bytes, password: accounts.Password, name:
         subscriber = _subscriber(rows, Claims("open", proof.address, proof.subscriber, 0))
         row = ledger.contact(rows, proof.address, proof.subscriber)
         if row is not None and proof.generation and row.spent == proof.generation:
-            raise Ended("This code was used already. Sign in, or ask the sender for a new code.")
+            raise Ended(USED)
         owner = ledger.account_at(rows, proof.address)
         if owner is not None:
             # Where no code is asked for, the link alone shows no more than that a mailbox is read.
@@ -172,14 +173,22 @@ def _subscriber(reads: ledger.Reads, claims: Claims) -> Account:
     return subscriber
 
 
-def _judge(context: Context, rows: Rows, row: Contact | None, code: str) -> CryptnSendError | None:
-    """Compare a told code with the contact's, counting a wrong try; return what to answer, None if it is right."""
+def _judge(
+    context: Context, rows: Rows, row: Contact | None, code: str, account: Account | None = None
+) -> CryptnSendError | None:
+    """
+    Compare a told code with the contact's, counting a wrong try; return what to answer, None if it is right.
+
+    *account* is who is signed in. A code that was told before is right once more while its proof counts, since the
+    answer may have been lost; after a reset by mail it may stand on a note beside the telephone, and is not.
+    """
     if row is None or row.generation == 0 or row.era != ledger.era(rows):
         return WrongSecret("This is not the code. Ask the sender for it, by phone.")
     limit = context.settings.tries
     is_over = row.tries >= limit or row.expires <= context.clock.now()
     if not is_over and codes.is_right(context, row, code):
-        return None
+        counts = row.state == "proven" and (account is None or row.account == account.id)
+        return Ended(USED) if row.spent == row.generation and not counts else None
     if not is_over:
         if codes.could_be(row, code):
             row = codes.count_try(rows, row)

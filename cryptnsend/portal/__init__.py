@@ -14,6 +14,7 @@ from typing import Any
 from flask import Flask
 from flask_babel import Babel
 from jinja2 import StrictUndefined
+from werkzeug.routing import IntegerConverter, ValidationError
 
 from cryptnsend.config import Config, web_root
 from cryptnsend.portal import (
@@ -34,6 +35,17 @@ from cryptnsend.portal import (
 from cryptnsend.portal.desk import EXTENSION, Desk, fingerprints
 from cryptnsend.portal.flows import Pieces
 from cryptnsend.portal.uploads import PortalRequest
+
+
+class RowNumber(IntegerConverter):
+    """A number in a path; one that no row can have is no such page."""
+
+    def to_python(self, value: str) -> int:
+        """Return the number; raise ValidationError, which is a 404."""
+        number: int = super().to_python(value)
+        if number >= 1 << 63:
+            raise ValidationError
+        return number
 
 
 class Portal(Flask):
@@ -70,6 +82,7 @@ def create_app(
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.extensions[EXTENSION] = Desk(pieces, config, ports, fingerprints(web / "static"))
     Babel(app, locale_selector=lambda: "en", timezone_selector=lambda: "UTC")  # type: ignore[no-untyped-call]
+    app.url_map.converters["int"] = RowNumber
     errors.watch(app)
     security.protect(app)
     words.register(app)

@@ -294,3 +294,12 @@ def test_the_hints_of_one_person_do_not_count_for_another():
         scores = list(pool.map(judge, range(8)))
     assert all(score <= 1 for score in scores[1::2])
     assert all(score >= 3 for score in scores[0::2])
+
+
+@pytest.mark.parametrize("known", ["password123456789", "letmein123456789", "Password12345678!", "monkey1234567890"])
+def test_a_known_word_and_counting_is_no_password(known: str) -> None:
+    assert not check_strength(known, hints=[], second_factor=False).ok
+
+
+def test_counting_at_the_end_takes_nothing_from_a_passphrase() -> None:
+    assert check_strength("velvet acorn harvest dune 1234", hints=[], second_factor=False).ok

@@ -154,6 +154,9 @@ def test_a_message_is_taken_back_from_one_and_given_back(house: House, operator:
     operator("message", "restore", message)
     assert house.pickup.show(pat, message).subject == house.pickup.show(carl, message).subject == "Results"
     assert ("owner", "grant.suspended") in house.audited(house.session(ANN).organisation)
+    operator("message", "expire", message, "--recipient", "zoe@nowhere.example", code=4)
+    operator("message", "restore", message, "--recipient", "zoe@nowhere.example", code=4)
+    operator("message", "show", 1 << 63, code=2)
     operator("message", "expire", 1, code=4)
 
 

@@ -91,6 +91,15 @@ def test_a_second_server_on_the_home_is_refused(served):
     assert "a server runs on this home already" in done.stderr
 
 
+def test_a_single_role_beside_a_whole_server_is_refused_and_disturbs_nothing(served):
+    before = served.home.ports()
+    for role in ("portal", "keeper"):
+        done = command(served.path, "serve", role)
+        assert done.returncode == 3, done.stderr
+        assert "a server runs on this home already" in done.stderr
+    assert served.home.ports() == before
+
+
 def test_every_line_of_the_log_is_json_or_meant_for_the_person_who_started_it(served, subscriber):
     assert submit(served, subscriber, served.home.ports()["submissions"])[0] == 250
     lines = served.log.read_text().splitlines()

@@ -188,6 +188,33 @@ def test_after_a_weak_reset_the_old_code_is_dead_and_a_new_one_is_told(keeper: R
     assert code_for(keeper, ann, PAT) != code
 
 
+def test_a_code_that_was_used_lets_nobody_in_after_a_reset_by_mail(keeper: Running) -> None:
+    """Who reads the mailbox may have found the note with the old code; only the sender's new word counts."""
+    ann = subscriber(keeper, "ann@clinic.example")
+    mail = send(keeper, ann, PAT)
+    code = code_for(keeper, ann, PAT)
+    register(keeper, mail, code, Person(PAT))
+    eve = Person(PAT)
+    reset_by_mail(keeper, eve)
+    with pytest.raises(Ended, match="used already"):
+        keeper.portal.prove_session(eve.ticket, mail.link.token, mail.claims, code)
+    with pytest.raises(Ended, match="used already"):
+        keeper.portal.prove_own(eve.ticket, PAT, ann.account, code)
+    with pytest.raises(Ended, match="used already"):
+        keeper.portal.prove(mail.link.token, mail.claims, code)
+    fresh = code_for(keeper, ann, PAT)
+    assert keeper.portal.prove_session(eve.ticket, mail.link.token, mail.claims, fresh).state == "proven"
+
+
+def test_a_wrong_code_does_not_tell_that_the_right_one_was_used(keeper: Running) -> None:
+    ann = subscriber(keeper, "ann@clinic.example")
+    mail = send(keeper, ann, PAT)
+    code = code_for(keeper, ann, PAT)
+    register(keeper, mail, code, Person(PAT))
+    with pytest.raises(WrongSecret):
+        keeper.portal.prove(mail.link.token, mail.claims, wrong(code))
+
+
 def test_spaces_and_hyphens_in_a_told_code_do_not_count(keeper: Running) -> None:
     ann = subscriber(keeper, "ann@clinic.example")
     mail = send(keeper, ann, PAT)
