@@ -9,6 +9,7 @@ kept apart, too, and never answered. Nothing is ever mailed to an address that n
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -93,8 +94,8 @@ class Inbound:
     def begin(self, envelope: Envelope, destinations: Sequence[Destination], in_thread: InThread) -> Arriving:
         """Start a mail for destinations of one group; *in_thread* runs what has to wait."""
         kind = destinations[0].kind
-        taken = {"bounce": Returned, "reply": Answer, NOTICE: Answer}.get(kind, ForPeople)
-        return taken(self, envelope, destinations, in_thread)
+        kinds: dict[str, Callable[..., Arriving]] = {"bounce": Returned, "reply": Answer, NOTICE: Answer}
+        return kinds.get(kind, ForPeople)(self, envelope, destinations, in_thread)
 
     def tell(self, template: str, account: int | None, address: str, message: int, subscriber: int) -> None:
         """Tell whoever answered by ordinary mail what became of it; at most once a day (UTC) for one subscriber."""
@@ -118,7 +119,7 @@ class Inbound:
             self._wake()
 
 
-class Arriving:
+class Arriving(ABC):
     """One mail: `header` once, `body` as often as there are blocks, then `commit` or `abort`; on the door's loop."""
 
     def __init__(self, house: Inbound, envelope: Envelope, destinations: Sequence[Destination], in_thread: InThread):
@@ -132,9 +133,9 @@ class Arriving:
             raise Refusal("This mail has been through too many servers; it goes in circles.", code=554, status="5.4.6")
         self._header = octets
 
+    @abstractmethod
     def body(self, octets: bytes) -> Awaitable[None] | None:
         """Take octets of the body."""
-        raise NotImplementedError
 
     async def commit(self) -> str:
         """Do what follows from the mail, and return what to say when all of it is durable."""
@@ -143,9 +144,11 @@ class Arriving:
 
     def abort(self) -> None:
         """Keep nothing."""
+        self._header = b""
 
+    @abstractmethod
     def _finish(self) -> None:
-        raise NotImplementedError
+        """Do what follows from the mail; in a thread."""
 
     @property
     def _protocol(self) -> str:
