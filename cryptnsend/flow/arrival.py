@@ -86,8 +86,27 @@ class Arrival:
         except WrongSecret:
             self._wrong(link, code, source)
             raise
-        self._proven(link, anew=proof.may_register)
+        # Whoever has an account may yet sign in to it, and know their mails by the words agreed with it.
+        self._proven(link, anew=proof.may_register and not proof.has_account)
         return Proof.of(proof)
+
+    def agree(self, token: str) -> None:
+        """
+        Agree on check words with somebody who showed the code and is about to take the address from another account.
+
+        Nobody knows these words who had the address before. Raises Ended for a link that is none of ours.
+        """
+        link, now = self._link(token), self._clock.now()
+
+        def write(rows: Rows) -> None:
+            known = cards.address(rows, link["address"])
+            if known is not None:
+                accounts.renew_phrase(rows, known[0], link["subscriber"], new_phrase(self._random))
+            audit.append(
+                rows, link["org"], now, address_holder(link["address"]), "contact.anew", str(link["message"]), {}
+            )
+
+        self._engine.write(write).result()
 
     def prove_as(self, session: Session, token: str, code: str, source: str) -> None:
         """Check a sender's code for somebody signed in, and bring what waited for it; errors as `prove`."""

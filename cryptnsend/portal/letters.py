@@ -108,7 +108,7 @@ def needs_code(message: int) -> Any:
         page["error"] = not_the_code(wrong)
         return render_template("code-new-sender.html", **page), WRONG
     except Ended:
-        return render_template("code-used-up.html", waiting=page["waiting"]), 410
+        return render_template("code-used-up.html", waiting=page["waiting"], token=None), 410
     return redirect(url_for("letters.read", message=message), 303)
 
 

@@ -74,12 +74,13 @@ def code(token: str) -> Any:
     except WrongSecret as wrong:
         return code_page(token, found, not_the_code(wrong)), WRONG
     except Ended:
-        return render_template("code-used-up.html", waiting=found), 410
-    if not proof.may_register:
-        remember("link", token)
-        return render_template("have-password.html", waiting=found, token=token), 200
+        return render_template("code-used-up.html", waiting=found, token=token), 410
+    forget("proof", "anew")
     remember("link", token)
-    remember("proof", base64.b64encode(proof.ticket).decode())
+    if proof.may_register:
+        remember("proof", base64.b64encode(proof.ticket).decode())
+    if proof.has_account:
+        return account_there(token, found, may_register=proof.may_register)
     return redirect(url_for("recipient.choose"), 303)
 
 
@@ -94,6 +95,17 @@ def password(token: str) -> Any:
     return start_session(redirect(url_for("recipient.waiting", token=token), 303), fresh)
 
 
+@blueprint.post("/open/anew")
+def anew() -> Any:
+    """Hear that the password there is for this address is somebody else's; lead on to one of the visitor's own."""
+    token, ticket = recall("link"), recall("proof")
+    if not isinstance(token, str) or not isinstance(ticket, str):
+        return render_template("start-again.html"), 410
+    desk().pickup.agree(token)
+    remember("anew", True)
+    return redirect(url_for("recipient.choose"), 303)
+
+
 @blueprint.route("/open/password", methods=["GET", "POST"])
 def choose() -> Any:
     """Choose a password after the code was right; then the message."""
@@ -101,6 +113,8 @@ def choose() -> Any:
     if not isinstance(token, str) or not isinstance(ticket, str):
         return render_template("start-again.html"), 410
     found = alive(token)
+    if found.has_account and not recall("anew"):
+        return account_there(token, found, may_register=True)
     if request.method != "POST":
         return render_template("choose-password.html", waiting=found, error=None, suggestion=None)
     if "suggest" in request.form:
@@ -113,7 +127,9 @@ def choose() -> Any:
     try:
         fresh = desk().accounts.register(base64.b64decode(ticket), chosen, "", source(), agent(), "en")
     except Denied:
-        forget("proof")
+        forget("proof", "anew")
+        if found.has_account:
+            return account_there(token, found, may_register=False)
         return render_template("start-again.html"), 410
     answer = start_session(redirect(url_for("letters.read", message=found.message), 303), fresh)
     remember("offer", "recovery")  # the reading page offers the recovery code once
@@ -124,6 +140,11 @@ def entrance(token: str, found: Waiting, error: str | None = None) -> str:
     """Render the first page for somebody who is not signed in: password if there is one, else the code."""
     page = "password.html" if found.has_account else "code.html"
     return render_template(page, waiting=found, token=token, error=error)
+
+
+def account_there(token: str, found: Waiting, *, may_register: bool) -> str:
+    """Render the page that leads to the password there is, as the first page of this link does, too."""
+    return render_template("have-password.html", waiting=found, token=token, may_register=may_register)
 
 
 def code_page(token: str, found: Waiting, error: str) -> str:

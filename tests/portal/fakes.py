@@ -142,9 +142,11 @@ class FakePickup:
     def prove(self, token: str, code: str, source: str) -> FakeProof:
         self.world.calls.append("prove")
         self._check(code)
-        return FakeProof(
-            b"ticket " + token.encode(), self.world.waiting[token].to, may_register=self.world.may_register
-        )
+        found = self.world.waiting[token]
+        return FakeProof(b"ticket " + token.encode(), found.to, found.has_account, self.world.may_register)
+
+    def agree(self, token: str) -> None:
+        self.world.calls.append("agree")
 
     def prove_as(self, session: Any, token: str, code: str, source: str) -> None:
         self.world.calls.append("prove_as")

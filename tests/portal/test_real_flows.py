@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import secrets
 import zipfile
 from html import unescape
 from typing import Any
@@ -13,55 +12,16 @@ from typing import Any
 import pytest
 import pyzipper
 
-from cryptnsend.portal import Portal, create_app
-from cryptnsend.portal.flows import Pieces
+from cryptnsend.portal import Portal
 from tests.portal.conftest import Visitor
-from tests.support.house import DAY, OTHER, PASSWORD, House, MakeHouse
-
-ANN, PAT, HOLM, JUNE = "ann@gmail.example", "pat@yahoo.example", "holm@cardio.example", "june@example.org"
-
-
-def portal(house: House) -> Portal:
-    built = house.portal
-    pieces = Pieces(house.accounts, house.pickup, house.replies, house.portal.drafts, house.clock.now, os.urandom)
-    assert built.role == "portal"
-    return create_app(pieces, house.config, secret=secrets.token_bytes(32), ports=dict, spool=house.home.run)
+from tests.portal.real import ANN, HOLM, JUNE, PAT, first_visit, nonce, portal, signed_in, text
+from tests.support.house import DAY, PASSWORD, House, MakeHouse
 
 
 @pytest.fixture
 def app(house: House) -> Portal:
     house.add_subscriber(ANN, name="Dr. Ann Ruiz")
     return portal(house)
-
-
-def first_visit(app: Portal, house: House, message: int, address: str = PAT, author: str = ANN) -> Visitor:
-    """Open the link, type the code, choose a password; the message is on the page then."""
-    visitor = Visitor(app)
-    token = house.link(message, address)
-    assert "sent you a secure message" in visitor.get(f"/m/{token}").text
-    assert visitor.post(f"/m/{token}/code", {"code": house.code(author, address)}).status_code == 303
-    visitor.follow()
-    visitor.post("/open/password", {"password": PASSWORD})
-    visitor.follow()
-    return visitor
-
-
-def signed_in(app: Portal, address: str, password: str = PASSWORD) -> Visitor:
-    visitor = Visitor(app)
-    visitor.get("/sign-in")
-    assert visitor.post("/sign-in", {"address": address, "password": password}).status_code == 303
-    return visitor
-
-
-def text(visitor: Visitor) -> str:
-    assert visitor.page is not None
-    return visitor.page.text
-
-
-def nonce(visitor: Visitor) -> str:
-    found = re.search(r'name="nonce" value="(\w+)"', text(visitor))
-    assert found
-    return found[1]
 
 
 MULTIPART = (
@@ -129,22 +89,6 @@ def test_pat_reads_saves_and_answers(app: Portal, house: House) -> None:
     assert "Opened" in ann.get(f"/sent/{message}").text
 
 
-def test_a_form_sent_twice_is_one_reply(app: Portal, house: House) -> None:
-    message = house.submit(ANN, [PAT], house.mail())
-    pat = first_visit(app, house, message)
-    pat.get(f"/messages/{message}")
-    form = {"text": "Once.", "nonce": nonce(pat), "csrf_token": pat.form_token()}
-    for _ in range(2):
-        assert (
-            pat.client.post(
-                f"/messages/{message}/reply", base_url="https://open.cryptnsend.example", data=form
-            ).status_code
-            == 303
-        )
-    ann = signed_in(app, ANN)
-    assert len(set(re.findall(r'href="(/messages/\d+)"', ann.get("/messages").text))) == 1
-
-
 def test_reply_all_reaches_the_disclosed_and_nobody_else(app: Portal, house: House) -> None:
     mail = house.mail(cc=[JUNE], bcc=["secret@hidden.example"])
     message = house.submit(ANN, [PAT, JUNE, "secret@hidden.example"], mail)
@@ -199,47 +143,6 @@ def test_five_wrong_codes_lose_nothing(app: Portal, house: House) -> None:
     assert code
     visitor.get(f"/m/{token}")
     assert visitor.post(f"/m/{token}/code", {"code": code[1]}).status_code == 303
-
-
-def test_a_forgotten_password_loses_no_mail(app: Portal, house: House) -> None:
-    message = house.submit(ANN, [PAT], house.mail("Results"))
-    first_visit(app, house, message)
-    visitor = Visitor(app)
-    visitor.get("/forgot")
-    visitor.post("/forgot", {"address": PAT})
-    visitor.follow()
-    visitor.post("/forgot/code", {"code": house.mailed_code(), "password": OTHER})
-    assert "for now they are locked" in visitor.follow().text
-    assert "Results" not in visitor.get("/messages").text
-    token = house.link(message, PAT)
-    assert "Type the code" in visitor.get(f"/m/{token}").text
-    visitor.post(f"/m/{token}/code", {"code": house.code(ANN, PAT)})
-    assert "Results" in visitor.follow().text
-
-
-def test_the_earlier_password_opens_what_a_reset_locked(app: Portal, house: House) -> None:
-    message = house.submit(ANN, [PAT], house.mail("Results"))
-    first_visit(app, house, message)
-    house.reset(PAT)
-    pat = signed_in(app, PAT, OTHER)
-    assert "Results" not in pat.get("/messages").text
-    pat.get("/account/unlock")
-    pat.post("/account/unlock", {"kind": "password", "secret": PASSWORD, "password": OTHER})
-    assert "That opened it." in pat.follow().text
-
-
-def test_a_recovery_code_opens_what_a_reset_locked(app: Portal, house: House) -> None:
-    message = house.submit(ANN, [PAT], house.mail("Results"))
-    pat = first_visit(app, house, message)
-    pat.get("/account/recovery")
-    shown = pat.post("/account/recovery", {"password": PASSWORD}).text
-    code = re.search(r'id="recovery-code"[^>]*>([^<]+)<', shown)
-    assert code
-    house.reset(PAT)
-    pat = signed_in(app, PAT, OTHER)
-    pat.get("/account/unlock")
-    pat.post("/account/unlock", {"kind": "recovery", "secret": code[1].lower(), "password": OTHER})
-    assert "That opened it." in pat.follow().text
 
 
 def test_a_message_taken_back_opens_for_nobody_until_it_is_given_back(app: Portal, house: House) -> None:
@@ -361,63 +264,3 @@ def test_signing_out_everywhere_ends_other_browsers_too(app: Portal, house: Hous
     one.get("/account")
     assert one.post("/account/sign-out-everywhere").status_code == 303
     assert other.get("/messages").status_code == 303
-
-
-def test_what_is_written_past_the_end_of_the_session_is_kept_and_can_be_sent_later(app: Portal, house: House) -> None:
-    message = house.submit(ANN, [PAT], house.mail("Results", "All is well."))
-    pat = first_visit(app, house, message)
-    form = {"text": "saved by a button", "nonce": nonce(pat), "files": [(io.BytesIO(b"one"), "one.txt", "text/plain")]}
-    assert pat.post(f"/messages/{message}/draft", form).status_code == 303
-    pat.follow()
-    kept = re.search(r'name="kept" value="(\d+)"', text(pat))
-    assert kept
-    house.clock.forward(DAY // 24)  # an hour, in which the session ends
-    late = {
-        "text": "sent too late",
-        "nonce": nonce(pat),
-        "keeps": "1",
-        "kept": kept[1],
-        "files": [(io.BytesIO(b"two"), "two.txt", "text/plain")],
-    }
-    assert pat.post(f"/messages/{message}/reply", late).location == "/sign-in"
-    assert "What you wrote is kept, locked, as a draft." in pat.follow().text
-    pat.post("/sign-in", {"address": PAT, "password": PASSWORD})
-    page = pat.follow().text
-    assert "sent too late</textarea>" in page
-    assert re.findall(r'class="file-name">(\w+\.txt)', page) == ["one.txt", "two.txt"]
-    again = {
-        "text": "in time",
-        "nonce": nonce(pat),
-        "keeps": "1",
-        "kept": re.findall(r'name="kept" value="(\d+)"', page),
-    }
-    assert pat.post(f"/messages/{message}/reply", again).status_code == 303
-    pat.follow()
-    assert "No drafts" in pat.get("/drafts").text
-    ann = house.session(ANN)
-    reply = house.pickup.show(ann, house.pickup.list(ann)[0].message)
-    assert reply.text is not None
-    assert reply.text.strip() == "in time"
-    assert [each.name for each in reply.files] == ["one.txt", "two.txt"]
-    assert not [table for table, _ in house.rows() if table in ("drafts", "draft_files")]
-
-
-def test_a_reply_that_cannot_be_sent_now_is_kept_with_its_files(app: Portal, house: House) -> None:
-    message = house.submit(ANN, [PAT], house.mail("Results", "All is well."))
-    pat = first_visit(app, house, message)
-    form = {"text": "at a bad moment", "nonce": nonce(pat), "files": [(io.BytesIO(b"one"), "one.txt", "text/plain")]}
-    house.stop_keeper()
-    try:
-        page = pat.post(f"/messages/{message}/reply", form)
-    finally:
-        house.start_keeper()
-    assert page.status_code == 503
-    assert "It is kept; try again in a minute." in page.text
-    assert "at a bad moment</textarea>" in page.text
-    again = {"text": "at a bad moment", "nonce": nonce(pat), "keeps": "1"}
-    again |= {"kept": re.findall(r'name="kept" value="(\d+)"', page.text)}  # type: ignore[dict-item]
-    assert pat.post(f"/messages/{message}/reply", again).status_code == 303
-    ann = house.session(ANN)
-    reply = house.pickup.show(ann, house.pickup.list(ann)[0].message)
-    assert [each.name for each in reply.files] == ["one.txt"]
-    assert "No drafts" in pat.get("/drafts").text
