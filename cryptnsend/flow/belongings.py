@@ -48,7 +48,7 @@ class Belongings(People):
         """Make a device password and return it, this once."""
         if scope not in DEVICE_SCOPES:
             raise Denied("A device password is for sending (submit) or for reading (read).")
-        made = self._keeper.device_add(session.ticket, scope)
+        made = self._keeper.device_add(session.ticket, scope, session.seeds if scope == "read" else None)
         now, shown = self._clock.now(), name.strip()[:60] or "device"
 
         def write(rows: Rows) -> None:

@@ -217,7 +217,7 @@ class Owner:
         """Make a device password for who has this account password; scope is submit or read."""
         who = _canonical(address)
         opened = self._keeper.open(who, self.k(who, password))
-        made = self._keeper.device_add(opened.ticket, scope)
+        made = self._keeper.device_add(opened.ticket, scope, opened.seeds if scope == "read" else None)
         now = self._clock.now()
 
         def write(rows: Rows) -> None:

@@ -212,6 +212,7 @@ def opened(
     seeds: dict[int, bytes],
     *,
     with_ticket: bool = True,
+    by_device: bool = False,
     recovery: RecoveryFile | None = None,
     tell: Sequence[int] | None = None,
 ) -> Opened:
@@ -226,7 +227,7 @@ def opened(
     pairs = ledger.pairs(reads, holder)
     organisation = ledger.organisation(reads, account.org) if account.org else None
     addresses = ledger.addresses(reads, ident)
-    ticket, ends = tickets.session_ticket(context, account) if with_ticket else (b"", 0)
+    ticket, ends = tickets.session_ticket(context, account, by_device=by_device) if with_ticket else (b"", 0)
     return Opened(
         account=ident,
         organisation=account.org,

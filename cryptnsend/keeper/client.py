@@ -114,6 +114,10 @@ class Keeper(Channel):
         """Open every pair that K opens; raise `WrongSecret`, or `SealBroken` for a damaged ledger."""
         return self._ask(q.Opened, "open", address=address, k=k)
 
+    def open_device(self, device: int, secret: bytes) -> q.Opened:
+        """Open every pair that is sealed to a reading device; the ticket is for adopting alone (mailbox)."""
+        return self._ask(q.Opened, "open_device", device=device, secret=secret)
+
     # -- first opening ------------------------------------------------------------------------------------------------
 
     def prove(self, token: str, claims: Claims, code: str) -> q.Proof:
@@ -251,9 +255,9 @@ class Keeper(Channel):
         """Change what the account says of itself; `seeds` of the answer is empty."""
         return self._ask(q.Opened, "profile", ticket=ticket, name=name, form=form, locale=locale)
 
-    def device_add(self, ticket: bytes, scope: str) -> q.NewDevice:
-        """Make a device password of scope `submit` or `read`."""
-        return self._ask(q.NewDevice, "device_add", ticket=ticket, scope=scope)
+    def device_add(self, ticket: bytes, scope: str, seeds: Mapping[int, bytes] | None = None) -> q.NewDevice:
+        """Make a device password of scope `submit`, or `read`: that one opens the pairs of the session's *seeds*."""
+        return self._ask(q.NewDevice, "device_add", ticket=ticket, scope=scope, seeds=dict(seeds or {}))
 
     def device_revoke(self, ticket: bytes, device: int) -> None:
         """Revoke a device password; it fails from the next check on."""

@@ -1,19 +1,28 @@
-"""Is this a device's password? A keyed MAC over account, device, scope and secret: nothing slow, nothing to guess."""
+"""Is this a device's password? A keyed MAC over account, device, scope and secret: nothing slow, nothing to guess.
+
+A reading device has a pair that grows from its secret; the keeper knows the public half. The seeds of its account are
+sealed to it, so that pairs made later can be added while the secret is elsewhere. What belongs to another line of the
+account (see weakness.py) is not: it comes when its holder has shown that the two lines are theirs.
+"""
 
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 
-from cryptnsend.core.errors import Denied, NoGrant, WrongSecret
-from cryptnsend.core.model import new_id
-from cryptnsend.core.passwords import DEVICE_SECRET
+from cryptnsend.core import keys
+from cryptnsend.core.contracts import Rows
+from cryptnsend.core.errors import Denied, NoGrant, SealBroken, WrongSecret
+from cryptnsend.core.model import account_holder, new_id
+from cryptnsend.core.passwords import DEVICE_SECRET, device_key
 from cryptnsend.core.seal import framed
 from cryptnsend.keeper import accounts, ledger, tickets
 from cryptnsend.keeper.context import Context
-from cryptnsend.keeper.requests import DeviceRow, NewDevice, Who
+from cryptnsend.keeper.requests import DeviceRow, NewDevice, Opened, Who
 from cryptnsend.keeper.rows import Account, Device
 
-SCOPES = ("submit", "read")
+READ = "read"
+SCOPES = ("submit", READ)
 WRONG = "This device password is not right, or it was revoked."
 
 
@@ -42,20 +51,104 @@ def line_of(context: Context, reads: ledger.Reads, account: Account, device: int
     return row.line
 
 
-def add(context: Context, ticket: bytes, scope: str) -> NewDevice:
-    """Make a device password for who is signed in."""
+def open_seeds(context: Context, device: int, secret: bytes) -> Opened:
+    """
+    Open what is sealed to a reading device; raise `WrongSecret` as `check`, `SealBroken` for a damaged ledger.
+
+    The ticket is good for adopting alone. There is none while somebody else may hold the account, since a device of
+    before a reset by mail belongs to another line than what waits now.
+    """
+    checked = check(context, device, secret, READ)
+    reads = context.reads
+    row, account = ledger.device(reads, device), accounts.row(reads, checked.account)
+    seeds = sealed_seeds(context, reads, account.id, device, secret)
+    is_of_line = row is not None and row.line == account.line
+    return accounts.opened(context, account, seeds, with_ticket=is_of_line, by_device=True)
+
+
+def sealed_seeds(context: Context, reads: ledger.Reads, account: int, device: int, secret: bytes) -> dict[int, bytes]:
+    """Return the seeds that are sealed to a device whose secret was checked; none for one that only submits."""
+    holder, seeds = account_holder(account), {}
+    publics = {pair.id: pair.public for pair in ledger.pairs(reads, holder)}
+    own = keys.Pair(device_key(secret))
+    for pair, boxed in ledger.device_seeds(reads, device).items():
+        sealed = keys.unbox(context.secrets.key("outer"), boxed, _place(device, pair))
+        seeds[pair] = own.open(sealed, label="device", owner=holder, holder=f"device:{device}", ref=pair)
+        if keys.public_of(seeds[pair]) != publics.get(pair):
+            raise SealBroken("A seed does not belong to its pair.")
+    return seeds
+
+
+def reseal(context: Context, rows: Rows, account: int, seeds: Mapping[int, bytes]) -> None:
+    """Seal these seeds, which are the account's, to those of its reading devices that are of a pair's line."""
+    reading = [each for each in ledger.devices(rows, account) if each.public is not None and each.revoked is None]
+    if not reading:
+        return
+    lines = {pair.id: pair.line for pair in ledger.pairs(rows, account_holder(account))}
+    for device in reading:
+        known = ledger.device_seeds(rows, device.id)
+        for pair, seed in seeds.items():
+            if pair not in known and lines.get(pair) == device.line:
+                ledger.add_device_seed(rows, device.id, pair, _sealed(context, device, pair, seed))
+
+
+def lacks(reads: ledger.Reads, account: int, seeds: Mapping[int, bytes]) -> bool:
+    """Say whether `reseal` would seal something."""
+    reading = [each for each in ledger.devices(reads, account) if each.public is not None and each.revoked is None]
+    if not reading:
+        return False
+    lines = {pair.id: pair.line for pair in ledger.pairs(reads, account_holder(account))}
+    return any(
+        lines.get(pair) == device.line
+        for device in reading
+        for pair in seeds.keys() - ledger.device_seeds(reads, device.id).keys()
+    )
+
+
+def _sealed(context: Context, device: Device, pair: int, seed: bytes) -> bytes:
+    holder = account_holder(device.account)
+    sealed = keys.seal_to(
+        device.public or b"", seed, label="device", owner=holder, holder=f"device:{device.id}", ref=pair
+    )
+    return keys.box(context.secrets.key("outer"), sealed, _place(device.id, pair), context.rng)
+
+
+def _place(device: int, pair: int) -> bytes:
+    return framed("device seed", device, pair)
+
+
+def add(context: Context, ticket: bytes, scope: str, seeds: dict[int, bytes]) -> NewDevice:
+    """Make a device password for who is signed in; one that reads opens the pairs of these *seeds*, their own."""
     if scope not in SCOPES:
         raise Denied("There is no such use of a device password.")
     account = tickets.signed_in_well(context, context.reads, ticket)
     if not account.has("subscriber") and scope == "submit":
         raise Denied("Only subscribers may send through this server.")
+    if scope == READ:
+        check_own(context.reads, account, seeds)
     now, secret = context.clock.now(), context.rng(DEVICE_SECRET)
     ident = new_id(now, context.rng)
     row = Device(
-        ident, account.id, account.line, scope, _verifier(context, account.id, ident, scope, secret), now, None
-    )
-    context.commit(lambda rows: ledger.insert(rows, "devices", row))
+        ident, account.id, account.line, scope, _verifier(context, account.id, ident, scope, secret), now, None,
+        keys.public_of(device_key(secret)) if scope == READ else None,
+    )  # fmt: skip
+
+    def insert(rows: Rows) -> None:
+        tickets.signed_in_well(context, rows, ticket)
+        ledger.insert(rows, "devices", row)
+        if scope == READ:
+            reseal(context, rows, account.id, seeds)
+
+    context.commit(insert)
     return NewDevice(ident, secret)
+
+
+def check_own(reads: ledger.Reads, account: Account, seeds: Mapping[int, bytes]) -> None:
+    """Raise `Denied` unless each of these is the seed of a pair of this account."""
+    mine = {pair.id: pair for pair in ledger.pairs(reads, account_holder(account.id))}
+    for ident, seed in seeds.items():
+        if ident not in mine or len(seed) != keys.SEED or keys.public_of(seed) != mine[ident].public:
+            raise Denied("This is not the seed of a pair of yours.")
 
 
 def revoke(context: Context, ticket: bytes, device: int) -> None:

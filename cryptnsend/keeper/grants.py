@@ -27,7 +27,7 @@ def adopt(context: Context, ticket: bytes, grants: Sequence[SealedGrant]) -> lis
     Those that are not theirs are left out without a word, those that are damaged with a line in the log: one bad row
     must not keep the others from their owner.
     """
-    account = tickets.signed_in(context, context.reads, ticket)
+    account = tickets.signed_in(context, context.reads, ticket, by_device=True)
     adoption = _Adoption(context, account)
     adopted = []
     for grant in grants[:MOST]:

@@ -394,10 +394,26 @@ def devices(reads: Reads, ident: int) -> list[Device]:
 
 
 def revoke_device(rows: Rows, ident: int, now: int) -> None:
-    """Revoke a device for good."""
+    """Revoke a device for good: what was sealed to it is gone."""
     rows.execute("UPDATE devices SET revoked = :now WHERE id = :id AND revoked IS NULL", {"now": now, "id": ident})
+    rows.execute("DELETE FROM device_seeds WHERE device = :id", {"id": ident})
+
+
+def device_seeds(reads: Reads, ident: int) -> dict[int, bytes]:
+    """Return what is sealed to a reading device, by pair."""
+    found = reads.query("SELECT pair, sealed FROM device_seeds WHERE device = :id ORDER BY pair", {"id": ident})
+    return {row["pair"]: row["sealed"] for row in found}
+
+
+def add_device_seed(rows: Rows, device: int, pair: int, sealed: bytes) -> None:
+    """Add a seed that is sealed to a reading device; the one that is there stays."""
+    rows.execute(
+        "INSERT INTO device_seeds(device, pair, sealed) VALUES (:device, :pair, :sealed) ON CONFLICT DO NOTHING",
+        {"device": device, "pair": pair, "sealed": sealed},
+    )
 
 
 def revoke_devices(rows: Rows, ident: int, now: int) -> None:
     """Revoke every device of an account."""
+    rows.execute("DELETE FROM device_seeds WHERE device IN (SELECT id FROM devices WHERE account = :id)", {"id": ident})
     rows.execute("UPDATE devices SET revoked = :now WHERE account = :id AND revoked IS NULL", {"now": now, "id": ident})

@@ -26,10 +26,7 @@ def store_wraps(context: Context, ticket: bytes, kind: str, key: bytes, seeds: d
     if kind != wraps.RECOVERY or len(key) != 32:
         raise Denied("A pair cannot be wrapped in this way.")
     account = tickets.signed_in(context, context.reads, ticket)
-    mine = {pair.id: pair for pair in ledger.pairs(context.reads, account_holder(account.id))}
-    for ident, seed in seeds.items():
-        if ident not in mine or len(seed) != keys.SEED or keys.public_of(seed) != mine[ident].public:
-            raise Denied("This is not the seed of a pair of yours.")
+    devices.check_own(context.reads, account, seeds)
 
     def store(rows: Rows) -> None:
         tickets.signed_in(context, rows, ticket)
@@ -45,7 +42,7 @@ def unlock(context: Context, ticket: bytes, kind: str, secret: bytes, current_k:
     if kind not in KINDS:
         raise Denied(NOT_KNOWN)
     account = tickets.signed_in(context, context.reads, ticket)
-    accounts.confirm_password(context, account, current_k)
+    current = accounts.confirm_password(context, account, current_k)
 
     def bring_back(rows: Rows) -> dict[int, bytes]:
         now = tickets.signed_in(context, rows, ticket)
@@ -59,6 +56,7 @@ def unlock(context: Context, ticket: bytes, kind: str, secret: bytes, current_k:
             if pair.id in seeds:
                 _retire(context, rows, pair, seeds[pair.id], current_k)
         returned = _join(rows, now, lines)
+        devices.reseal(context, rows, now.id, current | seeds)
         archives.reshare(context, rows, returned, seeds)
         contacts.restore(rows, returned)
         cards.renew(context, rows, account_holder(now.id))
@@ -125,7 +123,9 @@ def _shown(
     if not account.is_weak:
         raise Denied("This account has nothing to confirm.")
     if kind == "device":
-        return {}, {devices.line_of(context, rows, account, device, secret)}
+        line = devices.line_of(context, rows, account, device, secret)
+        known = devices.sealed_seeds(context, rows, account.id, device, secret)
+        return {pair.id: known[pair.id] for pair in locked if pair.id in known and pair.line == line}, {line}
     if kind == "officer":
         if account.confirmed is None or account.confirmed < (account.weak_since or 0):
             raise Denied("No officer has confirmed this account yet.")

@@ -34,7 +34,7 @@ from cryptnsend.keeper.accounts import Password
 from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.requests import Anchors, DeviceRow, Ident, Opened, Who
 
-ROLES = ("submission", "inbound", "portal", "courier", "owner")
+ROLES = ("submission", "inbound", "mailbox", "portal", "courier", "owner")
 _ADDRESS = re.compile(r"[^\x00-\x1f\x7f]{1,256}@[^\x00-\x20\x7f@]{1,255}")
 
 
@@ -48,6 +48,8 @@ def check_password(context: Context, address: str, k: bytes) -> Who:
 
 def open_account(context: Context, address: str, k: bytes) -> Opened:
     account, seeds = accounts.open_password(context, address, k)
+    if devices.lacks(context.reads, account.id, seeds):
+        context.commit(lambda rows: devices.reseal(context, rows, account.id, seeds))
     return accounts.opened(context, account, seeds)
 
 
@@ -118,6 +120,12 @@ _SUBMISSION: dict[str, Callable[..., Any]] = {
 _INBOUND: dict[str, Callable[..., Any]] = {  # nobody signs in there, so it can check tokens and seal, and open nothing
     "link": links.is_ours,
     "resend_keys": everyone.resend_keys,
+}
+_MAILBOX: dict[str, Callable[..., Any]] = {  # for reading alone: nothing is changed, sent or made there
+    "salt": accounts.salt,
+    "open": open_account,
+    "open_device": devices.open_seeds,
+    "adopt": grants.adopt,
 }
 _PORTAL: dict[str, Callable[..., Any]] = {
     "salt": accounts.salt,
@@ -233,5 +241,5 @@ def _bounded(hint: Any) -> Any:
 
 REQUESTS: Mapping[str, Mapping[str, Request]] = {
     role: {name: _request(name, rule) for name, rule in (_EVERYONE | listed).items()}
-    for role, listed in zip(ROLES, (_SUBMISSION, _INBOUND, _PORTAL, _COURIER, _OWNER), strict=True)
+    for role, listed in zip(ROLES, (_SUBMISSION, _INBOUND, _MAILBOX, _PORTAL, _COURIER, _OWNER), strict=True)
 }

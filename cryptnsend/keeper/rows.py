@@ -147,3 +147,4 @@ class Device:
     verifier: bytes = field(repr=False)
     created: int
     revoked: int | None
+    public: bytes | None = field(default=None, repr=False)  # of a reading device's own pair

@@ -174,4 +174,17 @@ NETWORKS = Step(
     ),
 )
 
-STEPS: tuple[Step, ...] = (FIRST, OPEN_SIGN_UP, NETWORKS)
+READING_DEVICES = Step(
+    "0004-reading-devices",
+    (
+        "ALTER TABLE devices ADD COLUMN public BLOB",  # of the pair that grows from a reading device's secret
+        """CREATE TABLE device_seeds(
+            device INTEGER NOT NULL REFERENCES devices,
+            pair INTEGER NOT NULL REFERENCES pairs,
+            sealed BLOB NOT NULL,               -- the pair's seed, sealed to the device's pair, under "outer" too
+            PRIMARY KEY(device, pair)
+        ) STRICT""",
+    ),
+)
+
+STEPS: tuple[Step, ...] = (FIRST, OPEN_SIGN_UP, NETWORKS, READING_DEVICES)

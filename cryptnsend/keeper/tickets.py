@@ -18,6 +18,7 @@ from cryptnsend.keeper.context import HOUR, Context
 from cryptnsend.keeper.rows import Account
 
 MAC = 32  # octets
+DEVICE = "device"  # strength of a ticket
 SIGN_IN_AGAIN = "You are not signed in any more. Sign in again."
 
 
@@ -25,7 +26,7 @@ class SessionTicket(msgspec.Struct, frozen=True, array_like=True):
     """Who is signed in, by which password, until when."""
 
     account: int
-    strength: str  # password, weak
+    strength: str  # password, weak, device: read what is granted and nothing else
     credential_version: int
     ends: int
     nonce: bytes
@@ -50,10 +51,10 @@ def seal(context: Context, ticket: SessionTicket | ProofTicket) -> bytes:
     return _mac(context, type(ticket), body) + body
 
 
-def session_ticket(context: Context, account: Account) -> tuple[bytes, int]:
-    """Return a ticket for who has just signed in, and when it ends."""
+def session_ticket(context: Context, account: Account, *, by_device: bool = False) -> tuple[bytes, int]:
+    """Return a ticket for who has just signed in, and when it ends; one *by_device* is good for adopting alone."""
     ends = context.clock.now() + context.settings.session_hours * HOUR
-    strength = "weak" if account.is_weak else "password"
+    strength = DEVICE if by_device else "weak" if account.is_weak else "password"
     ticket = SessionTicket(account.id, strength, account.credential_version, ends, context.rng(8))
     return seal(context, ticket), ends
 
@@ -66,9 +67,15 @@ def read_session(context: Context, octets: bytes) -> SessionTicket:
     return ticket
 
 
-def signed_in(context: Context, reads: ledger.Reads, octets: bytes) -> Account:
-    """Return the account of a ticket, if the ledger still has it as the ticket says; raise `Ended`."""
+def signed_in(context: Context, reads: ledger.Reads, octets: bytes, *, by_device: bool = False) -> Account:
+    """
+    Return the account of a ticket, if the ledger still has it as the ticket says; raise `Ended`.
+
+    What may be done *by_device* says so: a device password reads, and changes nothing about its account.
+    """
     ticket = read_session(context, octets)
+    if ticket.strength == DEVICE and not by_device:
+        raise Ended(SIGN_IN_AGAIN)
     account = ledger.account(reads, ticket.account)
     if account is None or not account.may_sign_in or account.credential_version != ticket.credential_version:
         raise Ended(SIGN_IN_AGAIN)

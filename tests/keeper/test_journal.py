@@ -103,13 +103,13 @@ def test_a_journal_in_a_folder_that_is_gone_says_so(tmp_path: Path) -> None:
 
 
 def test_other_roles_write_only_endings_of_the_main_database(keeper: Running) -> None:
-    for role in ("submission", "inbound", "portal", "courier", "owner"):
+    for role in ("submission", "inbound", "mailbox", "portal", "courier", "owner"):
         keeper.role(role).ended("shred", [4, 5])
         for kind in ("disable", "enable", "credential", "weak", "revoke", "x"):
             with pytest.raises(Denied):
                 keeper.role(role).ended(kind, [1, 99])
     entries = replay(keeper.folder / "journal.log").entries
-    assert [(each.kind, each.ids) for each in entries] == [("shred", (4, 5))] * 5
+    assert [(each.kind, each.ids) for each in entries] == [("shred", (4, 5))] * 6
 
 
 def test_what_the_keeper_ends_is_in_the_journal(keeper: Running) -> None:

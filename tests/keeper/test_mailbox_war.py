@@ -68,7 +68,8 @@ class War:
         player.recoveries.append(key)
 
     def add_device(self, player: Player) -> None:
-        player.devices.append(self.keeper.portal.device_add(self._signed_in(player).ticket, "read"))
+        opened = self._signed_in(player)
+        player.devices.append(self.keeper.portal.device_add(opened.ticket, "read", opened.seeds))
 
     def unlock(self, player: Player) -> None:
         opened = self._signed_in(player)
@@ -124,6 +125,22 @@ class War:
             for adopted in self.keeper.portal.adopt(opened.ticket, [grant]):
                 found.append(content_of(adopted, opened))
             assert all(each in [known for _, known in self.sent] for each in found), content
+        return found
+
+    def opens_by_device(self, player: Player) -> list[bytes]:
+        """Return the content keys of Ann's messages that a player's reading devices open now."""
+        found = []
+        for device in player.devices:
+            try:
+                opened = self.keeper.role("mailbox").open_device(device.id, device.secret)
+            except Denied:
+                continue
+            for grant, _ in self.sent:
+                if grant.epoch.pair in opened.seeds:
+                    found.append(_unsealed(grant, opened.seeds[grant.epoch.pair]))
+                for adopted in self.keeper.role("mailbox").adopt(opened.ticket, [grant]) if opened.ticket else ():
+                    if adopted.epoch.pair in opened.seeds:
+                        found.append(content_of(adopted, opened))
         return found
 
     def _newest(self) -> q.Opened:
@@ -197,6 +214,7 @@ def test_whatever_both_do_anns_mail_opens_for_pat_alone(
             _attempt(war, player, move)
             if war.holder is war.intruder:
                 assert war.opens() == []
+            assert war.opens_by_device(war.intruder) == []
     # And Pat gets everything back: whoever holds the account now, Pat resets it and tells Ann's code.
     war.reset(war.pat)
     war.prove_ann(war.pat)

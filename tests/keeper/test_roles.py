@@ -39,7 +39,19 @@ from .conftest import (
 from .sealing import queued, sealed_to
 
 ANN, PAT = "ann@clinic.example", "pat@home.example"
-RELEASING = {"open", "prove", "prove_session", "register", "reset", "signup", "adopt", "unlock", "codes", "next_code"}
+RELEASING = {
+    "open",
+    "open_device",
+    "prove",
+    "prove_session",
+    "register",
+    "reset",
+    "signup",
+    "adopt",
+    "unlock",
+    "codes",
+    "next_code",
+}
 
 
 def world(keeper: Running) -> tuple[Person, Person, q.SealedGrant, bytes]:
@@ -63,7 +75,7 @@ def every_octet(folder: Path) -> bytes:
 # -- the sockets ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("role", ["submission", "inbound", "courier", "portal", "owner"])
+@pytest.mark.parametrize("role", ["submission", "inbound", "mailbox", "courier", "portal", "owner"])
 def test_no_role_reaches_another_roles_requests(keeper: Running, role: str) -> None:
     client = keeper.role(role)
     others = {name for each in REQUESTS.values() for name in each} - set(REQUESTS[role])
@@ -73,10 +85,11 @@ def test_no_role_reaches_another_roles_requests(keeper: Running, role: str) -> N
             client._ask(type(None), name)
 
 
-def test_only_the_portal_and_the_owner_have_requests_that_release_seeds_or_take_codes() -> None:
+def test_only_pages_mailboxes_and_the_owner_have_requests_that_release_seeds_or_take_codes() -> None:
     for role in ("submission", "inbound", "courier"):
         assert not RELEASING & set(REQUESTS[role])
     assert {"prove", "adopt", "codes"} & set(REQUESTS["owner"]) == set()
+    assert RELEASING & set(REQUESTS["mailbox"]) == {"open", "open_device", "adopt"}
 
 
 def test_no_list_has_a_request_to_sign_or_to_open_without_a_proof() -> None:

@@ -44,7 +44,7 @@ def raw(keeper: Running, role: str = "portal") -> socket.socket:
 
 
 def test_the_sockets_are_for_our_own_uid_only(keeper: Running) -> None:
-    for role in ("submission", "inbound", "portal", "courier", "owner"):
+    for role in ("submission", "inbound", "mailbox", "portal", "courier", "owner"):
         path = keeper.folder / f"keeper-{role}.sock"
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
