@@ -260,16 +260,12 @@ class Attempt:
             return in_the_way
         try:
             session.begin()
-            for line in (
+            refusal = session.envelope(
                 f"MAIL FROM:<{outgoing.reverse_path}>{outgoing.mail_options(session.offers)}",
                 f"RCPT TO:<{outgoing.recipient}>{outgoing.rcpt_options(session.offers)}",
-            ):
-                reply = session.command(line)
-                if not 200 <= reply[0] < 300:
-                    return self._refused(session, host, reply)
-            reply = session.command("DATA", session.timeouts.data)
-            if reply[0] != 354:
-                return self._refused(session, host, reply)
+            )
+            if refusal is not None:
+                return self._refused(session, host, refusal)
         except SessionLost as error:
             raise _TryNext(Outcome("delayed", None, "4.4.2", one_line(str(error)), host, session.tls)) from None
         tls = session.tls
@@ -283,9 +279,8 @@ class Attempt:
     def _refused(self, session: Session, host: str, reply: Reply) -> Outcome:
         """Judge a refusal before any content left; 421 means that the host, not the mail, has a problem."""
         outcome = judged(outcome_of(*reply, host=host, tls=session.tls, peer_size=session.size_limit), content=False)
-        if outcome.kind == "delivered":  # a 2yz where 354 belongs: neither side knows where it is
+        if outcome.kind == "delivered":  # a 2yz where 354 belongs
             outcome = replace(outcome, kind="delayed", status="4.5.0", final=False)
-            session.close()
         if outcome.code == 421:
             raise _TryNext(outcome)
         return outcome

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 
 from cryptnsend.delivery.outcome import Outcome
 from cryptnsend.delivery.protection import Demand
-from cryptnsend.delivery.session import Session, SessionLost
+from cryptnsend.delivery.session import Session
 
 Key = tuple[str, int, str, Demand]  # host, port, TLS class, and what the connection had to show
 
@@ -35,7 +34,7 @@ class Pool:
         self._sweeper: threading.Thread | None = None
 
     def take(self, key: Key) -> Session | None:
-        """Return a session that has just answered RSET, or None."""
+        """Return a session that may be used for another message, or None."""
         while True:
             with self._changed:
                 sessions = self._waiting.get(key)
@@ -44,10 +43,8 @@ class Pool:
                 session = sessions.pop()
                 if not sessions:
                     del self._waiting[key]
-            session.begin()
-            with suppress(SessionLost):
-                if session.last_used + self._idle > self._monotonic() and session.command("RSET")[0] == 250:
-                    return session
+            if session.last_used + self._idle > self._monotonic() and session.listens():
+                return session
             session.close()
 
     def give(self, key: Key, session: Session) -> None:

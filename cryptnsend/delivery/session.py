@@ -2,7 +2,7 @@
 
 smtplib brings the commands, the reading of EHLO and AUTH. What it does not bring is here: a deadline and a size for
 each reply, one address chosen beforehand (so that what was checked is what is connected to), a STARTTLS that forgets
-whatever arrived before it, and a body that streams.
+whatever arrived before it, pipelining that never loses count of the replies, and a body that streams.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ class Session(smtplib.SMTP):
         self.last_used = 0.0
         self.peer_address = ""
         self._unread = bytearray()
+        self._used = False  # the peer may still remember something of an earlier message
         self._deadline = float("inf")  # of the transaction
         self._patience = timeouts.command  # for the next reply
 
@@ -74,6 +75,8 @@ class Session(smtplib.SMTP):
             raise SessionLost(f"no connection to {address} port {port} within {self.timeouts.connect:g} s") from None
         except OSError as error:
             raise SessionLost(f"no connection to {address} port {port}: {_reason(error)}") from None
+        # Each of our writes waits for an answer, so that holding back its last packet would only cost time.
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.peer_address = address
         if wrap is not None:
             self._handshake(wrap, name)
@@ -131,6 +134,88 @@ class Session(smtplib.SMTP):
         self.putcmd(line)
         return self.getreply()
 
+    def putcmd(self, cmd: str, args: str = "") -> None:
+        """Send a command. Raises `SessionLost` if the peer has said more than it was asked for: whose reply is next?"""
+        self._in_step()
+        super().putcmd(cmd, args)
+
+    def listens(self) -> bool:
+        """
+        Say whether a connection that waited is good for another message.
+
+        A peer that takes pipelining is asked together with the next envelope instead, which saves a round trip.
+        """
+        self.begin()
+        if self.sock is None:
+            return False
+        try:
+            return self.offers("pipelining") or self._reset()
+        except SessionLost:
+            return False
+
+    def _reset(self) -> bool:
+        if self.command("RSET")[0] != 250:
+            return False
+        self._used = False
+        return True
+
+    def envelope(self, mail: str, rcpt: str) -> Reply | None:
+        """
+        Send MAIL, RCPT and DATA, and return the first refusal; None if the peer waits for a body.
+
+        Where the peer offers PIPELINING (RFC 2920), all of it leaves in one write. A peer that wants a body although
+        it refused the envelope gets none: a lone dot (RFC 2920 §3.1), after which both sides know again where they are.
+        """
+        lines = [("RSET", self.timeouts.command)] if self._used else []
+        lines += [(mail, self.timeouts.command), (rcpt, self.timeouts.command), ("DATA", self.timeouts.data)]
+        self._used = True
+        at_once = self.offers("pipelining")
+        if at_once:
+            self._in_step()
+            self.send("".join(f"{line}\r\n" for line, _ in lines))
+        refusal: Reply | None = None
+        reply: Reply = (0, b"")
+        for line, wait in lines:
+            if not at_once:
+                self.putcmd(line)
+            self._patience = wait
+            try:
+                reply = self.getreply()
+            except SessionLost:
+                if refusal is None:
+                    raise
+                return refusal  # which was said before the connection ended
+            if line == "RSET":
+                if reply[0] != 250:
+                    self.close()
+                    raise SessionLost("the peer takes no further message over this connection")
+            elif reply[0] != 354 if line == "DATA" else reply[0] // 100 != 2:
+                refusal = refusal or reply
+                if not at_once:
+                    break
+        if refusal is not None and at_once and reply[0] == 354:
+            self._nothing()
+        elif refusal is not None and reply[0] // 100 not in (4, 5):
+            self.close()  # neither side knows where it is
+        return refusal
+
+    def _nothing(self) -> None:
+        """End a body that was asked for after a refusal. Whatever is answered, there was no recipient for it."""
+        self._patience = self.timeouts.data
+        try:
+            self._in_step()
+            self.send(b".\r\n")
+            code, _ = self.getreply()
+        except SessionLost:
+            return
+        if code // 100 not in (2, 4, 5):
+            self.close()
+
+    def _in_step(self) -> None:
+        if self._unread:
+            self.close()
+            raise SessionLost("the peer answered before it was asked")
+
     def send(self, s: str | bytes) -> None:  # type: ignore[override]
         """Write, within the time for one block."""
         if self.sock is None:
@@ -163,7 +248,10 @@ class Session(smtplib.SMTP):
                 raise SessionLost("the peer's answer is not SMTP")
             lines.append(found[3] or b"")
             if found[2] != b"-":
-                return int(found[1]), b"\n".join(lines)
+                break
+        if found[1] == b"421":
+            self.close()  # as the peer does (RFC 5321 §3.8)
+        return int(found[1]), b"\n".join(lines)
 
     def _line(self, deadline: float, room: int) -> bytes:
         while (end := self._unread.find(b"\n", 0, room)) < 0:
@@ -194,6 +282,7 @@ class Session(smtplib.SMTP):
 
     def body(self, chunks: Iterable[bytes]) -> Reply:
         """Send a body after a 354 and return the reply to its end. The chunks hold complete CRLFs only."""
+        self._in_step()
         for block in stuffed(chunks):
             self.send(block)
         self._patience = self.timeouts.dot

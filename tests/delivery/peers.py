@@ -15,7 +15,10 @@ import trustme
 from cryptnsend.delivery.courier import Courier, CourierSettings, Envelope, Timeouts
 from cryptnsend.delivery.dns import Answer, Mx, NoSuchDomain, Tlsa
 
-EHLO = "250-peer.example\r\n250-SIZE 10000000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250 ENHANCEDSTATUSCODES"
+PLAIN_EHLO = (
+    "250-peer.example\r\n250-SIZE 10000000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250 ENHANCEDSTATUSCODES"
+)
+EHLO = PLAIN_EHLO.replace("250-DSN", "250-PIPELINING\r\n250-DSN")
 MESSAGE = b"From: a@our.test\r\nTo: pat@peer.example\r\nSubject: hello\r\n\r\nA line.\r\n.\r\n..two\r\n"
 ENVELOPE = Envelope("b+1@our.test", "pat@peer.example")
 # Generous enough for a busy machine; tests of timeouts set their own.
@@ -86,6 +89,7 @@ class Wire:
 
     def __init__(self, sock: socket.socket):
         self.sock = sock
+        self.is_over = False
         self._buffer = b""
 
     def say(self, text: str | bytes) -> None:
@@ -97,8 +101,10 @@ class Wire:
         return self._until(b"\r\n").decode()
 
     def body(self) -> bytes:
-        """Return what comes up to the final dot, still stuffed; nothing if the connection ends before it."""
-        found = self._until(b"\r\n.\r\n")
+        """Return what comes up to the final dot, still stuffed; nothing if it ends at once, or never."""
+        # The line end of DATA counts: a lone dot is an empty body.
+        self._buffer = b"\r\n" + self._buffer
+        found = self._until(b"\r\n.\r\n")[2:]
         return found + b"\r\n" if found else b""
 
     def start_tls(self, context: ssl.SSLContext) -> None:
@@ -109,7 +115,7 @@ class Wire:
         while end not in self._buffer:
             octets = self.sock.recv(65536)
             if not octets:
-                self._buffer = b""
+                self.is_over, self._buffer = True, b""
                 return b""
             self._buffer += octets
         found, _, self._buffer = self._buffer.partition(end)
@@ -204,22 +210,25 @@ class Peer:
         """Follow RFC 5321 with the replies of the table; "drop" as a reply closes the connection instead."""
         if not self._answer(wire, "greeting", "220 peer.example ESMTP"):
             return
+        takes = ""  # what was said to RCPT
         while line := wire.line():
             self.commands.append(line)
             verb = line.partition(" ")[0].upper()
-            default = {"EHLO": EHLO, "DATA": "354 go on", "STARTTLS": "220 go", "QUIT": "221 bye"}.get(
-                verb, "250 2.0.0 ok"
-            )
+            go_on = "354 go on" if takes.startswith("2") else "554 5.5.1 no valid recipients"
+            default = {"EHLO": EHLO, "DATA": go_on, "STARTTLS": "220 go", "QUIT": "221 bye"}.get(verb, "250 2.0.0 ok")
             if verb == "EHLO" and self._context is not None and not isinstance(wire.sock, ssl.SSLSocket):
                 default = default.replace("250-8BIT", "250-STARTTLS\r\n250-8BIT")
             answer = self._answer(wire, verb, default)
+            if verb in ("MAIL", "RCPT", "RSET"):
+                takes = answer if verb == "RCPT" else ""
             if verb == "STARTTLS" and answer.startswith("220") and self._context is not None:
                 wire.start_tls(self._context)
             elif verb == "DATA" and answer.startswith("354"):
-                if not (body := wire.body()):
+                if body := wire.body():
+                    self.bodies.append(body)
+                elif wire.is_over:
                     return
-                self.bodies.append(body)
-                answer = self._answer(wire, ".", "250 2.0.0 kept")
+                answer = self._answer(wire, ".", "250 2.0.0 kept" if body else "554 5.5.1 nothing to keep")
             if not answer or verb == "QUIT" or answer.startswith("421"):
                 return
 

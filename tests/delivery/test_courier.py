@@ -15,7 +15,7 @@ from cryptnsend.core.errors import Malformed
 from cryptnsend.delivery.courier import Courier, Envelope, Outcome
 from cryptnsend.delivery.outgoing import survey
 from cryptnsend.delivery.session import stuffed
-from tests.delivery.peers import EHLO, ENVELOPE, MESSAGE, Names, Peer, courier
+from tests.delivery.peers import EHLO, ENVELOPE, MESSAGE, PLAIN_EHLO, Names, Peer, courier
 
 
 @pytest.fixture
@@ -319,9 +319,10 @@ def test_close_says_quit(peer: Peer, sender: Courier) -> None:
     assert peer.verbs()[-1] == "QUIT"
 
 
+@pytest.mark.parametrize("ehlo", [EHLO, PLAIN_EHLO], ids=["pipelining", "one by one"])
 @pytest.mark.parametrize("answer", ["421 4.4.2 you waited", "drop", "500 what"])
-def test_a_kept_connection_that_no_longer_listens_is_replaced(answer: str) -> None:
-    with Peer({"RSET": answer}) as host:
+def test_a_kept_connection_that_no_longer_listens_is_replaced(answer: str, ehlo: str) -> None:
+    with Peer({"RSET": answer, "EHLO": ehlo}) as host:
         made = courier(host)
         assert [made.send(ENVELOPE, "opportunistic", MESSAGE).kind for _ in range(2)] == ["delivered"] * 2
         made.close()

@@ -131,7 +131,7 @@ class MailHosts:
             "smtpd_peername_lookup": "no",
             "smtpd_error_sleep_time": "0",
             "smtpd_relay_restrictions": "reject_unauth_destination",
-            "smtpd_data_restrictions": "check_client_access static:HOLD",
+            "smtpd_data_restrictions": "reject_unauth_pipelining, check_client_access static:HOLD",
         }
         (self._folder / "etc" / "main.cf").write_text(
             "\n".join(f"{name} = {value}" for name, value in settings.items()) + "\n"
