@@ -7,7 +7,6 @@ here and nothing is passed on. TLS is offered and, as between servers everywhere
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -208,4 +207,4 @@ def inbound_server(
 def serve_inbound(make: Callable[[ThreadPoolExecutor], server.Server], ready: Callable[[], None]) -> None:
     """Keep the doors that *make* returns (`inbound_server`) open until SIGTERM or SIGINT; call in the main thread."""
     with ThreadPoolExecutor(THREADS, "inbound") as pool:
-        asyncio.run(server.until_stopped(lambda _loop: make(pool), ready))
+        server.run(server.until_stopped(lambda _loop: make(pool), ready))
