@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.support.homes",
     "tests.support.house",
     "tests.support.served",
+    "tests.support.terminal",
     "tests.support.apart",
     "tests.support.chromium",
 ]

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from cryptnsend.cli.options import NUMBER, Commands, home_option, json_option, show_json
+from cryptnsend.cli.options import NUMBER, Commands, for_scripts, home_option, json_option, show_json
 from cryptnsend.cli.owner import opened, owned
 from cryptnsend.config import Config
 from cryptnsend.core.errors import Denied, SealBroken
@@ -57,10 +57,14 @@ def verify(ctx: click.Context, config: Config, as_json: bool) -> None:
 @click.option("--after", type=NUMBER, default=0, show_default=True, help="Only entries behind this one.")
 @home_option
 def export(config: Config, organisation: int | None, after: int) -> None:
-    """Write the entries as JSON, one a line, with their hashes: enough to check the chain elsewhere."""
+    """
+    Write the entries as JSON, one a line, with their hashes: enough to check the chain elsewhere.
+
+    Ids are text, as with --json; `stored` is the text of `detail` that went into the hash.
+    """
     with opened(config) as app:
         chosen = upkeep.organisations(app.engine) if organisation is None else [organisation]
         for org in chosen:
             for row in trail.entries(app.engine, org, after):
-                entry = {"organisation": org, **row, "hash": row["hash"].hex(), "detail": json.loads(row["detail"])}
-                click.echo(json.dumps(entry, ensure_ascii=False))
+                entry = {"organisation": org, **row, "detail": json.loads(row["detail"]), "stored": row["detail"]}
+                click.echo(json.dumps(for_scripts(entry | {"hash": row["hash"].hex()}), ensure_ascii=False))

@@ -16,7 +16,7 @@ import click
 import msgspec
 
 from cryptnsend import rights
-from cryptnsend.cli.options import home_option, password_option, read_password
+from cryptnsend.cli.options import home_option, json_option, password_option, read_password, tell
 from cryptnsend.cli.owner import is_served, keeper_running, opened, owned
 from cryptnsend.config import Config
 from cryptnsend.core.errors import ConfigError, Denied, KeeperGone
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cryptnsend.keeper.client import Keeper
 
 SIGNING_KEYS = "signing-keys"  # a file of the backup
+IS_THERE = "{}: there is a master key here already, and none is ever overwritten. Nothing was changed."
 _SELECTOR = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
 
 
@@ -61,7 +62,8 @@ class Progress:
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @home_option
-def backup(config: Config, folder: Path) -> None:
+@json_option
+def backup(config: Config, folder: Path, as_json: bool) -> None:
     """
     Copy everything but the master key to FOLDER, which must not exist yet, and check the copy.
 
@@ -71,11 +73,12 @@ def backup(config: Config, folder: Path) -> None:
     home = Home(config.server.home)
     with opened(config) as app, Progress() as progress:
         app.engine.query("SELECT 1")
+        files = _sealed_files(config, app.keeper)
         entries = backups.create(
             folder,
             databases(home),
             app.blobs,
-            files=_sealed_files(config, app.keeper),
+            files=files,
             hold=home.deletions_lock,
             at=app.clock.now(),
             progress=progress,
@@ -83,13 +86,16 @@ def backup(config: Config, folder: Path) -> None:
         if problems := backups.check(folder, progress=progress):
             raise ConfigError(f"{folder}: this backup is damaged: {problems[0]}")
     octets = sum(entry.size for entry in entries)
-    click.echo(f"{folder} holds {len(entries)} files, {octets:,} bytes, checked. The master key is not in it.")
+    answer = {"folder": str(folder), "files": len(entries), "bytes": octets, "signing_keys": SIGNING_KEYS in files}
+    words = f"{folder} holds {len(entries)} files, {octets:,} bytes, checked. The master key is not in it."
+    tell(as_json, answer, words)
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @home_option
-def restore(config: Config, folder: Path) -> None:
+@json_option
+def restore(config: Config, folder: Path, as_json: bool) -> None:
     """
     Put the backup in FOLDER back into a home that has its configuration and master key, but no data yet.
 
@@ -115,11 +121,12 @@ def restore(config: Config, folder: Path) -> None:
     rights.renew(config)
     home.restoring.unlink()
     sync_folder(home.restoring.parent)
-    click.echo(f"{folder} is restored to {home.path}. Sessions and codes from before have ended.")
     if selectors:
-        click.echo(f"Mail is signed with the keys of before ({', '.join(selectors)}); their DNS records still hold.")
+        signing = f"Mail is signed with the keys of before ({', '.join(selectors)}); their DNS records still hold."
     else:
-        click.echo("The backup has no signing keys, so this home has new ones: publish what `cryptnsend dns` prints.")
+        signing = "The backup has no signing keys, so this home has new ones: publish what `cryptnsend dns` prints."
+    words = f"{folder} is restored to {home.path}. Sessions and codes from before have ended.\n{signing}"
+    tell(as_json, {"folder": str(folder), "home": str(home.path), "signing_keys": selectors}, words)
 
 
 def _sealed_files(config: Config, keeper: Keeper) -> dict[str, bytes]:
@@ -157,7 +164,8 @@ def _clear(home: Home) -> None:
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @password_option
 @home_option
-def recover(config: Config, file: Path, from_stdin: bool) -> None:
+@json_option
+def recover(config: Config, file: Path, from_stdin: bool, as_json: bool) -> None:
     """
     Put the master key back from FILE, the installation's recovery file. Its code is asked for.
 
@@ -165,21 +173,24 @@ def recover(config: Config, file: Path, from_stdin: bool) -> None:
     """
     from cryptnsend.keeper import providers, recovery
 
+    place = config.keeper.key_file
     if config.keeper.provider != "file":
         raise ConfigError(
             f"{config.source}: [keeper] provider = {config.keeper.provider}: `recover` writes files only."
         )
+    if place.exists():
+        raise Denied(IS_THERE.format(place))
     try:
-        recovered = recovery.read(file.read_text("utf-8"), read_password(from_stdin, "Code of the recovery file"))
+        sheet = recovery.sheet(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError):
         raise Denied(f"{file} cannot be read as a recovery file.") from None
-    if recovered.kind != recovery.MASTER:
+    if sheet.kind != recovery.MASTER:
         raise Denied(f"{file} is the recovery file of an organisation's archive; the installation's is needed.")
-    place = config.keeper.key_file
+    recovered = sheet.opened(read_password(from_stdin, "Code of the recovery file"))
     try:
         providers.make_master_key(place, os.urandom, recovered.key)
     except FileExistsError:
-        raise Denied(f"{place}: there is a master key here already.") from None
+        raise Denied(IS_THERE.format(place)) from None
     rights.renew(config)
     if Home(config.server.home).ledger.exists():
         with owned(config, restoring=True) as app:
@@ -187,4 +198,4 @@ def recover(config: Config, file: Path, from_stdin: bool) -> None:
         if not health.ok:
             place.unlink()
             raise Denied(f"This master key does not open the ledger of this home: {health.why}")
-    click.echo(f"The master key is in {place}.")
+    tell(as_json, {"master_key": str(place)}, f"The master key is in {place}.")

@@ -14,6 +14,7 @@ from cryptnsend.cli.options import (
     read_password,
     show_json,
     show_table,
+    tell,
 )
 from cryptnsend.cli.owner import opened, owned
 from cryptnsend.config import Config
@@ -40,11 +41,8 @@ def add(config: Config, address: str, name: str, scope: str, from_stdin: bool, a
     password = read_password(from_stdin, f"Password of {address}")
     with owned(config) as app:
         made = app.owner.add_device(address, password, name, scope)
-    if as_json:
-        show_json({"id": made.id, "name": made.name, "password": made.password})
-    else:
-        click.echo(f"Device {made.id}, {made.name}. Its password, shown this once:")
-        click.echo(made.password)
+    answer = {"id": made.id, "name": made.name, "password": made.password}
+    tell(as_json, answer, f"Device {made.id}, {made.name}. Its password, shown this once:\n{made.password}")
 
 
 @device.command("list")
@@ -65,8 +63,9 @@ def list_(config: Config, address: str, as_json: bool) -> None:
 @device.command()
 @click.argument("device_id", metavar="DEVICE", type=NUMBER)
 @home_option
-def revoke(config: Config, device_id: int) -> None:
+@json_option
+def revoke(config: Config, device_id: int, as_json: bool) -> None:
     """Revoke DEVICE: its password fails at the next use."""
     with owned(config) as app:
-        app.owner.revoke_device(device_id)
-    click.echo(f"Device {device_id} is revoked.")
+        revoked = app.owner.revoke_device(device_id)
+    tell(as_json, {"id": device_id, "revoked": revoked}, f"Device {device_id} is revoked.")

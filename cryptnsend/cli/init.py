@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from cryptnsend import rights
-from cryptnsend.cli.options import DEFAULT_HOME, password_option, read_password
-from cryptnsend.cli.owner import keep_recovery, owned
+from cryptnsend.cli.options import DEFAULT_HOME, json_option, password_option, read_password, tell
+from cryptnsend.cli.owner import Kept, keep_recovery, owned
 from cryptnsend.config import HOME_VARIABLE, Config
 from cryptnsend.core.errors import Denied
 from cryptnsend.making import finish, prepare
@@ -45,6 +46,7 @@ from cryptnsend.making import finish, prepare
     "--one-user", is_flag=True, help="Let one user play all roles; as root, without this, each gets a user of its own."
 )
 @click.option("--free-ports", is_flag=True, help="Take free ports, on loopback only; run/ports.json tells which.")
+@json_option
 def init(
     home: Path,
     hostname: str,
@@ -57,6 +59,7 @@ def init(
     for_restore: bool,
     one_user: bool,
     free_ports: bool,
+    as_json: bool,
 ) -> None:
     """
     Make a home: configuration, certificate, signing keys, master key and its recovery file.
@@ -86,10 +89,13 @@ def init(
     _arrange(config)
     if for_restore:
         rights.renew(finish(config))
-        click.echo(f"An empty home is in {config.server.home}.")
-        click.echo("Next: `cryptnsend recover` brings the master key back, `cryptnsend restore` the backup.")
+        words = [
+            f"An empty home is in {config.server.home}.",
+            "Next: `cryptnsend recover` brings the master key back, `cryptnsend restore` the backup.",
+        ]
+        tell(as_json, _answer(config), "\n".join(words))
         return
-    said = []
+    kept: list[Kept] = []
     with owned(config) as app:
         if officer is not None:
             password = read_password(from_stdin, f"Password for {officer}", new=True)
@@ -100,14 +106,26 @@ def init(
                 made = app.owner.add(officer, password, organisation=org, roles=("subscriber", "officer"), name=name)
             except Denied:  # made by an init that was interrupted
                 made = app.owner.add_again(officer, password)
-            said.append(keep_recovery(config, f"archive-{made.addresses[0]}", made.recovery))
-        said.append(keep_recovery(config, "installation", app.owner.recovery_file()))
+            kept += keep_recovery(config, f"archive-{made.addresses[0]}", made.recovery)
+        kept += keep_recovery(config, "installation", app.owner.recovery_file())
     rights.renew(finish(config))
-    click.echo(f"A home for {config.server.hostname} is in {config.server.home}.")
-    click.echo(f"The certificate is {config.tls.certificate}. It signs itself until you put a real one in its place.")
-    for recovery in filter(None, said):
-        click.echo(str(recovery))
-    click.echo("Next: `cryptnsend dns` prints what to publish, `cryptnsend serve` starts the server.")
+    words = [
+        f"A home for {config.server.hostname} is in {config.server.home}.",
+        f"The certificate is {config.tls.certificate}. It signs itself until you put a real one in its place.",
+        *map(str, kept),
+        "Next: `cryptnsend dns` prints what to publish, `cryptnsend serve` starts the server.",
+    ]
+    tell(as_json, _answer(config, kept), "\n".join(words))
+
+
+def _answer(config: Config, kept: Sequence[Kept] = ()) -> dict[str, object]:
+    return {
+        "home": str(config.server.home),
+        "hostname": config.server.hostname,
+        "domain": config.server.domain,
+        "certificate": str(config.tls.certificate),
+        "recovery": [each._asdict() for each in kept],
+    }
 
 
 def _arrange(config: Config) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,14 +20,18 @@ from cryptnsend.cli.options import (
     read_password,
     show_json,
     show_table,
+    tell,
 )
 from cryptnsend.cli.owner import opened, owned
 from cryptnsend.config import Config
 from cryptnsend.core.addresses import canonical
-from cryptnsend.core.contracts import Engine, Row
+from cryptnsend.core.contracts import Row
 from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.flow.owner import BY_OWNER
 from cryptnsend.store.records import listing, operator
+
+if TYPE_CHECKING:
+    from cryptnsend.app import App
 
 COLUMNS = {
     "id": "message",
@@ -95,22 +100,42 @@ def show(config: Config, message_id: int, as_json: bool) -> None:
 @click.argument("message_id", metavar="MESSAGE", type=NUMBER)
 @click.option("--recipient", metavar="ADDRESS", help="Only from this recipient; from all without it.")
 @home_option
-def expire(config: Config, message_id: int, recipient: str | None) -> None:
+@json_option
+def expire(config: Config, message_id: int, recipient: str | None, as_json: bool) -> None:
     """Take MESSAGE back: its recipients cannot open it any more. `restore` undoes that for some days."""
-    with owned(config) as app:
-        app.sent.take_back(_about(app.engine, message_id), _canonical(recipient) if recipient else None, BY_OWNER)
-    click.echo(f"Message {message_id} cannot be opened any more{_from(recipient)}; its author still can.")
+    words = f"cannot be opened any more{_by(recipient)}; its author still can"
+    _change(config, message_id, recipient, lambda app: app.sent.take_back, words, as_json)
 
 
 @message.command()
 @click.argument("message_id", metavar="MESSAGE", type=NUMBER)
 @click.option("--recipient", metavar="ADDRESS", help="Only to this recipient; to all without it.")
 @home_option
-def restore(config: Config, message_id: int, recipient: str | None) -> None:
+@json_option
+def restore(config: Config, message_id: int, recipient: str | None, as_json: bool) -> None:
     """Give MESSAGE back after it was taken back or has expired, as long as it is kept."""
+    words = f"can be opened again{_by(recipient)}"
+    _change(config, message_id, recipient, lambda app: app.sent.give_back, words, as_json)
+
+
+def _change(
+    config: Config,
+    message_id: int,
+    recipient: str | None,
+    act: Callable[[App], Callable[[Row, str | None, str], None]],
+    words: str,
+    as_json: bool,
+) -> None:
+    """Let *act* end or give back what all recipients, or only this one, hold of a message; say what they hold then."""
+    address = _canonical(recipient) if recipient else None
     with owned(config) as app:
-        app.sent.give_back(_about(app.engine, message_id), _canonical(recipient) if recipient else None, BY_OWNER)
-    click.echo(f"Message {message_id} can be opened again{_from(recipient)}.")
+        about = listing.message(app.engine, message_id)
+        if about is None:
+            raise NoGrant(f"There is no message {message_id}.")
+        act(app)(about, address, BY_OWNER)
+        recipients = operator.recipients(app.engine, message_id)
+    concerned = [each for each in recipients if address in (None, each["address"])]
+    tell(as_json, {"id": message_id, "recipients": concerned}, f"Message {message_id} {words}.")
 
 
 @message.command()
@@ -164,14 +189,7 @@ def _write(place: Path, pieces: Iterable[bytes]) -> None:
         raise
 
 
-def _about(engine: Engine, message_id: int) -> Row:
-    row = listing.message(engine, message_id)
-    if row is None:
-        raise NoGrant(f"There is no message {message_id}.")
-    return row
-
-
-def _from(recipient: str | None) -> str:
+def _by(recipient: str | None) -> str:
     return f" by {recipient}" if recipient else ""
 
 

@@ -17,6 +17,12 @@ from cryptnsend.core.errors import ConfigError, CryptnSendError, Temporary
 F = TypeVar("F", bound=Callable[..., Any])
 
 NUMBER = click.IntRange(0, (1 << 63) - 1)  # of a row
+IDS = frozenset(  # under which names an answer has the number of a row
+    (
+        *("id", "org", "organisation", "account", "author_account", "subscriber", "contact", "device"),
+        *("message", "thread", "delivery", "invitation"),
+    )
+)
 DEFAULT_HOME = "/var/lib/cryptnsend"
 
 
@@ -107,8 +113,29 @@ def read_password(from_stdin: bool, what: str, *, new: bool = False) -> str:
 
 
 def show_json(answer: Any) -> None:
-    """Print *answer* as one JSON value."""
-    click.echo(json.dumps(answer, indent=1, ensure_ascii=False, default=str))
+    """Print *answer* as one JSON value, ids as text."""
+    click.echo(json.dumps(for_scripts(answer), indent=1, ensure_ascii=False))
+
+
+def tell(as_json: bool, answer: Any, words: str) -> None:
+    """Print what was done: *answer* as JSON, or the *words* for people."""
+    if as_json:
+        show_json(answer)
+    else:
+        click.echo(words)
+
+
+def for_scripts(value: Any, name: str = "") -> Any:
+    """
+    Return *value* with every id in it as text; *name* is what it stands under.
+
+    Ids have 63 bits. JavaScript and jq read numbers as floating point and round what has more than 53 (RFC 8259 §6).
+    """
+    if isinstance(value, Mapping):
+        return {key: for_scripts(each, key) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [for_scripts(each, name) for each in value]
+    return str(value) if name in IDS and isinstance(value, int) else value
 
 
 def show_table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *, empty: str) -> None:

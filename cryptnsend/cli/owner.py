@@ -136,17 +136,17 @@ class Kept(NamedTuple):
         )
 
 
-def keep_recovery(config: Config, name: str, recovery: RecoveryFile | None) -> Kept | None:
+def keep_recovery(config: Config, name: str, recovery: RecoveryFile | None) -> list[Kept]:
     """
-    Write a recovery file to recovery/ of the home, if there is one.
+    Write a recovery file to recovery/ of the home, if there is one, and return what was written.
 
     File and code are told apart on purpose: together they open everything, so they must not lie in one place.
     """
     if recovery is None:
-        return None
+        return []
     place = Home(config.server.home).recovery / f"{name}.txt"
     write_private(place, recovery.text.encode())
-    return Kept(str(place), recovery.code)
+    return [Kept(str(place), recovery.code)]
 
 
 def serve_command(config: Config, role: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cryptnsend.cli.options import Commands, home_option, json_option, moment, show_json
+from cryptnsend.cli.options import Commands, home_option, json_option, moment, tell
 from cryptnsend.cli.owner import owned
 from cryptnsend.config import Config
 from cryptnsend.core.addresses import Mailbox
@@ -39,22 +39,20 @@ def explain(config: Config, author: str, recipient: str, subject: str, as_json: 
         ((address, decision),) = draft.explain().items()
     said, until = decision.explain(), draft.newcomer_until
     name = type(decision).__name__.lower()
-    if as_json:
-        answer = {"recipient": address, "decision": name, "reason": decision.reason, "explanation": said}
-        show_json(answer | {"newcomer_until": None if until is None else moment(until)})
-        return
-    click.echo(name)
-    click.echo(said)
+    words = [name, said]
     if until is not None:
         most = config.signup.newcomer_recipients_per_day
-        click.echo(f"{author} signed up by itself: until {moment(until)} at most {most} new recipients a day.")
+        words.append(f"{author} signed up by itself: until {moment(until)} at most {most} new recipients a day.")
+    answer = {"recipient": address, "decision": name, "reason": decision.reason, "explanation": said}
+    tell(as_json, answer | {"newcomer_until": until}, "\n".join(words))
 
 
 @policy.command()
 @click.argument("where", type=click.Choice(["vault", "tls-or-vault", "plain", "inherit"]))
 @click.option("--organisation", metavar="NAME", help="Whose rule; needed where there are several.")
 @home_option
-def default(config: Config, where: str, organisation: str | None) -> None:
+@json_option
+def default(config: Config, where: str, organisation: str | None, as_json: bool) -> None:
     """
     Say where an organisation's unmarked mail goes, or that the installation's rule holds ("inherit").
 
@@ -69,9 +67,11 @@ def default(config: Config, where: str, organisation: str | None) -> None:
             raise Denied("There is no organisation yet. For subscribers of their own, [policy] default decides.")
         app.owner.set_default(org, None if where == "inherit" else where)
     ours = config.policy.default
-    if where not in ("inherit", ours) and PROTECTION[where] < PROTECTION[ours]:
-        click.echo(f'Noted, but [policy] default = "{ours}" protects more, and goes first: unmarked mail goes by that.')
-    elif where == "inherit":
-        click.echo(f'Unmarked mail goes by the installation\'s rule: [policy] default = "{ours}".')
+    if where == "inherit":
+        holds, words = ours, f'Unmarked mail goes by the installation\'s rule: [policy] default = "{ours}".'
+    elif PROTECTION[where] < PROTECTION[ours]:
+        holds = ours
+        words = f'Noted, but [policy] default = "{ours}" protects more, and goes first: unmarked mail goes by that.'
     else:
-        click.echo(f"Unmarked mail of this organisation goes by: {where}.")
+        holds, words = where, f"Unmarked mail of this organisation goes by: {where}."
+    tell(as_json, {"organisation": org, "default": where, "holds": holds}, words)

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
-from cryptnsend.cli.options import NUMBER, Commands, home_option, json_option, moment, printable, show_json, show_table
+from cryptnsend.cli.options import (
+    NUMBER,
+    Commands,
+    home_option,
+    json_option,
+    moment,
+    printable,
+    show_json,
+    show_table,
+    tell,
+)
 from cryptnsend.cli.owner import opened, owned
 from cryptnsend.config import Config
 from cryptnsend.core.errors import NoGrant
 from cryptnsend.store.records import deliveries
+
+if TYPE_CHECKING:
+    from cryptnsend.flow.owner import Owner
 
 COLUMNS = {
     "id": "delivery",
@@ -66,6 +81,9 @@ def list_(
     if counts:
         rows, columns = _counted(rows), HEAPS
     if as_json:
+        for row in rows:
+            if "outcome" in row:
+                row["outcome"] = msgspec.json.decode(row["outcome"] or "{}")
         show_json(rows)
         return
     for row in rows:
@@ -115,41 +133,43 @@ def show(config: Config, delivery: int, as_json: bool) -> None:
 @queue.command()
 @click.argument("delivery", type=NUMBER)
 @home_option
-def retry(config: Config, delivery: int) -> None:
+@json_option
+def retry(config: Config, delivery: int, as_json: bool) -> None:
     """Try DELIVERY again now, also one that failed or was parked."""
-    with owned(config) as app:
-        app.owner.retry(delivery)
-    click.echo(f"Delivery {delivery} is due now.")
+    _steer(config, delivery, lambda owner: owner.retry(delivery), "is due now", as_json)
 
 
 @queue.command()
 @click.argument("delivery", type=NUMBER)
 @home_option
-def hold(config: Config, delivery: int) -> None:
+@json_option
+def hold(config: Config, delivery: int, as_json: bool) -> None:
     """Keep DELIVERY from being tried until it is released. Its days to give up go on."""
-    with owned(config) as app:
-        app.owner.hold(delivery)
-    click.echo(f"Delivery {delivery} is held.")
+    _steer(config, delivery, lambda owner: owner.hold(delivery), "is held", as_json)
 
 
 @queue.command()
 @click.argument("delivery", type=NUMBER)
 @home_option
-def release(config: Config, delivery: int) -> None:
+@json_option
+def release(config: Config, delivery: int, as_json: bool) -> None:
     """Let DELIVERY, which was held, be tried now."""
-    with owned(config) as app:
-        app.owner.release(delivery)
-    click.echo(f"Delivery {delivery} is due now.")
+    _steer(config, delivery, lambda owner: owner.release(delivery), "is due now", as_json)
 
 
 @queue.command()
 @click.argument("delivery", type=NUMBER)
 @home_option
-def drop(config: Config, delivery: int) -> None:
+@json_option
+def drop(config: Config, delivery: int, as_json: bool) -> None:
     """Cancel DELIVERY: it will not leave. What is in the vault stays there."""
+    _steer(config, delivery, lambda owner: owner.drop(delivery), "is cancelled", as_json)
+
+
+def _steer(config: Config, delivery: int, act: Callable[[Owner], str], words: str, as_json: bool) -> None:
     with owned(config) as app:
-        app.owner.drop(delivery)
-    click.echo(f"Delivery {delivery} is cancelled.")
+        state = act(app.owner)
+    tell(as_json, {"id": delivery, "state": state}, f"Delivery {delivery} {words}.")
 
 
 def _counted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

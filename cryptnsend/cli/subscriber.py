@@ -12,11 +12,18 @@ from cryptnsend.cli.options import (
     read_password,
     show_json,
     show_table,
+    tell,
 )
 from cryptnsend.cli.owner import keep_recovery, opened, owned
 from cryptnsend.config import Config
+from cryptnsend.core.contracts import Row
 
 COLUMNS = {"address": "address", "name": "name", "organisation": "organisation", "roles": "roles", "state": "state"}
+OWN = "(own)"  # stands for an organisation of one
+WITH_OLD = "; other sessions have ended, devices stay."
+WITHOUT_OLD = """, set without the old one. Sessions have ended, devices stay.
+Mail from before stays closed, and new mail waits for its senders' codes, until they show who they are:
+with the old password, the recovery code, a device password, or an officer's word. Nothing is lost."""
 
 
 @click.group(cls=Commands)
@@ -53,13 +60,10 @@ def add(
     with owned(config) as app:
         org = None if own else app.owner.organisation(organisation)
         made = app.owner.add(address, password, organisation=org, roles=("subscriber",), name=name)
-    recovery = keep_recovery(config, f"archive-{made.addresses[0]}", made.recovery)
-    if as_json:
-        show_json({"account": made.account, "address": made.addresses[0], "recovery": recovery and recovery._asdict()})
-        return
-    click.echo(f"{made.addresses[0]} may send now: user name {made.addresses[0]}, and the password you gave.")
-    if recovery:
-        click.echo(str(recovery))
+    kept = keep_recovery(config, f"archive-{made.addresses[0]}", made.recovery)
+    answer = {"account": made.account, "address": made.addresses[0], "recovery": kept[0]._asdict() if kept else None}
+    words = f"{made.addresses[0]} may send now: user name {made.addresses[0]}, and the password you gave."
+    tell(as_json, answer, "\n".join([words, *map(str, kept)]))
 
 
 @subscriber.command()
@@ -67,13 +71,15 @@ def add(
 @click.option("--name", default="", help="Their name, for the invitation.")
 @_organisation_options
 @home_option
-def invite(config: Config, address: str, name: str, organisation: str | None, own: bool) -> None:
+@json_option
+def invite(config: Config, address: str, name: str, organisation: str | None, own: bool, as_json: bool) -> None:
     """Mail ADDRESS an invitation; they choose their own password."""
     _check_options(organisation, own)
     with owned(config) as app:
         org = None if own else app.owner.organisation(organisation)
-        app.owner.invite(address, org, name)
-    click.echo(f"An invitation to {address} waits to leave.")
+        invited = app.owner.invite(address, org, name)
+    answer = {"invitation": invited, "address": address, "organisation": org}
+    tell(as_json, answer, f"An invitation to {address} waits to leave.")
 
 
 @subscriber.command("list")
@@ -83,12 +89,11 @@ def list_(config: Config, as_json: bool) -> None:
     """List the subscribers."""
     with opened(config) as app:
         rows = app.owner.subscribers()
-    for row in rows:
-        row["organisation"] = "(own)" if row["single"] else row["organisation"]
     if as_json:
         show_json(rows)
-    else:
-        show_table(rows, COLUMNS, empty="There is no subscriber yet.")
+        return
+    shown = [{**row, "roles": ", ".join(row["roles"]), "organisation": row["organisation"] or OWN} for row in rows]
+    show_table(shown, COLUMNS, empty="There is no subscriber yet.")
 
 
 @subscriber.command()
@@ -113,14 +118,16 @@ def show(config: Config, address: str, as_json: bool) -> None:
 @click.argument("address")
 @click.option("--enable", is_flag=True, help="Let them sign in again.")
 @home_option
-def disable(config: Config, address: str, enable: bool) -> None:
+@json_option
+def disable(config: Config, address: str, enable: bool, as_json: bool) -> None:
     """Stop ADDRESS from signing in anywhere, at once. Nothing of theirs is lost."""
     with owned(config) as app:
         if enable:
             app.owner.enable(address)
         else:
             app.owner.disable(address)
-    click.echo(f"{address} {'may sign in again' if enable else 'is disabled'}.")
+        answer = _standing(app.owner.show(address))
+    tell(as_json, answer, f"{address} {'may sign in again' if enable else 'is disabled'}.")
 
 
 @subscriber.command()
@@ -128,7 +135,8 @@ def disable(config: Config, address: str, enable: bool) -> None:
 @click.option("--forgotten", is_flag=True, help="Do without the old password: a weak reset.")
 @password_option
 @home_option
-def passwd(config: Config, address: str, forgotten: bool, from_stdin: bool) -> None:
+@json_option
+def passwd(config: Config, address: str, forgotten: bool, from_stdin: bool, as_json: bool) -> None:
     """
     Change the password of ADDRESS: the old one is asked for, then the new one.
 
@@ -139,14 +147,12 @@ def passwd(config: Config, address: str, forgotten: bool, from_stdin: bool) -> N
     new = read_password(from_stdin, "New password", new=True)
     with owned(config) as app:
         app.owner.set_password(address, new, old)
-    if not forgotten:
-        click.echo(f"{address} has a new password; other sessions have ended, devices stay.")
-        return
-    click.echo(f"{address} has a new password, set without the old one. Sessions have ended, devices stay.")
-    click.echo(
-        "Mail from before stays closed, and new mail waits for its senders' codes, until they show who they are:"
-    )
-    click.echo("with the old password, the recovery code, a device password, or an officer's word. Nothing is lost.")
+        answer = _standing(app.owner.show(address))
+    tell(as_json, answer, f"{address} has a new password{WITHOUT_OLD if forgotten else WITH_OLD}")
+
+
+def _standing(row: Row) -> Row:
+    return {name: row[name] for name in ("account", "address", "state")}
 
 
 def _check_options(organisation: str | None, own: bool) -> None:

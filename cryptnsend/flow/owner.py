@@ -18,6 +18,7 @@ from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.core.model import INSTALLATION, MANAGED, Random, account_holder, new_id
 from cryptnsend.flow.granting import Author
+from cryptnsend.flow.mailwords import moment
 from cryptnsend.flow.mainrows import write_opened
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import Opened, OrganisationRow, RecoveryFile
@@ -184,7 +185,8 @@ class Owner:
 
     def subscribers(self) -> list[Row]:
         """Return everybody who may submit, without what is theirs."""
-        return accounts.subscribers(self._engine)
+        rows = accounts.subscribers(self._engine)
+        return [{**row, "roles": row["roles"].split(","), "single": bool(row["single"])} for row in rows]
 
     def show(self, address: str) -> Row:
         """Return one account with its devices. Raises NoGrant."""
@@ -196,7 +198,7 @@ class Owner:
             "phone": row["phone"],
             "roles": row["roles"].split(","),
             "state": row["state"],
-            "organisation": accounts.organisation_name(self._engine, row["org"]),
+            "organisation": accounts.organisation_name(self._engine, row["org"]) or None,
             "devices": devices.listing(self._engine, row["id"]),
         }
 
@@ -227,11 +229,14 @@ class Owner:
         self._engine.write(write).result()
         return NewDevice(made.id, name, passwords.format_device_password(made.id, made.secret))
 
-    def revoke_device(self, device: int) -> None:
-        """Revoke a device password; it fails at its very next use. Raises NoGrant."""
+    def revoke_device(self, device: int) -> int:
+        """Revoke a device password, which fails at its very next use; return when that was. Raises NoGrant, Denied."""
         row = devices.named(self._engine, device)
-        if row is None or row["revoked"] is not None:
+        if row is None:
             raise NoGrant(f"There is no device {device}.")
+        if row["revoked"] is not None:
+            self._keeper.revoke(device)  # a command may have died before the keeper heard of it
+            raise Denied(f"Device {device} is revoked already, since {moment(row['revoked'])}.")
         now = self._clock.now()
 
         def write(rows: Rows) -> None:
@@ -240,41 +245,44 @@ class Owner:
 
         self._engine.write(write).result()
         self._keeper.revoke(device)
+        return now
 
     # -- what waits to leave ------------------------------------------------------------------------------------------
 
-    def retry(self, delivery: int) -> None:
-        """Let a delivery be tried again now, also one that failed or was parked. Raises NoGrant."""
-        self._steer(delivery, deliveries.retry, "delivery.retried", "that could be tried again")
+    def retry(self, delivery: int) -> str:
+        """Let a delivery be tried again now, also one that failed or was parked; return its state. Raises NoGrant."""
+        state = self._steer(delivery, deliveries.retry, "delivery.retried", "that could be tried again")
         self._wake()
+        return state
 
-    def hold(self, delivery: int) -> None:
-        """Keep a delivery that waits from being tried. Raises NoGrant."""
-        self._steer(delivery, deliveries.hold, "delivery.held", "that waits to be tried")
+    def hold(self, delivery: int) -> str:
+        """Keep a delivery that waits from being tried; return its state. Raises NoGrant."""
+        return self._steer(delivery, deliveries.hold, "delivery.held", "that waits to be tried")
 
-    def release(self, delivery: int) -> None:
-        """Let a delivery that was held be tried now. Raises NoGrant."""
-        self._steer(delivery, deliveries.release, "delivery.released", "that was held here")
+    def release(self, delivery: int) -> str:
+        """Let a delivery that was held be tried now; return its state. Raises NoGrant."""
+        state = self._steer(delivery, deliveries.release, "delivery.released", "that was held here")
         self._wake()
+        return state
 
-    def drop(self, delivery: int) -> None:
-        """Cancel a delivery that has not left. Raises NoGrant."""
+    def drop(self, delivery: int) -> str:
+        """Cancel a delivery that has not left; return its state. Raises NoGrant."""
         known = deliveries.standing(self._engine, delivery)
         if known is not None and known[1] in deliveries.NOT_LEFT:
             self._keeper.ended("cancel", [delivery])  # or a backup that comes back would send it after all
-        self._steer(delivery, deliveries.drop, "delivery.cancelled", "that has not left yet")
+        return self._steer(delivery, deliveries.drop, "delivery.cancelled", "that has not left yet")
 
-    def _steer(self, delivery: int, change: Callable[[Rows, int, int], bool], action: str, what: str) -> None:
-        known, now = deliveries.standing(self._engine, delivery), self._clock.now()
+    def _steer(self, delivery: int, change: Callable[[Rows, int, int], Row | None], action: str, what: str) -> str:
+        now = self._clock.now()
 
-        def write(rows: Rows) -> bool:
-            if known is None or not change(rows, delivery, now):
-                return False
-            audit.append(rows, known[0], now, BY_OWNER, action, str(delivery), {})
-            return True
+        def write(rows: Rows) -> str:
+            changed = change(rows, delivery, now)
+            if changed is None:
+                raise NoGrant(f"There is no delivery {delivery} {what}.")
+            audit.append(rows, changed["org"], now, BY_OWNER, action, str(delivery), {})
+            return str(changed["state"])
 
-        if not self._engine.write(write).result():
-            raise NoGrant(f"There is no delivery {delivery} {what}.")
+        return self._engine.write(write).result()
 
     # -- the installation ---------------------------------------------------------------------------------------------
 

@@ -31,6 +31,21 @@ class Recovered:
     key: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A recovery file as it was read, closed."""
+
+    kind: str
+    organisation: int
+    pair: int
+    wrap: bytes
+
+    def opened(self, code: str) -> Recovered:
+        """Return what the file holds. Raise `WrongSecret` if the code is not this file's."""
+        key = unwrap_seed(recovery_key(code), self.wrap, pair=self.pair, kind="recovery")
+        return Recovered(self.kind, self.organisation, self.pair, key)
+
+
 def archive_file(organisation: int, name: str, pair: int, seed: bytes, now: int, rng: Random) -> RecoveryFile:
     """Return a new recovery file for an organisation's archive."""
     code = new_recovery_code(rng)
@@ -49,6 +64,11 @@ def read(text: str, code: str) -> Recovered:
 
     Raise `SealBroken` if the text is damaged or no recovery file, `WrongSecret` if the code is not this file's.
     """
+    return sheet(text).opened(code)
+
+
+def sheet(text: str) -> Sheet:
+    """Return what a recovery file says without its code. Raise `SealBroken` if it is damaged or none."""
     title, _, rest = text.strip().partition("\n")
     if title.strip() != TITLE:
         raise SealBroken("This is not a recovery file.")
@@ -62,7 +82,7 @@ def read(text: str, code: str) -> Recovered:
         wrap = base64.b64decode(fields["wrap 1"] + fields["wrap 2"] + fields["wrap 3"], validate=True)
     except (KeyError, IndexError, ValueError, NotBase64):
         raise SealBroken("This recovery file is damaged.") from None
-    return Recovered(kind, organisation, pair, unwrap_seed(recovery_key(code), wrap, pair=pair, kind="recovery"))
+    return Sheet(kind, organisation, pair, wrap)
 
 
 def _written(kind: str, organisation: int, name: str, pair: int, wrap: bytes, now: int) -> str:

@@ -167,9 +167,23 @@ def test_a_device_needs_the_account_password_and_fails_at_once_when_revoked(hous
     assert house.gate.still_valid(signed_in) is False
     with pytest.raises(Denied):
         house.sign_in_smtp(ANN, device.password)
-    with pytest.raises(NoGrant):
+    with pytest.raises(Denied, match=f"Device {device.id} is revoked already, since .* November 2026 at .* UTC"):
         owner.revoke_device(device.id)
+    with pytest.raises(NoGrant, match="There is no device 7"):
+        owner.revoke_device(7)
     assert owner.devices(ANN) == []
+
+
+def test_a_revoke_that_died_half_way_is_completed_by_the_next_one(house, owner):
+    add(owner, ANN)
+    device = owner.add_device(ANN, PASSWORD, "Outlook", "submit")
+    house.tamper("UPDATE devices SET revoked = 5 WHERE id = :id", id=device.id)
+    (known,) = house.keeper("owner").device_list(ANN)
+    assert known.revoked is None
+    with pytest.raises(Denied, match="revoked already"):
+        owner.revoke_device(device.id)
+    (known,) = house.keeper("owner").device_list(ANN)
+    assert known.revoked is not None
 
 
 # -- what would happen ------------------------------------------------------------------------------------------------

@@ -12,41 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from cryptnsend.__main__ import main
 from cryptnsend.core.errors import Denied, Ended
 from cryptnsend.reader import main as reader
 from tests.support.house import PASSWORD, House
+from tests.support.terminal import Operator
 
 ANN, BOB, PAT, CARL = "ann@gmail.example", "bob@gmail.example", "pat@yahoo.example", "carl@mail.example"
 INDEPENDENT = Path(__file__).parents[1] / "independent_reader.py"
-
-
-class Operator:
-    """Somebody at the terminal of a home."""
-
-    def __init__(self, house: House):
-        self.house = house
-
-    def __call__(self, *arguments: object, passwords: tuple[str, ...] = (), code: int = 0) -> str:
-        """Run a command; return what it printed."""
-        return self.run(*arguments, passwords=passwords, code=code).output
-
-    def run(self, *arguments: object, passwords: tuple[str, ...] = (), code: int = 0) -> Result:
-        typed = "".join(f"{each}\n" for each in passwords)
-        options = ["--home", str(self.house.home.config_file), *(["--password-stdin"] if passwords else [])]
-        done = CliRunner().invoke(main, [*map(str, arguments), *options], input=typed, prog_name="cryptnsend")
-        assert done.exit_code == code, (done.output, done.exception)
-        return done
-
-    def json(self, *arguments: object, passwords: tuple[str, ...] = ()) -> Any:
-        return json.loads(self.run(*arguments, "--json", passwords=passwords).stdout)
-
-
-@pytest.fixture
-def operator(house: House) -> Operator:
-    return Operator(house)
 
 
 @pytest.fixture
@@ -67,8 +42,8 @@ def test_subscribers_are_added_listed_and_shown(house: House, operator: Operator
     colleague = operator.json("subscriber", "add", BOB, passwords=(PASSWORD,))
     assert colleague["recovery"] is None
     listed = {row["address"]: row["organisation"] for row in operator.json("subscriber", "list")}
-    assert (listed[ANN], listed[BOB]) == ("(own)", "Clinic")
-    assert "Ann Ruiz" in operator("subscriber", "list")
+    assert (listed[ANN], listed[BOB]) == (None, "Clinic")
+    assert "Ann Ruiz  (own)" in operator("subscriber", "list")
     shown = operator.json("subscriber", "show", ANN)
     assert (shown["name"], shown["state"], shown["devices"]) == ("Ann Ruiz", "active", [])
     assert "active" in operator("subscriber", "show", ANN)
@@ -135,7 +110,7 @@ def test_messages_are_listed_and_shown_without_a_word_of_theirs(house: House, op
     said = operator("message", "list") + operator("message", "show", message)
     assert "Results" not in said
     assert "All is well" not in said
-    assert [row["id"] for row in operator.json("message", "list", "--author", ANN)] == [message]
+    assert [row["id"] for row in operator.json("message", "list", "--author", ANN)] == [str(message)]
     assert operator.json("message", "list", "--author", PAT) == []
     shown = operator.json("message", "show", message)
     assert {row["address"]: row["decision"] for row in shown["recipients"]} == {PAT: "vault", CARL: "vault"}

@@ -202,9 +202,14 @@ def set_profile(rows: Rows, ident: int, name: str, phone: str) -> None:
 
 
 def subscribers(engine: Engine) -> list[Row]:
-    """Return every account that may submit, with its original address and organisation, for the operator."""
+    """
+    Return every account that may submit, a row for each of its addresses, for the operator.
+
+    The name of an organisation of one is None: nobody gave it.
+    """
     return engine.query(
-        "SELECT c.id, a.canonical AS address, c.name, c.state, c.roles, o.name AS organisation, o.single, c.created"
+        "SELECT c.id, a.canonical AS address, c.name, c.state, c.roles,"
+        " CASE WHEN o.single = 0 THEN o.name END AS organisation, o.single, c.created"
         " FROM accounts c JOIN addresses a ON a.account = c.id JOIN organisations o ON o.id = c.org"
         " WHERE ',' || c.roles || ',' LIKE '%,subscriber,%' OR ',' || c.roles || ',' LIKE '%,officer,%'"
         " ORDER BY a.canonical"

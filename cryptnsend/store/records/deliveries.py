@@ -253,45 +253,47 @@ def shown(engine: Engine, ident: int) -> Row | None:
     return found[0] if found else None
 
 
-def hold(rows: Rows, ident: int, now: int) -> bool:
-    """Keep a delivery that waits from being tried until it is released; False if there is none such."""
-    return bool(
-        rows.execute(
-            "UPDATE deliveries SET held = state, state = 'held' WHERE id = :id AND state IN ('due', 'delayed')",
-            {"id": ident},
-        )
+def hold(rows: Rows, ident: int, now: int) -> Row | None:
+    """Keep a delivery that waits from being tried until it is released; return org and state, None if there is none."""
+    return _changed(
+        rows,
+        "UPDATE deliveries SET held = state, state = 'held' WHERE id = :id AND state IN ('due', 'delayed')"
+        " RETURNING org, state",
+        {"id": ident},
     )
 
 
-def release(rows: Rows, ident: int, now: int) -> bool:
-    """Let a delivery that the operator held be tried again, now; False if there is none such."""
-    return bool(
-        rows.execute(
-            "UPDATE deliveries SET state = held, held = '', due = :now"
-            " WHERE id = :id AND state = 'held' AND held <> ''",
-            {"id": ident, "now": now},
-        )
+def release(rows: Rows, ident: int, now: int) -> Row | None:
+    """Let a delivery that the operator held be tried again, now; return org and state, None if there is none such."""
+    return _changed(
+        rows,
+        "UPDATE deliveries SET state = held, held = '', due = :now WHERE id = :id AND state = 'held' AND held <> ''"
+        " RETURNING org, state",
+        {"id": ident, "now": now},
     )
 
 
-def retry(rows: Rows, ident: int, now: int) -> bool:
-    """Make a waiting, failed or parked delivery due now; False if there is none such or its key is gone."""
-    return bool(
-        rows.execute(
-            "UPDATE deliveries SET state = 'due', due = :now, crashes = 0, settled = NULL WHERE id = :id"
-            " AND state IN ('due', 'delayed', 'failed', 'parked')"
-            " AND (queue_wrap IS NOT NULL OR kind NOT IN ('relay', 'handoff') OR form = 'link')",
-            {"now": now, "id": ident},
-        )
+def retry(rows: Rows, ident: int, now: int) -> Row | None:
+    """Make a waiting, failed or parked delivery due now; return org and state, None if none such has its key."""
+    return _changed(
+        rows,
+        "UPDATE deliveries SET state = 'due', due = :now, crashes = 0, settled = NULL WHERE id = :id"
+        " AND state IN ('due', 'delayed', 'failed', 'parked')"
+        " AND (queue_wrap IS NOT NULL OR kind NOT IN ('relay', 'handoff') OR form = 'link') RETURNING org, state",
+        {"now": now, "id": ident},
     )
 
 
-def drop(rows: Rows, ident: int, now: int) -> bool:
-    """Cancel a delivery that has not left and destroy its queue key; False if it is settled or under way."""
-    return bool(
-        rows.execute(
-            "UPDATE deliveries SET state = 'cancelled', settled = :now, queue_epoch = NULL, queue_wrap = NULL"
-            " WHERE id = :id AND state IN ('checking', 'due', 'held', 'delayed', 'parked')",
-            {"now": now, "id": ident},
-        )
+def drop(rows: Rows, ident: int, now: int) -> Row | None:
+    """Cancel a delivery that has not left and destroy its queue key; return org and state, None if there is none."""
+    return _changed(
+        rows,
+        "UPDATE deliveries SET state = 'cancelled', settled = :now, queue_epoch = NULL, queue_wrap = NULL"
+        " WHERE id = :id AND state IN ('checking', 'due', 'held', 'delayed', 'parked') RETURNING org, state",
+        {"now": now, "id": ident},
     )
+
+
+def _changed(rows: Rows, sql: str, values: dict[str, int]) -> Row | None:
+    found = rows.query(sql, values)
+    return found[0] if found else None

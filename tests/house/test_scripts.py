@@ -1,0 +1,155 @@
+"""What may a script rely on? Every command answers in JSON, alone on standard output, with ids that nobody rounds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from cryptnsend.__main__ import main
+from cryptnsend.cli.options import IDS, for_scripts
+from docs import reference
+from tests.support.house import PASSWORD, House
+from tests.support.terminal import Operator
+
+ANN, BOB, PAT = "ann@gmail.example", "bob@gmail.example", "pat@yahoo.example"
+NEW = "lantern gravel mosaic forty"
+EXACT = 1 << 53  # from here on, JavaScript and jq round whole numbers
+WITHOUT = {  # commands that have no --json, and why
+    "serve": "its log lines are JSON, and it answers nothing",
+    "demo": "it is for people, and says by its exit code whether all went well",
+    "message export": "it writes the message itself, also to standard output",
+    "audit export": "it always writes JSON, an entry a line",
+}
+LEAVES = {
+    context.command_path.partition(" ")[2]: context.command
+    for context in reference.walk(main, ("cryptnsend",))
+    if not isinstance(context.command, click.Group)
+}
+
+
+def values(answer: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every value in an answer with the name it stands under."""
+    if isinstance(answer, dict):
+        for key, each in answer.items():
+            yield from values(each, key)
+    elif isinstance(answer, list):
+        for each in answer:
+            yield from values(each, name)
+    else:
+        yield name, answer
+
+
+def check(answer: Any) -> None:
+    """Check what holds for every answer."""
+    assert isinstance(answer, dict | list)
+    for name, value in values(answer):
+        if isinstance(value, int) and not isinstance(value, bool):
+            assert abs(value) < EXACT, (name, value)
+            assert name not in IDS, (name, value)
+        if isinstance(value, str):
+            assert not value.startswith(("{", "[{")), f"{name} is JSON inside a string: {value}"
+
+
+@pytest.mark.parametrize("path", LEAVES)
+def test_every_command_answers_in_json_or_says_why_not(path: str) -> None:
+    has = any("--json" in parameter.opts for parameter in LEAVES[path].params)
+    assert has is (path not in WITHOUT), path
+
+
+def test_every_command_answers_as_promised(house: House, operator: Operator, tmp_path: Path) -> None:
+    """One after the other, as an operator's script would run them; each is checked, and none is left out."""
+    house.organisation("Clinic")
+    asked: set[str] = set()
+
+    def ask(path: str, *arguments: object, passwords: tuple[str, ...] = (), code: int | None = 0) -> Any:
+        done = operator.run(*path.split(), *arguments, "--json", passwords=passwords, code=code)
+        answer = json.loads(done.stdout)
+        check(answer)
+        asked.add(path)
+        return answer
+
+    assert ask("subscriber add", ANN, "--own", passwords=(PASSWORD,))["recovery"]["code"]
+    ask("subscriber add", BOB, passwords=(PASSWORD,))
+    assert ask("subscriber invite", PAT)["invitation"].isdecimal()
+    listed = {each["address"]: (each["organisation"], each["single"]) for each in ask("subscriber list")}
+    assert (listed[ANN], listed[BOB]) == ((None, True), ("Clinic", False))
+    made = ask("device add", ANN, "--name", "Outlook", passwords=(PASSWORD,))
+    assert ask("subscriber show", ANN)["devices"][0]["id"] == made["id"]
+    assert ask("device list", ANN)[0]["id"] == made["id"]
+    assert ask("device revoke", made["id"])["revoked"] >= 0
+    assert ask("subscriber disable", BOB)["state"] == "disabled"
+    assert ask("subscriber passwd", ANN, passwords=(PASSWORD, NEW))["state"] == "active"
+    message = house.submit(ANN, [PAT], house.mail())
+    assert ask("message list") == [{**ask("message list", "--author", ANN)[0], "id": str(message)}]
+    assert ask("message show", message)["thread"].isdecimal()
+    assert ask("message expire", message)["recipients"][0]["state"] == "suspended"
+    assert ask("message restore", message)["recipients"][0]["state"] == "active"
+    house.submit(ANN, [PAT], house.mail())
+    notice, *_ = [each["id"] for each in ask("queue list", "--kind", "notice", "--state", "due")]
+    assert ask("queue list")[0]["outcome"] == {}
+    ask("queue list", "--counts")
+    assert ask("queue show", notice)["id"] == notice
+    for act, state in (("hold", "held"), ("release", "due"), ("retry", "due"), ("drop", "cancelled")):
+        assert ask(f"queue {act}", notice) == {"id": notice, "state": state}
+    assert ask("policy explain", "--from", ANN, "--to", PAT)["decision"] == "vault"
+    assert ask("policy default", "tls-or-vault")["holds"] == "vault"
+    assert {each["problem"] for each in ask("audit verify")} == {""}
+    ask("vault verify")
+    assert ask("backup", tmp_path / "backup")["signing_keys"] is True
+    ask("dns")
+    ask("doctor", code=None)  # what it finds depends on the machine
+    assert asked == set(LEAVES) - set(WITHOUT) - {"init", "recover", "restore"}
+
+
+def test_a_home_is_made_and_brought_back_by_scripts(short_folder: Path) -> None:
+    def ask(*arguments: object, lines: tuple[str, ...] = ()) -> Any:
+        done = CliRunner().invoke(main, [*map(str, arguments), "--json"], input="".join(f"{each}\n" for each in lines))
+        assert done.exit_code == 0, done.output
+        answer = json.loads(done.stdout)
+        check(answer)
+        return answer
+
+    home, other = short_folder / "home", short_folder / "other"
+    host = ("--hostname", "mail.example")
+    made = ask("init", "--home", home, *host, "--officer", ANN, "--password-stdin", lines=(PASSWORD,))
+    archive, installation = made["recovery"]
+    assert (made["home"], Path(archive["file"]).name) == (str(home), f"archive-{ANN}.txt")
+    ask("backup", short_folder / "backup", "--home", home)
+    assert ask("init", "--home", other, *host, "--for-restore")["recovery"] == []
+    back = ask("recover", installation["file"], "--home", other, "--password-stdin", lines=(installation["code"],))
+    assert Path(back["master_key"]).is_file()
+    assert ask("restore", short_folder / "backup", "--home", other)["signing_keys"] == ["ed1", "rsa1"]
+
+
+def test_the_exported_audit_trail_is_enough_to_check_the_chain(house: House, operator: Operator) -> None:
+    """As a script without our code would: each field by its length and octets, behind the hash of the entry before."""
+    house.add_subscriber(ANN)
+    house.submit(ANN, [PAT], house.mail())
+    operator("queue", "drop", operator.json("queue", "list")[0]["id"])
+    before: dict[str, str] = {}
+    entries = [json.loads(line) for line in operator("audit", "export").splitlines()]
+    for entry in entries:
+        check({name: value for name, value in entry.items() if name != "stored"})
+        assert json.loads(entry["stored"]).keys() == entry["detail"].keys()
+        fields = [b"cryptnsend/v1 audit", bytes.fromhex(before.get(entry["organisation"], "00" * 32))]
+        names = ("organisation", "seq", "at", "actor", "action", "object", "stored")
+        fields += [str(entry[name]).encode() for name in names]
+        framed = b"".join(len(each).to_bytes(4, "big") + each for each in fields)
+        assert entry["hash"] == hashlib.sha256(framed).hexdigest()
+        before[entry["organisation"]] = entry["hash"]
+    assert {"account.added", "message.sealed", "delivery.cancelled"} == {each["action"] for each in entries}
+
+
+def test_only_ids_become_text() -> None:
+    answer = {"id": 1 << 62, "size": 5, "seen": None, "single": True, "of": [{"message": 7, "device": None}], "org": 0}
+    assert for_scripts(answer) == {
+        "id": str(1 << 62), "size": 5, "seen": None, "single": True, "of": [{"message": "7", "device": None}],
+        "org": "0",
+    }  # fmt: skip
