@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
-from cryptnsend.core.model import INSTALLATION, account_holder, address_holder
+from cryptnsend.core.model import INSTALLATION, account_holder
+from cryptnsend.flow.holdings import Place, places
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import Adopted, EpochRow, SealedGrant
 from cryptnsend.store.records import audit, grants, messages
@@ -40,9 +41,9 @@ class Adoption:
 
     def _pages(self, account: int, addresses: Sequence[str], seeds: Mapping[int, bytes]) -> Iterator[list[Row]]:
         held: list[Row] = []
-        for holder in (account_holder(account), *map(address_holder, addresses)):
+        for place in places(self._engine, account, addresses):
             before, seen = NEWEST, 0
-            while seen < MOST and (rows := grants.closed(self._engine, holder, before, PAGE)):
+            while seen < MOST and (rows := self._closed(place, before)):
                 before, seen = rows[-1]["message"], seen + len(rows)
                 held += [row for row in rows if row["pair"] not in seeds]
                 while len(held) >= PAGE:
@@ -50,6 +51,12 @@ class Adoption:
                     held = held[PAGE:]
         if held:
             yield held
+
+    def _closed(self, place: Place, before: int) -> list[Row]:
+        """Return a page of grants that no pair of who holds them now opens: of a former owner's that is all."""
+        if place.is_former:
+            return grants.page(self._engine, place.holder, "recipient", before, PAGE, place.contact)
+        return grants.closed(self._engine, place.holder, before, PAGE)
 
     def _write(self, account: int, page: Sequence[Row], given: Sequence[Adopted]) -> int:
         """Put the new grants in the place of those they were made from, in one transaction."""

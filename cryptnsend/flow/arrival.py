@@ -14,6 +14,7 @@ from cryptnsend.core.errors import Ended, NoGrant, WrongSecret
 from cryptnsend.core.mime import Index
 from cryptnsend.core.model import Random, account_holder, address_holder
 from cryptnsend.core.names import safe_display_name
+from cryptnsend.flow import holdings
 from cryptnsend.flow.account import Proof
 from cryptnsend.flow.adoption import Adoption
 from cryptnsend.flow.mainrows import new_phrase, write_card, write_contact
@@ -22,7 +23,7 @@ from cryptnsend.flow.throttling import Throttle
 from cryptnsend.flow.views import Waiting
 from cryptnsend.keeper import requests
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.store.records import accounts, audit, cards, grants, links, listing
+from cryptnsend.store.records import accounts, audit, cards, links, listing
 
 DEAD_LINK = "This link opens nothing. Open the one in the newest message, or ask the sender to send it again."
 
@@ -57,9 +58,7 @@ class Arrival:
             raise Ended(DEAD_LINK)
         row = listing.recipient(self._engine, link["message"], link["address"])
         account = row["account"] if row and row["account_state"] in ("active", "weak") else None
-        held = grants.held(self._engine, address_holder(link["address"]), link["message"])
-        if account is not None:
-            held += grants.held(self._engine, account_holder(account), link["message"])
+        held = holdings.held(self._engine, holdings.at_address(self._engine, link["address"], account), link["message"])
         state, ended = self._state(message, [each for each in held if each["role"] == "recipient"], row)
         return Waiting(
             message=message["id"],
@@ -146,8 +145,9 @@ class Arrival:
         about, mine = listing.message(self._engine, message), listing.mine(self._engine, session.account, message)
         if about is None or mine is None:
             raise NoGrant("There is nothing here.")
-        holders = (address_holder(mine["canonical"]), account_holder(session.account))
-        held = [each for holder in holders for each in grants.held(self._engine, holder, message)]
+        held = holdings.held(
+            self._engine, holdings.at_address(self._engine, mine["canonical"], session.account), message
+        )
         if not any(each["state"] == "active" and each["role"] == "recipient" for each in held):
             raise NoGrant("There is nothing here.")
         return about, mine
@@ -200,7 +200,13 @@ class Arrival:
                 return "expired", message["expires"]
             taken = [each["ends"] for each in held if each["ends"]]
             return "suspended", max(taken) - self._undo if taken else None
-        own = any(each["pair_role"] == "account" and each["pair_state"] in ("current", "retired") for each in held)
+        own = any(
+            each["pair_role"] == "account"
+            and each["pair_state"] in ("current", "retired")
+            and contact is not None
+            and each["holder"] == account_holder(contact["account"] or 0)
+            for each in held
+        )
         proven = contact is not None and contact["account"] is not None and contact["proven_by"] == contact["account"]
         if own or (proven and contact is not None and contact["contact"] in ("proven", "waived")):
             return "known", None

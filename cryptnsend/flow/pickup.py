@@ -16,11 +16,12 @@ from cryptnsend.core.addresses import Mailbox, canonical
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import NoGrant, SealBroken
 from cryptnsend.core.mime import Index, safe_filename
-from cryptnsend.core.model import Random, account_holder, address_holder
+from cryptnsend.core.model import Random, account_holder
 from cryptnsend.core.subject import peel
 from cryptnsend.flow import saving
 from cryptnsend.flow.adoption import NEWEST, Adoption
 from cryptnsend.flow.arrival import Arrival, is_over, sender_name
+from cryptnsend.flow.holdings import held, places
 from cryptnsend.flow.kept import Kept
 from cryptnsend.flow.opening import NOTHING, Opener
 from cryptnsend.flow.rendering import files_of, render
@@ -81,8 +82,8 @@ class Pickup(Arrival):
     def list(self, session: Session, before: int | None = None, limit: int = 50) -> Sequence[Entry]:
         """Return a page of own messages, newest first, older than the message *before*; opens indexes, never bodies."""
         older = NEWEST if before is None else before
-        holders = [account_holder(session.account), *map(address_holder, session.addresses)]
-        pages = [grants.page(self._engine, each, "recipient", older, limit) for each in holders]
+        where = places(self._engine, session.account, session.addresses)
+        pages = [grants.page(self._engine, each.holder, "recipient", older, limit, each.contact) for each in where]
         entries: dict[int, Row] = {}
         for row in heapq.merge(*pages, key=lambda each: -int(each["message"])):
             entries.setdefault(row["message"], row)  # of two ways to one message the account's own comes first
@@ -115,7 +116,9 @@ class Pickup(Arrival):
         if self._opener.opens(session, row):
             return "open"
         # Pending, or withheld since a reset: the sender's code brings it. What is locked needs an older password.
-        brought = row["pair_role"] == "pending" or row["pair_state"] == "withheld"
+        # So does what an earlier owner of the address left, whatever the rows say of that account's pairs.
+        is_left = row["holder"].startswith("account:") and row["holder"] != account_holder(session.account)
+        brought = is_left or row["pair_role"] == "pending" or row["pair_state"] == "withheld"
         return "code" if row["contact"] and brought else "locked"
 
     def _gist(self, session: Session, row: Row) -> tuple[str, int]:
@@ -282,7 +285,7 @@ class Pickup(Arrival):
         return row, self._opener.index(row, content_keys), content_keys
 
     def _waits(self, session: Session, message: int) -> bool:
-        return any(grants.held(self._engine, address_holder(each), message) for each in session.addresses)
+        return bool(held(self._engine, places(self._engine, session.account, session.addresses)[1:], message))
 
     def _others(self, row: Row, index: Index | None, mine: Row | None) -> tuple[Mailbox, ...]:
         """

@@ -347,4 +347,16 @@ OVERSIGHT = Step(
     ),
 )
 
-STEPS: tuple[Step, ...] = (FIRST, DRAFTS, TRANSPORT, OVERSIGHT)
+FORMER_OWNERS = Step(
+    "0005-former-owners",
+    (
+        """CREATE TABLE former_owners(             -- whose an address was before: mail may still be sealed to them
+            org INTEGER NOT NULL REFERENCES organisations,
+            address INTEGER NOT NULL REFERENCES addresses,
+            account INTEGER NOT NULL REFERENCES accounts,
+            PRIMARY KEY(address, account)
+        ) STRICT, WITHOUT ROWID""",
+    ),
+)
+
+STEPS: tuple[Step, ...] = (FIRST, DRAFTS, TRANSPORT, OVERSIGHT, FORMER_OWNERS)

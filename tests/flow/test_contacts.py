@@ -259,6 +259,7 @@ def test_who_gets_an_address_back_gets_words_that_the_intruder_does_not_know(mak
     known = house.pickup.waiting(house.link(message, PAT)).phrase
     token = house.link(message, PAT)
     proof = house.pickup.prove(token, house.code(ANN, PAT), SOURCE)
+    house.pickup.agree(token)
     shown = house.pickup.waiting(token).phrase
     pat = house.found(house.accounts.register(proof.ticket, PASSWORD, "", SOURCE, "", "en"))
     assert pat.account != intruder.account

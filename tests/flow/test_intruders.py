@@ -123,3 +123,42 @@ def test_a_senders_code_takes_an_address_back_from_who_only_read_its_mail(make_h
         house.pickup.show(intruder, message)
     with pytest.raises(CryptnSendError):
         house.session(PAT, OTHER)
+
+
+def test_what_was_sealed_to_an_account_that_was_taken_over_comes_back_sender_by_sender(house: House) -> None:
+    for author in (ANN, "holm@cardio.example"):
+        house.add_subscriber(author)
+    first = sent(house)
+    before = house.register(PAT, first)
+    holms = house.submit("holm@cardio.example", [PAT], house.mail("Echo", author="holm@cardio.example"))
+    house.prove(before, PAT, holms)
+    assert house.pickup.show(before, holms).subject == "Echo"
+    intruder = house.reset(PAT)
+    again = sent(house)
+    with pytest.raises(CryptnSendError):
+        house.pickup.show(intruder, first)
+    pat = house.register(PAT, again)  # by Ann's new code, and never by the intruder's password
+    assert [house.pickup.show(pat, each).subject for each in (first, again)] == ["Results", "Results"]
+    states = {each.message: each.state for each in house.pickup.list(pat)}
+    assert states == {first: "open", again: "open", holms: "code"}
+    with pytest.raises(NoGrant):
+        house.pickup.show(pat, holms)
+    assert house.pickup.waiting(house.link(holms, PAT)).state == "new"
+    house.pickup.prove_message(pat, holms, house.code("holm@cardio.example", PAT), SOURCE)
+    assert house.pickup.show(pat, holms).subject == "Echo"
+
+
+def test_a_former_owners_other_addresses_are_none_of_the_new_owners_business(house: House) -> None:
+    house.add_subscriber(ANN)
+    first = sent(house)
+    eve = house.register(PAT, first)
+    started = house.accounts.start_alias(eve, "eve@yahoo.example", SOURCE)
+    house.accounts.finish_alias(eve, started.id, house.mailed_code())
+    others = house.submit(ANN, ["eve@yahoo.example"], house.mail("For Eve", to=["eve@yahoo.example"]))
+    eve = house.session(PAT)
+    house.prove(eve, "eve@yahoo.example", others)
+    house.reset(PAT)
+    pat = house.register(PAT, sent(house))
+    assert others not in [each.message for each in house.pickup.list(pat)]
+    with pytest.raises(NoGrant):
+        house.pickup.show(pat, others)

@@ -49,6 +49,11 @@ def put_account(
 def put_address(rows: Rows, ident: int, canonical: str, account: int) -> None:
     """Say whose an address is, as a signed card has it; *ident* is used if the address is new."""
     rows.execute(
+        "INSERT INTO former_owners(org, address, account) SELECT org, id, account FROM addresses"
+        " WHERE canonical = ? AND account <> ? ON CONFLICT DO NOTHING",
+        (canonical, account),
+    )
+    rows.execute(
         "INSERT INTO addresses(id, org, canonical, display, account) VALUES (?, 0, ?, ?, ?)"
         " ON CONFLICT(canonical) DO UPDATE SET account = excluded.account",
         (ident, canonical, canonical, account),
@@ -60,6 +65,10 @@ def release_addresses(rows: Rows, account: int, kept: Sequence[str]) -> None:
     held = rows.query("SELECT id, canonical FROM addresses WHERE account = :account", {"account": account})
     for row in held:
         if row["canonical"] not in kept:
+            rows.execute(
+                "INSERT INTO former_owners(org, address, account) VALUES (0, ?, ?) ON CONFLICT DO NOTHING",
+                (row["id"], account),
+            )
             rows.execute("UPDATE addresses SET account = NULL WHERE id = :id", {"id": row["id"]})
 
 

@@ -23,22 +23,34 @@ def held(reader: Reader, holder: str, message: int) -> list[Row]:
     )
 
 
-def page(reader: Reader, holder: str, role: str, before: int, limit: int) -> list[Row]:
+def former_owners(reader: Reader, account: int) -> list[Row]:
+    """Return who else had the addresses of this account before: (canonical address, account)."""
+    return reader.query(
+        "SELECT a.canonical, f.account FROM addresses a JOIN former_owners f ON f.address = a.id"
+        " WHERE a.account = :account AND f.account <> :account",
+        account=account,
+    )
+
+
+def page(reader: Reader, holder: str, role: str, before: int, limit: int, contact: str = "") -> list[Row]:
     """
     Return an account's grants of one role on messages older than *before*, newest first, with their epochs.
 
-    *role* is author or recipient; the needless look at it is how the index of just these is found.
+    Only those whose contact begins with *contact*. *role* is author or recipient; the needless look at it is how the
+    index of just these is found.
     """
     return reader.query(
         "SELECT g.id, g.org, g.message, g.holder, g.role, g.contact, g.custody, g.wrap, g.state, g.ends, e.id AS epoch,"
         " e.pair, e.suite, e.owner, e.holder AS epoch_holder, e.sealed, p.role AS pair_role, p.state AS pair_state"
         " FROM grants g JOIN epochs e ON e.id = g.epoch JOIN pairs p ON p.id = e.pair"
         " WHERE g.holder = :holder AND g.role = :role AND g.role <> 'archive' AND g.message < :before"
+        " AND (:contact = '' OR substr(g.contact, 1, length(:contact)) = :contact)"
         " ORDER BY g.message DESC LIMIT :limit",
         holder=holder,
         role=role,
         before=before,
         limit=limit,
+        contact=contact,
     )
 
 
