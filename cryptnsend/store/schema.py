@@ -359,4 +359,85 @@ FORMER_OWNERS = Step(
     ),
 )
 
-STEPS: tuple[Step, ...] = (FIRST, DRAFTS, TRANSPORT, OVERSIGHT, FORMER_OWNERS)
+# What mail programs see. The rows that say where a message lies are narrow: nothing sealed is in them, so that flags
+# of a hundred thousand messages are read from few pages.
+MAILBOXES = Step(
+    "0006-mailboxes",
+    (
+        """CREATE TABLE mailboxes(
+            id INTEGER PRIMARY KEY,
+            org INTEGER NOT NULL REFERENCES organisations,
+            account INTEGER NOT NULL REFERENCES accounts,
+            name TEXT NOT NULL,
+            special TEXT NOT NULL,              -- inbox sent drafts trash, '' for one's own
+            uidvalidity INTEGER NOT NULL,
+            uidnext INTEGER NOT NULL,
+            modseq INTEGER NOT NULL,            -- the highest given (RFC 7162)
+            looked INTEGER NOT NULL,            -- the newest message placed: what is much older was looked at
+            holders TEXT NOT NULL,              -- whose grants were looked at
+            subscribed INTEGER NOT NULL,
+            UNIQUE(account, name)
+        ) STRICT""",
+        # The number given last in each organisation's mailboxes; it only grows, and a restore lets it jump.
+        "CREATE TABLE uidvalidities(org INTEGER PRIMARY KEY REFERENCES organisations, n INTEGER NOT NULL) STRICT",
+        """CREATE TABLE placed(
+            mailbox INTEGER NOT NULL REFERENCES mailboxes,
+            uid INTEGER NOT NULL,
+            org INTEGER NOT NULL REFERENCES organisations,
+            account INTEGER NOT NULL,
+            message INTEGER NOT NULL,           -- or what was filed, if that is the role
+            role TEXT NOT NULL,                 -- recipient author filed
+            served TEXT NOT NULL,               -- '' for the message itself, else why a notice stands in for it
+            modseq INTEGER NOT NULL,
+            flags INTEGER NOT NULL,             -- 1 seen 2 answered 4 flagged 8 deleted 16 draft
+            keywords TEXT NOT NULL,
+            received INTEGER NOT NULL,          -- the internal date
+            size INTEGER NOT NULL,              -- octets as served
+            PRIMARY KEY(mailbox, uid)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX placed_changed ON placed(mailbox, modseq)",
+        "CREATE INDEX placed_message ON placed(message)",
+        "CREATE INDEX placed_stand_ins ON placed(mailbox) WHERE served <> ''",
+        """CREATE TABLE gone(                      -- UIDs that were expunged, for those who look later
+            mailbox INTEGER NOT NULL REFERENCES mailboxes,
+            uid INTEGER NOT NULL,
+            org INTEGER NOT NULL REFERENCES organisations,
+            modseq INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            PRIMARY KEY(mailbox, uid)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX gone_changed ON gone(mailbox, modseq)",
+        "CREATE INDEX gone_at ON gone(at)",
+        """CREATE TABLE put_away(                  -- messages that their reader wants in no mailbox
+            account INTEGER NOT NULL REFERENCES accounts,
+            message INTEGER NOT NULL,
+            role TEXT NOT NULL,
+            org INTEGER NOT NULL REFERENCES organisations,
+            PRIMARY KEY(account, message, role)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE stand_ins(                 -- notices in the place of messages; they say what the rows say
+            mailbox INTEGER NOT NULL REFERENCES mailboxes,
+            uid INTEGER NOT NULL,
+            org INTEGER NOT NULL REFERENCES organisations,
+            octets BLOB NOT NULL,
+            PRIMARY KEY(mailbox, uid)
+        ) STRICT""",
+        """CREATE TABLE filed(                     -- what a mail program brought: drafts, copies
+            id INTEGER PRIMARY KEY,
+            org INTEGER NOT NULL REFERENCES organisations,
+            account INTEGER NOT NULL REFERENCES accounts,   -- whose it is, and the only one who opens it
+            pair INTEGER NOT NULL REFERENCES pairs,         -- theirs, to which its key is sealed
+            suite INTEGER NOT NULL,
+            sealed_key BLOB NOT NULL,
+            summary BLOB NOT NULL,              -- the index, sealed
+            body BLOB,                          -- large ones rest under blob_key
+            blob_key TEXT UNIQUE,
+            octets INTEGER NOT NULL             -- sealed
+        ) STRICT""",
+        "CREATE INDEX filed_account ON filed(account)",
+        # When a mail program fetched the content, which may have been before anybody looked at it.
+        "ALTER TABLE recipients ADD COLUMN fetched INTEGER",
+    ),
+)
+
+STEPS: tuple[Step, ...] = (FIRST, DRAFTS, TRANSPORT, OVERSIGHT, FORMER_OWNERS, MAILBOXES)

@@ -1,0 +1,396 @@
+"""Rows of mailboxes: which there are, what lies in them under which UID, what was taken away (RFC 9051 §2.3.1).
+
+A mailbox is its account's, over all organisations that wrote to it: the named exception of a recipient's own list.
+UIDs and modification sequences are given in the transaction that uses them, so that two connections never give one
+twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from cryptnsend.core.contracts import Reader, Row, Rows
+
+_COLUMNS = "id, org, account, name, special, uidvalidity, uidnext, modseq, looked, holders, subscribed"
+SEEN, ANSWERED, FLAGGED, DELETED, DRAFT = 1, 2, 4, 8, 16
+MESSAGE = ""  # what is served: the message itself
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """One mailbox, as its row stood when it was read."""
+
+    id: int
+    org: int
+    account: int
+    name: str
+    special: str
+    uidvalidity: int
+    uidnext: int
+    modseq: int
+    looked: int
+    holders: str
+    subscribed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """One message in one mailbox."""
+
+    uid: int
+    message: int
+    role: str
+    served: str
+    modseq: int
+    flags: int
+    keywords: str
+    received: int
+    size: int
+
+
+class Placing(NamedTuple):
+    """A message that is to be placed."""
+
+    message: int
+    role: str
+    served: str
+    flags: int
+    keywords: str
+    received: int
+    size: int
+    notice: bytes | None = None
+
+
+# -- mailboxes --------------------------------------------------------------------------------------------------------
+
+
+def listing(reader: Reader, account: int) -> list[Mailbox]:
+    """Return the mailboxes of an account by name."""
+    found = reader.query(f"SELECT {_COLUMNS} FROM mailboxes WHERE account = :account ORDER BY name", account=account)  # noqa: S608
+    return [Mailbox(**row) for row in found]
+
+
+def mailbox(reader: Reader, account: int, ident: int) -> Mailbox | None:
+    """Return a mailbox of this account as it is now."""
+    found = reader.query(
+        f"SELECT {_COLUMNS} FROM mailboxes WHERE id = :id AND account = :account",  # noqa: S608
+        id=ident,
+        account=account,
+    )
+    return Mailbox(**found[0]) if found else None
+
+
+def named(reader: Reader, account: int, name: str) -> Mailbox | None:
+    """Return a mailbox by its name, which is compared as it stands."""
+    found = reader.query(
+        f"SELECT {_COLUMNS} FROM mailboxes WHERE account = :account AND name = :name",  # noqa: S608
+        account=account,
+        name=name,
+    )
+    return Mailbox(**found[0]) if found else None
+
+
+def add(rows: Rows, ident: int, org: int, account: int, name: str, special: str, validity: int) -> bool:
+    """Make a mailbox; False if there is one of that name. *validity* is from `next_validity`."""
+    return bool(
+        rows.execute(
+            "INSERT INTO mailboxes(id, org, account, name, special, uidvalidity, uidnext, modseq, looked, holders,"
+            " subscribed) VALUES (?, ?, ?, ?, ?, ?, 1, 1, 0, '', 1) ON CONFLICT(account, name) DO NOTHING",
+            (ident, org, account, name, special, validity),
+        )
+    )
+
+
+def next_validity(rows: Rows, now: int) -> int:
+    """
+    Return a UIDVALIDITY that no mailbox ever had.
+
+    It follows the clock as far as it can, so that a database that was put back does not give one again.
+    """
+    rows.execute(
+        "INSERT INTO uidvalidities(org, n) VALUES (0, :now) ON CONFLICT(org) DO UPDATE"
+        " SET n = CASE WHEN uidvalidities.n < excluded.n THEN excluded.n ELSE uidvalidities.n + 1 END",
+        {"now": now // 1000},
+    )
+    return int(rows.query("SELECT n FROM uidvalidities WHERE org = 0")[0]["n"])
+
+
+def rename(rows: Rows, account: int, ident: int, name: str) -> None:
+    """Give a mailbox another name."""
+    rows.execute(
+        "UPDATE mailboxes SET name = :name WHERE id = :id AND account = :account",
+        {"name": name, "id": ident, "account": account},
+    )
+
+
+def subscribe(rows: Rows, account: int, ident: int, subscribed: bool) -> None:
+    """Note whether a mail program wants to show a mailbox."""
+    rows.execute(
+        "UPDATE mailboxes SET subscribed = :subscribed WHERE id = :id AND account = :account",
+        {"subscribed": int(subscribed), "id": ident, "account": account},
+    )
+
+
+def drop(rows: Rows, account: int, ident: int) -> None:
+    """Remove an empty mailbox."""
+    rows.execute("DELETE FROM gone WHERE mailbox = :id", {"id": ident})
+    rows.execute("DELETE FROM mailboxes WHERE id = :id AND account = :account", {"id": ident, "account": account})
+
+
+def give(rows: Rows, ident: int, uids: int) -> tuple[int, int]:
+    """Take *uids* UIDs and one modification sequence of a mailbox; return the first UID and the sequence."""
+    rows.execute(
+        "UPDATE mailboxes SET uidnext = uidnext + :uids, modseq = modseq + 1 WHERE id = :id",
+        {"uids": uids, "id": ident},
+    )
+    found = rows.query("SELECT uidnext, modseq FROM mailboxes WHERE id = :id", {"id": ident})
+    return found[0]["uidnext"] - uids, found[0]["modseq"]
+
+
+def looked(rows: Rows, ident: int, message: int, holders: str) -> None:
+    """Note up to which message, and for which holders, a mailbox was filled."""
+    rows.execute(
+        "UPDATE mailboxes SET holders = :holders, looked = CASE WHEN looked < :message THEN :message ELSE looked END"
+        " WHERE id = :id",
+        {"holders": holders, "message": message, "id": ident},
+    )
+
+
+# -- what lies in them ------------------------------------------------------------------------------------------------
+
+
+def unplaced(reader: Reader, account: int, holder: str, contact: str, role: str, after: int, limit: int) -> list[Row]:
+    """
+    Return grants of a holder on messages newer than *after* that lie in no mailbox of the account, oldest first.
+
+    Only those whose contact begins with *contact*.
+    """
+    return reader.query(
+        "SELECT g.message, g.state, g.contact, p.role AS pair_role, p.state AS pair_state, m.created, m.expires,"
+        " length(c.body) AS inline, c.blob_key"
+        " FROM grants g JOIN epochs e ON e.id = g.epoch JOIN pairs p ON p.id = e.pair"
+        " JOIN messages m ON m.id = g.message LEFT JOIN contents c ON c.message = g.message AND c.part = 'raw'"
+        " WHERE g.holder = :holder AND g.role = :role AND g.role <> 'archive' AND g.message > :after"
+        " AND substr(g.contact, 1, :prefix) = :contact AND NOT EXISTS (SELECT 1 FROM placed x WHERE x.message = g.message AND x.account = :account"
+        "  AND x.role = :role)"
+        " AND NOT EXISTS (SELECT 1 FROM put_away y WHERE y.message = g.message AND y.account = :account"
+        "  AND y.role = :role)"
+        " ORDER BY g.message LIMIT :limit",
+        holder=holder,
+        role=role,
+        account=account,
+        contact=contact,
+        prefix=len(contact),
+        after=after,
+        limit=limit,
+    )
+
+
+def place(rows: Rows, box: Mailbox, placings: Sequence[Placing]) -> list[int]:
+    """Place messages under new UIDs, in their order, and return these."""
+    if not placings:
+        return []
+    first, modseq = give(rows, box.id, len(placings))
+    uids = list(range(first, first + len(placings)))
+    rows.many(
+        "INSERT INTO placed(mailbox, uid, org, account, message, role, served, modseq, flags, keywords, received, size)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                box.id, uid, box.org, box.account, each.message, each.role, each.served, modseq, each.flags,
+                each.keywords, each.received, each.size,
+            )
+            for uid, each in zip(uids, placings, strict=True)
+        ],
+    )  # fmt: skip
+    rows.many(
+        "INSERT INTO stand_ins(mailbox, uid, org, octets) VALUES (?, ?, ?, ?)",
+        [
+            (box.id, uid, box.org, each.notice)
+            for uid, each in zip(uids, placings, strict=True)
+            if each.notice is not None
+        ],
+    )
+    return uids
+
+
+def is_placed(rows: Rows, account: int, message: int, role: str) -> bool:
+    """Say whether a message lies in some mailbox of an account, or was put away."""
+    values = {"message": message, "account": account, "role": role}
+    return bool(
+        rows.query(
+            "SELECT 1 AS one FROM placed WHERE message = :message AND account = :account AND role = :role"
+            " UNION ALL SELECT 1 AS one FROM put_away WHERE message = :message AND account = :account AND role = :role"
+            " LIMIT 1",
+            values,
+        )
+    )
+
+
+def uids(reader: Reader, ident: int, after: int = 0) -> list[int]:
+    """Return the UIDs of a mailbox in their order, those above *after*."""
+    found = reader.query(
+        "SELECT uid FROM placed WHERE mailbox = :id AND uid > :after ORDER BY uid", id=ident, after=after
+    )
+    return [row["uid"] for row in found]
+
+
+def between(reader: Reader, ident: int, first: int, last: int) -> list[Placed]:
+    """Return what lies under the UIDs from *first* to *last*, in their order."""
+    found = reader.query(
+        "SELECT uid, message, role, served, modseq, flags, keywords, received, size FROM placed"
+        " WHERE mailbox = :id AND uid BETWEEN :first AND :last ORDER BY uid",
+        id=ident,
+        first=first,
+        last=last,
+    )
+    return [Placed(**row) for row in found]
+
+
+def changed(reader: Reader, ident: int, modseq: int) -> list[Placed]:
+    """Return what was placed or flagged after *modseq*; the needless sum keeps SQLite from walking along the UIDs."""
+    found = reader.query(
+        "SELECT uid, message, role, served, modseq, flags, keywords, received, size FROM placed"
+        " WHERE mailbox = :id AND modseq > :modseq ORDER BY uid + 0",
+        id=ident,
+        modseq=modseq,
+    )
+    return [Placed(**row) for row in found]
+
+
+def expunged(reader: Reader, ident: int, modseq: int) -> list[int]:
+    """Return the UIDs that were taken away after *modseq*."""
+    found = reader.query(
+        "SELECT uid FROM gone WHERE mailbox = :id AND modseq > :modseq ORDER BY uid + 0", id=ident, modseq=modseq
+    )
+    return [row["uid"] for row in found]
+
+
+def counts(reader: Reader, ident: int) -> Row:
+    """Return how much lies in a mailbox: messages, unseen, deleted, and octets."""
+    return reader.query(
+        "SELECT count(*) AS messages, coalesce(sum(CASE WHEN flags & 1 = 0 THEN 1 ELSE 0 END), 0) AS unseen,"
+        " coalesce(sum(CASE WHEN flags & 8 = 8 THEN 1 ELSE 0 END), 0) AS deleted, coalesce(sum(size), 0) AS octets"
+        " FROM placed WHERE mailbox = :id",
+        id=ident,
+    )[0]
+
+
+def set_flags(rows: Rows, ident: int, changes: Iterable[tuple[int, int, str]]) -> int:
+    """Write (uid, flags, keywords) under one new modification sequence, and return it."""
+    _, modseq = give(rows, ident, 0)
+    rows.many(
+        "UPDATE placed SET flags = ?, keywords = ?, modseq = ? WHERE mailbox = ? AND uid = ?",
+        [(flags, keywords, modseq, ident, uid) for uid, flags, keywords in changes],
+    )
+    return modseq
+
+
+def take_away(rows: Rows, box: Mailbox, placed: Sequence[Placed], now: int, *, put_away: bool) -> list[int]:
+    """
+    Take messages out of a mailbox; return the ids of what was filed and lies nowhere any more.
+
+    With *put_away* a message that then lies nowhere is not placed again. Grants and contents are not touched.
+    """
+    if not placed:
+        return []
+    _, modseq = give(rows, box.id, 0)
+    rows.many("DELETE FROM placed WHERE mailbox = ? AND uid = ?", [(box.id, each.uid) for each in placed])
+    rows.many("DELETE FROM stand_ins WHERE mailbox = ? AND uid = ?", [(box.id, each.uid) for each in placed])
+    rows.many(
+        "INSERT INTO gone(mailbox, uid, org, modseq, at) VALUES (?, ?, ?, ?, ?) ON CONFLICT(mailbox, uid) DO NOTHING",
+        [(box.id, each.uid, box.org, modseq, now) for each in placed],
+    )
+    lost = []
+    for each in placed:
+        if each.role == "filed":
+            if not is_placed(rows, box.account, each.message, each.role):
+                lost.append(each.message)
+        elif put_away and not is_placed(rows, box.account, each.message, each.role):
+            rows.execute(
+                "INSERT INTO put_away(account, message, role, org) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT(account, message, role) DO NOTHING",
+                (box.account, each.message, each.role, box.org),
+            )
+    return lost
+
+
+def forget_gone(rows: Rows, before: int) -> int:
+    """Forget what was taken away before then (UTC milliseconds): who looks so rarely starts anew."""
+    return rows.execute("DELETE FROM gone WHERE at < :before", {"before": before})
+
+
+# -- what no longer is as it is served --------------------------------------------------------------------------------
+
+
+def standing_in(reader: Reader, ident: int) -> list[Placed]:
+    """Return where a notice stands in for a message."""
+    found = reader.query(
+        "SELECT uid, message, role, served, modseq, flags, keywords, received, size FROM placed"
+        " WHERE mailbox = :id AND served <> '' ORDER BY uid + 0",
+        id=ident,
+    )
+    return [Placed(**row) for row in found]
+
+
+def ended(reader: Reader, box: Mailbox, holder: str, limit: int) -> list[Placed]:
+    """Return messages in a mailbox that are served as they are, though no grant of the holder opens them now."""
+    found = reader.query(
+        "SELECT uid, message, role, served, modseq, flags, keywords, received, size FROM placed p"
+        " WHERE p.mailbox = :id AND p.served = '' AND p.role <> 'filed' AND NOT EXISTS (SELECT 1 FROM grants g"
+        "  WHERE g.message = p.message AND g.holder = :holder AND g.role = p.role AND g.state = 'active')"
+        " ORDER BY uid LIMIT :limit",
+        id=box.id,
+        holder=holder,
+        limit=limit,
+    )
+    return [Placed(**row) for row in found]
+
+
+def notice(reader: Reader, ident: int, uid: int) -> bytes:
+    """Return the octets of a notice; none if it was taken away meanwhile."""
+    found = reader.query("SELECT octets FROM stand_ins WHERE mailbox = :id AND uid = :uid", id=ident, uid=uid)
+    return bytes(found[0]["octets"]) if found else b""
+
+
+# -- what opens -------------------------------------------------------------------------------------------------------
+
+
+def grants(reader: Reader, holder: str, role: str, messages: Sequence[int]) -> list[Row]:
+    """Return a holder's grants of one role on these messages with epochs and indexes; at most 500 at once."""
+    names = {f"m{number}": each for number, each in enumerate(messages)}
+    marks = ", ".join(f":{name}" for name in names)
+    return reader.query(
+        "SELECT g.org, g.message, g.holder, g.role, g.contact, g.custody, g.wrap, g.state, e.id AS epoch, e.pair,"  # noqa: S608
+        " e.suite, e.owner, e.holder AS epoch_holder, e.sealed, c.body AS summary, c.blob_key AS summary_key"
+        " FROM grants g JOIN epochs e ON e.id = g.epoch"
+        " LEFT JOIN contents c ON c.message = g.message AND c.part = 'index'"
+        f" WHERE g.message IN ({marks}) AND g.holder = :holder AND g.role = :role",
+        holder=holder,
+        role=role,
+        **names,
+    )
+
+
+def submitted(reader: Reader, account: int, message_id: str) -> list[int]:
+    """Return the messages that this account submitted under a Message-ID, newest first."""
+    found = reader.query(
+        "SELECT id FROM messages WHERE message_id = :message_id AND author = :account AND state = 'sealed'"
+        " ORDER BY id DESC LIMIT 4",
+        message_id=message_id,
+        account=account,
+    )
+    return [row["id"] for row in found]
+
+
+def where(reader: Reader, ident: int, message: int, role: str) -> int | None:
+    """Return the UID under which a message lies in a mailbox."""
+    found = reader.query(
+        "SELECT max(uid) AS uid FROM placed WHERE message = :message AND mailbox = :id AND role = :role",
+        message=message,
+        id=ident,
+        role=role,
+    )
+    return found[0]["uid"] if found else None
