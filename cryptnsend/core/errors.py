@@ -4,6 +4,7 @@
     ├── Refusal            a permanent no to the sender of a message: SMTP 5xx, HTTP 4xx
     │   ├── TooBig
     │   ├── NotAuthor
+    │   ├── Unencrypted
     │   └── Malformed
     ├── Temporary          not now: SMTP 4xx, HTTP 503; nothing was kept
     │   ├── KeeperGone
@@ -52,6 +53,12 @@ class NotAuthor(Refusal):
     """The author of the message is not the subscriber who signed in."""
 
     code, status = 550, "5.7.1"
+
+
+class Unencrypted(Refusal):
+    """The connection is not encrypted yet (RFC 3207 §4)."""
+
+    code, status = 530, "5.7.0"
 
 
 class Malformed(Refusal):

@@ -121,12 +121,17 @@ class Refuse:
     status: str = "5.7.1"
     rank: ClassVar[int] = 4
 
-    def explain(self) -> str:
-        """Say the decision and why in one sentence."""
-        return f"Refused: {_WHY[self.reason]}."
+    def explain(self, *recipients: str) -> str:
+        """Say the decision and why in one sentence, and which *recipients* it is about."""
+        named = ", ".join(recipients[:MOST_NAMED])
+        if len(recipients) > MOST_NAMED:
+            named += f" and {len(recipients) - MOST_NAMED} more"
+        return f"Refused: {_WHY[self.reason]}{': ' if named else ''}{named}."
 
 
 Decision = Vault | Handoff | Pdf | Relay | Hold | Refuse
+
+MOST_NAMED = 5  # recipients in one sentence
 
 _WHY = {
     "blocked": "this recipient does not accept messages from this sender",

@@ -6,7 +6,7 @@ doors can say against this table, and every topic against the pages there are.
 
 from __future__ import annotations
 
-from cryptnsend.core.errors import Malformed, NotAuthor, Refusal, StoreFull, Temporary, TooBig
+from cryptnsend.core.errors import Malformed, NotAuthor, Refusal, StoreFull, Temporary, TooBig, Unencrypted
 
 OTHER = "other"
 INDEX = "sending"  # the page that lists the others
@@ -16,6 +16,7 @@ _BY_KIND: dict[type[Refusal | Temporary], str] = {
     NotAuthor: "author",
     TooBig: "too-large",
     Malformed: "line-ends",
+    Unencrypted: "secure-line",
     StoreFull: "full",
 }
 _BY_STATUS = {  # RFC 3463, RFC 5248

@@ -8,7 +8,7 @@ when that is durable does anybody hear a yes.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache, partial
@@ -322,10 +322,7 @@ class Draft:
         if earlier is not None:
             return Admitted(earlier, {}, repeated=True)
         card, thread, people, decisions = self._decide(rows, sender, sealed.index, now)
-        for person in people:
-            refused = decisions[person.canonical]
-            if isinstance(refused, policy.Refuse):
-                raise Refusal(refused.explain(), code=refused.code, status=refused.status)
+        _check_refused(decisions)
         self._check_caps(rows, card, people, now)
         life = house.settings.life if self._life is None else self._life
         making = Making(
@@ -460,6 +457,15 @@ class Draft:
         stamp = _stamp(now // 1000)
         how = f"with {self._envelope.protocol} id {self.message}"
         return f"Received: by {self._house.settings.hostname} (CryptnSend) {how};\r\n {stamp}\r\n".encode("ascii")
+
+
+def _check_refused(decisions: Mapping[str, policy.Decision]) -> None:
+    """Raise Refusal if there is a recipient who may not be written to, naming everybody it is about."""
+    refused = {address: each for address, each in decisions.items() if isinstance(each, policy.Refuse)}
+    if refused:
+        first = next(iter(refused.values()))
+        about = [address for address, each in refused.items() if each == first]
+        raise Refusal(first.explain(*about), code=first.code, status=first.status)
 
 
 def rules_of(text: str, settings: Settings) -> policy.Rules:

@@ -6,6 +6,7 @@ and the place of the exception: never its text, never the path of the request.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from typing import Any, NamedTuple
@@ -16,8 +17,9 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from cryptnsend import logs
-from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal, Temporary, Throttled, TooBig
+from cryptnsend.core.errors import CryptnSendError, Denied, Ended, NoGrant, Refusal, Temporary, Throttled, TooBig
 from cryptnsend.portal.security import WrongForm
+from cryptnsend.portal.visits import visitor
 
 log = logs.logger(__name__)
 
@@ -113,10 +115,18 @@ def page(status: int, error: Exception, headers: dict[str, str]) -> tuple[str, i
     waiting = ""
     if isinstance(error, Throttled):
         waiting = gettext("You can try again in about %(minutes)s minutes.", minutes=-(-error.retry_after // 60))
-    g.failed = True  # the frame of an error page asks no flow who is looking
+    know_visitor(ours=words.ours)
     meaning = str(error) if status == 403 and isinstance(error, Refusal | Denied) else words.meaning
     text = render_template("error.html", title=words.title, meaning=meaning, number=number, waiting=waiting)
     return text, status, headers
+
+
+def know_visitor(*, ours: bool) -> None:
+    """Find out whose menu the page shows; where something of ours broke, only if it is known already."""
+    g.failed = True  # from here on the page asks no flow who is looking
+    if not ours:
+        with contextlib.suppress(CryptnSendError):  # a page that says what was wrong comes without a menu, too
+            visitor()
 
 
 def reference() -> str:

@@ -65,11 +65,14 @@ PAGES = {
         place="subscriber.setup",
     ),
     "secure-line": Page(
-        _("The line was not secure yet"),
-        _("Passwords travel on secure lines only. Your mail program used an open one, and we stopped it."),
+        _("The connection was not encrypted yet"),
+        _("Passwords and messages come here on encrypted connections only, so that nobody on the way can read along. "
+          "Your mail program used an open one, and we stopped it before anything was sent."),
         (
             _("In the settings for sending, choose SSL/TLS on port 465, or STARTTLS on port 587."),
             _("“None” and “plain text” are not possible here."),
+            _("Does your mail program ask whether to trust the certificate? Compare the server’s name with the one "
+              "on the page “Mail program” before you say yes."),
         ),
         place="subscriber.setup",
     ),

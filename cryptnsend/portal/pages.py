@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import cast
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, g, redirect, render_template, request, url_for
@@ -51,20 +52,20 @@ def style() -> str:
 
 
 def somebody() -> Session | None:
-    """Return who is signed in; on an error page nobody, because the store may be what failed."""
-    return None if g.get("failed") else visits.visitor()
+    """Return who is signed in; on an error page only if that is known, because the store may be what failed."""
+    return cast("Session | None", g.get("visitor")) if g.get("failed") else visits.visitor()
 
 
 def asks_for_recovery_file() -> bool:
     """Say whether this page reminds of the archive's recovery file: those a subscriber comes by every day."""
-    found = visits.visitor()
+    found = somebody()
     daily = request.endpoint in ("letters.listing", "subscriber.sent", "subscriber.setup")
-    return daily and found is not None and desk().accounts.recovery_file_is_missing(found)
+    return daily and not g.get("failed") and found is not None and desk().accounts.recovery_file_is_missing(found)
 
 
 def idle_minutes() -> int:
     """Return how long the visitor stays signed in without a tap."""
-    found = visits.visitor()
+    found = somebody()
     return desk().idle_minutes(() if found is None else tuple(found.roles))
 
 

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Protocol
 import structlog
 from aiosmtpd.smtp import SMTP
 
-from cryptnsend.core.errors import Refusal, Temporary
+from cryptnsend.core.errors import Refusal, Temporary, Unencrypted
 from cryptnsend.core.topics import topic
 from cryptnsend.submission.auth import Turnstile
 from cryptnsend.submission.contract import Intake, Subscriber
@@ -381,7 +381,7 @@ def _unknown(verb: str) -> Exception:
 def _tls_first(verb: str) -> Refusal:
     if verb == "AUTH":
         return Refusal("Say STARTTLS first: passwords travel encrypted only.", code=538, status="5.7.11")
-    return Refusal("Say STARTTLS first.", code=530, status="5.7.0")
+    return Unencrypted("Say STARTTLS first.")
 
 
 def recoded(problem: Temporary, code: int, status: str) -> Temporary:

@@ -58,6 +58,13 @@ def test_the_tables_have_a_case_for_every_reason():
     assert reasons == set(policy._WHY) - {"default-unknown", "no-proven-way"}  # the latter is found on the way out
 
 
+def test_a_refusal_names_whom_it_is_about_and_not_a_hundred_of_them():
+    refusal = policy.Refuse("blocked")
+    assert refusal.explain() == "Refused: this recipient does not accept messages from this sender."
+    assert refusal.explain("pat@yahoo.example").endswith("from this sender: pat@yahoo.example.")
+    assert refusal.explain(*(f"p{n}@x.example" for n in range(100))).endswith(", p4@x.example and 95 more.")
+
+
 facts = st.builds(
     RecipientFacts,
     address=st.sampled_from(["a@x", "b@x", "c@x", "d@x"]),

@@ -277,6 +277,27 @@ def test_an_error_page_needs_no_flow(app: Portal, pat: Visitor, monkeypatch: Any
     assert pat.get("/messages").status_code == 503
 
 
+def test_an_error_page_keeps_the_menu_of_who_is_signed_in(
+    visitor: Visitor, pat: Visitor, ann: Visitor, monkeypatch: Any
+) -> None:
+    assert ">Sign in<" in visitor.get("/nothing").text
+    for somebody, menu in ((pat, "All messages"), (ann, "Mail program")):
+        page = somebody.get("/nothing")
+        assert page.status_code == 404
+        for words in (menu, "Sign out", "To my messages"):
+            assert words in page.text
+        assert ">Sign in<" not in page.text
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise ValueError
+
+    monkeypatch.setattr("tests.portal.fakes.FakePickup.list", broken)
+    monkeypatch.setattr("tests.portal.fakes.FakeAccounts.recovery_file_is_missing", broken)
+    page = ann.get("/messages")
+    assert page.status_code == 500
+    assert "Mail program" in page.text  # who looks was known before something broke
+
+
 def test_throttling_is_told_in_minutes(visitor: Visitor) -> None:
     visitor.get("/sign-in")
     page = visitor.post("/sign-in", {"address": "pat@yahoo.example", "password": "throttle"})

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import cryptnsend
 from cryptnsend.core import topics
-from cryptnsend.core.errors import KeeperGone, Malformed, NotAuthor, Refusal, StoreFull, Temporary, TooBig
+from cryptnsend.core.errors import KeeperGone, Malformed, NotAuthor, Refusal, StoreFull, Temporary, TooBig, Unencrypted
 from cryptnsend.portal import help as help_pages
 from cryptnsend.submission.replies import reply
 from tests.portal.conftest import Visitor
@@ -45,6 +45,7 @@ def test_every_topic_has_a_page_and_every_page_a_topic() -> None:
 
 def test_the_kind_of_a_refusal_counts_before_its_code() -> None:
     problems = [NotAuthor(""), Refusal(""), TooBig(2, 1), Malformed(""), StoreFull(""), KeeperGone(""), Temporary("")]
+    problems.append(Unencrypted(""))
     assert [topics.topic(each) for each in problems] == [
         "author",
         "refused",
@@ -53,6 +54,7 @@ def test_the_kind_of_a_refusal_counts_before_its_code() -> None:
         "full",
         "later",
         "later",
+        "secure-line",
     ]
     assert topics.topic(Refusal("", status="5.9.9")) == topics.OTHER
 
