@@ -28,7 +28,7 @@ COMMANDS = {
     ),
     "recover": ("backup", "Put the master key back from FILE, the installation's recovery file."),
     "doctor": ("doctor", "Check everything that can be checked, and say what to do."),
-    "dns": ("dns", "Print the DNS records to publish, as lines of a zone file."),
+    "dns": ("dns", "Print everything to publish in DNS."),
 }
 
 

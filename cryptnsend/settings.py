@@ -347,6 +347,12 @@ class Inbound:
         check=lambda value: not value or re.fullmatch(r"[^@\s]{1,64}@[^@\s]{1,253}", value) is not None,
         allowed="empty, or the address of an account of this server",
     )
+    mta_sts: str = setting(
+        "testing",
+        "What our MTA-STS policy asks of other servers: checked TLS or no mail (enforce), to report failures (testing),"
+        " or nothing, for a while before it is taken back (none).",
+        choices=("enforce", "testing", "none"),
+    )
     connections: int = setting(200, "Open sessions with other servers.", low=1, high=100_000)
     connections_per_ip: int = setting(10, "Open sessions with one of them.", low=1, high=100_000)
     recipients: int = setting(20, "Recipients of one mail; they have to belong to one conversation.", low=1, high=100)

@@ -1,23 +1,36 @@
-"""`dns`: what to publish so that others accept our mail and clients find us."""
+"""`dns`: what to publish so that others accept our mail, bring theirs safely, and clients find us."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+import hashlib
+import ipaddress
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import click
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from cryptnsend.cli.options import home_option, json_option, show_json
 from cryptnsend.config import Config
+from cryptnsend.core import transport
 from cryptnsend.core.errors import ConfigError
 from cryptnsend.home import Home
+from cryptnsend.settings import is_ip
+
+SMTP_PORT = 25
+TTL = 3600  # seconds, in the zone snippet
+ELSEWHERE = ("PTR", "file")  # what is not put into the domain's own zone
 
 
 class Record(NamedTuple):
-    """One resource record (RFC 1035 §3.2); *why* is for the person who has to enter it."""
+    """
+    One thing to publish: a resource record (RFC 1035 §3.2), or, as type "file", what a web server has to show.
+
+    *why* is for the person who has to enter it. A *value* or *name* that only they know is empty.
+    """
 
     name: str
     type: str
@@ -25,15 +38,11 @@ class Record(NamedTuple):
     why: str
 
 
-def records(config: Config) -> Iterator[Record]:
-    """Yield the records for the home's host name, domain and signing keys."""
+def records(config: Config, addresses: Sequence[str] = ()) -> Iterator[Record]:
+    """Yield everything for the home's host name, domain and keys; *addresses* are those it has on the Internet."""
     host, domain = config.server.hostname, config.server.domain
-    yield Record(domain, "MX", f"10 {host}.", "where answers to our addresses go: the domain is the server's alone")
-    sender = f"v=spf1 a:{host} -all"
-    if config.delivery.smarthost:
-        yield Record(domain, "TXT", sender, "who may send for us (SPF); add what your smarthost tells you to include")
-    else:
-        yield Record(domain, "TXT", sender, "who may send for us (SPF, RFC 7208)")
+    yield from _places(config, addresses)
+    yield from _senders(config)
     for file in sorted(Home(config.server.home).dkim.glob("*.pem")):
         key = load_pem_private_key(file.read_bytes(), password=None)
         if isinstance(key, rsa.RSAPrivateKey):
@@ -47,29 +56,135 @@ def records(config: Config) -> Iterator[Record]:
     yield Record(
         f"_dmarc.{domain}", "TXT", "v=DMARC1; p=reject; adkim=s; aspf=r", "nobody else may use our name (DMARC)"
     )
+    if config.inbound.enabled:
+        yield from _protected(config)
     for service, port in (("_submissions", config.ports.submissions), ("_submission", config.ports.submission)):
         if port:
             yield Record(
-                f"{service}._tcp.{domain}", "SRV", f"0 1 {port} {host}.", "how clients find us (RFC 8314 §5.1)"
+                f"{service}._tcp.{domain}",
+                "SRV",
+                f"0 1 {port} {host}.",
+                "how clients find us (RFC 6186, RFC 8314 §5.1)",
             )
 
 
+def _places(config: Config, addresses: Sequence[str]) -> Iterator[Record]:
+    """Yield where the host is, forwards and backwards, and that it takes the domain's mail."""
+    host, domain = config.server.hostname, config.server.domain
+    known = [ipaddress.ip_address(each) for each in addresses or _bound(config)]
+    for each in known:
+        yield Record(host, "A" if each.version == 4 else "AAAA", str(each), "where this machine is")
+    if not known:
+        yield Record(host, "A", "", "where this machine is: its public IPv4 address")
+        yield Record(host, "AAAA", "", "where this machine is: its public IPv6 address, if it sends and answers there")
+    if not config.delivery.smarthost:
+        why = "the name that receivers look up for our address; set it where the address comes from, your provider"
+        for each in known:
+            yield Record(each.reverse_pointer, "PTR", f"{host}.", why)
+        if not known:
+            yield Record("", "PTR", f"{host}.", why)
+    if config.inbound.enabled:
+        yield Record(domain, "MX", f"10 {host}.", "where answers to our addresses go: the domain is the server's alone")
+
+
+def _bound(config: Config) -> list[str]:
+    """Return the address that the configuration names, if it names one that others can reach."""
+    bound = ipaddress.ip_address(config.ports.bind)
+    return [] if bound.is_unspecified or bound.is_loopback else [str(bound)]
+
+
+def _senders(config: Config) -> Iterator[Record]:
+    """Yield who may send with our names (SPF): the domain's, and the host's, which mail without a sender goes by."""
+    host, domain = config.server.hostname, config.server.domain
+    sender = f"v=spf1 a:{host} -all"
+    if config.delivery.smarthost:
+        yield Record(domain, "TXT", sender, "who may send for us (SPF); add what your smarthost tells you to include")
+        return
+    yield Record(domain, "TXT", sender, "who may send for us (SPF, RFC 7208)")
+    if host != domain:
+        yield Record(host, "TXT", sender, "the same for reports, which go by the host's name (RFC 7208 §2.4)")
+
+
+def _protected(config: Config) -> Iterator[Record]:
+    """Yield what promises others TLS to us: MTA-STS (RFC 8461), reports about it (RFC 8460), and TLSA (RFC 7672)."""
+    host, domain = config.server.hostname, config.server.domain
+    text, web = transport.policy_text(config.inbound.mta_sts, host), transport.policy_host(domain)
+    why = "that mail to us goes over checked TLS (MTA-STS, RFC 8461)"
+    yield Record(f"_mta-sts.{domain}", "TXT", transport.policy_record(text), why)
+    yield Record(web, "CNAME", f"{host}.", "where the policy is: our portal serves it, if it answers at port 443")
+    why = "the policy; the certificate has to carry this name too"
+    yield Record(f"https://{web}{transport.POLICY_PATH}", "file", text, why)
+    reports = f"v=TLSRPTv1; rua=mailto:postmaster@{domain}"
+    yield Record(f"_smtp._tls.{domain}", "TXT", reports, "whom others tell how TLS to us went (RFC 8460)")
+    if (digest := key_digest(config)) is not None:
+        why = "our key (DANE, RFC 7672): only if the zone is signed; change it before the certificate gets another key"
+        yield Record(f"_{SMTP_PORT}._tcp.{host}", "TLSA", f"3 1 1 {digest}", why)
+
+
+def key_digest(config: Config) -> str | None:
+    """Return SHA-256 of the certificate's public key as "3 1 1" wants it (RFC 6698 §2.1), None without certificate."""
+    try:
+        shown = x509.load_pem_x509_certificate(config.tls.certificate.read_bytes())
+    except (OSError, ValueError):
+        return None  # `doctor` says what is wrong with it
+    octets = shown.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(octets).hexdigest()
+
+
 def zone_line(record: Record) -> str:
-    """Return *record* as a line of a zone file; a long text is cut into strings of 255 (RFC 1035 §3.3)."""
-    value = record.value
+    """
+    Return *record* as a line of a zone file; a long text is cut into strings of 255 (RFC 1035 §3.3).
+
+    What belongs elsewhere, or is not known, becomes a comment.
+    """
+    if record.type == "file":
+        shown = "".join(f"\n;   {line}" for line in record.value.splitlines())
+        return f"; {record.name} says:{shown}"
+    value = record.value or "<address>"
     if record.type == "TXT":
         value = " ".join(f'"{value[start : start + 255]}"' for start in range(0, len(value), 255))
-    return f"{record.name}. IN {record.type} {value}"
+    name = f"{record.name}." if record.name else "<reverse name of each address>"
+    mark = "; " if record.type in ELSEWHERE or not record.value else ""
+    return f"{mark}{name} {TTL} IN {record.type} {value}"
+
+
+def _told(record: Record) -> str:
+    """Return *record* for people who type it into a form."""
+    value = record.value or "(only you know)"
+    lines = value.splitlines() if record.type == "file" else [value]
+    return "\n".join(
+        [
+            f"{record.type}  {record.name or '(the reverse name of each address)'}",
+            *(f"  {line}" for line in lines),
+            f"  -- {record.why}",
+        ]
+    )
 
 
 @click.command()
+@click.option("--zone", is_flag=True, help="Print a snippet for a zone file; what does not belong into it as comments.")
+@click.option(
+    "--address",
+    "addresses",
+    multiple=True,
+    metavar="IP",
+    callback=lambda _ctx, _param, given: _checked(given),
+    help="A public address of this machine; may be repeated.",
+)
 @home_option
 @json_option
-def dns(config: Config, as_json: bool) -> None:
-    """Print the DNS records to publish, as lines of a zone file."""
+def dns(config: Config, zone: bool, addresses: tuple[str, ...], as_json: bool) -> None:
+    """Print everything to publish in DNS. `doctor` then says whether it is there."""
+    found = list(records(config, addresses))
     if as_json:
-        show_json([record._asdict() for record in records(config)])
+        show_json([record._asdict() for record in found])
         return
-    for record in records(config):
-        click.echo(f"; {record.why}")
-        click.echo(zone_line(record))
+    for record in found:
+        click.echo(f"; {record.why}\n{zone_line(record)}" if zone else f"{_told(record)}\n")
+
+
+def _checked(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    for each in addresses:
+        if not is_ip(each):
+            raise click.BadParameter(f"{each!r} is not an IPv4 or IPv6 address.")
+    return addresses

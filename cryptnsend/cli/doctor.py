@@ -1,80 +1,132 @@
-"""`doctor`: what is wrong with this home, and what to do about it?"""
+"""
+`doctor`: what is wrong with this home, and what to do about it?
+
+What others see of it by DNS is looked at in published.py. Each finding is ok, a warning, or an error.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import datetime
+import errno
 import os
 import shutil
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
 
 import click
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from cryptnsend import rights
-from cryptnsend.cli.options import home_option, json_option, show_json
+from cryptnsend.cli.findings import Finding, error, ok, show, warning
+from cryptnsend.cli.options import home_option, json_option, moment, show_json
 from cryptnsend.cli.owner import is_served, opened
 from cryptnsend.cli.serve import ONE_USER
 from cryptnsend.config import Config
 from cryptnsend.core.errors import CryptnSendError
-from cryptnsend.home import PORT_NAMES, Home
-from cryptnsend.store.records import deliveries
+from cryptnsend.core.transport import policy_host
+from cryptnsend.home import PORT_NAMES, Home, bind
+from cryptnsend.store.records import deliveries, messages
 
 MIB = 1 << 20
 LITTLE_ROOM, NO_ROOM = 2048 * MIB, 256 * MIB
 KNOCK = 10.0  # seconds for a door to answer
 RENEW_DAYS = 14  # days before its end at which a certificate should have been renewed
 
-Level = Literal["good", "warning", "bad"]
-
-
-class Finding(NamedTuple):
-    """One thing that was looked at; *words* say what was found and, unless it is good, what to do."""
-
-    check: str
-    level: Level
-    words: str
+ASK = 3.0  # seconds for the name servers to answer
+HOUR = 3600_000  # milliseconds
+TIME_ERROR = 5  # adjtimex(2): the kernel's clock is kept in step by nobody
+FIRST_RELEASE = 1_763_000_000_000  # UTC milliseconds; no clock that is right shows a time before this was written
 
 
 def private_files(config: Config) -> Iterator[Finding]:
     """Look for files of the home that others on this machine may read, or roles that have no business with them."""
     exposed = list(rights.exposed(config))
     for path, remedy in exposed:
-        yield Finding("permissions", "bad", f"More users than should can use {path}. Do: {remedy}")
+        yield error("permissions", f"More users than should can use {path}.", f"Do: {remedy}")
     if not exposed:
-        yield Finding("permissions", "good", "Nobody else on this machine can read the home.")
+        yield ok("permissions", "Nobody else on this machine can read the home.")
 
 
 def certificate(config: Config) -> Iterator[Finding]:
-    """Look at the certificate of the doors: usable, the right name, not about to end, not self-signed."""
+    """Look at the certificate of the doors: usable, its names, its dates, and whether clients believe its chain."""
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(config.tls.certificate, config.tls.key)
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.load_cert_chain(config.tls.certificate, config.tls.key)
         shown = x509.load_pem_x509_certificate(config.tls.certificate.read_bytes())
-    except (OSError, ValueError) as error:
-        words = f"{config.tls.certificate} and {config.tls.key} cannot be used: {type(error).__name__}."
-        yield Finding("certificate", "bad", f"{words} Put a certificate chain and its key there, as PEM.")
+    except (OSError, ValueError) as trouble:
+        words = f"{config.tls.certificate} and {config.tls.key} cannot be used: {type(trouble).__name__}."
+        yield error("certificate", words, "Put a certificate chain and its key there, as PEM.")
         return
-    left = (shown.not_valid_after_utc - datetime.datetime.now(datetime.UTC)).days
+    now = datetime.datetime.now(datetime.UTC)
+    end = shown.not_valid_after_utc
+    missing = [name for name in _names(config) if not _carries(shown, name)]
+    if config.server.hostname in missing:
+        host = config.server.hostname
+        yield error("certificate", f"It is not for {host}, so mail clients refuse it.", f"Get one for {host}.")
+    elif end <= now:
+        yield error("certificate", f"It ended {(now - end).days} days ago.", "Renew it; no restart is needed.")
+    elif shown.not_valid_before_utc > now:
+        words = f"It begins at {shown.not_valid_before_utc:%Y-%m-%d %H:%M}Z only."
+        yield error("certificate", words, "Look at this machine's clock, or wait.")
+    elif (end - now).days < RENEW_DAYS:
+        yield warning("certificate", f"It ends in {(end - now).days} days.", "Renew it; no restart is needed.")
+    elif shown.issuer == shown.subject:
+        words = "It signs itself, so clients and browsers warn. Fine for trying things."
+        yield warning("certificate", words, "Get one of a public authority for people.")
+    elif objection := _disbelieved(config, server):
+        remedy = "Put the authority's intermediate certificates behind it into the file."
+        yield error("certificate", f"Clients cannot follow its chain to an authority: {objection}.", remedy)
+    elif missing:
+        words = f"It is for {config.server.hostname}, and not for {', '.join(missing)}."
+        yield warning("certificate", words, "Get one with these names too, or MTA-STS and links to them fail.")
+    else:
+        words = f"It is for {config.server.hostname}, clients believe it, and it ends in {(end - now).days} days."
+        yield ok("certificate", words)
+
+
+def _names(config: Config) -> list[str]:
+    """Return the names by which people and servers speak TLS to us."""
+    names = [config.server.hostname]
+    if config.portal.base_url:
+        names.append(config.portal.base_url.removeprefix("https://").partition(":")[0])
+    if config.inbound.enabled:
+        names.append(policy_host(config.server.domain))
+    return list(dict.fromkeys(names))
+
+
+def _carries(shown: x509.Certificate, host: str) -> bool:
     try:
         names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        hosts = names.get_values_for_type(x509.DNSName)
-    except x509.ExtensionNotFound:
-        hosts = []
-    host = config.server.hostname
-    if host not in hosts and f"*.{host.partition('.')[2]}" not in hosts:
-        yield Finding("certificate", "bad", f"It is not for {host}, so mail clients refuse it. Get one for {host}.")
-    elif left < 0:
-        yield Finding("certificate", "bad", f"It ended {-left} days ago. Renew it; no restart is needed.")
-    elif left < RENEW_DAYS:
-        yield Finding("certificate", "warning", f"It ends in {left} days. Renew it; no restart is needed.")
-    elif shown.issuer == shown.subject:
-        words = "It signs itself, so clients and browsers warn. Fine for trying things; get a real one for people."
-        yield Finding("certificate", "warning", words)
-    else:
-        yield Finding("certificate", "good", f"It is for {host} and ends in {left} days.")
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+    hosts = names.get_values_for_type(x509.DNSName)
+    return host in hosts or f"*.{host.partition('.')[2]}" in hosts
+
+
+def _disbelieved(config: Config, server: ssl.SSLContext) -> str:
+    """Shake hands in memory as a client would, and return what it objects to, "" for nothing."""
+    authorities = config.server.home / config.delivery.authorities if config.delivery.authorities else None
+    client = ssl.create_default_context(cafile=str(authorities) if authorities else None)
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours = server.wrap_bio(to_server, to_client, server_side=True)
+    theirs = client.wrap_bio(to_client, to_server, server_hostname=config.server.hostname)
+    for _ in range(10):  # flights; TLS 1.3 takes two
+        for end in (theirs, ours):
+            try:
+                end.do_handshake()
+                if end is theirs:
+                    return ""
+            except ssl.SSLWantReadError:
+                continue
+            except ssl.SSLCertVerificationError as objection:
+                return str(objection.verify_message)
+            except ssl.SSLError as trouble:
+                return trouble.reason or "no handshake"
+    return "no handshake"
 
 
 def signing_keys(config: Config) -> Iterator[Finding]:
@@ -84,12 +136,13 @@ def signing_keys(config: Config) -> Iterator[Finding]:
         try:
             load_pem_private_key(file.read_bytes(), None)
         except ValueError:
-            yield Finding("signing keys", "bad", f"{file} is not a private key in PEM. Remove or replace it.")
+            yield error("signing keys", f"{file} is not a private key in PEM.", "Remove or replace it.")
             return
     if found:
-        yield Finding("signing keys", "good", f"{len(found)} DKIM keys. `cryptnsend dns` prints what to publish.")
+        yield ok("signing keys", f"{len(found)} DKIM keys. `cryptnsend dns` prints what to publish.")
     else:
-        yield Finding("signing keys", "bad", "There is no DKIM key, so our mail would be taken for spam.")
+        words = "There is no DKIM key, so our mail would be taken for spam."
+        yield error("signing keys", words, "Restore dkim/ of the home, or make a new home.")
 
 
 def master_key(config: Config) -> Iterator[Finding]:
@@ -99,24 +152,22 @@ def master_key(config: Config) -> Iterator[Finding]:
     else:
         is_there, where = config.keeper.key_file.is_file(), str(config.keeper.key_file)
     if is_there:
-        yield Finding("master key", "good", f"It is in {where}.")
+        yield ok("master key", f"It is in {where}.")
     elif not Home(config.server.home).ledger.exists():
-        yield Finding("master key", "good", "There is none yet; the first start makes it.")
+        yield ok("master key", "There is none yet; the first start makes it.")
     else:
         words = f"It should be in {where} and is not, and without it nothing can be opened."
-        yield Finding(
-            "master key", "bad", f"{words} `cryptnsend recover` brings it back from the installation's recovery file."
-        )
+        yield error("master key", words, "`cryptnsend recover` brings it back from the installation's recovery file.")
 
 
 def recovery_files(config: Config) -> Iterator[Finding]:
     """Nag as long as recovery files lie beside what they are to recover."""
     left = sorted(path.name for path in Home(config.server.home).recovery.iterdir() if path.is_file())
     if left:
-        words = f"recovery/ still has {', '.join(left)}. Print it or carry it elsewhere, check it, then delete it here."
-        yield Finding("recovery files", "warning", words)
+        words = f"recovery/ still has {', '.join(left)}."
+        yield warning("recovery files", words, "Print it or carry it elsewhere, check it, then delete it here.")
     else:
-        yield Finding("recovery files", "good", "None lies in the home.")
+        yield ok("recovery files", "None lies in the home.")
 
 
 def room(config: Config) -> Iterator[Finding]:
@@ -124,28 +175,55 @@ def room(config: Config) -> Iterator[Finding]:
     free = shutil.disk_usage(config.server.home).free
     words = f"{free // MIB:,} MiB are free."
     if free < NO_ROOM:
-        yield Finding("disk", "bad", f"{words} Mail will soon be refused with 452: make room.")
+        yield error("disk", f"{words} Mail will soon be refused with 452.", "Make room.")
     elif free < LITTLE_ROOM:
-        yield Finding("disk", "warning", f"{words} Make room before it gets less.")
+        yield warning("disk", words, "Make room before it gets less.")
     else:
-        yield Finding("disk", "good", words)
+        yield ok("disk", words)
+
+
+def clock(config: Config) -> Iterator[Finding]:
+    """Look whether somebody keeps the clock in step, and whether it has gone back behind what happened here."""
+    now, newest = int(time.time() * 1000), _newest(config)
+    remedy = "Set it, and install chrony or systemd-timesyncd, which keep it right."
+    if now < max(FIRST_RELEASE, newest - HOUR):
+        before = max(FIRST_RELEASE, newest)
+        yield error("clock", f"It shows {moment(now)}, but it was {moment(before)} already.", remedy)
+    elif not _is_kept():
+        words = f"It shows {moment(now)}, and the system says that no program keeps it in step with the world's."
+        yield warning("clock", words, "Install chrony or systemd-timesyncd, unless the host of this machine does that.")
+    else:
+        yield ok("clock", f"It shows {moment(now)} and is kept in step with the world's.")
+
+
+def _is_kept() -> bool:
+    """Ask the kernel whether its clock is disciplined, as every time daemon leaves it (adjtimex(2), modes = 0)."""
+    return bool(ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(1024)) != TIME_ERROR)
+
+
+def _newest(config: Config) -> int:
+    """Return when the newest message came, UTC milliseconds; 0 without any."""
+    if not Home(config.server.home).main_db.exists():
+        return 0
+    with opened(config) as app:
+        return messages.newest(app.engine)
 
 
 def database(config: Config) -> Iterator[Finding]:
     """Let the database check itself, and look for deliveries that gave up."""
     if not Home(config.server.home).main_db.exists():
-        yield Finding("database", "good", "There is none yet; the first start makes it.")
+        yield ok("database", "There is none yet; the first start makes it.")
         return
     with opened(config) as app:
         said = [next(iter(row.values())) for row in app.engine.query("PRAGMA quick_check(3)")]
         parked = deliveries.listing(app.engine, "parked", 1000)
     if said == ["ok"]:
-        yield Finding("database", "good", "It is whole.")
+        yield ok("database", "It is whole.")
     else:
-        yield Finding("database", "bad", f"It is damaged ({said[0]}). Stop the server and restore the newest backup.")
+        yield error("database", f"It is damaged ({said[0]}).", "Stop the server and restore the newest backup.")
     if parked:
         words = f"{len(parked)} deliveries are parked, because they stopped a courier three times."
-        yield Finding("queue", "warning", f"{words} Look at `cryptnsend queue list --state parked`.")
+        yield warning("queue", words, "Look at `cryptnsend queue list --state parked`.")
 
 
 def name_servers(config: Config) -> Iterator[Finding]:
@@ -153,52 +231,95 @@ def name_servers(config: Config) -> Iterator[Finding]:
     from cryptnsend.delivery.dns import DnsResolver, DnsTrouble, NoSuchDomain  # only this check looks names up
 
     if config.delivery.smarthost:
-        yield Finding("name servers", "good", "Everything goes to the relay, so hosts are not proven by DNS.")
+        yield ok("name servers", "Everything goes to the relay, so hosts are not proven by DNS.")
         return
     places = [entry.rpartition(":") for entry in config.delivery.nameservers]
-    resolver = DnsResolver([(host.strip("[]"), int(port)) for host, _, port in places], lifetime=KNOCK)
+    resolver = DnsResolver([(host.strip("[]"), int(port)) for host, _, port in places], lifetime=ASK)
     what = "Install a validating resolver, such as unbound, and name it in [delivery] nameservers."
     if not resolver.is_near:
-        yield Finding("name servers", "warning", f"No validating resolver on this machine, so no DANE. {what}")
+        yield warning("name servers", "There is no validating resolver on this machine, so no DANE.", what)
         return
     try:
         proven = resolver.validates()
     except (DnsTrouble, NoSuchDomain):
-        yield Finding("name servers", "bad", "They give no answer, so no mail leaves. Start them, or name others.")
+        yield error("name servers", "They give no answer, so no mail leaves.", "Start them, or name others.")
         return
     if proven:
-        yield Finding("name servers", "good", "They are on this machine and validate, so that DANE counts.")
+        yield ok("name servers", "They are on this machine and validate, so that DANE counts.")
     else:
-        yield Finding("name servers", "warning", f"They are on this machine and validate nothing, so no DANE. {what}")
+        yield warning("name servers", "They are on this machine and validate nothing, so no DANE.", what)
+
+
+def publications(config: Config) -> Iterator[Finding]:
+    """Look up what `dns` prints."""
+    from cryptnsend.cli.published import published  # which brings in all that asks names
+
+    yield from published(config)
 
 
 def doors(config: Config) -> Iterator[Finding]:
-    """Knock at the doors of the server that runs on this home."""
+    """Knock at the doors of the server that runs on this home, or look whether their ports are free for it."""
     home = Home(config.server.home)
+    names = [name for name in PORT_NAMES if name != "inbound" or config.inbound.enabled]
     if not is_served(home):
-        yield Finding("server", "warning", "It does not run. `cryptnsend serve` starts it.")
+        yield warning("server", "It does not run.", "`cryptnsend serve` starts it.")
+        yield from (each for name in names if (each := _taken(config, name)) is not None)
         return
     ports = home.ports()
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.ports.bind, config.ports.bind)  # noqa: S104 - compared
-    names = [name for name in PORT_NAMES if name != "inbound" or config.inbound.enabled]
+    bad = False
     for name in names:
         try:
-            _knock((host, ports.get(name, 0)), implicit_tls=name in ("submissions", "portal"))
-        except OSError as error:
-            yield Finding("server", "bad", f"Nobody answers at {name}: {error.strerror or error}. Its log says why.")
-            return
-    yield Finding("server", "good", f"It runs, and all {len(names)} doors answer.")
+            trouble = _knock(config, (host, ports.get(name, 0)), implicit_tls=name in ("submissions", "portal"))
+        except OSError as silence:
+            trouble = f"Nobody answers at {name}: {silence.strerror or silence}"
+        if trouble:
+            bad = True
+            yield error("server", f"{trouble}.", "Its log says why.")
+    if not bad:
+        yield ok("server", f"It runs, and all {len(names)} doors answer.")
 
 
-def _knock(place: tuple[str, int], *, implicit_tls: bool) -> None:
-    """Wait for the first octets of a door: a connection alone may be one that waits for a role that does not start."""
+def _taken(config: Config, name: str) -> Finding | None:
+    """Return what keeps the server from listening at the port called *name*; None if nothing does."""
+    port: int = getattr(config.ports, name)
+    try:
+        with bind(config.ports.bind, port) as bound:
+            bound.listen(1)
+    except OSError as trouble:
+        if trouble.errno == errno.EADDRINUSE:
+            words = f"Another program holds port {port} ({name})."
+            return error("ports", words, f"`ss -ltnp 'sport = :{port}'` names it: stop it, or choose another port.")
+        if trouble.errno in (errno.EACCES, errno.EPERM):
+            words = f"Port {port} ({name}) is root's, and `doctor` is not run by root."
+            return warning("ports", words, "Start the server as root or with CAP_NET_BIND_SERVICE.")
+        return error("ports", f"Nobody can listen at {config.ports.bind}: {trouble.strerror}.", "Mend [ports] bind.")
+    return None
+
+
+def _knock(config: Config, place: tuple[str, int], *, implicit_tls: bool) -> str:
+    """
+    Wait for the first octets of a door: a connection alone may be one that waits for a role that does not start.
+
+    Returns what is wrong with them, "" if they are ours. Raises OSError if nobody answers.
+    """
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # `certificate` looks at that
     with socket.create_connection(place, timeout=KNOCK) as plain:
-        if implicit_tls:
-            context.wrap_socket(plain).close()
-        elif not plain.recv(1):
-            raise ConnectionResetError("the connection was closed")
+        if not implicit_tls:
+            with plain.makefile("rb") as stream:
+                greeting = stream.readline(1000)
+            if not greeting:
+                raise ConnectionResetError("the connection was closed")
+            is_ours = greeting.startswith(f"220 {config.server.hostname} ".encode())
+            return "" if is_ours else f"Somebody else answers at port {place[1]}"
+        with context.wrap_socket(plain) as sock:
+            shown = sock.getpeercert(binary_form=True)
+    try:
+        ours = x509.load_pem_x509_certificate(config.tls.certificate.read_bytes()).public_bytes(Encoding.DER)
+    except (OSError, ValueError):
+        return ""  # `certificate` has said so
+    return "" if shown == ours else f"Port {place[1]} shows another certificate than {config.tls.certificate}"
 
 
 def users(config: Config) -> Iterator[Finding]:
@@ -210,9 +331,9 @@ def users(config: Config) -> Iterator[Finding]:
         if os.geteuid() == 0:
             rights.probe(config, people)
     except rights.NotApart as reason:
-        yield Finding("users", "warning", f"{ONE_USER} Why: {reason}")
+        yield warning("users", f"{ONE_USER} Why: {reason}", "Start it as root, with a user for each role.")
     else:
-        yield Finding("users", "good", "Each role has a user of its own.")
+        yield ok("users", "Each role has a user of its own.")
 
 
 CHECKS: tuple[Callable[[Config], Iterator[Finding]], ...] = (
@@ -222,8 +343,10 @@ CHECKS: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     master_key,
     recovery_files,
     room,
+    clock,
     database,
     name_servers,
+    publications,
     doors,
     users,
 )
@@ -231,14 +354,15 @@ CHECKS: tuple[Callable[[Config], Iterator[Finding]], ...] = (
 
 def examine(config: Config) -> Iterator[Finding]:
     """Yield what every check finds; one that fails is a finding too."""
-    yield Finding("configuration", "good", f"{config.source} can be used.")
+    yield ok("configuration", f"{config.source} can be used.")
     for check in CHECKS:
         try:
             yield from check(config)
-        except CryptnSendError as error:
-            yield Finding(check.__name__.replace("_", " "), "bad", str(error))
-        except OSError as error:
-            yield Finding(check.__name__.replace("_", " "), "bad", f"{error.filename}: {error.strerror}.")
+        except CryptnSendError as trouble:
+            yield error(check.__name__.replace("_", " "), str(trouble), "Mend that and ask again.")
+        except OSError as trouble:
+            words = f"{trouble.filename}: {trouble.strerror}."
+            yield error(check.__name__.replace("_", " "), words, "Mend that and ask again.")
 
 
 @click.command()
@@ -246,12 +370,16 @@ def examine(config: Config) -> Iterator[Finding]:
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, config: Config, as_json: bool) -> None:
-    """Check everything that can be checked, and say what to do. Exit code 1 if something is bad."""
+    """
+    Check everything that can be checked, and say what to do.
+
+    That is the home itself, the server that runs on it, and what DNS says about it. Each finding is ok, a warning, or
+    an error. Exit code 1 if one is an error, else 0.
+    """
     findings = list(examine(config))
     if as_json:
         show_json([finding._asdict() for finding in findings])
     else:
-        for finding in findings:
-            click.echo(f"{finding.level:8}{finding.check}: {finding.words}")
-    if any(finding.level == "bad" for finding in findings):
+        show(findings)
+    if any(finding.level == "error" for finding in findings):
         ctx.exit(1)

@@ -52,7 +52,7 @@ def evaluate(domain: str, spf: tuple[str, str], signatures: Sequence[Verdict], n
     """
     carried = _summary(signatures)
     try:
-        record = _record(domain, names)
+        record = dmarc_record(domain, names)
     except DnsTrouble:
         return Authenticity("temperror", spf[0], carried)
     signed = _aligned(domain, [each.domain for each in signatures if each.result == "pass"], record.get("adkim", "r"))
@@ -79,7 +79,7 @@ def _aligned(author: str, domains: Sequence[str], mode: str) -> bool:
     return any(organisational(each) == organisational(author) for each in domains)
 
 
-def _record(domain: str, names: Names) -> dict[str, str]:
+def dmarc_record(domain: str, names: Names) -> dict[str, str]:
     """Return the tags of the domain's DMARC record, or its organisation's (RFC 7489 §6.6.3); empty without one."""
     for place in dict.fromkeys((domain, organisational(domain))):
         try:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, abort, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as Answer
 
+from cryptnsend.core.transport import POLICY_PATH, POLICY_TYPE, policy_text
 from cryptnsend.portal import visits
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import Session
@@ -22,6 +23,7 @@ def register(app: Flask) -> None:
     app.add_url_rule("/privacy", "privacy", lambda: render_template("privacy.html"))
     app.add_url_rule("/real", "real", lambda: render_template("real.html"))
     app.add_url_rule("/healthz", "healthz", lambda: Response("ok\n", mimetype="text/plain"))
+    app.add_url_rule(POLICY_PATH, "mta_sts", mta_sts)
     app.add_url_rule("/robots.txt", "robots", lambda: Response("User-agent: *\nDisallow: /\n", mimetype="text/plain"))
     app.add_url_rule("/style", "style", style)
     app.add_url_rule("/received", "received", lambda: redirect(url_for("letters.listing"), 303))
@@ -42,6 +44,14 @@ def home() -> Answer | str:
     if visits.visitor() is not None:
         return redirect(url_for("letters.listing"), 303)
     return render_template("home.html", mode=desk().config.signup.mode)
+
+
+def mta_sts() -> Response:
+    """Show other servers our policy (RFC 8461 §3.3); without a door for them there is none."""
+    config = desk().config
+    if not config.inbound.enabled:
+        abort(404)
+    return Response(policy_text(config.inbound.mta_sts, config.server.hostname), mimetype=POLICY_TYPE)
 
 
 def style() -> str:

@@ -137,6 +137,6 @@ def test_doctor_says_whether_the_resolver_validates(world: World) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         nobody = probe.getsockname()[:2]
     assert found(("192.0.2.53", 53))[0] == "warning"
-    assert found(nobody)[0] == "bad"
-    assert found(world.zones.resolver)[0] == "bad", "it knows nothing but the zones of this test"
-    assert found(smarthost="smtp://relay.example:25")[0] == "good"
+    assert found(nobody)[0] == "error"
+    assert found(world.zones.resolver)[0] == "error", "it knows nothing but the zones of this test"
+    assert found(smarthost="smtp://relay.example:25")[0] == "ok"

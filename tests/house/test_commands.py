@@ -8,6 +8,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -21,6 +22,8 @@ from cryptnsend.cli import options
 from cryptnsend.cli.dns import records, zone_line
 from cryptnsend.config import Config
 from cryptnsend.core import errors
+from cryptnsend.core.transport import policy_record, policy_text
+from cryptnsend.delivery.mtasts import parse, record_id
 from cryptnsend.home import Home
 from tests.support.homes import make_home
 
@@ -83,7 +86,7 @@ def test_wrong_use_ends_with_2(short_folder):
 def test_the_home_can_come_from_the_environment(config, home):
     done = run("dns", "--json", env={"CRYPTNSEND_HOME": str(home.path)})
     assert done.exit_code == 0
-    assert {record["type"] for record in json.loads(done.output)} == {"MX", "TXT"}
+    assert {record["type"] for record in json.loads(done.output)} >= {"MX", "TXT", "file"}
 
 
 @pytest.fixture
@@ -165,18 +168,48 @@ def test_a_master_key_of_another_installation_is_not_left_in_a_home(installed, s
 
 
 def test_dns_prints_zone_lines_with_strings_of_at_most_255(config, home):
-    done = run("dns", "--home", home.path)
+    done = run("dns", "--zone", "--address", "192.0.2.1", "--address", "2001:db8::1", "--home", home.path)
     lines = [line for line in done.output.splitlines() if not line.startswith(";")]
-    assert [line.split()[0] for line in lines] == [
-        "mail.clinic.example.",
-        "mail.clinic.example.",
-        "ed1._domainkey.mail.clinic.example.",
-        "rsa1._domainkey.mail.clinic.example.",
-        "_dmarc.mail.clinic.example.",
-    ]
+    assert [(line.split()[0].removesuffix("mail.clinic.example."), line.split()[3]) for line in lines] == [
+        ("", "A"), ("", "AAAA"), ("", "MX"), ("", "TXT"), ("ed1._domainkey.", "TXT"), ("rsa1._domainkey.", "TXT"),
+        ("_dmarc.", "TXT"), ("_mta-sts.", "TXT"), ("mta-sts.", "CNAME"), ("_smtp._tls.", "TXT"), ("_25._tcp.", "TLSA"),
+    ]  # fmt: skip
     for line in lines:
         for string in line.split('"')[1::2]:
             assert len(string) <= 255
+    assert "; 1.2.0.192.in-addr.arpa. 3600 IN PTR mail.clinic.example." in done.output.splitlines()
+    assert ";   mode: testing" in done.output
+
+
+def test_dns_tells_what_only_the_operator_knows(config, home):
+    told = json.loads(run("dns", "--json", "--home", home.path).output)
+    assert [each["type"] for each in told if not each["value"]] == ["A", "AAAA"]
+    assert all(each["why"] for each in told)
+    assert "its public IPv4 address" in run("dns", "--home", home.path).output
+    bound = replace(config, ports=replace(config.ports, bind="192.0.2.1"))
+    assert [each.value for each in records(bound) if each.type in ("A", "AAAA")] == ["192.0.2.1"]
+    done = run("dns", "--address", "mail.clinic.example", "--home", home.path)
+    assert (done.exit_code, "not an IPv4 or IPv6 address" in done.output) == (2, True)
+
+
+def test_dns_prints_nothing_that_a_door_would_have_to_keep_that_is_not_there(config):
+    closed = replace(config, inbound=replace(config.inbound, enabled=False))
+    assert {each.type for each in records(closed)} == {"A", "AAAA", "PTR", "TXT"}
+    relayed = replace(config, delivery=replace(config.delivery, smarthost="smtp://relay.example:25"))
+    assert "PTR" not in {each.type for each in records(relayed)}
+    assert any("your smarthost" in each.why for each in records(relayed))
+
+
+@pytest.mark.parametrize("mode", ["enforce", "testing", "none"])
+def test_our_policy_is_one_and_its_id_follows_it(config, mode):
+    changed = replace(config, inbound=replace(config.inbound, mta_sts=mode))
+    ((text, record),) = [(each.value, id_.value) for each in records(changed) if each.type == "file"
+                         for id_ in records(changed) if id_.name.startswith("_mta-sts.")]  # fmt: skip
+    policy = parse(text.encode())
+    assert (policy.mode, policy.allows("mail.clinic.example")) == (mode, mode != "none")
+    assert record_id([record])
+    other = "none" if mode != "none" else "enforce"
+    assert policy_record(policy_text(other, "mail.clinic.example")) != record
 
 
 def test_the_published_key_verifies_what_the_signing_key_signs(config, home):
@@ -193,8 +226,8 @@ def test_the_published_key_verifies_what_the_signing_key_signs(config, home):
 def test_fixed_ports_are_announced_to_clients(short_folder):
     config = make_home(short_folder / "home", {"ports": {"submissions": 465, "submission": 587}})
     lines = [zone_line(record) for record in records(config)]
-    assert "_submissions._tcp.mail.clinic.example. IN SRV 0 1 465 mail.clinic.example." in lines
-    assert "_submission._tcp.mail.clinic.example. IN SRV 0 1 587 mail.clinic.example." in lines
+    assert "_submissions._tcp.mail.clinic.example. 3600 IN SRV 0 1 465 mail.clinic.example." in lines
+    assert "_submission._tcp.mail.clinic.example. 3600 IN SRV 0 1 587 mail.clinic.example." in lines
 
 
 def test_a_file_in_dkim_that_is_no_signing_key_is_told(config, home):

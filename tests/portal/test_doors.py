@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from flask import Flask
@@ -12,6 +13,7 @@ from werkzeug.routing import Rule
 
 from cryptnsend import settings
 from cryptnsend.core.errors import Denied, KeeperGone
+from cryptnsend.delivery.mtasts import parse
 from cryptnsend.portal import Portal
 from cryptnsend.portal.flows import SignedIn
 from cryptnsend.portal.visits import SESSION_COOKIE
@@ -338,3 +340,16 @@ def test_a_first_load_stays_small(visitor: Visitor) -> None:
 def test_a_session_cookie_is_never_repr_d() -> None:
     assert "secret-cookie" not in repr(SignedIn("secret-cookie", "file", "code"))
     assert SESSION_COOKIE.startswith("__Host-")
+
+
+def test_other_servers_read_our_policy(make_app: Callable[..., Portal]) -> None:
+    """RFC 8461 §3.3: 200, text/plain, at the well-known place; without a door for other servers there is none."""
+    base = config()
+    for mode in ("enforce", "testing", "none"):
+        strict = config(inbound=replace(base.inbound, mta_sts=mode))
+        page = Visitor(make_app(strict)).get("/.well-known/mta-sts.txt")
+        assert (page.status_code, page.mimetype) == (200, "text/plain")
+        policy = parse(page.data)
+        assert (policy.mode, policy.mx) == (mode, () if mode == "none" else ("open.cryptnsend.example",))
+    closed = config(inbound=replace(base.inbound, enabled=False))
+    assert Visitor(make_app(closed)).get("/.well-known/mta-sts.txt").status_code == 404

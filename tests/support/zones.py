@@ -4,7 +4,8 @@
         resolver = DnsResolver([zones.resolver])
 
 The first zone is the trust anchor's. Zones below it are delegated with their key's DS, without one ("unsigned"), or
-with one of another key ("bogus"), so that each kind of answer comes from a program that people run.
+with one of another key ("bogus"), so that each kind of answer comes from a program that people run. With "." first the
+root is signed too, and the resolver says so.
 """
 
 from __future__ import annotations
@@ -131,15 +132,17 @@ class Zones:
         # The root stands here too, so that no question ever leaves this machine.
         stubs = "".join(
             f"stub-zone:\n  name: {name}\n  stub-addr: {self.authority[0]}@{self.authority[1]}\n"
-            for name in (".", *self._texts)
+            for name in dict.fromkeys((".", *self._texts))
         )
+        # Unbound answers for names of private use by itself, unless told to ask.
+        asked = "".join(f"  local-zone: {name} nodefault\n" for name in (*self._texts, "127.in-addr.arpa."))
         (self._folder / "unbound.conf").write_text(
             'server:\n  chroot: ""\n  username: ""\n  do-daemonize: no\n  use-syslog: no\n  pidfile: ""\n'
             f"  directory: {self._folder}\n  logfile: {self._folder}/unbound.log\n"
             f"  interface: {self.resolver[0]}\n  port: {self.resolver[1]}\n"
             "  access-control: 127.0.0.0/8 allow\n  do-not-query-localhost: no\n  do-ip6: no\n"
             '  module-config: "validator iterator"\n  qname-minimisation: no\n'
-            f'  local-zone: {top} nodefault\n  trust-anchor: "{top} DNSKEY {key}"\n'
+            f'{asked}  trust-anchor: "{top} DNSKEY {key}"\n'
             f"remote-control:\n  control-enable: no\n{stubs}"
         )
         self._run("unbound", "-c", str(self._folder / "unbound.conf"))

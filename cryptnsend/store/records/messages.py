@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cryptnsend.core.contracts import Later, Row, Rows
+from cryptnsend.core.contracts import Later, Reader, Row, Rows
 from cryptnsend.core.errors import StoreBroken
 
 
@@ -182,6 +182,12 @@ def add_grants(rows: Rows, grants: list[Grant]) -> None:
 def add_deliveries(rows: Rows, deliveries: list[Delivery]) -> None:
     """Insert what has to leave, due at once."""
     rows.later(_DELIVERIES, deliveries)
+
+
+def newest(reader: Reader) -> int:
+    """Return when the newest message came, UTC milliseconds, 0 without any. The installation's, for its operator."""
+    found = reader.query("SELECT created FROM messages WHERE id = (SELECT max(id) FROM messages)")
+    return int(found[0]["created"]) if found else 0
 
 
 def pair_exists(rows: Rows, pair: int) -> bool:
