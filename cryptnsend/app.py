@@ -374,7 +374,8 @@ class App:
 
     @cached_property
     def letters(self) -> Letters:
-        from cryptnsend.flow.letters import Letters, Settings
+        from cryptnsend.flow.composing import Settings
+        from cryptnsend.flow.letters import Letters
         from cryptnsend.flow.parcels import Parcels
 
         most = self.config.delivery.handoff_octets

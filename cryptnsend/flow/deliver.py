@@ -21,7 +21,8 @@ from cryptnsend.core.errors import CryptnSendError, Refusal, Temporary
 from cryptnsend.core.model import Random
 from cryptnsend.delivery.courier import Courier, Outcome
 from cryptnsend.delivery.tlsrpt import MEDIA_TYPE
-from cryptnsend.flow.letters import Letter, Letters
+from cryptnsend.flow.composing import Letter
+from cryptnsend.flow.letters import Letters
 from cryptnsend.flow.outcomes import Outcomes, envelope_of
 from cryptnsend.flow.parcels import Moot, TooLargeToHandOver
 from cryptnsend.flow.wake import Ringer, Wake

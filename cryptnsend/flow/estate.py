@@ -10,7 +10,7 @@ from cryptnsend.core.model import account_holder
 from cryptnsend.flow.people import People, canonical_or_nobody
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Blocked, Started
-from cryptnsend.store.records import audit, listing, oversight, sessions
+from cryptnsend.store.records import audit, listing, messages, oversight, sessions
 
 
 class Estate(People):
@@ -79,16 +79,19 @@ class Estate(People):
         """
         Close the account for good: no sign-in, no keys, its addresses free again.
 
-        The keeper goes first: from then on nothing opens. Rows follow, and upkeep shreds what the account held.
+        The keeper goes first: from then on nothing opens. Rows follow, and upkeep shreds what the account held. The
+        owner is told by mail, at the account's original address.
         Raises WrongSecret, Throttled, or Denied for an account whose password was reset by mail only.
         """
         k = self._confirmed(session, password, source)
         now = self._clock.now()
-        self._keeper.close_account(session.ticket, k)
+        told = self._mail("alert", "account-closed", self._keeper.close_account(session.ticket, k))
 
         def write(rows: Rows) -> None:
             sessions.end_all(rows, session.account)
             oversight.close(rows, session.account, now)
             self._append(rows, session.organisation, session.account, "account.closed", {})
+            messages.add_deliveries(rows, [told])
 
         self._engine.write(write).result()
+        self._wake()

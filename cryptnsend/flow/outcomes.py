@@ -17,8 +17,8 @@ from cryptnsend.core.contracts import Clock, Row, Rows
 from cryptnsend.core.model import INSTALLATION, KEEPER, Random, address_holder, contact_name, new_id
 from cryptnsend.delivery.courier import Envelope, Outcome
 from cryptnsend.delivery.retry import Schedule, delay_is_due, next_try
+from cryptnsend.flow.composing import Letter
 from cryptnsend.flow.holders import Holders
-from cryptnsend.flow.letters import Letter
 from cryptnsend.store.records import audit, cards, deliveries, messages, transport
 
 FEWEST = 4  # tries before anything is given up, whatever the clock says

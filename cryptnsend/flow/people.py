@@ -103,13 +103,17 @@ class People:
         return Started(proof.id, proof.expires)
 
     def _queue(self, kind: str, template: str, subject: int) -> None:
+        delivery = self._mail(kind, template, subject)
+        self._engine.write(lambda rows: messages.add_deliveries(rows, [delivery])).result()
+        self._wake()
+
+    def _mail(self, kind: str, template: str, subject: int) -> messages.Delivery:
+        """Return the row of a mail about an account, due now."""
         now = self._clock.now()
-        delivery = messages.Delivery(
+        return messages.Delivery(
             new_id(now, self._random), INSTALLATION, kind, "", None, None, subject, template,
             "", "{}", "opportunistic", now, None, None, now,
         )  # fmt: skip
-        self._engine.write(lambda rows: messages.add_deliveries(rows, [delivery])).result()
-        self._wake()
 
     def _alert(self, account: int, template: str) -> None:
         """Tell an account's owner by mail; the words stand in web/mail/alert.j2 under *template*."""

@@ -279,9 +279,9 @@ class Keeper(Channel):
         """Let another officer of the organisation open its archive too."""
         self._ask(type(None), "share_archive", ticket=ticket, k=k, address=address)
 
-    def close_account(self, ticket: bytes, k: bytes) -> None:
-        """Close the account for good: no sign-in, no pairs."""
-        self._ask(type(None), "close_account", ticket=ticket, k=k)
+    def close_account(self, ticket: bytes, k: bytes) -> int:
+        """Close the account for good: no sign-in, no pairs; return the number by which its owner is told by mail."""
+        return self._ask(int, "close_account", ticket=ticket, k=k)
 
     # -- courier ------------------------------------------------------------------------------------------------------
 

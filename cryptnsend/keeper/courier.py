@@ -42,13 +42,13 @@ def receipt(context: Context, subscriber: int, addresses: Sequence[str]) -> Rece
 
 
 def mail_code(context: Context, ident: int) -> MailCode:
-    """Return a code to mail; the word that there is an account already carries none."""
+    """Return a code to mail; the word that there is an account already, or none any more, carries none."""
     row = ledger.mail_code(context.reads, ident)
     if row is None or row.state != "live" or row.purpose in ("nothing", "invite"):
         raise NoGrant("There is nothing to mail.")
     if row.expires <= context.clock.now() or row.era != ledger.era(context.reads):
         raise NoGrant("This code is over; there is nothing to mail.")
-    code = "" if row.purpose == "exists" else mailed.code_of(context, row)
+    code = "" if row.purpose in ("exists", mailed.CLOSED) else mailed.code_of(context, row)
     return MailCode(row.address, code, row.purpose, row.expires)
 
 

@@ -291,9 +291,9 @@ def mail_code(reads: Reads, ident: int) -> MailCode | None:
 
 
 def mail_codes_since(reads: Reads, canonical: str, since: int) -> list[MailCode]:
-    """Return the codes that this address was sent since then, without invitations."""
+    """Return the codes that this address was sent since then, without invitations and last words."""
     found = reads.query(
-        "SELECT * FROM mail_codes WHERE address = :address AND made > :since AND purpose != 'invite'",
+        "SELECT * FROM mail_codes WHERE address = :address AND made > :since AND purpose NOT IN ('invite', 'closed')",
         {"address": canonical, "since": since},
     )
     return _all(MailCode, found)

@@ -21,7 +21,9 @@ from cryptnsend.keeper.rows import Account, MailCode
 
 SIGN_UPS = {"closed": (), "invite": ("invite",), "open": ("invite", "signup")}
 PURPOSES = ("reset", "signup", "alias")
+CLOSED = "closed"  # what is mailed says only that an account is
 MINUTE = 60_000  # milliseconds
+LAST_WORD = 7 * DAY  # for which that mail may be under way
 OVER = "This code no longer works. Ask for a new one."
 KNOWN = "This address has an account already. Sign in with it."
 
@@ -106,6 +108,14 @@ def invite_member(context: Context, ticket: bytes, address: str, name: str) -> M
     if not officer.has("officer") or not officer.org:
         raise Denied(archives.NOT_OFFICER)
     return invite(context, address, officer.org, name)
+
+
+def last_word(context: Context, rows: Rows, address: str) -> int:
+    """Remember where the owner of an account is told that it is closed; there is no code in that mail."""
+    now = context.clock.now()
+    row = MailCode(new_id(now, context.rng), CLOSED, address, 0, "", ledger.era(rows), 0, now, now + LAST_WORD, "live")
+    ledger.insert(rows, "mail_codes", row)
+    return row.id
 
 
 def salt(context: Context, ident: int) -> bytes:

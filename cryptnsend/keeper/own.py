@@ -9,7 +9,7 @@ from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, Ended, WrongSecret
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.seal import framed
-from cryptnsend.keeper import accounts, archives, cards, codes, contacts, ledger, tickets, weakness, wraps
+from cryptnsend.keeper import accounts, archives, cards, codes, contacts, ledger, mailed, tickets, weakness, wraps
 from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.requests import Code, Opened, Passphrase, RecoveryFile
 from cryptnsend.keeper.rows import Account
@@ -143,9 +143,11 @@ def share_archive(context: Context, ticket: bytes, k: bytes, address: str) -> No
     context.commit(share)
 
 
-def close(context: Context, ticket: bytes, k: bytes) -> None:
+def close(context: Context, ticket: bytes, k: bytes) -> int:
     """
     Close the account for good: its addresses are free again and nothing opens its pairs any more.
+
+    Returns the number by which its owner can be told by mail, at the address that is not the account's any more.
 
     Not for a weak one: whoever reads the mailbox could destroy what they cannot open.
     """
@@ -153,9 +155,10 @@ def close(context: Context, ticket: bytes, k: bytes) -> None:
     accounts.confirm_password(context, account, k)
     context.journal.append(context.clock.now(), "disable", (account.id, account.credential_version + 1))
 
-    def end(rows: Rows) -> None:
+    def end(rows: Rows) -> int:
         now = tickets.signed_in_well(context, rows, ticket)
         holder = account_holder(now.id)
+        word = mailed.last_word(context, rows, ledger.addresses(rows, now.id)[0])
         contacts.unprove(rows, now)
         ledger.drop_addresses(rows, now.id)
         ledger.drop_wraps(rows, holder)
@@ -163,8 +166,9 @@ def close(context: Context, ticket: bytes, k: bytes) -> None:
         ledger.forget_networks(rows, now.id)
         ledger.set_account(rows, now.id, state="closed", credential_version=now.credential_version + 1)
         cards.renew(context, rows, holder)
+        return word
 
-    context.commit(end)
+    return context.commit(end)
 
 
 def reset_by_owner(context: Context, address: str, password: accounts.Password, old_k: bytes | None) -> Opened:

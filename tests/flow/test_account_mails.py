@@ -12,6 +12,7 @@ from cryptnsend.flow import account, belongings, estate, oversight, upkeep
 from cryptnsend.flow.parcels import Moot
 from tests.flow.conftest import Desk, faces, links_in, parsed
 from tests.flow.letters import sent, words
+from tests.support.house import PASSWORD, SOURCE
 
 ANN, PAT, EVE = "ann@gmail.example", "pat@yahoo.example", "eve@hospital.example"
 DOMAIN = "mail.clinic.example"
@@ -114,3 +115,27 @@ def _claimed(desk: Desk) -> Iterator[dict[str, object]]:
     claim: Callable[[], dict[str, object] | None] = desk.courier._claim
     while (row := claim()) is not None:
         yield row
+
+
+def test_whoever_closes_an_account_is_told_at_its_original_address(desk: Desk, ann: int) -> None:
+    house = desk.house
+    pat = house.register(PAT, house.submit(ANN, [PAT], house.mail()))
+    started = house.accounts.start_alias(pat, EVE, SOURCE)
+    house.accounts.finish_alias(pat, started.id, house.mailed_code())
+    desk.deliver()
+    desk.answers.sent.clear()
+    house.accounts.close(house.session(PAT), PASSWORD, SOURCE)
+    mail = sent(desk, PAT)
+    assert [envelope.recipient for envelope, _, _ in desk.answers.sent] == [PAT]
+    assert "Your account is closed" in words(mail)
+    assert links_in(faces(mail)[0]) == []
+    assert "sign in" not in words(mail).lower().split("it was not you?")[1]  # nobody can, any more
+
+
+def test_the_last_word_reaches_nobody_by_an_edited_row(desk: Desk, ann: int) -> None:
+    desk.house.accounts.start_reset(ANN, SOURCE)
+    subject = desk.row("code")["subject_id"]
+    letters, row = desk.house.courier.letters, {"id": 1, "created": 0, "kind": "alert", "template": "account-closed"}
+    for wrong in (subject, ann):
+        with pytest.raises(Moot):
+            letters.compose({**row, "subject_id": wrong})

@@ -25,7 +25,7 @@ from cryptnsend.core.contracts import Row
 from cryptnsend.core.errors import CryptnSendError
 from cryptnsend.delivery.outcome import Outcome
 from cryptnsend.demo.house import House as Server
-from cryptnsend.flow.letters import Letter
+from cryptnsend.flow.composing import Letter
 from cryptnsend.flow.parcels import Moot
 from cryptnsend.flow.views import Upload
 from cryptnsend.portal import Portal

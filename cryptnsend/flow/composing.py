@@ -1,0 +1,144 @@
+"""What is every mail of ours made of? Who it is from, its words, its signature, and how whatever comes back is known.
+
+The same delivery composed twice is the same mail, but for the salt of an encrypted file: same Message-ID, date, links
+and words. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from cryptnsend.core.addresses import Mailbox
+from cryptnsend.core.contracts import Clock, Engine, Row
+from cryptnsend.core.mime import Enclosure, Outgoing, build_message
+from cryptnsend.delivery.courier import TlsClass
+from cryptnsend.delivery.dkim import DkimKey, sign
+from cryptnsend.flow.mailwords import Faces
+from cryptnsend.flow.parcels import Parcels
+from cryptnsend.keeper.client import Keeper
+from cryptnsend.keeper.requests import LinkRow
+
+AUTO = (("Auto-Submitted", "auto-generated"),)  # RFC 3834 §5
+LANGUAGE = "en"
+US = "CryptnSend"
+BOUNCES = 30 * 86_400_000  # milliseconds for which a mail may still come back
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A token that a mail carries, and when the row about it may go."""
+
+    row: LinkRow
+    expires: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """
+    One mail ready to leave. `content_key` is set for relayed mail, which may have to stay after all.
+
+    With `is_posted` it is no mail but a file for a web server, and `recipient` its URL.
+    """
+
+    reverse_path: str
+    recipient: str
+    octets: bytes | Callable[[], Iterator[bytes]]
+    tls_class: TlsClass = "opportunistic"
+    links: tuple[Link, ...] = ()
+    content_key: bytes | None = None
+    smtputf8: bool = False  # the header needs RFC 6532
+    is_posted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What letters need of the configuration; `give_up` is milliseconds."""
+
+    domain: str
+    hostname: str
+    give_up: int
+
+
+class Composing:
+    """The pieces that composing needs, and what all mails have in common."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        parcels: Parcels,
+        keeper: Keeper,
+        clock: Clock,
+        dkim_keys: Sequence[DkimKey],
+        settings: Settings,
+        web: Path,
+        base_url: Callable[[], str],
+    ):
+        self._engine, self._parcels, self._keeper = engine, parcels, keeper
+        self._clock, self._dkim_keys = clock, dkim_keys
+        self._settings, self._base_url = settings, base_url
+        self._faces = Faces(web / "mail", web / "translations")
+        self._words = self._faces.words(LANGUAGE).gettext
+
+    def _own(self, row: Row, template: str, to: str, subject: str, values: dict[str, Any]) -> Letter:
+        """Build a mail from the house itself, which nobody answers."""
+        author = Mailbox(US, f"notice@{self._settings.domain}")
+        return self._mail(row, template, author=author, to=to, subject=subject, values=values)
+
+    def _mail(
+        self,
+        row: Row,
+        template: str,
+        *,
+        author: Mailbox,
+        to: str,
+        subject: str,
+        values: dict[str, Any],
+        reply_to: str = "",
+        in_reply_to: Sequence[str] = (),
+        links: tuple[Link, ...] = (),
+        enclosures: tuple[Enclosure, ...] = (),
+    ) -> Letter:
+        text, html = self._faces.render(template, LANGUAGE, subject, values)
+        path, bounce = self._bounces(row)
+        built = build_message(
+            Outgoing(
+                author=author,
+                to=[Mailbox("", to)],
+                subject=subject,
+                date=row["created"],
+                message_id=self._ident(row),
+                text=text,
+                html=html,
+                reply_to=[Mailbox("", reply_to)] if reply_to else (),
+                in_reply_to=in_reply_to,
+                references=in_reply_to,
+                enclosures=enclosures,
+                extra=AUTO,
+            )
+        )
+        return Letter(path, to, self._signed(b"".join(built), row), links=(*links, bounce))
+
+    def _signed(self, octets: bytes, row: Row) -> bytes:
+        return sign(octets, self._dkim_keys, now=row["created"] // 1000) + octets
+
+    def _ident(self, row: Row) -> str:
+        return f"<d{row['id']}@{self._settings.domain}>"
+
+    def _bounces(self, row: Row) -> tuple[str, Link]:
+        """Return the envelope sender of a delivery, by which whatever comes back is known again."""
+        token = self._keeper.bounce(row["id"])
+        return self._local("b+", token.token), Link(token.row, row["created"] + BOUNCES)
+
+    def _local(self, kind: str, token: str) -> str:
+        return f"{kind}{token}@{self._settings.domain}"
+
+    def _url(self, path: str) -> str:
+        return self._base_url() + path
+
+    def _host(self) -> str:
+        return urlsplit(self._base_url()).netloc

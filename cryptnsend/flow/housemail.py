@@ -1,0 +1,186 @@
+"""What does the house itself write? Receipts, codes, alerts and reports, to the people who have an account here.
+
+Codes and addresses come from the keeper; the row's recipient is not believed for these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from cryptnsend.core.addresses import Mailbox
+from cryptnsend.core.contracts import Row
+from cryptnsend.core.names import safe_display_name
+from cryptnsend.delivery.tlsrpt import mailbox, web
+from cryptnsend.flow.composing import LANGUAGE, US, Composing, Letter, Link
+from cryptnsend.flow.mailwords import moment
+from cryptnsend.flow.parcels import Moot
+from cryptnsend.flow.reports import Report, build_report
+from cryptnsend.flow.tlsreports import report_file, report_mail
+from cryptnsend.keeper.requests import Code
+from cryptnsend.store.records import deliveries, kept, mailing, transport
+
+
+class HouseMail(Composing):
+    """The mails of the house to its own people, each by the row of its delivery."""
+
+    def _receipt(self, row: Row) -> Letter:
+        """Tell a subscriber which codes to pass on; without anybody's link, subject, file names or counts."""
+        waiting = deliveries.newcomers(self._engine, row["org"], row["message"])
+        told = self._keeper.receipt(row["subscriber"], waiting)
+        codes = {code.address: code for code in told.codes}
+        people = [
+            _newcomer(address, codes.get(address))
+            for address in waiting
+            if told.on_portal or (address in codes and codes[address].state not in ("proven", "waived"))
+        ]
+        if not people:
+            raise Moot("nobody needs a code any more")
+        words = self._words
+        values = {
+            "people": people,
+            "when": moment(row["message_created"]),
+            "recipient": told.address,
+            "link": self._url(f"/sent/{row['message']}"),
+            "host": self._host(),
+        }
+        subject = words("Your message is sent. One code to tell.")
+        if len(people) > 1:
+            subject = words("Your message is sent. Some codes to tell.")
+        return self._own(row, "receipt", told.address, subject, values)
+
+    def _code(self, row: Row) -> Letter:
+        words = self._words
+        if row["template"] == "invitation":
+            invited = self._keeper.invitation(row["subject_id"])
+            values = {
+                "organisation": safe_display_name(invited.organisation_name) if invited.organisation else "",
+                "recipient": invited.address,
+                "link": self._url(f"/invite/{invited.token}"),
+                "code": invited.code,
+                "until": moment(invited.expires),
+            }
+            letter = self._own(row, "invitation", invited.address, words("You are invited to send secure mail"), values)
+            return replace(letter, links=(*letter.links, Link(invited.row, invited.expires)))
+        told = self._keeper.mail_code(row["subject_id"])
+        if told.expires <= self._clock.now() and told.purpose != "exists":
+            raise Moot("the code ended before it could leave")
+        values = {
+            "purpose": told.purpose,
+            "code": told.code,  # to be copied, not said
+            "until": moment(told.expires),
+            "when": moment(row["created"]),
+            "recipient": told.address,
+            "host": self._host(),
+        }
+        return self._own(row, "code", told.address, words("Your CryptnSend code"), values)
+
+    def _alert(self, row: Row) -> Letter:
+        if row["template"] == "kept":
+            return self._kept(row)
+        if row["template"] in ("by-mail", "by-mail-kept"):
+            return self._by_mail(row)
+        # A closed account has no address any more: the keeper remembers it for this one mail.
+        is_last = row["template"] == "account-closed"
+        to = self._last_address(row["subject_id"]) if is_last else self._keeper.alert(row["subject_id"])
+        values = {
+            "template": row["template"],
+            "when": moment(row["created"]),
+            "recipient": to,
+            "host": self._host(),
+            "link": "",
+        }
+        subject = self._words("About your CryptnSend account")
+        if row["template"] != "reset-waiting":
+            return self._own(row, "alert", to, subject, values)
+        # The one warning with a link: by it an owner who can no longer sign in stops the waiting.
+        told = self._keeper.warning(row["subject_id"])
+        values["link"] = self._url(f"/answer/{told.link.token}")
+        letter = self._own(row, "alert", to, subject, values)
+        return replace(letter, links=(*letter.links, Link(told.link.row, None)))
+
+    def _last_address(self, subject: int) -> str:
+        told = self._keeper.mail_code(subject)
+        if told.purpose != "closed":
+            raise Moot("this is no word about a closed account")
+        return told.address
+
+    def _kept(self, row: Row) -> Letter:
+        """Tell somebody that mail came for them which is kept apart; not who says they wrote it."""
+        about = kept.one(self._engine, row["subject_id"], row["message"])
+        if about is None:
+            raise Moot("deleted before its owner was told")
+        to = self._keeper.alert(row["subject_id"])
+        values = {
+            "reason": about["reason"],
+            "when": moment(about["created"]),
+            "link": self._url(f"/kept/{row['message']}"),
+            "recipient": to,
+        }
+        return self._own(row, "kept", to, self._words("Mail is kept apart for you"), values)
+
+    def _by_mail(self, row: Row) -> Letter:
+        """Tell whoever answered by ordinary mail what became of it, with the link to the page."""
+        is_kept = row["template"] == "by-mail-kept"
+        to, links = row["recipient_address"], tuple[Link, ...]()
+        if row["recipient_account"] == row["subscriber"]:
+            to, place = self._keeper.alert(row["subscriber"]), f"/sent/{row['message']}"
+        else:
+            # The link is good for this address only, and opens nothing without the subscriber's code.
+            told = self._keeper.notice(to, row["subscriber"], row["message"] if is_kept else row["parent"])
+            place, links = f"/m/{told.link.token}", (Link(told.link.row, None),)
+        values = {"is_kept": is_kept, "when": moment(row["created"]), "link": self._url(place), "recipient": to}
+        subject = self._words("About your answer by ordinary mail")
+        letter = self._own(row, "by-mail", to, subject, values)
+        return replace(letter, links=(*letter.links, *links))
+
+    def _report(self, row: Row) -> Letter:
+        """Report on one delivery (RFC 3464) to the author's original inbox, in plain words and without content."""
+        about = mailing.reported(self._engine, row["org"], row["subject_id"])
+        if about is None:
+            raise Moot("what it is about is gone")
+        to = self._keeper.alert(row["author"])
+        report = Report(
+            what=row["template"],
+            about=about,
+            to=to,
+            message_id=row["message_id"],
+            ident=self._ident(row),
+            sent=row["message_created"],
+            now=row["created"],
+            give_up=self._settings.give_up,
+            link=self._url(f"/sent/{row['message']}"),
+            author=Mailbox(US, f"notice@{self._settings.domain}"),
+            hostname=self._settings.hostname,
+        )
+        octets = build_report(report, self._faces, LANGUAGE)
+        # The null reverse-path, so that a report never bounces back (RFC 3464 §2).
+        return Letter("", to, self._signed(octets, row))
+
+    def _tls_report(self, row: Row) -> Letter:
+        """Report a day's TLS to a domain that asks for it (RFC 8460), by mail or to its web server."""
+        about = transport.report(self._engine, row["subject_id"])
+        if about is None:
+            raise Moot("what it is about is gone")
+        ours = self._settings.domain
+        name, octets = report_file(self._engine, about, submitter=ours, contact=f"postmaster@{ours}")
+        if web(about["rua"]):
+            return Letter("", about["rua"], octets, "report", is_posted=True)
+        to, author = mailbox(about["rua"]), Mailbox(US, f"notice@{ours}")
+        mail = report_mail(
+            about, name, octets, to=to, submitter=ours, author=author, ident=self._ident(row), date=row["created"]
+        )
+        path, bounce = self._bounces(row)
+        return Letter(path, to, self._signed(mail, row), "report", links=(bounce,))
+
+
+def _newcomer(address: str, code: Code | None) -> dict[str, Any]:
+    if code is None or code.code is None or code.expires is None:
+        return {"address": address, "code": "", "until": "", "tries": 0}
+    return {"address": address, "code": _spaced(code.code), "until": moment(code.expires), "tries": code.tries_left}
+
+
+def _spaced(code: str) -> str:
+    """Return a code in two halves, as people say it."""
+    half = len(code) // 2
+    return f"{code[:half]} {code[half:]}".strip()
