@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass, fields
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
@@ -25,7 +28,11 @@ from cryptnsend.core.errors import NoGrant
 from cryptnsend.store.records import deliveries
 
 if TYPE_CHECKING:
+    from cryptnsend.app import App
     from cryptnsend.flow.owner import Owner
+
+F = TypeVar("F", bound=Callable[..., Any])
+NOTHING = "Nothing waits to leave."
 
 COLUMNS = {
     "id": "delivery",
@@ -38,16 +45,95 @@ COLUMNS = {
     "reply": "last reply",
 }
 HEAPS = {
+    "organisation": "organisation",
     "domain": "domain",
+    "kind": "kind",
     "state": "state",
     "status": "status",
     "count": "deliveries",
     "oldest": "oldest",
     "example": "last reply",
 }
+COUNTED_BY = ("domain", "state", "status")
 STATES = ["checking", "due", "held", "leased", "delayed", "parked", "delivered", "failed", "cancelled"]
 KINDS = ["notice", "relay", "handoff", "receipt", "dsn", "code", "alert", "tls-report"]
-EVERYTHING = 1_000_000  # deliveries that are counted at most
+EVERYTHING = 1_000_000  # deliveries that are counted or steered at most
+UNITS = {"s": 1000, "m": 60_000, "h": 3600_000, "d": 86_400_000}  # milliseconds
+
+
+class Age(click.ParamType):  # type: ignore[type-arg]  # generic in later versions of click only
+    """A length of time such as 90m, 2h or 3d; the command gets milliseconds."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return milliseconds."""
+        text = str(value).lower()
+        if text[:-1].isascii() and text[:-1].isdecimal() and text[-1:] in UNITS and len(text) < 10:
+            return int(text[:-1]) * UNITS[text[-1]]
+        self.fail(f"{value!r} is no length of time: allowed are 90m, 2h or 3d.", param, ctx)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which deliveries a command is about; None is any."""
+
+    state: str | None
+    kind: str | None
+    domain: str | None
+    organisation: str | None
+    reason: str | None
+    older: int | None
+    newer: int | None
+
+    def __bool__(self) -> bool:
+        return any(value is not None for value in astuple(self))
+
+    def rows(self, app: App, limit: int, states: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """Return their rows, the newest first; without a chosen state those in *states*, or all that is unsettled."""
+        now = app.clock.now()
+        found: list[dict[str, Any]] = []
+        for state in [self.state] if self.state or not states else states:
+            found += deliveries.listing(
+                app.engine,
+                state,
+                limit,
+                kind=self.kind,
+                domain=self.domain.lower().removeprefix("@") if self.domain else None,
+                org=self._number(app),
+                reason=self.reason,
+                before=now - self.older if self.older is not None else None,
+                since=now - self.newer if self.newer is not None else None,
+            )
+        return found
+
+    def _number(self, app: App) -> int | None:
+        if self.organisation is None or self.organisation.isdecimal():
+            return int(self.organisation) if self.organisation else None
+        return app.owner.organisation(self.organisation)
+
+
+def filters(command: F) -> F:
+    """Add the options that say which deliveries are meant; the command gets them as *wanted*."""
+
+    @wraps(command)
+    def with_wanted(*arguments: Any, **values: Any) -> Any:
+        wanted = Wanted(**{field.name: values.pop(field.name) for field in fields(Wanted)})
+        return command(*arguments, wanted=wanted, **values)
+
+    for option in reversed(
+        (
+            click.option("--state", type=click.Choice(STATES), help="Only these; else all that are not settled."),
+            click.option("--kind", type=click.Choice(KINDS), help="Only these."),
+            click.option("--domain", help="Only for recipients of this domain."),
+            click.option("--organisation", metavar="NAME", help="Only this organisation's, by its name or number."),
+            click.option("--reason", help="Only where the last status begins so (4.7), or the reply has these words."),
+            click.option("--older", type=Age(), help="Only those made longer ago than this, such as 2h or 3d."),
+            click.option("--newer", type=Age(), help="Only those made since then."),
+        )
+    ):
+        with_wanted = option(with_wanted)
+    return with_wanted  # type: ignore[return-value]
 
 
 @click.group(cls=Commands)
@@ -56,39 +142,56 @@ def queue() -> None:
 
 
 @queue.command("list")
-@click.option("--state", type=click.Choice(STATES), help="Only these; without it, everything that is not settled.")
-@click.option("--kind", type=click.Choice(KINDS), help="Only these.")
-@click.option("--domain", help="Only for recipients of this domain.")
-@click.option("--counts", is_flag=True, help="Count by domain, state and status instead of listing.")
+@filters
+@click.option("--counts", is_flag=True, help="Count by domain, state and status instead, as `queue count` does.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="List at most so many.")
 @home_option
 @json_option
-def list_(
-    config: Config,
-    state: str | None,
-    kind: str | None,
-    domain: str | None,
-    counts: bool,
-    limit: int,
-    as_json: bool,
-) -> None:
-    """List deliveries, the newest first, or count them by domain and reason."""
-    domain = domain.lower().removeprefix("@") if domain else None
-    with opened(config) as app:
-        most = EVERYTHING if counts else limit
-        rows = deliveries.listing(app.engine, state, most, kind=kind, domain=domain)
-    columns = COLUMNS
+def list_(config: Config, wanted: Wanted, counts: bool, limit: int, as_json: bool) -> None:
+    """List deliveries, the newest first."""
     if counts:
-        rows, columns = _counted(rows), HEAPS
+        _count(config, wanted, COUNTED_BY, as_json)
+        return
+    with opened(config) as app:
+        rows = wanted.rows(app, limit)
     if as_json:
         for row in rows:
-            if "outcome" in row:
-                row["outcome"] = msgspec.json.decode(row["outcome"] or "{}")
+            row["outcome"] = msgspec.json.decode(row["outcome"] or "{}")
         show_json(rows)
         return
     for row in rows:
-        row.update({name: moment(row[name]) for name in ("due", "oldest") if name in row})
-    show_table(rows, columns, empty="Nothing waits to leave.")
+        row["due"] = moment(row["due"])
+    show_table(rows, COLUMNS, empty=NOTHING)
+
+
+@queue.command()
+@filters
+@click.option(
+    "--by",
+    multiple=True,
+    type=click.Choice(["organisation", "domain", "kind", "state", "status"]),
+    help="What to count by, may be repeated; domain, state and status if not given.",
+)
+@home_option
+@json_option
+def count(config: Config, wanted: Wanted, by: tuple[str, ...], as_json: bool) -> None:
+    """Count deliveries by domain and reason, or by what is chosen; the largest heap first."""
+    _count(config, wanted, by or COUNTED_BY, as_json)
+
+
+def _count(config: Config, wanted: Wanted, by: Sequence[str], as_json: bool) -> None:
+    from cryptnsend.flow.ways import heaps
+
+    columns = {name: title for name, title in HEAPS.items() if name in by or name in ("count", "oldest", "example")}
+    with opened(config) as app:
+        found = heaps(wanted.rows(app, EVERYTHING), tuple(dict.fromkeys(by)))
+    rows = [{name: getattr(heap, name) for name in columns} for heap in found]
+    if as_json:
+        show_json(rows)
+        return
+    for row in rows:
+        row["oldest"] = moment(row["oldest"])
+    show_table(rows, columns, empty=NOTHING)
 
 
 @queue.command()
@@ -130,49 +233,72 @@ def show(config: Config, delivery: int, as_json: bool) -> None:
             click.echo(f"{name + ':':<14}{printable(value)}")
 
 
-@queue.command()
-@click.argument("delivery", type=NUMBER)
-@home_option
-@json_option
-def retry(config: Config, delivery: int, as_json: bool) -> None:
-    """Try DELIVERY again now, also one that failed or was parked."""
-    _steer(config, delivery, lambda owner: owner.retry(delivery), "is due now", as_json)
+def chosen(command: F) -> F:
+    """Let the command be about deliveries by number, or about all that the filters find."""
+    numbers = click.argument("numbers", metavar="[DELIVERY]...", nargs=-1, type=NUMBER)
+    return numbers(filters(home_option(json_option(command))))
 
 
 @queue.command()
-@click.argument("delivery", type=NUMBER)
-@home_option
-@json_option
-def hold(config: Config, delivery: int, as_json: bool) -> None:
-    """Keep DELIVERY from being tried until it is released. Its days to give up go on."""
-    _steer(config, delivery, lambda owner: owner.hold(delivery), "is held", as_json)
+@chosen
+def retry(config: Config, wanted: Wanted, numbers: tuple[int, ...], as_json: bool) -> None:
+    """Try deliveries again now, also one that failed or was parked. Filters choose among those that wait."""
+    _steer(config, wanted, numbers, ("due", "delayed"), lambda owner, one: owner.retry(one), "is due now", as_json)
 
 
 @queue.command()
-@click.argument("delivery", type=NUMBER)
-@home_option
-@json_option
-def release(config: Config, delivery: int, as_json: bool) -> None:
-    """Let DELIVERY, which was held, be tried now."""
-    _steer(config, delivery, lambda owner: owner.release(delivery), "is due now", as_json)
+@chosen
+def hold(config: Config, wanted: Wanted, numbers: tuple[int, ...], as_json: bool) -> None:
+    """Keep deliveries from being tried until they are released. Their days to give up go on."""
+    _steer(config, wanted, numbers, ("due", "delayed"), lambda owner, one: owner.hold(one), "is held", as_json)
 
 
 @queue.command()
-@click.argument("delivery", type=NUMBER)
-@home_option
-@json_option
-def drop(config: Config, delivery: int, as_json: bool) -> None:
-    """Cancel DELIVERY: it will not leave. What is in the vault stays there."""
-    _steer(config, delivery, lambda owner: owner.drop(delivery), "is cancelled", as_json)
+@chosen
+def release(config: Config, wanted: Wanted, numbers: tuple[int, ...], as_json: bool) -> None:
+    """Let deliveries that were held be tried now."""
+    _steer(config, wanted, numbers, ("held",), lambda owner, one: owner.release(one), "is due now", as_json)
 
 
-def _steer(config: Config, delivery: int, act: Callable[[Owner], str], words: str, as_json: bool) -> None:
+@queue.command()
+@click.option("--yes", is_flag=True, help="Do not ask before what the filters find is cancelled.")
+@chosen
+def drop(config: Config, wanted: Wanted, numbers: tuple[int, ...], yes: bool, as_json: bool) -> None:
+    """Cancel deliveries: they will not leave. What is in the vault stays there."""
+    ask = "" if yes else "Cancel {} deliveries for good?"
+    states = deliveries.NOT_LEFT
+    _steer(config, wanted, numbers, states, lambda owner, one: owner.drop(one), "is cancelled", as_json, ask)
+
+
+def _steer(
+    config: Config,
+    wanted: Wanted,
+    numbers: Sequence[int],
+    states: Sequence[str],
+    act: Callable[[Owner, int], str],
+    words: str,
+    as_json: bool,
+    ask: str = "",
+) -> None:
+    """Do *act* with each delivery that is named, or that the filters find among those in *states*."""
+    if bool(numbers) == bool(wanted):
+        raise click.UsageError("Name deliveries by their numbers, or choose them by filters such as --domain.")
     with owned(config) as app:
-        state = act(app.owner)
-    tell(as_json, {"id": delivery, "state": state}, f"Delivery {delivery} {words}.")
-
-
-def _counted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    from cryptnsend.flow.ways import heaps
-
-    return [{name: getattr(heap, name) for name in HEAPS} for heap in heaps(rows)]
+        if len(numbers) == 1:
+            (one,) = numbers
+            tell(as_json, {"id": one, "state": act(app.owner, one)}, f"Delivery {one} {words}.")
+            return
+        found = numbers or [row["id"] for row in wanted.rows(app, EVERYTHING, states)]
+        if ask and not numbers and found:
+            click.confirm(ask.format(len(found)), abort=True, err=True)
+        done = []
+        for one in found:
+            # One that has gone on meanwhile is not what was asked for any more; one that was named has to be told of.
+            with contextlib.nullcontext() if numbers else contextlib.suppress(NoGrant):
+                done.append({"id": one, "state": act(app.owner, one)})
+                if not as_json:
+                    click.echo(f"Delivery {one} {words}.")
+    if as_json:
+        show_json(done)
+    elif not done:
+        click.echo("None was found.")

@@ -6,7 +6,7 @@ The outcome of the last attempt is kept as JSON beside the delivery; rows of ear
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -72,27 +72,46 @@ def way_of(row: Row) -> Way:
     )
 
 
+HEAPED = ("organisation", "domain", "kind", "state", "status")  # what deliveries can be counted by
+
+
 @dataclass(frozen=True, slots=True)
 class Heap:
-    """Deliveries that wait for the same reason at the same domain; `example` is what one of the peers said."""
+    """
+    Deliveries that have in common what they were counted by; the other ones of HEAPED are "".
 
-    domain: str
-    state: str
-    status: str
+    `oldest` is when the first of them was made, UTC milliseconds; `example` is what one of the peers said.
+    """
+
     count: int
     oldest: int
     example: str
+    organisation: str = ""
+    domain: str = ""
+    kind: str = ""
+    state: str = ""
+    status: str = ""
 
 
-def heaps(rows: Iterable[Row]) -> list[Heap]:
-    """Count deliveries by domain, state and status, the largest heap first; without a recipient the domain is ''."""
-    counts: Counter[tuple[str, str, str]] = Counter()
-    oldest: dict[tuple[str, str, str], int] = {}
-    examples: dict[tuple[str, str, str], str] = {}
+def heaps(rows: Iterable[Row], by: Sequence[str] = ("domain", "state", "status")) -> list[Heap]:
+    """Count deliveries *by* some of HEAPED, the largest heap first; without a recipient the domain is ""."""
+    counts: Counter[tuple[str, ...]] = Counter()
+    oldest: dict[tuple[str, ...], int] = {}
+    examples: dict[tuple[str, ...], str] = {}
     for row in rows:
         way = way_of(row)
-        key = ((row["recipient"] or "").rpartition("@")[2], way.state, way.status)
+        known = {
+            "organisation": str(row.get("org", "")),
+            "domain": (row["recipient"] or "").rpartition("@")[2],
+            "kind": way.kind,
+            "state": way.state,
+            "status": way.status,
+        }
+        key = tuple(known[name] for name in by)
         counts[key] += 1
         oldest[key] = min(oldest.get(key, row["created"]), row["created"])
         examples[key] = way.reply or examples.get(key, "")
-    return [Heap(*key, count, oldest[key], examples[key]) for key, count in counts.most_common()]
+    return [
+        Heap(count, oldest[key], examples[key], **dict(zip(by, key, strict=True)))
+        for key, count in counts.most_common()
+    ]

@@ -7,6 +7,8 @@ installation's, so what walks over it is a named exception to "every query takes
 
 from __future__ import annotations
 
+import re
+
 from cryptnsend.core.contracts import Engine, Reader, Row, Rows
 
 NOT_LEFT = ("checking", "due", "held", "delayed", "parked")  # states from which `drop` cancels
@@ -215,24 +217,48 @@ def epoch(engine: Engine, ident: int) -> Row:
 
 
 def listing(
-    engine: Engine, state: str | None, limit: int, *, kind: str | None = None, domain: str | None = None
+    engine: Engine,
+    state: str | None,
+    limit: int,
+    *,
+    kind: str | None = None,
+    domain: str | None = None,
+    org: int | None = None,
+    reason: str | None = None,
+    before: int | None = None,
+    since: int | None = None,
 ) -> list[Row]:
     """
     Return deliveries for the operator, newest first: those in *state* or, with None, all that are not settled.
 
-    *kind* and *domain* (of the recipient, as A-label) narrow it further.
+    These narrow it further: *kind*, *domain* (of the recipient, as A-label), *org*, *reason* (how the last status
+    begins, as 4.7, or words of the last reply), and when they were made (UTC milliseconds): *before*, or *since*.
     """
     return engine.query(
         "SELECT d.id, d.org, d.kind, d.form, d.message, a.canonical AS recipient, d.state, d.due, d.attempts,"
         " d.outcome, d.reply, d.created FROM deliveries d LEFT JOIN addresses a ON a.id = d.recipient"
         " WHERE (d.state = :state OR (:state IS NULL AND d.state NOT IN ('delivered', 'failed', 'cancelled')))"
-        " AND (:kind IS NULL OR d.kind = :kind) AND (:domain IS NULL OR a.canonical LIKE '%@' || :domain)"
+        " AND (:kind IS NULL OR d.kind = :kind) AND (:org IS NULL OR d.org = :org)"
+        " AND (:domain IS NULL OR a.canonical LIKE '%@' || :domain ESCAPE '\\')"
+        # What is kept of an attempt is JSON without spaces, so that this finds its status in either database.
+        " AND (:reason IS NULL OR d.outcome LIKE '%\"status\":\"' || :reason || '%' ESCAPE '\\'"
+        " OR lower(d.reply) LIKE '%' || lower(:reason) || '%' ESCAPE '\\')"
+        " AND (:before IS NULL OR d.created < :before) AND (:since IS NULL OR d.created >= :since)"
         " ORDER BY d.id DESC LIMIT :limit",
         state=state,
         kind=kind,
-        domain=domain,
+        domain=_literal(domain),
+        org=org,
+        reason=_literal(reason),
+        before=before,
+        since=since,
         limit=limit,
     )
+
+
+def _literal(text: str | None) -> str | None:
+    """Return *text* as LIKE finds it and nothing else."""
+    return None if text is None else re.sub(r"([%_\\])", r"\\\1", text)
 
 
 def standing(reader: Reader, ident: int) -> tuple[int, str] | None:
