@@ -119,7 +119,7 @@ class App:
 
     @cached_property
     def admission(self) -> admit.Admission:
-        from cryptnsend.flow import admit
+        from cryptnsend.flow import admit, rules
 
         config = self.config
         return admit.Admission(
@@ -130,7 +130,7 @@ class App:
             epochs=self.epochs,
             clock=self.clock,
             random=os.urandom,
-            settings=admit.Settings(
+            settings=rules.Settings(
                 hostname=config.server.hostname,
                 domain=config.server.domain,
                 message_octets=config.limits.message_octets,
@@ -240,7 +240,13 @@ class App:
     def replies(self) -> Replies:
         from cryptnsend.flow.replies import Replies
 
-        return Replies(admission=self.admission, pickup=self.pickup, clock=self.clock, domain=self.config.server.domain)
+        return Replies(
+            admission=self.admission,
+            pickup=self.pickup,
+            drafts=self.drafts,
+            clock=self.clock,
+            domain=self.config.server.domain,
+        )
 
     @cached_property
     def drafts(self) -> Drafts:

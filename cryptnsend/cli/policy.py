@@ -59,7 +59,7 @@ def default(config: Config, where: str, organisation: str | None, as_json: bool)
     tls-or-vault sends over proven TLS and seals where there is none. An organisation can ask for more protection than
     [policy] default, never for less.
     """
-    from cryptnsend.flow.admit import PROTECTION
+    from cryptnsend.flow.rules import PROTECTION
 
     with owned(config) as app:
         org = app.owner.organisation(organisation)

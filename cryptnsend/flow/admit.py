@@ -8,22 +8,22 @@ when that is durable does anybody hear a yes.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache, partial
-from typing import Any
 
 import msgspec
 
 from cryptnsend.core import keys, mime, policy
 from cryptnsend.core.addresses import single_author
 from cryptnsend.core.contracts import Clock, Engine, Rows
-from cryptnsend.core.errors import CryptnSendError, NotAuthor, Refusal, StoreBroken, Temporary
+from cryptnsend.core.errors import CryptnSendError, NotAuthor, StoreBroken, Temporary
 from cryptnsend.core.model import Card, Ids, Random, account_holder, archive_holder
 from cryptnsend.flow.addressees import Addressees, canonical_or_none
 from cryptnsend.flow.granting import Addressee, Author, Envelope, Making, Person, Thread, needs_code
 from cryptnsend.flow.holders import Holders, Unvouched
+from cryptnsend.flow.rules import Settings, check_caps, check_refused, rules_of
 from cryptnsend.flow.sealing import Sealed, Sealing
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.store.records import audit, cards, messages
@@ -31,34 +31,7 @@ from cryptnsend.store.vault import Vault
 
 DAY = 86_400_000  # milliseconds
 RESEND_WINDOW = DAY
-PROTECTION = {"plain": 0, "tls-or-vault": 1, "vault": 2}  # what an unknown default is read as, is Vault
 WARM = 10.0  # seconds for which the keeper's answers are taken as they are
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What an admission needs of the configuration; sizes are octets, times milliseconds."""
-
-    hostname: str
-    domain: str
-    message_octets: int
-    life: int
-    messages_per_day: int
-    new_recipients_per_day: int
-    default: str
-    plain_token: bool
-    newcomer: int  # for how long an account from open sign-up is one
-    newcomer_recipients_per_day: int
-
-    def is_newcomer(self, card: Card, now: int) -> bool:
-        """Say whether this account signed up by itself so lately that it may do less."""
-        return bool(card.open_since) and now < card.open_since + self.newcomer
-
-    def most_new_recipients(self, card: Card, now: int) -> int:
-        """Return how many people this account may write to for the first time today."""
-        if self.is_newcomer(card, now):
-            return min(self.newcomer_recipients_per_day, self.new_recipients_per_day)
-        return self.new_recipients_per_day
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +109,10 @@ class Admission:
         return self._day_keys
 
 
+def _nothing(rows: Rows) -> None:
+    """Write nothing besides the message."""
+
+
 class _OnlyLooked(Exception):
     """Undoes a transaction that was run to see what it would do."""
 
@@ -208,16 +185,20 @@ class Draft:
             raise
         return self._committed(admitted, used)
 
-    def commit_now(self) -> Admitted:
-        """Finish in a thread; returns once everything is durable."""
+    def commit_now(self, also: Callable[[Rows], None] = _nothing) -> Admitted:
+        """Finish in a thread; returns once everything is durable, with what *also* writes in the same transaction."""
         used: set[int] = set()
+
+        def fill(rows: Rows) -> Admitted:
+            admitted = self._fill(rows, used)
+            also(rows)
+            return admitted
+
         try:
             self._resolve()
             self._close()
             admitted = self._house.holders.settled(
-                lambda: self._house.engine.write(
-                    lambda rows: self._fill(rows, used), blobs=self._durable.blobs
-                ).result()
+                lambda: self._house.engine.write(fill, blobs=self._durable.blobs).result()
             )
         except BaseException as reason:
             self.abort()
@@ -322,8 +303,8 @@ class Draft:
         if earlier is not None:
             return Admitted(earlier, {}, repeated=True)
         card, thread, people, decisions = self._decide(rows, sender, sealed.index, now)
-        _check_refused(decisions)
-        self._check_caps(rows, card, people, now)
+        check_refused(decisions)
+        check_caps(rows, house.settings, author, card, people, now)
         life = house.settings.life if self._life is None else self._life
         making = Making(
             house.epochs,
@@ -440,18 +421,6 @@ class Draft:
             thread_vaulted=thread.vaulted,
         )
 
-    def _check_caps(self, rows: Rows, card: Card, people: list[Person], now: int) -> None:
-        if not self._author.subscriber:
-            return
-        settings, org, account = self._house.settings, self._author.organisation, self._author.account
-        if messages.count(rows, org, account, now // DAY, "messages", 1) > settings.messages_per_day:
-            raise _over(f"You have sent {settings.messages_per_day} messages today. Go on tomorrow (UTC).")
-        new = sum(1 for each in people if each.new_contact)
-        most = settings.most_new_recipients(card, now)
-        if new and messages.count(rows, org, account, now // DAY, "new-recipients", new) > most:
-            why = ", as many as a new account may" if settings.is_newcomer(card, now) else ""
-            raise _over(f"You have written to {most} new people today{why}. Go on tomorrow (UTC).")
-
     def _received(self, now: int) -> bytes:
         """Return our trace field (RFC 5321 §4.4), without the client's address: it rests outside the seal."""
         stamp = _stamp(now // 1000)
@@ -459,37 +428,7 @@ class Draft:
         return f"Received: by {self._house.settings.hostname} (CryptnSend) {how};\r\n {stamp}\r\n".encode("ascii")
 
 
-def _check_refused(decisions: Mapping[str, policy.Decision]) -> None:
-    """Raise Refusal if there is a recipient who may not be written to, naming everybody it is about."""
-    refused = {address: each for address, each in decisions.items() if isinstance(each, policy.Refuse)}
-    if refused:
-        first = next(iter(refused.values()))
-        about = [address for address, each in refused.items() if each == first]
-        raise Refusal(first.explain(*about), code=first.code, status=first.status)
-
-
-def rules_of(text: str, settings: Settings) -> policy.Rules:
-    """
-    Return the rules of an organisation: the installation's, made stricter by its own *text* (JSON).
-
-    Nobody signs that text, so it can ask for more protection and never for less: one changed row would otherwise send
-    everybody's mail in plain.
-    """
-    said = msgspec.json.decode(text, type=dict[str, Any])
-    default: Any = settings.default
-    asked = str(said.get("default", default))
-    if PROTECTION.get(asked, len(PROTECTION)) > PROTECTION.get(default, -1):
-        default = asked
-    return policy.Rules(default=default, allow_plain=settings.plain_token and said.get("plain_token", True) is True)
-
-
 @lru_cache(maxsize=4)
 def _stamp(second: int) -> str:
     """Write a time as RFC 5322 §3.3 does; remembered, as every message of a second has the same."""
     return formatdate(second, usegmt=False)
-
-
-def _over(text: str) -> Temporary:
-    over = Temporary(text)
-    over.code, over.status = 450, "4.7.1"
-    return over

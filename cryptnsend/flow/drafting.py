@@ -76,6 +76,22 @@ class _Opened:
     content: _Content
 
 
+class Sending:
+    """What was kept of an answer: goes with the rows that make the answer a message, so that there is never both."""
+
+    def __init__(self, vault: Vault, session: Session, parent: int):
+        self._vault, self._session, self._parent = vault, session, parent
+        self._gone: Sequence[str] = ()
+
+    def write(self, rows: Rows) -> None:
+        """Delete the rows; may run again after a failed batch."""
+        self._gone = drafts.drop_sent(rows, self._session.account, self._parent, self._session.seeds.keys())
+
+    def done(self) -> None:
+        """Discard the blobs, once the rows are gone for good; upkeep sweeps them otherwise."""
+        self._vault.discard(*self._gone)
+
+
 class Drafts:
     """Keeps and finds drafts. Shared by all requests of a process; thread-safe."""
 
@@ -145,9 +161,9 @@ class Drafts:
             raise NoGrant("There is no such draft here.")
         self._drop(session.account, [draft])
 
-    def sent(self, session: Session, *, parent: int = 0, draft: int = 0) -> None:
-        """Throw away what was kept of a message that has been sent; no draft is fine."""
-        self._drop(session.account, [each.row["id"] for each in self._before(session, parent, draft)])
+    def sending(self, session: Session, parent: int) -> Sending:
+        """Return what throws away, in the transaction of the answer to a message, what was kept of it."""
+        return Sending(self._vault, session, parent)
 
     # -- finding again ------------------------------------------------------------------------------------------------
 

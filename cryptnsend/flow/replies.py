@@ -14,6 +14,7 @@ from cryptnsend.core.contracts import Clock
 from cryptnsend.core.mime import Enclosure, Outgoing, build_message
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.flow.admit import Admission
+from cryptnsend.flow.drafting import Drafts
 from cryptnsend.flow.granting import Addressee, Author, Envelope
 from cryptnsend.flow.pickup import Answering, Pickup
 from cryptnsend.flow.sessions import Session
@@ -27,14 +28,17 @@ _IDENT = re.compile(r"<[\x21-\x3b\x3d\x3f-\x7e]{1,990}>")
 class Replies:
     """Sends replies from pages."""
 
-    def __init__(self, *, admission: Admission, pickup: Pickup, clock: Clock, domain: str):
-        self._admission, self._pickup, self._clock, self._domain = admission, pickup, clock, domain
+    def __init__(self, *, admission: Admission, pickup: Pickup, drafts: Drafts, clock: Clock, domain: str):
+        self._admission, self._pickup, self._drafts = admission, pickup, drafts
+        self._clock, self._domain = clock, domain
 
     def send(
         self, session: Session, message: int, *, everybody: bool, text: str, files: Iterable[Upload], nonce: bytes
     ) -> int:
         """
         Seal and admit a reply, and return its id. The same nonce again returns the same id and sends nothing.
+
+        What was kept of it as a draft goes in the same transaction.
 
         Raises NoGrant or Ended where the message cannot be read, Refusal (TooBig among them) where it cannot be sent.
         """
@@ -55,7 +59,10 @@ class Replies:
         except BaseException:
             draft.abort()
             raise
-        return draft.commit_now().message
+        kept = self._drafts.sending(session, message)
+        sent = draft.commit_now(kept.write).message
+        kept.done()
+        return sent
 
     def _outgoing(
         self,

@@ -146,7 +146,11 @@ class Replies(Protocol):
     def send(
         self, session: Any, message: int, *, everybody: bool, text: str, files: Iterable[Upload], nonce: bytes
     ) -> int:
-        """Seal and admit the reply; return its id. The same nonce again returns the same id and sends nothing."""
+        """
+        Seal and admit the reply; return its id. The same nonce again returns the same id and sends nothing.
+
+        Its draft is gone with it.
+        """
 
 
 class Drafts(Protocol):
@@ -179,7 +183,6 @@ class Drafts(Protocol):
     def uploads(
         self, session: Any, *, parent: int = 0, draft: int = 0, keep: Collection[int] | None = None
     ) -> Sequence[Upload]: ...
-    def sent(self, session: Any, *, parent: int = 0, draft: int = 0) -> None: ...
     def drop(self, session: Any, draft: int) -> None: ...
 
 

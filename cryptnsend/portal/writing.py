@@ -62,7 +62,6 @@ def reply(message: int) -> Any:
             problem, status = gettext("This cannot be sent at this moment. It is kept; try again in a minute."), 503
     if problem:
         return _refused(message, problem, fresh, status)
-    desk().drafts.sent(signed_in(), parent=message)
     remember("sent", {"message": str(message), "files": len(files), "all": everybody})
     return redirect(url_for("writing.reply_sent", message=message), 303)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cryptnsend.core.errors import Ended, KeeperGone, NoGrant, Refusal
-from cryptnsend.flow.drafting import Drafts
+from cryptnsend.core.errors import Ended, KeeperGone, NoGrant, Refusal, StoreBroken
+from cryptnsend.flow.drafting import Drafts, Sending
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Upload, Writing
 from cryptnsend.store import backup
@@ -86,7 +86,6 @@ def test_a_draft_and_its_files_are_gone_when_it_is_sent(house: House, drafts: Dr
     drafts.save(pat, Writing(WORDS), parent=message, files=[file("scan.pdf", LARGE)], nonce=nonce)
     files = drafts.uploads(pat, parent=message)
     reply = house.replies.send(pat, message, everybody=False, text=WORDS, files=files, nonce=nonce)
-    drafts.sent(pat, parent=message)
     assert drafts.listing(pat) == []
     names = {row["blob_key"] for row in upkeep.blobs_in_use(house.engine)}
     assert blobs(house) - untouched <= names  # nothing is left but what the reply itself names
@@ -159,7 +158,8 @@ def test_what_is_typed_before_a_timeout_is_kept_and_meets_what_was_kept_before(
     drafts.save(again, Writing("third"), parent=message, keep=[each.id for each in found.files])
     assert sent_files(drafts, again, message) == {"b.pdf": b"b", "c.pdf": LARGE}
     assert house.engine.query("SELECT count(*) AS n FROM drafts")[0]["n"] == 1
-    drafts.sent(again, parent=message)
+    house.replies.send(again, message, everybody=False, text="third", files=(), nonce=b"3" * 16)
+    assert drafts.listing(again) == []
     assert house.engine.query("SELECT count(*) AS n FROM draft_files")[0]["n"] == 0
 
 
@@ -310,3 +310,40 @@ def test_without_the_keeper_a_draft_is_kept_under_the_writers_own_key(
     finally:
         house.start_keeper()
     assert sent_files(drafts, pat, message) == {"scan.pdf": LARGE}
+
+
+def test_a_portal_that_dies_right_after_the_commit_leaves_the_reply_and_no_draft(
+    house: House, drafts: Drafts, pat: Session, message: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nonce = b"n" * 16
+    drafts.save(pat, Writing(WORDS), parent=message, files=[file("scan.pdf", LARGE)], nonce=nonce)
+    monkeypatch.setattr(Sending, "done", lambda _: (_ for _ in ()).throw(SystemExit))
+    with pytest.raises(SystemExit):
+        house.replies.send(pat, message, everybody=False, text=WORDS, files=(), nonce=nonce)
+    monkeypatch.undo()
+    assert drafts.listing(pat) == []
+    assert "Re: Results" in [each.subject for each in house.pickup.list(house.session(ANN))]
+    assert [*upkeep.blobs_in_use(house.engine)] == []  # what is left of the file is litter
+
+
+def test_a_portal_that_dies_right_before_the_commit_leaves_the_draft_and_no_reply(
+    house: House, drafts: Drafts, pat: Session, message: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drafts.save(pat, Writing(WORDS), parent=message, files=[file("scan.pdf", LARGE)])
+    before = [*house.rows()]
+    monkeypatch.setattr(Sending, "write", lambda *_: (_ for _ in ()).throw(StoreBroken("dead")))
+    with pytest.raises(StoreBroken):
+        house.replies.send(pat, message, everybody=False, text=WORDS, files=(), nonce=b"n" * 16)
+    assert [*house.rows()] == before
+    assert sent_files(drafts, pat, message) == {"scan.pdf": LARGE}
+
+
+def test_a_form_that_comes_again_after_its_answer_was_lost_takes_a_late_draft_with_it(
+    house: House, drafts: Drafts, pat: Session, message: int
+) -> None:
+    drafts.save(pat, Writing(WORDS), parent=message)
+    form = {"everybody": False, "text": WORDS, "nonce": b"n" * 16}
+    first = house.replies.send(pat, message, files=(), **form)  # type: ignore[arg-type]
+    drafts.save(pat, Writing(WORDS), parent=message)  # of another window
+    assert house.replies.send(pat, message, files=(), **form) == first  # type: ignore[arg-type]
+    assert drafts.listing(pat) == []

@@ -228,6 +228,7 @@ class FakeReplies:
                 "files": [(each.name, each.media_type, b"".join(each.chunks())) for each in files],
             }
         )
+        self.world.drafts.pop(message, None)
         return 1000 + len(self.world.replies)
 
 
@@ -276,9 +277,6 @@ class FakeDrafts:
             for each in (before.files if before else ())
             if keep is None or each.id in keep
         ]
-
-    def sent(self, session: Any, *, parent: int = 0, draft: int = 0) -> None:
-        self.world.drafts.pop(parent, None)
 
     def drop(self, session: Any, draft: int) -> None:
         if draft - 500 not in self.world.drafts:

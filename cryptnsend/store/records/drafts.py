@@ -5,7 +5,7 @@ A draft is its writer's, whatever organisation the answered message belongs to, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import astuple, dataclass
 
 from cryptnsend.core.contracts import Reader, Row, Rows
@@ -94,6 +94,19 @@ def drop(rows: Rows, account: int, draft: int) -> list[str]:
         "DELETE FROM drafts WHERE id = :id AND account = :account RETURNING blob_key", {"id": draft, "account": account}
     )
     return blobs + [row["blob_key"] for row in found if row["blob_key"]]
+
+
+def drop_sent(rows: Rows, account: int, parent: int, pairs: Collection[int]) -> list[str]:
+    """
+    Delete an account's drafts that answer one message; return the blobs to discard after COMMIT.
+
+    Those under other than these *pairs* stay: whoever sent the answer could not read them.
+    """
+    found = rows.query(
+        "SELECT id, pair FROM drafts WHERE account = :account AND parent = :parent",
+        {"account": account, "parent": parent},
+    )
+    return [blob for row in found if row["pair"] in pairs for blob in drop(rows, account, row["id"])]
 
 
 def drop_stale(rows: Rows, account: int, ident: int, before: int) -> list[str]:
