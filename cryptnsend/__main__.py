@@ -29,6 +29,7 @@ COMMANDS = {
     "recover": ("backup", "Put the master key back from FILE, the installation's recovery file."),
     "doctor": ("doctor", "Check everything that can be checked, and say what to do."),
     "dns": ("dns", "Print everything to publish in DNS."),
+    "dkim": ("dkim", "The keys that sign mail: which there are, and how they are replaced."),
 }
 
 

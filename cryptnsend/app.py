@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from cryptnsend.core import keys
     from cryptnsend.core.passwords import Argon
     from cryptnsend.delivery.courier import Courier
-    from cryptnsend.delivery.dkim import DkimKey
     from cryptnsend.delivery.dns import DnsResolver
+    from cryptnsend.delivery.keyring import KeyRing
     from cryptnsend.delivery.names import DnsNames
+    from cryptnsend.delivery.signers import Signers
     from cryptnsend.flow import admit, deliver
     from cryptnsend.flow.account import Accounts
     from cryptnsend.flow.adoption import Adoption
@@ -371,12 +372,18 @@ class App:
         )
 
     @cached_property
-    def dkim_keys(self) -> tuple[DkimKey, ...]:
-        """Return the signing keys of our own domain; only the courier reads them."""
-        from cryptnsend.delivery.dkim import from_pem
+    def keyring(self) -> KeyRing:
+        """Return the signing keys of our own domain; of the roles only the courier reads them."""
+        from cryptnsend.delivery.keyring import KeyRing
 
-        found = sorted(self.home.dkim.glob("*.pem"))
-        return tuple(from_pem(path.stem, self.config.server.domain, path.read_bytes()) for path in found)
+        give_up = self.config.delivery.give_up_seconds * 1000
+        return KeyRing(self.home.dkim, self.config.server.domain, self.clock, give_up=give_up)
+
+    @cached_property
+    def signers(self) -> Signers:
+        from cryptnsend.delivery.signers import Signers
+
+        return Signers(self.keyring.signing, self.resolver.texts)
 
     @cached_property
     def letters(self) -> Letters:
@@ -390,7 +397,7 @@ class App:
             parcels=Parcels(self.engine, self.vault, self.keeper, self.holders, most),
             keeper=self.keeper,
             clock=self.clock,
-            dkim_keys=self.dkim_keys,
+            signers=self.signers,
             settings=Settings(
                 domain=self.config.server.domain,
                 hostname=self.config.server.hostname,

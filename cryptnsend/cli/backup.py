@@ -20,6 +20,7 @@ from cryptnsend.cli.options import home_option, json_option, password_option, re
 from cryptnsend.cli.owner import is_served, keeper_running, opened, owned
 from cryptnsend.config import Config
 from cryptnsend.core.errors import ConfigError, Denied, KeeperGone
+from cryptnsend.delivery.keyring import STATE_FILE
 from cryptnsend.home import Home, sync_folder, write_private
 from cryptnsend.store import backup as backups
 
@@ -130,11 +131,20 @@ def restore(config: Config, folder: Path, as_json: bool) -> None:
 
 
 def _sealed_files(config: Config, keeper: Keeper) -> dict[str, bytes]:
-    """Return the keys that sign mail, each sealed by the keeper and bound to its name; nothing without a keeper."""
-    found = Home(config.server.home).dkim.glob("*.pem")
+    """
+    Return the keys that sign mail and how they stand, each sealed by the keeper and bound to its name.
+
+    Nothing without a keeper.
+    """
+    folder = Home(config.server.home).dkim
+    found = {file.stem: file for file in folder.glob("*.pem")}
+    if (folder / STATE_FILE).exists():
+        found[STATE_FILE] = folder / STATE_FILE
     try:
         with keeper_running(config):
-            sealed = {file.stem: keeper.seal_file(f"dkim/{file.name}", file.read_bytes()) for file in found}
+            sealed = {
+                name: keeper.seal_file(f"dkim/{file.name}", file.read_bytes()) for name, file in sorted(found.items())
+            }
     except KeeperGone as gone:  # everything else can be copied, and is worth more
         click.echo(f"The keys that sign mail are not in this backup. {gone}", err=True)
         return {}
@@ -144,10 +154,18 @@ def _sealed_files(config: Config, keeper: Keeper) -> dict[str, bytes]:
 def _restore_keys(home: Home, keeper: Keeper, backed_up: bytes | None) -> list[str]:
     """Put the signing keys of a backup in the place of those that `init` made; return their selectors."""
     sealed = msgspec.msgpack.decode(backed_up, type=dict[str, bytes]) if backed_up else {}
-    for selector, octets in sealed.items():
-        if not _SELECTOR.fullmatch(selector):
-            raise ConfigError("This backup cannot be used: it has a signing key without a proper name.")
-        write_private(home.dkim / f"{selector}.pem", keeper.open_file(f"dkim/{selector}.pem", octets))
+    stated = sealed.pop(STATE_FILE, None)
+    files = {f"{selector}.pem": octets for selector, octets in sealed.items()}
+    if not all(map(_SELECTOR.fullmatch, sealed)):
+        raise ConfigError("This backup cannot be used: it has a signing key without a proper name.")
+    if stated is not None:
+        files[STATE_FILE] = stated
+    opened_files = {name: keeper.open_file(f"dkim/{name}", octets) for name, octets in files.items()}
+    if sealed:
+        for made in home.dkim.glob("*.pem"):  # by `init`, and published by nobody
+            made.unlink()
+    for name, octets in opened_files.items():
+        write_private(home.dkim / name, octets)
     return sorted(sealed)
 
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import ipaddress
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from cryptnsend.cli.options import home_option, json_option, show_json
+from cryptnsend.cli.options import home_option, json_option, moment, show_json
 from cryptnsend.config import Config
 from cryptnsend.core import transport
-from cryptnsend.core.errors import ConfigError
-from cryptnsend.home import Home
+from cryptnsend.core.errors import Refusal
 from cryptnsend.settings import is_ip
+
+if TYPE_CHECKING:
+    from cryptnsend.delivery.keyring import Held, KeyRing
 
 SMTP_PORT = 25
 TTL = 3600  # seconds, in the zone snippet
@@ -29,13 +29,15 @@ class Record(NamedTuple):
     """
     One thing to publish: a resource record (RFC 1035 §3.2), or, as type "file", what a web server has to show.
 
-    *why* is for the person who has to enter it. A *value* or *name* that only they know is empty.
+    *why* is for the person who has to enter it. A *value* or *name* that only they know is empty. *action* is what to
+    do with it now: publish, announce (nothing depends on it yet), keep (nothing new does), remove.
     """
 
     name: str
     type: str
     value: str
     why: str
+    action: str = "publish"
 
 
 def records(config: Config, addresses: Sequence[str] = ()) -> Iterator[Record]:
@@ -43,16 +45,7 @@ def records(config: Config, addresses: Sequence[str] = ()) -> Iterator[Record]:
     host, domain = config.server.hostname, config.server.domain
     yield from _places(config, addresses)
     yield from _senders(config)
-    for file in sorted(Home(config.server.home).dkim.glob("*.pem")):
-        key = load_pem_private_key(file.read_bytes(), password=None)
-        if isinstance(key, rsa.RSAPrivateKey):
-            kind, octets = "rsa", key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        elif isinstance(key, ed25519.Ed25519PrivateKey):
-            kind, octets = "ed25519", key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)  # RFC 8463 §3
-        else:
-            raise ConfigError(f"{file}: a DKIM key is RSA or Ed25519, this one is neither.")
-        value = f"v=DKIM1; k={kind}; p={base64.b64encode(octets).decode()}"
-        yield Record(f"{file.stem}._domainkey.{domain}", "TXT", value, "our signature on each mail (DKIM, RFC 6376)")
+    yield from signing_records(config)
     yield Record(
         f"_dmarc.{domain}", "TXT", "v=DMARC1; p=reject; adkim=s; aspf=r", "nobody else may use our name (DMARC)"
     )
@@ -105,6 +98,45 @@ def _senders(config: Config) -> Iterator[Record]:
         yield Record(host, "TXT", sender, "the same for reports, which go by the host's name (RFC 7208 §2.4)")
 
 
+def signing_records(config: Config) -> Iterator[Record]:
+    """Yield the record of each key that signs mail, will, or did a short while ago (DKIM)."""
+    from cryptnsend import app
+    from cryptnsend.delivery.dkim import dns_record
+
+    actions = {"announced": "announce", "signing": "publish", "retired": "keep", "over": "remove"}
+    ring = app.build(config, "owner").keyring
+    for held in ring.held():
+        name = f"{held.selector}._domainkey.{config.server.domain}"
+        value = dns_record(held.key) if held.key is not None else ""
+        yield Record(name, "TXT", value, _why_signing(ring, held), actions[held.state])
+
+
+def _why_signing(ring: KeyRing, held: Held) -> str:
+    """Say in words for what a key's record stands in DNS, or why it does no more."""
+    if held.state == "announced":
+        return "our next signature (DKIM, RFC 6376): publish it now, it is used a day after it can be seen"
+    if held.state == "retired":
+        until = moment(ring.may_go(held))
+        return f"our signature of before (DKIM): keep it until {until}, as mail that it signed may still be on its way"
+    if held.state == "over":
+        return f"may be removed since {moment(held.since)}: no mail with this signature is on its way any more"
+    return "our signature on each mail (DKIM, RFC 6376)"
+
+
+def delegation(config: Config, domain: str) -> Iterator[Record]:
+    """Yield what *domain* publishes so that plain mail of its people keeps its author. Raises Refusal for no domain."""
+    from cryptnsend.delivery.keyring import selectors
+    from cryptnsend.delivery.route import Unroutable, a_label
+
+    try:
+        theirs = a_label(domain.rstrip("."))
+    except Unroutable as error:
+        raise Refusal(f"{domain}: {error.outcome.reply}.") from None
+    for selector in selectors():
+        ours = f"{selector}._domainkey.{config.server.domain}."
+        yield Record(f"{selector}._domainkey.{theirs}", "CNAME", ours, "lets us sign plain mail of your people (DKIM)")
+
+
 def _protected(config: Config) -> Iterator[Record]:
     """Yield what promises others TLS to us: MTA-STS (RFC 8461), reports about it (RFC 8460), and TLSA (RFC 7672)."""
     host, domain = config.server.hostname, config.server.domain
@@ -140,6 +172,8 @@ def zone_line(record: Record) -> str:
     if record.type == "file":
         shown = "".join(f"\n;   {line}" for line in record.value.splitlines())
         return f"; {record.name} says:{shown}"
+    if record.action == "remove":
+        return f"; remove {record.name}. IN {record.type}"
     value = record.value or "<address>"
     if record.type == "TXT":
         value = " ".join(f'"{value[start : start + 255]}"' for start in range(0, len(value), 255))
@@ -150,7 +184,7 @@ def zone_line(record: Record) -> str:
 
 def _told(record: Record) -> str:
     """Return *record* for people who type it into a form."""
-    value = record.value or "(only you know)"
+    value = record.value or ("(take it out)" if record.action == "remove" else "(only you know)")
     lines = value.splitlines() if record.type == "file" else [value]
     return "\n".join(
         [
@@ -171,11 +205,17 @@ def _told(record: Record) -> str:
     callback=lambda _ctx, _param, given: _checked(given),
     help="A public address of this machine; may be repeated.",
 )
+@click.option(
+    "--for",
+    "domain",
+    metavar="DOMAIN",
+    help="Print what the owner of DOMAIN publishes instead, so that plain mail of its people keeps its author.",
+)
 @home_option
 @json_option
-def dns(config: Config, zone: bool, addresses: tuple[str, ...], as_json: bool) -> None:
+def dns(config: Config, zone: bool, addresses: tuple[str, ...], domain: str | None, as_json: bool) -> None:
     """Print everything to publish in DNS. `doctor` then says whether it is there."""
-    found = list(records(config, addresses))
+    found = list(records(config, addresses) if domain is None else delegation(config, domain))
     if as_json:
         show_json([record._asdict() for record in found])
         return

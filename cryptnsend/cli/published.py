@@ -208,17 +208,18 @@ def _spf(outside: Outside, address: str, reverse_path: str, name: str) -> Findin
 def dkim(outside: Outside) -> Iterator[Finding]:
     """Look whether the published key of each selector is the one that we sign with."""
     for record in records(outside.config):
-        if "._domainkey." not in record.name:
+        if "._domainkey." not in record.name or record.action == "remove":
             continue
+        wrong = error if record.action == "publish" else warning  # no mail is signed with it now
         wanted, found = _tags(record.value), [_tags(text) for text in outside.names.texts(record.name)]
         if not found:
-            yield error("DKIM", f"There is no key at {record.name}.", PUBLISH)
+            yield wrong("DKIM", f"There is no key at {record.name}.", PUBLISH)
         elif len(found) > 1:
-            yield error("DKIM", f"There are {len(found)} records at {record.name}, so none counts.", "Leave ours only.")
+            yield wrong("DKIM", f"There are {len(found)} records at {record.name}, so none counts.", "Leave ours only.")
         elif found[0].get("p") == "":
-            yield error("DKIM", f"The key at {record.name} was revoked, and we still sign with it.", PUBLISH)
+            yield wrong("DKIM", f"The key at {record.name} was revoked, and counts still.", PUBLISH)
         elif (found[0].get("p"), found[0].get("k", "rsa")) != (wanted["p"], wanted["k"]):
-            yield error("DKIM", f"The key at {record.name} is not the one that signs our mail.", PUBLISH)
+            yield wrong("DKIM", f"The key at {record.name} is not the one that signs our mail.", PUBLISH)
         elif "y" in found[0].get("t", "").split(":"):
             words = f"The key at {record.name} is ours, but says that it is being tried (t=y)."
             yield warning("DKIM", words, "Take t=y away, or receivers treat our mail as unsigned.")

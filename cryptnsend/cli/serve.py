@@ -280,7 +280,10 @@ def _courier(config: Config, ready: Callable[[], None], _doors: Doors) -> None:
         if stop.wait(0.1):
             return
     built = _build(config, "courier")
-    beside = [threading.Thread(target=built.upkeep.run, args=(stop,), name="upkeep")]
+    beside = [
+        threading.Thread(target=built.upkeep.run, args=(stop,), name="upkeep"),
+        threading.Thread(target=built.keyring.run, args=(stop, built.resolver.texts), name="signing-keys"),
+    ]
     if config.delivery.tls_reports and not config.delivery.smarthost:  # a relay's TLS is nobody's news
         beside.append(threading.Thread(target=built.tls_reports.run, args=(stop,), name="tls-reports"))
     for thread in beside:

@@ -161,24 +161,27 @@ def rfc_date(milliseconds: int) -> str:
 # --- plain relay ---------------------------------------------------------------------------------------------------
 
 # What must not leave: traces of the way here, and signatures that no longer hold.
-_STRIPPED = re.compile(
-    rb"(?<=\n)(?:received|return-path|dkim-signature|domainkey-signature|x-google-dkim-signature|arc-[a-z-]+|sender"
-    rb"|authentication-results|received-spf|delivered-to|x-original-to|from|reply-to|resent-[a-z-]+|x-unsent)"
-    rb"[\x00-\x20]*:[^\r\n]*(?:\r\n[ \t][^\r\n]*)*(?:\r\n|\Z)",
-    re.IGNORECASE,
+_TRACES = (
+    rb"received|return-path|dkim-signature|domainkey-signature|x-google-dkim-signature|arc-[a-z-]+|sender"
+    rb"|authentication-results|received-spf|delivered-to|x-original-to|from|resent-[a-z-]+|x-unsent"
 )
+_VALUE = rb"[\x00-\x20]*:[^\r\n]*(?:\r\n[ \t][^\r\n]*)*(?:\r\n|\Z)"
+_STRIPPED = re.compile(rb"(?<=\n)(?:" + _TRACES + rb"|reply-to)" + _VALUE, re.IGNORECASE)
+_STRIPPED_BUT_REPLY_TO = re.compile(rb"(?<=\n)(?:" + _TRACES + rb")" + _VALUE, re.IGNORECASE)
 
 
-def relay_header(header: bytes, *, author: Mailbox, reply_to: Mailbox, date: int, message_id: str) -> bytes:
+def relay_header(header: bytes, *, author: Mailbox, reply_to: Mailbox | None, date: int, message_id: str) -> bytes:
     """
     Return a subscriber's header block as it leaves in plain; the octets of the body go unchanged behind it.
 
-    From and Reply-To become ours, the token leaves the subject, Bcc and clients' private fields, traces and old
-    signatures go. *date* (UTC milliseconds) and *message_id* are used where the client sent none (RFC 6409 §8).
+    From becomes *author*, and Reply-To *reply_to*; None keeps what the client wrote there. The token leaves the
+    subject; Bcc and clients' private fields, traces and old signatures go. *date* (UTC milliseconds) and *message_id*
+    are used where the client sent none (RFC 6409 §8).
     """
     header, _ = cut_bcc(header)
     end = header_end(header)
-    fields = strip_token(_STRIPPED.sub(b"", b"\n" + header[:end])[1:])
+    stripped = _STRIPPED_BUT_REPLY_TO if reply_to is None else _STRIPPED
+    fields = strip_token(stripped.sub(b"", b"\n" + header[:end])[1:])
     if fields and not fields.endswith(b"\r\n"):
         fields += b"\r\n"
     known = read_headers(fields)
@@ -186,7 +189,8 @@ def relay_header(header: bytes, *, author: Mailbox, reply_to: Mailbox, date: int
         fields = _without(fields, b"message-id") + encode_ids("Message-ID", [message_id])
     if not known.raw(b"date").strip():
         fields = _without(fields, b"date") + encode_field("Date", rfc_date(date))
-    return encode_mailboxes("From", [author]) + encode_mailboxes("Reply-To", [reply_to]) + fields + header[end:]
+    own = encode_mailboxes("Reply-To", [reply_to]) if reply_to is not None else b""
+    return encode_mailboxes("From", [author]) + own + fields + header[end:]
 
 
 def _without(fields: bytes, name: bytes) -> bytes:

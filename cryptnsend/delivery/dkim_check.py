@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from cryptnsend.delivery.dkim import RelaxedBody
+from cryptnsend.delivery.dkim import DkimKey, RelaxedBody
 from cryptnsend.delivery.dns import DnsTrouble, NoSuchDomain
 
 MOST = 10  # signatures that are looked at; a mail with more is trying our patience
@@ -243,10 +243,27 @@ def _base64(text: bytes) -> bytes:
         raise _Useless("not base64") from None
 
 
+def is_key(record: bytes, key: DkimKey) -> bool:
+    """Say whether a published record is that of *key*, so that verifiers take what it signs."""
+    try:
+        found, _ = _read_key(record, key.algorithm.encode())
+    except _Useless:
+        return False
+    return found == key.private.public_key()
+
+
 def _key(record: bytes, signature: _Signature) -> _Key:
-    """Read a key record (RFC 6376 §3.6.1) and return its key, if it may be used for this signature."""
+    """Return the key of a record, if it may be used for this signature."""
+    key, flags = _read_key(record, signature.algorithm)
+    if b"s" in flags and signature.identity != signature.domain.lower():
+        raise _Useless("not for subdomains")
+    return key
+
+
+def _read_key(record: bytes, algorithm: bytes) -> tuple[_Key, set[bytes]]:
+    """Read a key record (RFC 6376 §3.6.1): its key, if it may be used with this algorithm, and its flags."""
     tags = _tags(record)
-    if tags.get(b"v", b"DKIM1") != b"DKIM1" or tags.get(b"k", b"rsa").lower() != _ALGORITHMS[signature.algorithm]:
+    if tags.get(b"v", b"DKIM1") != b"DKIM1" or tags.get(b"k", b"rsa").lower() != _ALGORITHMS[algorithm]:
         raise _Useless("another kind of key")
     if b"sha256" not in [each.strip() for each in tags.get(b"h", b"sha256").lower().split(b":")]:
         raise _Useless("not for SHA-256")
@@ -255,20 +272,18 @@ def _key(record: bytes, signature: _Signature) -> _Key:
     flags = {each.strip() for each in tags.get(b"t", b"").lower().split(b":")}
     if b"y" in flags:  # RFC 6376 §3.6.1: such mail counts like unsigned mail
         raise _Useless("only a test")
-    if b"s" in flags and signature.identity != signature.domain.lower():
-        raise _Useless("not for subdomains")
     octets = _base64(tags.get(b"p", b""))
     if not octets:
         raise _Useless("revoked")
     try:
-        if signature.algorithm == b"ed25519-sha256":
-            return Ed25519PublicKey.from_public_bytes(octets)
+        if algorithm == b"ed25519-sha256":
+            return Ed25519PublicKey.from_public_bytes(octets), flags
         key = serialization.load_der_public_key(octets)
     except (ValueError, UnsupportedAlgorithm):
         raise _Useless("no key") from None
     if not isinstance(key, RSAPublicKey) or not _SMALLEST_RSA <= key.key_size <= _LARGEST_RSA:
         raise _Useless("not a key of a size that is trusted")
-    return key
+    return key, flags
 
 
 def _fits(key: _Key, signature: _Signature, covered: bytes) -> None:

@@ -16,7 +16,8 @@ from cryptnsend.core.addresses import Mailbox
 from cryptnsend.core.contracts import Clock, Engine, Row
 from cryptnsend.core.mime import Enclosure, Outgoing, build_message
 from cryptnsend.delivery.courier import TlsClass
-from cryptnsend.delivery.dkim import DkimKey, sign
+from cryptnsend.delivery.dkim import sign
+from cryptnsend.delivery.signers import Signers
 from cryptnsend.flow.mailwords import Faces
 from cryptnsend.flow.parcels import Parcels
 from cryptnsend.keeper.client import Keeper
@@ -73,13 +74,13 @@ class Composing:
         parcels: Parcels,
         keeper: Keeper,
         clock: Clock,
-        dkim_keys: Sequence[DkimKey],
+        signers: Signers,
         settings: Settings,
         web: Path,
         base_url: Callable[[], str],
     ):
         self._engine, self._parcels, self._keeper = engine, parcels, keeper
-        self._clock, self._dkim_keys = clock, dkim_keys
+        self._clock, self._signers = clock, signers
         self._settings, self._base_url = settings, base_url
         self._faces = Faces(web / "mail", web / "translations")
         self._words = self._faces.words(LANGUAGE).gettext
@@ -124,7 +125,7 @@ class Composing:
         return Letter(path, to, self._signed(b"".join(built), row), links=(*links, bounce))
 
     def _signed(self, octets: bytes, row: Row) -> bytes:
-        return sign(octets, self._dkim_keys, now=row["created"] // 1000) + octets
+        return sign(octets, self._signers.own(), now=row["created"] // 1000) + octets
 
     def _ident(self, row: Row) -> str:
         return f"<d{row['id']}@{self._settings.domain}>"

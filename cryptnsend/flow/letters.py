@@ -7,24 +7,20 @@ encrypted file: same Message-ID, date, links and words.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain
-
 from cryptnsend.core.addresses import Mailbox
 from cryptnsend.core.contracts import Row
 from cryptnsend.core.errors import Denied
-from cryptnsend.core.mime import Enclosure, relay_header
+from cryptnsend.core.mime import Enclosure
 from cryptnsend.core.names import safe_display_name
-from cryptnsend.delivery.courier import TlsClass
-from cryptnsend.delivery.dkim import sign
 from cryptnsend.flow.composing import Letter, Link
 from cryptnsend.flow.housemail import HouseMail
 from cryptnsend.flow.mailwords import day, moment, one_line, phone_number, usable_ids
-from cryptnsend.flow.parcels import Moot, split_header
+from cryptnsend.flow.parcels import Moot
+from cryptnsend.flow.relayed import Relayed
 from cryptnsend.store.records import mailing
 
 
-class Letters(HouseMail):
+class Letters(HouseMail, Relayed):
     """Composes the mail of one claimed delivery. Thread-safe; keeps nothing."""
 
     def compose(self, row: Row) -> Letter:
@@ -135,34 +131,3 @@ class Letters(HouseMail):
             links=(Link(told.link.row, None), Link(told.reply.row, None)),
             enclosures=enclosures,
         )
-
-    def _relay(self, row: Row) -> Letter:
-        """Pass a plain mail on under an address of ours, so that the author's own domain is never pretended."""
-        leaving = self._parcels.plain(row)
-        key = leaving.keys[:32]
-        author = mailing.author(self._engine, row["org"], row["message"])
-        token = self._keeper.reply_token(author["address"], row["subscriber"], row["message"])
-        name = safe_display_name(author["name"]) or safe_display_name(author["address"].partition("@")[0])
-        chunks = self._parcels.raw(row, key)
-        header, rest = split_header(chunks)
-        ours = relay_header(
-            header,
-            author=Mailbox(name, self._local("u-", token.token)),
-            reply_to=Mailbox(name, author["address"]),
-            date=row["message_created"],
-            message_id=f"<m{row['message']}@{self._settings.domain}>",
-        )
-        # Read once to sign, and anew for each attempt: the message never stands in memory as a whole.
-        signature = sign(chain((ours, rest), chunks), self._dkim_keys, now=row["created"] // 1000)
-
-        def octets() -> Iterator[bytes]:
-            again = self._parcels.raw(row, key)
-            _, begun = split_header(again)
-            return chain((row["received"], signature, ours, begun), again)
-
-        path, bounce = self._bounces(row)
-        # Other 8-bit headers are old mistakes, which nobody's server declares and most take as they are.
-        international = not ours.isascii() and b"with UTF8SMTP" in row["received"]
-        links = (Link(token.row, None), bounce)
-        tls_class: TlsClass = "proven" if row["tls_class"] == "proven" else "plain"
-        return Letter(path, leaving.recipient, octets, tls_class, links, key, international)

@@ -22,7 +22,7 @@ class Post:
 
     def __init__(self, house: House, internet: Internet):
         self.house, self.internet = house, internet
-        for key in house.courier.dkim_keys:
+        for key in house.courier.keyring.signing():
             internet.register_dkim(key.selector, key.domain, dns_record(key))
         internet.register_dmarc(house.config.server.domain, "reject")
 

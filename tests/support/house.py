@@ -21,6 +21,7 @@ from cryptnsend.app import App
 from cryptnsend.config import Config
 from cryptnsend.core.model import Signed
 from cryptnsend.core.passwords import Argon
+from cryptnsend.delivery.dns import Answer, Mx, NoSuchDomain, Tlsa
 from cryptnsend.flow.account import Accounts
 from cryptnsend.flow.gate import Gate, Subscriber
 from cryptnsend.flow.granting import Addressee, Author, Envelope
@@ -67,6 +68,25 @@ class HandClock:
     def jump(self, milliseconds: int) -> None:
         """Set the time of day, as an operator or a broken battery does."""
         self.at += milliseconds
+
+
+class NoNames:
+    """A resolver in whose world nobody has a name, so that no test asks the network."""
+
+    def mx(self, domain: str) -> Answer[Mx]:
+        raise NoSuchDomain(f"{domain} does not exist")
+
+    def addresses(self, host: str) -> Answer[str]:
+        raise NoSuchDomain(f"{host} does not exist")
+
+    def alias_is_secure(self, host: str) -> bool:
+        return False
+
+    def tlsa(self, name: str) -> Answer[Tlsa]:
+        return Answer(name=name)
+
+    def texts(self, name: str) -> Answer[str]:
+        return Answer(name=name)
 
 
 class House:
@@ -178,7 +198,7 @@ class House:
     def _role(self, role: str) -> App:
         app = App(self.config, role)
         self._roles.append(app)
-        vars(app).update(clock=self.clock, wake=self._ring)
+        vars(app).update(clock=self.clock, wake=self._ring, resolver=NoNames())
         if hasattr(self, "portal"):
             vars(app).update(engine=self.portal.engine, blobs=self.portal.blobs, vault=self.portal.vault)
         return app

@@ -29,7 +29,7 @@ import dns.rdatatype
 
 from tests.support.waiting import wait_for
 
-SOA = "@ SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns\nns A 127.0.0.1\n"
+SOA = "@ SOA ns hostmaster 1 3600 600 86400 1\n@ NS ns\nns A 127.0.0.1\n"
 SECONDS = 60.0  # in which a server has to be there; they take less than one
 
 
@@ -40,6 +40,7 @@ class Zones:
         self._texts, self._unsigned, self._bogus = dict(zones), set(unsigned), set(bogus)
         self._folder = Path(tempfile.mkdtemp(prefix="zones-", dir="/tmp"))
         self._running: list[subprocess.Popen[bytes]] = []
+        self._serial = 1_000_000
         self.authority, self.resolver = ("127.0.0.1", _free()), ("127.0.0.1", _free())
 
     def __enter__(self) -> Zones:
@@ -121,9 +122,24 @@ class Zones:
             file.write(f"{name} DS {ds}\n")
         serial = self._file(top).read_text().replace("hostmaster 1 ", f"hostmaster {len(self._file(top).read_text())} ")
         self._file(top).write_text(serial)
-        knotc = ["knotc", "-s", f"{self._folder}/knot.sock", "zone-reload", top]
-        subprocess.run([_tool("knotc"), *knotc[1:]], check=True, capture_output=True, timeout=60)
+        self._reload(top)
         wait_for(lambda: self._ask(name, dns.rdatatype.DS), f"Knot delegates {name}", seconds=SECONDS)
+
+    def change(self, name: str, text: str) -> None:
+        """Serve other records in a zone from now on; Unbound keeps what it knows for as long as their TTL says."""
+        self._serial += 1
+        soa = SOA.replace("hostmaster 1 ", f"hostmaster {self._serial} ")
+        self._file(name).write_text(f"$ORIGIN {name}\n$TTL 60\n{soa}{text}\n")
+        self._reload(name)
+        wait_for(
+            lambda: any(f" {self._serial} " in each for each in self._ask(name, dns.rdatatype.SOA)),
+            f"Knot serves the new {name}",
+            seconds=SECONDS,
+        )
+
+    def _reload(self, name: str) -> None:
+        knotc = [_tool("knotc"), "-s", f"{self._folder}/knot.sock", "zone-reload", name]
+        subprocess.run(knotc, check=True, capture_output=True, timeout=60)
 
     # -- Unbound ------------------------------------------------------------------------------------------------------
 
