@@ -173,24 +173,30 @@ def parse_mailboxes(value: str) -> list[Mailbox]:
             found.append(Mailbox(" ".join(name.split())[:250], address))
         else:
             return found
-    return _Reader(value).read()
+    return AddressReader(value).read()
 
 
-class _Reader:
-    """One pass over one field. A delimiter that never closes is looked for once and from then on taken as text."""
+class AddressReader:
+    """
+    One pass over one field. A delimiter that never closes is looked for once and from then on taken as text.
+
+    What it finds is a flat list of mailboxes; a reader that also shows groups and routes overrides three methods.
+    """
 
     def __init__(self, value: str):
         self.value = value
         self.found: list[Mailbox] = []
         self.open_ended: set[str] = set()
-        self._clear()
+        self.clear()
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Begin a new entry."""
         self.words: list[str] = []  # text of the phrase or bare address, blanks as " "
         self.comment = ""
         self.angle: str | None = None
 
     def read(self) -> list[Mailbox]:
+        """Read to the end of the field."""
         at, value = 0, self.value
         while at < len(value):
             token = _NEXT.match(value, at)
@@ -198,9 +204,11 @@ class _Reader:
                 break
             text, at = token[0], token.end()
             if text in {",", ";"}:
-                self._finish()
+                self.finish()
+                if text == ";":
+                    self.end_group()
             elif text == ":":
-                self._clear()  # what came before was the name of a group, or a "mailto"
+                self.group()
             elif text == '"':
                 at = self._quoted(at - 1)
             elif text == "(":
@@ -209,7 +217,7 @@ class _Reader:
                 at = self._angled(at - 1)
             else:
                 self.words.append(" " if text.isspace() else text)
-        self._finish()
+        self.finish()
         return self.found
 
     def _quoted(self, at: int) -> int:
@@ -246,28 +254,36 @@ class _Reader:
             self.angle = inner
         return end
 
-    def _finish(self) -> None:
+    def group(self) -> None:
+        """Forget what came before a colon: it was the name of a group, or a "mailto"."""
+        self.clear()
+
+    def end_group(self) -> None:
+        """Pass over the semicolon that ends a group."""
+
+    def finish(self) -> None:
+        """Keep the entry that has been read, if it is an address."""
         words, address = "".join(self.words).strip(), self.angle
         if address is None:
-            words, address = _bare(words)
+            words, address = self.bare(words)
         elif address.startswith("@") and ":" in address:
             address = address.rpartition(":")[2]  # RFC 5322 §4.4: a source route
         address = "".join(address.split()) if '"' not in address else address.strip()
         name = one_line(decode_words(words) or decode_words(self.comment), 250)
         if "@" in address and is_address(address):
             self.found.append(Mailbox(name, address))
-        self._clear()
+        self.clear()
 
-
-def _bare(words: str) -> tuple[str, str]:
-    """Split text without angle brackets into a name and what can be an address in it."""
-    if is_address(words) or not any(c.isspace() for c in words):
+    @staticmethod
+    def bare(words: str) -> tuple[str, str]:
+        """Split text without angle brackets into a name and what can be an address in it."""
+        if is_address(words) or not any(c.isspace() for c in words):
+            return "", words
+        parts = words.split()
+        for at, part in enumerate(parts):
+            if "@" in part[1:-1]:
+                return " ".join(parts[:at] + parts[at + 1 :]), part
         return "", words
-    parts = words.split()
-    for at, part in enumerate(parts):
-        if "@" in part[1:-1]:
-            return " ".join(parts[:at] + parts[at + 1 :]), part
-    return "", words
 
 
 # --- the author ----------------------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from typing import Literal
 from cryptnsend.core.charsets import guess_text, one_line
 from cryptnsend.core.mime_decode import decode_part
 from cryptnsend.core.mime_headers import Headers, header_end, read_headers
-from cryptnsend.core.mime_index import Index, Part, index_message
+from cryptnsend.core.mime_index import Index, Part
+from cryptnsend.core.mime_indexer import index_message
 
 READ = 256 * 1024  # octets at the beginning of a bounce that are looked at; reports come before what they return
 WORDS = 400  # characters kept of what a server said

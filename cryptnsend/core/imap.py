@@ -38,6 +38,7 @@ from cryptnsend.core.imap_grammar import decode_base64, parse
 from cryptnsend.core.imap_items import Attribute, FetchItem, Section
 from cryptnsend.core.imap_match import Candidate, Need, matcher, need, weaken
 from cryptnsend.core.imap_search import SearchKey, uses_modseq
+from cryptnsend.core.imap_sections import Content, View
 from cryptnsend.core.imap_sequence import SequenceSet, format_set, parse_set
 from cryptnsend.core.imap_text import (
     SPECIAL_USES,
@@ -66,6 +67,7 @@ __all__ = [
     "Candidate",
     "Chunk",
     "Command",
+    "Content",
     "Copy",
     "Create",
     "Enable",
@@ -95,6 +97,7 @@ __all__ = [
     "Status",
     "Store",
     "UidExpunge",
+    "View",
     "after_login",
     "astring",
     "date_time",

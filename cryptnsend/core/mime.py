@@ -14,7 +14,8 @@ from cryptnsend.core.mime_headers import (
     restore_bcc,
     restore_stream,
 )
-from cryptnsend.core.mime_index import Index, Indexer, Part, index_message
+from cryptnsend.core.mime_index import ImapText, Index, Part, imap_text
+from cryptnsend.core.mime_indexer import Indexer, index_message
 from cryptnsend.core.mime_names import is_dangerous, safe_filename, unique_names
 from cryptnsend.core.mime_view import Attachment, Body, attachments, bodies, choose_bodies, decoded_size
 
@@ -24,6 +25,7 @@ __all__ = [
     "Cuts",
     "Enclosure",
     "Headers",
+    "ImapText",
     "Index",
     "Indexer",
     "Mailbox",
@@ -39,6 +41,7 @@ __all__ = [
     "decode_words",
     "decoded_size",
     "header_end",
+    "imap_text",
     "index_message",
     "is_dangerous",
     "parse_parameters",

@@ -23,6 +23,11 @@ def decode_part(part: Part, raw: Iterable[bytes]) -> Iterator[bytes]:
     return decoder(raw) if decoder else iter(raw)
 
 
+def is_decodable(part: Part) -> bool:
+    """Say whether the encoding of *part* is known (RFC 2045 §6.1)."""
+    return part.encoding in _DECODERS or part.encoding in {"7bit", "8bit", "binary"}
+
+
 def part_text(part: Part, raw: Iterable[bytes], limit: int) -> str:
     """Return the text of a text part, read no further than *limit* decoded octets."""
     octets = bytearray()

@@ -20,6 +20,9 @@ _WANTED = frozenset(
     b"content-transfer-encoding content-disposition content-id content-description content-language content-location "
     b"content-md5 auto-submitted".split()
 )
+DESCRIBING = frozenset(  # fields of a part besides its type and encoding; most parts have none
+    b"content-disposition content-id content-description content-language content-location content-md5".split()
+)
 _MESSAGE_ID = re.compile(rb"<[^<>\s]{1,990}>")
 
 
@@ -149,25 +152,42 @@ def parse_parameters(value: bytes) -> tuple[str, dict[str, str]]:
 
 
 def _parameters(value: bytes) -> tuple[str, dict[str, str]]:
-    text = guess_text(value[:20_000])
-    head, _, _ = text.partition(";")
-    kind = one_line(_COMMENT.sub("", head), 170).lower()
-    if len(head) == len(text):
-        return kind, {}
+    kind, found = raw_parameters(value)
     plain: dict[str, str] = {}
     sections: dict[str, dict[int, tuple[bool, str]]] = {}
-    for match, _ in zip(_PARAMETER.finditer(text), range(60), strict=False):
-        if match[2] is not None:
-            found = match[2].replace('\\"', '"').replace("\\\\", "\\")
-        else:
-            found = _COMMENT.sub("", match[3]).strip()
-        split = _SECTION.fullmatch(match[1].lower())
+    for name, text in found:
+        split = _SECTION.fullmatch(name) if "*" in name else None
         if split is None or (split[2] is None and split[3] is None):
-            plain.setdefault(match[1].lower(), one_line(decode_words(found)))
+            plain.setdefault(name, one_line(decode_words(text)))
         else:
-            sections.setdefault(split[1], {}).setdefault(int(split[2] or 0), (bool(split[3]), found))
+            sections.setdefault(split[1], {}).setdefault(int(split[2] or 0), (bool(split[3]), text))
     plain.update((name, _joined(parts)) for name, parts in sections.items())
     return kind, plain
+
+
+def raw_parameters(value: bytes) -> tuple[str, list[tuple[str, str]]]:
+    """
+    Read a field like Content-Type: its value in lower case, and its parameters as they were sent, in their order.
+
+    Only quotes and comments are gone: sections and encodings stay as they are. At most 60 parameters count; names are
+    lower case.
+    """
+    text = guess_text(value[:20_000])
+    head, _, _ = text.partition(";")
+    if "(" not in text and "\\" not in text:  # nearly every field: no comment and nothing escaped
+        kind = one_line(head, 170).lower()
+        if len(head) == len(text):
+            return kind, []
+        return kind, [(name.lower(), inside or bare.strip()) for name, inside, bare in _PARAMETER.findall(text)[:60]]
+    return one_line(_COMMENT.sub("", head), 170).lower(), [
+        (
+            match[1].lower(),
+            _COMMENT.sub("", match[3]).strip()
+            if match[2] is None
+            else match[2].replace('\\"', '"').replace("\\\\", "\\"),
+        )
+        for match, _ in zip(_PARAMETER.finditer(text), range(60), strict=False)
+    ]
 
 
 _usual_parameters = lru_cache(maxsize=256)(_parameters)

@@ -31,6 +31,11 @@ def encode_field(name: str, text: str) -> bytes:
     return _field(name, _text_words(check_line(text)))
 
 
+def encode_text(text: str) -> str:
+    """Return *text* as the value of an unstructured field, unfolded; raise ValueError for line breaks in it."""
+    return " ".join(_text_words(check_line(text)))
+
+
 def encode_mailboxes(name: str, mailboxes: Sequence[Mailbox]) -> bytes:
     """Return an address field with its CRLF; raise ValueError for line breaks or what is no address."""
     words: list[str] = []
