@@ -165,7 +165,10 @@ class App:
             clock=self.clock,
             random=os.urandom,
             settings=Settings(
-                signup=self.config.signup.mode, argon=self.argon, min_length=self.config.passwords.min_length
+                signup=self.config.signup.mode,
+                argon=self.argon,
+                min_length=self.config.passwords.min_length,
+                postmaster=self.config.inbound.postmaster.lower(),
             ),
             wake=self.wake,
         )

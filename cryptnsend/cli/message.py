@@ -42,6 +42,7 @@ COLUMNS = {
     "opened": "opened",
     "expires": "ends",
 }
+REPORT_COLUMNS = {"at": "reported", "message": "message", "author": "author", "reporter": "by"}
 RECIPIENT_COLUMNS = {
     "address": "recipient",
     "decision": "decision",
@@ -71,6 +72,21 @@ def list_(config: Config, author: str | None, limit: int, as_json: bool) -> None
         return
     shown = [{**row, "created": moment(row["created"]), "expires": moment(row["expires"])} for row in rows]
     show_table(shown, COLUMNS, empty="The vault is empty.")
+
+
+@message.command()
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="At most so many.")
+@home_option
+@json_option
+def reports(config: Config, limit: int, as_json: bool) -> None:
+    """List what recipients reported when they blocked a sender, the newest first."""
+    with opened(config) as app:
+        rows = operator.reports(app.engine, limit)
+    if as_json:
+        show_json(rows)
+        return
+    shown = [{**row, "at": moment(row["at"]), "message": str(row["message"])} for row in rows]
+    show_table(shown, REPORT_COLUMNS, empty="Nobody has reported anything.")
 
 
 @message.command()

@@ -90,14 +90,18 @@ class Destinations:
         return claims
 
     def _human(self) -> int:
-        if self._postmaster:
-            row = accounts.by_address(self._engine, self._postmaster)
-            account = row["id"] if row is not None else None
-        else:
-            account = kept.first_officer(self._engine)
+        account = human(self._engine, self._postmaster)
         if account is None:
             raise Temporary("Nobody reads this yet. Try again later.")
-        return int(account)
+        return account
+
+
+def human(engine: Engine, postmaster: str) -> int | None:
+    """Return the account of who answers for this server: *postmaster*'s, or for "" the first officer's."""
+    if not postmaster:
+        return kept.first_officer(engine)
+    row = accounts.by_address(engine, postmaster)
+    return None if row is None else int(row["id"])
 
 
 def _claims_of(row: Row, purpose: str) -> Claims:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.core.model import account_holder
+from cryptnsend.flow.destinations import human
 from cryptnsend.flow.people import People, canonical_or_nobody
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Blocked, Started
@@ -46,8 +47,9 @@ class Estate(People):
 
     def block(self, session: Session, message: int, *, report: bool) -> None:
         """
-        Refuse what the sender of a message writes from now on; *report* tells their organisation and the operator.
+        Refuse what the sender of a message writes from now on; *report* tells their officers and the operator.
 
+        The first report of a message is mailed to them, as long as they are neither who sent it nor who reports it.
         What came before stays. Raises NoGrant if the message is not one that was sent to this account.
         """
         about, mine = listing.message(self._engine, message), listing.mine(self._engine, session.account, message)
@@ -60,8 +62,18 @@ class Estate(People):
                 audit.append(rows, session.organisation, now, holder, "sender.blocked", str(about["subscriber"]), {})
             if report:
                 audit.append(rows, about["org"], now, holder, "sender.reported", str(message), {})
+                if not oversight.is_reported(rows, message):
+                    messages.add_deliveries(rows, told)
 
+        told = self._told_of(message, about["org"], {about["author"], session.account}) if report else []
         self._engine.write(write).result()
+        self._wake()
+
+    def _told_of(self, message: int, org: int, but: set[int]) -> list[messages.Delivery]:
+        """Return the mails about a report: to the officers of an organisation and to who answers for the server."""
+        operator = human(self._engine, self._settings.postmaster)
+        people = dict.fromkeys((*oversight.officers(self._engine, org), *([] if operator is None else [operator])))
+        return [self._mail("alert", "reported", each, message) for each in people if each not in but]
 
     def unblock(self, session: Session, contact: int) -> None:
         """Take a sender's mail again; raise NoGrant if none such is blocked."""

@@ -18,7 +18,7 @@ from cryptnsend.flow.parcels import Moot
 from cryptnsend.flow.reports import Report, build_report
 from cryptnsend.flow.tlsreports import report_file, report_mail
 from cryptnsend.keeper.requests import Code
-from cryptnsend.store.records import deliveries, kept, mailing, transport
+from cryptnsend.store.records import deliveries, kept, listing, mailing, transport
 
 
 class HouseMail(Composing):
@@ -80,6 +80,8 @@ class HouseMail(Composing):
             return self._kept(row)
         if row["template"] in ("by-mail", "by-mail-kept"):
             return self._by_mail(row)
+        if row["template"] == "reported":
+            return self._reported(row)
         # A closed account has no address any more: the keeper remembers it for this one mail.
         is_last = row["template"] == "account-closed"
         to = self._last_address(row["subject_id"]) if is_last else self._keeper.alert(row["subject_id"])
@@ -98,6 +100,21 @@ class HouseMail(Composing):
         values["link"] = self._url(f"/answer/{told.link.token}")
         letter = self._own(row, "alert", to, subject, values)
         return replace(letter, links=(*letter.links, Link(told.link.row, None)))
+
+    def _reported(self, row: Row) -> Letter:
+        """Tell who answers for a sender that a recipient reported a message: who sent it and when, nothing of it."""
+        about = listing.message(self._engine, row["message"])
+        if about is None:
+            raise Moot("the message is gone")
+        to = self._keeper.alert(row["subject_id"])
+        values = {
+            "sender": about["display"],
+            "sent": moment(about["created"]),
+            "when": moment(row["created"]),
+            "message": str(row["message"]),
+            "recipient": to,
+        }
+        return self._own(row, "reported", to, self._words("A message was reported"), values)
 
     def _last_address(self, subject: int) -> str:
         told = self._keeper.mail_code(subject)

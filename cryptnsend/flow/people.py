@@ -34,6 +34,7 @@ class Settings:
     signup: str  # closed, invite, open
     argon: passwords.Argon
     min_length: int = passwords.LONG  # of new passwords, in characters
+    postmaster: str = ""  # canonical address of who reads mail for postmaster; "" is the first officer
 
 
 class People:
@@ -107,11 +108,11 @@ class People:
         self._engine.write(lambda rows: messages.add_deliveries(rows, [delivery])).result()
         self._wake()
 
-    def _mail(self, kind: str, template: str, subject: int) -> messages.Delivery:
+    def _mail(self, kind: str, template: str, subject: int, message: int | None = None) -> messages.Delivery:
         """Return the row of a mail about an account, due now."""
         now = self._clock.now()
         return messages.Delivery(
-            new_id(now, self._random), INSTALLATION, kind, "", None, None, subject, template,
+            new_id(now, self._random), INSTALLATION, kind, "", message, None, subject, template,
             "", "{}", "opportunistic", now, None, None, now,
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ from cryptnsend.core.errors import CryptnSendError, Denied, Ended, NoGrant, Refu
 from cryptnsend.core.tokens import split
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Writing
-from cryptnsend.store.records import deliveries
+from cryptnsend.store.records import deliveries, operator
 from tests.support.house import AGENT, DAY, HOUR, OTHER, PASSWORD, SOURCE, House, MakeHouse
 
 ANN, PAT, BOB, WORK = "ann@gmail.example", "pat@yahoo.example", "bob@gmail.example", "pat.lee@work.example"
@@ -259,3 +259,46 @@ def test_the_daily_warning_carries_the_link_by_which_its_reader_objects(make_hou
     assert b"/answer/" not in b"".join(
         each.octets for name, each in composed.items() if name != "reset-waiting" and isinstance(each.octets, bytes)
     )
+
+
+# ---- what is reported -----------------------------------------------------------------------------------------------
+
+
+def test_a_report_is_mailed_once_to_who_answers_for_the_sender_and_for_the_server(house: House) -> None:
+    org = house.organisation("Ruiz Family Practice")
+    for address in (ANN, BOB):
+        house.add_subscriber(address, organisation=org)
+    message = house.submit(ANN, [PAT, WORK], house.mail(to=[PAT, WORK]))
+    for reporter in (house.register(PAT, message), house.register(WORK, message)):
+        house.accounts.block(reporter, message, report=True)
+    told = [to for to, template in house.alerts() if template == "reported"]
+    assert told == ["officer@ruizfamilypractice.example"]  # who is the first officer of all here, too
+    row = house.queued("alert")[-1]
+    due = house.engine.write(lambda rows: deliveries.claim(rows, "test", house.clock.now(), DAY, 50)).result()
+    letter = house.courier.letters.compose(next(each for each in due if each["id"] == row["id"]))
+    assert isinstance(letter.octets, bytes)
+    text = quopri.decodestring(letter.octets)
+    assert ANN.encode() in text
+    assert str(message).encode() in text
+    assert PAT.encode() not in text
+    assert b"Results" not in text
+    reports = operator.reports(house.engine, 10)
+    assert [(each["message"], each["author"], each["reporter"]) for each in reports] == [
+        (message, ANN, WORK),
+        (message, ANN, PAT),
+    ]
+
+
+def test_a_sender_in_an_organisation_of_one_hears_nothing_of_a_report(house: House, pat: Session, message: int) -> None:
+    house.accounts.block(pat, message, report=True)
+    assert "reported" not in [template for _, template in house.alerts()]
+    assert [each["reporter"] for each in operator.reports(house.engine, 10)] == [PAT]
+
+
+def test_the_settings_name_who_else_is_told_of_reports(make_house: MakeHouse) -> None:
+    house = make_house(inbound={"postmaster": BOB})
+    house.add_subscriber(ANN)
+    house.add_subscriber(BOB)
+    message = house.submit(ANN, [PAT], house.mail())
+    house.accounts.block(house.register(PAT, message), message, report=True)
+    assert [to for to, template in house.alerts() if template == "reported"] == [BOB]

@@ -73,6 +73,11 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "alert": ("alert", CODE | {"template": "new-sign-in", "link": ""}),
     "other alert": ("alert", CODE | {"template": "contact-reset", "link": ""}),
     "alert with a link": ("alert", CODE | {"template": "reset-waiting", "link": LINK.replace("/m/", "/answer/")}),
+    "report of a message": (
+        "reported",
+        {"sender": LONG, "sent": WHEN, "when": UNTIL, "message": "7528775680005029366", "recipient": LONG},
+    ),
+    "closed account": ("alert", CODE | {"template": "account-closed", "link": ""}),
     **{
         f"kept: {reason}": (
             "kept",

@@ -89,6 +89,7 @@ def test_every_command_answers_as_promised(house: House, operator: Operator, tmp
     message = house.submit(ANN, [PAT], house.mail())
     assert ask("message list") == [{**ask("message list", "--author", ANN)[0], "id": str(message)}]
     assert ask("message show", message)["thread"].isdecimal()
+    assert ask("message reports") == []
     assert ask("message expire", message)["recipients"][0]["state"] == "suspended"
     assert ask("message restore", message)["recipients"][0]["state"] == "active"
     house.submit(ANN, [PAT], house.mail())

@@ -33,6 +33,18 @@ def message(engine: Engine, ident: int) -> Row | None:
     return found[0] if found else None
 
 
+def reports(engine: Engine, limit: int) -> list[Row]:
+    """Return what recipients reported, newest first: when, which message, its author, and who reported it."""
+    return engine.query(
+        "SELECT r.at, r.org, CAST(r.object AS INTEGER) AS message, a.canonical AS author,"
+        " (SELECT min(b.canonical) FROM addresses b WHERE 'account:' || b.account = r.actor) AS reporter"
+        " FROM audit r LEFT JOIN messages m ON m.id = CAST(r.object AS INTEGER)"
+        " LEFT JOIN addresses a ON a.id = m.author_address"
+        " WHERE r.action = 'sender.reported' AND r.action <> 'message.sealed' ORDER BY r.at DESC, r.seq DESC LIMIT :limit",
+        limit=limit,
+    )
+
+
 def recipients(engine: Engine, ident: int) -> list[Row]:
     """Return what became of a message for each recipient."""
     return engine.query(

@@ -76,6 +76,25 @@ def block(rows: Rows, account: int, subscriber: int) -> int:
     )
 
 
+def officers(reader: Reader, org: int) -> list[int]:
+    """Return the accounts of an organisation's officers."""
+    found = reader.query(
+        "SELECT id FROM accounts WHERE org = :org AND state IN ('active', 'weak')"
+        " AND ',' || roles || ',' LIKE '%,officer,%' ORDER BY id",
+        org=org,
+    )
+    return [row["id"] for row in found]
+
+
+def is_reported(rows: Rows, message: int) -> bool:
+    """Say whether mails about a report of this message were made before."""
+    found = rows.query(
+        "SELECT 1 AS one FROM deliveries WHERE message = :message AND template = 'reported' LIMIT 1",
+        {"message": message},
+    )
+    return bool(found)
+
+
 def unblock(rows: Rows, account: int, contact: int) -> bool:
     """Let a sender's mail in again, as the keeper's words on the contact have it; False if it was not blocked."""
     return bool(
