@@ -40,7 +40,8 @@ def reports(engine: Engine, limit: int) -> list[Row]:
         " (SELECT min(b.canonical) FROM addresses b WHERE 'account:' || b.account = r.actor) AS reporter"
         " FROM audit r LEFT JOIN messages m ON m.id = CAST(r.object AS INTEGER)"
         " LEFT JOIN addresses a ON a.id = m.author_address"
-        " WHERE r.action = 'sender.reported' AND r.action <> 'message.sealed' ORDER BY r.at DESC, r.seq DESC LIMIT :limit",
+        " WHERE r.action = 'sender.reported' AND r.action <> 'message.sealed'"
+        " ORDER BY r.at DESC, r.seq DESC LIMIT :limit",
         limit=limit,
     )
 
