@@ -61,14 +61,14 @@ def unstructured(value: bytes) -> bytes:
     """Return the text of a field as a quoted string; encoded-words stay, other 8-bit text becomes some."""
     value = value.strip()[:_MAX_VALUE]
     if not _ODD.search(value):
-        return quoted(value)
+        return quoted(value.replace(b"\t", b" "))
     return quoted(encode_text(one_line(decode_words(guess_text(value)), 2000)).encode())
 
 
 def opaque(value: bytes) -> bytes:
     """Return a value that is nobody's text, like an id: quoted, or a literal if it has 8-bit octets."""
     value = value.strip()[:_MAX_VALUE]
-    if _ODD.search(value):
+    if b"\t" in value or _ODD.search(value):
         value = value.translate(_CONTROL)
     return quoted(value) if value.isascii() else literal(value)
 

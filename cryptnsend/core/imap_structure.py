@@ -86,7 +86,7 @@ def _head(kind: str, encoding: str, params: bytes, middle: bytes, back: bytes, m
     else:
         front = b'"%s" "%s"' % (major.encode(), minor.encode())
     written = opaque(encoding.encode("utf-8", "replace"))
-    shown = params if major != "multipart" else b"NIL"
+    shown = params if major != "multipart" else b'("charset" "us-ascii")'
     return Head(
         front=b"%s %s %s %s" % (front, shown, middle, written),
         md5=opaque(md5) if md5 else b"NIL",
@@ -107,16 +107,15 @@ def _disposition(headers: Headers) -> bytes:
 
 def _language(headers: Headers) -> bytes:
     found = _LANGUAGE.findall(headers.raw(b"content-language")[:200].decode("ascii", "replace"))
-    if len(found) > 1:
-        return b"(" + b" ".join(quoted(each.encode()) for each in found) + b")"
-    return quoted(found[0].encode()) if found else b"NIL"
+    return b"(" + b" ".join(quoted(each.encode()) for each in found) + b")" if found else b"NIL"
 
 
 def _params(value: bytes, kind: str) -> bytes:
-    """Write the parameters of a Content-Type; a part without the field is in US-ASCII (RFC 2045 §5.2)."""
-    if not value.strip() and kind == "text/plain":
-        return b'("charset" "us-ascii")'
-    return _parameters(raw_parameters(value)[1])
+    """Write the parameters of a Content-Type; text that names no charset is in US-ASCII (RFC 2045 §5.2)."""
+    params = raw_parameters(value)[1] if value else []
+    if kind.startswith("text/") and not any(name.startswith("charset") for name, _ in params):
+        params = [*params, ("charset", "us-ascii")]
+    return _parameters(params)
 
 
 def _parameters(params: Sequence[tuple[str, str]]) -> bytes:
