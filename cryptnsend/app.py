@@ -369,6 +369,7 @@ class App:
             clock=self.clock,
             random=os.urandom,
             argon=self.argon,
+            domain=self.config.server.domain,
             min_length=self.config.passwords.min_length,
             custody=self.config.policy.custody,
             wake=self.wake,

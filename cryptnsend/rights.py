@@ -43,6 +43,14 @@ ROLES = ("keeper", "submission", "inbound", "portal", "courier")
 ROOT = ""  # whose places of no role are
 UMASK_SHARED, UMASK_PRIVATE = 0o007, 0o077
 PATIENCE = 60.0  # seconds for an interpreter to start
+ONE_USER = (
+    "All roles run as one user of this machine, so a role that is taken over can read the keeper's files. "
+    "docs/operating.md, 'One user for all roles', says what that means."
+)
+ELSEWHERE = (
+    "Install CryptnSend where other users may read, for instance with `python3 -m venv /opt/cryptnsend` and, in its"
+    " source folder, `/opt/cryptnsend/bin/python -m pip install .`; then start /opt/cryptnsend/bin/cryptnsend."
+)
 _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38  # prctl(2)
 
 # What a role has to reach before it can start: its code, the pages, and the configuration in its home.
@@ -60,7 +68,11 @@ except ImportError as error:
 
 
 class NotApart(ConfigError):
-    """The roles cannot have users of their own; the text says why, and what to do about it."""
+    """The roles cannot have users of their own: *why*, and the *remedy*. `words` say what that means, and why."""
+
+    def __init__(self, why: str, remedy: str):
+        super().__init__(f"{why} {remedy}")
+        self.words, self.remedy = f"{ONE_USER} Why: {why}", remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +124,17 @@ def find(config: Config) -> People:
     """Return the users that the settings name. Raises NotApart if there are none, or one user would play two roles."""
     names = {role: str(getattr(config.users, role)) for role in ROLES}
     if config.users.separate == "never":
-        raise NotApart('[users] separate = "never" says so.')
+        raise NotApart('[users] separate = "never" says so.', "If that is not meant, take it out.")
     uids, gid = {role: _uid(name) for role, name in names.items()}, _gid(config.users.group)
     missing = [names[role] for role, uid in uids.items() if uid is None]
     if missing or gid is None:
         lacking = [f"group {config.users.group}"] * (gid is None) + [f"user {name}" for name in missing]
         commands = "; ".join(shlex.join(command) for command in _commands(config))
-        raise NotApart(f"There is no {', no '.join(lacking)}. As root: {commands}")
+        raise NotApart(f"There is no {', no '.join(lacking)}.", f"As root: {commands}")
     found = {role: uid for role, uid in uids.items() if uid is not None}
     if 0 in found.values() or len(set(found.values())) < len(found):
-        raise NotApart(f"[users] {', '.join(names.values())}: allowed are different users, none of them root.")
+        remedy = "Name others: allowed are different users, none of them root."
+        raise NotApart(f"[users] has {', '.join(names.values())}.", remedy)
     return People(found, gid)
 
 
@@ -134,7 +147,7 @@ def apart(config: Config) -> People:
     home = Home(config.server.home)
     try:
         if os.geteuid() != 0:
-            raise NotApart("Only root can start processes as other users.")
+            raise NotApart("Only root can start processes as other users.", "Start `cryptnsend serve` as root.")
         people = find(config)
         settle(config, people)
         probe(config, people)
@@ -147,6 +160,15 @@ def apart(config: Config) -> People:
             _make_folders(home)
         raise
     return people
+
+
+def check(config: Config) -> None:
+    """Raise NotApart if one user plays all roles of this home, or would from its next start on."""
+    people = find(config)
+    if os.geteuid() == 0:
+        probe(config, people)
+    if not is_apart(Home(config.server.home)):
+        raise NotApart("This home was not served by root yet.", "Start `cryptnsend serve` as root, which arranges it.")
 
 
 def probe(config: Config, people: People) -> None:
@@ -165,10 +187,16 @@ def probe(config: Config, people: People) -> None:
                 **launch,
             )
         except OSError as error:
-            raise NotApart(f"{who} cannot run {sys.executable}. {_advice(sys.executable, people.gid)}") from error
+            closed = _closed(sys.executable, people.gid)
+            raise NotApart(f"{who} cannot run {sys.executable}{closed}.", ELSEWHERE) from error
         if done.returncode:
-            words = done.stderr.strip().splitlines() or ["its code"]
-            raise NotApart(f"{who} cannot reach {words[-1]}. {_advice(str(config.source), people.gid)}")
+            place = (done.stderr.strip().splitlines() or ["its code"])[-1]
+            closed = _closed(str(config.source), people.gid)
+            if place.startswith(str(config.source)):
+                remedy = "Open that folder to others with `chmod o+x`, or make a home elsewhere, as below /srv."
+            else:
+                remedy, closed = ELSEWHERE, _closed(str(Path(__file__)), people.gid)
+            raise NotApart(f"{who} cannot reach {place}{closed}.", remedy)
 
 
 def is_apart(home: Home) -> bool:
@@ -219,7 +247,9 @@ def settle(config: Config, people: People | None, *, deep: bool = False) -> None
         try:
             folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
-            raise NotApart(f"{path} cannot be used as a folder: {error.strerror}.") from error
+            raise NotApart(
+                f"{path} cannot be used as a folder: {error.strerror}.", "Put a folder in its place."
+            ) from error
         try:
             is_new = not wanted.is_met(os.fstat(folder))
             if place.is_settled and (is_new or deep or place.folder != "data/blobs"):
@@ -326,10 +356,11 @@ def make_users(config: Config) -> list[str]:
     for command in _commands(config):
         tool = shutil.which(command[0], path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
         if tool is None:
-            raise NotApart(f"{command[0]} is missing, so no users could be made. As root: {shlex.join(command)}")
+            raise NotApart(f"{command[0]} is missing, so no users could be made.", f"As root: {shlex.join(command)}")
         done = subprocess.run([tool, *command[1:]], capture_output=True, text=True, check=False)
         if done.returncode:
-            raise NotApart(f"`{shlex.join(command)}` failed: {done.stderr.strip()}")
+            remedy = "Make the users as this system does, and name them in [users]."
+            raise NotApart(f"`{shlex.join(command)}` failed: {done.stderr.strip()}.", remedy)
         made.append(command[-1])
     return made
 
@@ -378,10 +409,11 @@ def _gid(name: str) -> int | None:
         return None
 
 
-def _advice(place: str, gid: int) -> str:
-    """Say which folder on the way to *place* is closed to the group *gid*."""
-    for folder in reversed(Path(os.path.realpath(place)).parents):
-        found = folder.stat()
-        if not found.st_mode & (stat.S_IXGRP if found.st_gid == gid else stat.S_IXOTH):
-            return f"{folder} is closed to other users: open it (`chmod o+x {folder}`), or move what lies in it."
-    return "Other users must be able to reach it."
+def _closed(place: str, gid: int) -> str:
+    """Say which folder on the way to *place* is closed to the group *gid*: as it is written, then where links lead."""
+    for path in (Path(place).absolute(), Path(os.path.realpath(place))):
+        for folder in reversed(path.parents):
+            found = folder.stat()
+            if not found.st_mode & (stat.S_IXGRP if found.st_gid == gid else stat.S_IXOTH):
+                return f": {folder} is closed to other users"
+    return ""

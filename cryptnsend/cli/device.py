@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import click
 
 from cryptnsend.cli.options import (
@@ -18,6 +20,7 @@ from cryptnsend.cli.options import (
 )
 from cryptnsend.cli.owner import opened, owned
 from cryptnsend.config import Config
+from cryptnsend.core.contracts import Row
 
 COLUMNS = {"id": "device", "name": "name", "scope": "for", "created": "made", "used": "last used"}
 
@@ -38,6 +41,8 @@ def device() -> None:
 @json_option
 def add(config: Config, address: str, name: str, scope: str, from_stdin: bool, as_json: bool) -> None:
     """Make a device password for ADDRESS, whose account password is asked for. It is shown this once."""
+    with opened(config) as app:
+        app.owner.show(address)  # nobody types a password for an address that is wrong
     password = read_password(from_stdin, f"Password of {address}")
     with owned(config) as app:
         made = app.owner.add_device(address, password, name, scope)
@@ -56,8 +61,7 @@ def list_(config: Config, address: str, as_json: bool) -> None:
     if as_json:
         show_json(rows)
         return
-    shown = [{**row, "created": moment(row["created"]), "used": moment(row["used"])} for row in rows]
-    show_table(shown, COLUMNS, empty=f"{address} has no device password.")
+    show_devices(rows, empty=f"{address} has no device password.")
 
 
 @device.command()
@@ -69,3 +73,9 @@ def revoke(config: Config, device_id: int, as_json: bool) -> None:
     with owned(config) as app:
         revoked = app.owner.revoke_device(device_id)
     tell(as_json, {"id": device_id, "revoked": revoked}, f"Device {device_id} is revoked.")
+
+
+def show_devices(rows: Iterable[Row], *, empty: str) -> None:
+    """Print devices side by side, or the sentence *empty*."""
+    shown = [{**row, "created": moment(row["created"]), "used": moment(row["used"]) or "never"} for row in rows]
+    show_table(shown, COLUMNS, empty=empty)

@@ -24,7 +24,6 @@ from cryptnsend import rights
 from cryptnsend.cli.findings import Finding, error, ok, show, warning
 from cryptnsend.cli.options import home_option, json_option, moment, show_json
 from cryptnsend.cli.owner import is_served, opened
-from cryptnsend.cli.serve import ONE_USER
 from cryptnsend.config import Config
 from cryptnsend.core.errors import CryptnSendError
 from cryptnsend.core.transport import policy_host
@@ -325,13 +324,9 @@ def _knock(config: Config, place: tuple[str, int], *, implicit_tls: bool) -> str
 def users(config: Config) -> Iterator[Finding]:
     """Say whether each role has a user of its own, or which promises do not hold."""
     try:
-        people = rights.find(config)
-        if not rights.is_apart(Home(config.server.home)):
-            raise rights.NotApart("The server was not started as root yet, or could not give each role its user.")
-        if os.geteuid() == 0:
-            rights.probe(config, people)
+        rights.check(config)
     except rights.NotApart as reason:
-        yield warning("users", f"{ONE_USER} Why: {reason}", "Start it as root, with a user for each role.")
+        yield warning("users", reason.words, reason.remedy)
     else:
         yield ok("users", "Each role has a user of its own.")
 

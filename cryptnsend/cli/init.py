@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,8 +13,13 @@ from cryptnsend import rights
 from cryptnsend.cli.options import DEFAULT_HOME, json_option, password_option, read_password, tell
 from cryptnsend.cli.owner import Kept, keep_recovery, owned
 from cryptnsend.config import HOME_VARIABLE, Config
-from cryptnsend.core.errors import Denied
+from cryptnsend.core.addresses import canonical, display_domain
+from cryptnsend.core.errors import Denied, WrongSecret
 from cryptnsend.making import finish, prepare
+
+if TYPE_CHECKING:
+    from cryptnsend.flow.owner import Owner
+    from cryptnsend.keeper.requests import Opened
 
 
 @click.command()
@@ -67,9 +72,14 @@ def init(
     With --officer it gets an organisation, whose archive has a recovery file too. Without one, only subscribers with an
     organisation of their own can be added. An interrupted init can be repeated.
     """
-    values: dict[str, dict[str, Any]] = {"server": {"hostname": hostname}}
+    if for_restore and officer is not None:
+        raise click.UsageError("--for-restore and --officer exclude each other: people come from the backup.")
+    # International names are for people; what we, DNS and certificates compare are A-labels.
+    values: dict[str, dict[str, Any]] = {"server": {"hostname": display_domain(hostname)}}
     if domain:
-        values["server"]["domain"] = domain
+        values["server"]["domain"] = display_domain(domain)
+    if officer is not None:
+        _check_officer(officer, domain or hostname)
     if smarthost:
         values["delivery"] = {"smarthost": smarthost}
     if one_user:
@@ -77,14 +87,6 @@ def init(
     if free_ports:
         # Free ports are for trying things side by side; nobody outside could know them.
         values["ports"] = {"bind": "127.0.0.1", "submissions": 0, "submission": 0, "inbound": 0, "portal": 0}
-    if for_restore and officer is not None:
-        raise click.UsageError("--for-restore and --officer exclude each other: people come from the backup.")
-    own = (domain or hostname).lower()
-    if officer is not None and officer.rpartition("@")[2].lower() == own:
-        raise click.UsageError(
-            f"{officer} is at {own}, the domain of the server's own addresses, whose mail comes to this server. "
-            f"Name a domain that nobody has a mailbox at, such as --domain secure.{own}."
-        )
     config = prepare(home, values)
     _arrange(config)
     if for_restore:
@@ -98,14 +100,7 @@ def init(
     kept: list[Kept] = []
     with owned(config) as app:
         if officer is not None:
-            password = read_password(from_stdin, f"Password for {officer}", new=True)
-            app.owner.check_strength(password, [officer, name])
-            there = app.owner.organisations()
-            org = there[0]["id"] if there else app.owner.add_organisation(organisation or config.server.domain).id
-            try:
-                made = app.owner.add(officer, password, organisation=org, roles=("subscriber", "officer"), name=name)
-            except Denied:  # made by an init that was interrupted
-                made = app.owner.add_again(officer, password)
+            made = _add_officer(app.owner, officer, organisation or config.server.domain, name, from_stdin)
             kept += keep_recovery(config, f"archive-{made.addresses[0]}", made.recovery)
         kept += keep_recovery(config, "installation", app.owner.recovery_file())
     rights.renew(finish(config))
@@ -116,6 +111,36 @@ def init(
         "Next: `cryptnsend dns` prints what to publish, `cryptnsend serve` starts the server.",
     ]
     tell(as_json, _answer(config, kept), "\n".join(words))
+
+
+def _check_officer(officer: str, own: str) -> None:
+    """Refuse an officer who could not have a mailbox, before anything is made."""
+    try:
+        address = canonical(officer)
+    except ValueError as error:
+        raise click.UsageError(f"--officer {officer!r} is not a mail address: {error}") from None
+    if address.rpartition("@")[2] == display_domain(own):
+        raise click.UsageError(
+            f"{officer} is at {own}, the domain of the server's own addresses, whose mail comes to this server. "
+            f"Name a domain that nobody has a mailbox at, such as --domain secure.{own}."
+        )
+
+
+def _add_officer(owner: Owner, officer: str, organisation: str, name: str, from_stdin: bool) -> Opened:
+    """Make the first officer and their organisation, or go on with what an interrupted init has made of them."""
+    password = read_password(from_stdin, f"Password for {officer}", new=True)
+    owner.check_strength(password, [officer, name])
+    there = owner.organisations()
+    org = there[0]["id"] if there else owner.add_organisation(organisation).id
+    try:
+        return owner.add(officer, password, organisation=org, roles=("subscriber", "officer"), name=name)
+    except Denied:  # there is such an account already
+        try:
+            return owner.add_again(officer, password)
+        except WrongSecret:
+            raise WrongSecret(
+                f"An init that was interrupted has given {officer} another password. Take that one, or another --home."
+            ) from None
 
 
 def _answer(config: Config, kept: Sequence[Kept] = ()) -> dict[str, object]:
@@ -137,4 +162,4 @@ def _arrange(config: Config) -> None:
             click.echo(f"Made for the roles of the server: {', '.join(made)}.", err=True)
         rights.apart(config)
     except rights.NotApart as reason:
-        click.echo(f"One user will play all roles. Why: {reason}", err=True)
+        click.echo(f"{reason.words} {reason.remedy}", err=True)

@@ -25,10 +25,10 @@ from cryptnsend.cli.options import (
 from cryptnsend.cli.owner import opened, owned
 from cryptnsend.config import Config
 from cryptnsend.core.addresses import canonical
-from cryptnsend.core.contracts import Row
+from cryptnsend.core.contracts import Engine, Row
 from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.flow.owner import BY_OWNER
-from cryptnsend.store.records import listing, operator
+from cryptnsend.store.records import accounts, listing, operator
 
 if TYPE_CHECKING:
     from cryptnsend.app import App
@@ -65,13 +65,17 @@ def message() -> None:
 @json_option
 def list_(config: Config, author: str | None, limit: int, as_json: bool) -> None:
     """List messages, the newest first: who, when, how large. What they say nobody but their people can list."""
+    name = None if author is None else _canonical(author)
     with opened(config) as app:
-        rows = operator.messages(app.engine, None if author is None else _canonical(author), limit)
+        rows = operator.messages(app.engine, name, limit)
+        is_known = name is None or accounts.by_address(app.engine, name) is not None
     if as_json:
         show_json(rows)
         return
     shown = [{**row, "created": moment(row["created"]), "expires": moment(row["expires"])} for row in rows]
-    show_table(shown, COLUMNS, empty="The vault is empty.")
+    empty = f"No message from {name} is in the vault" if name else "The vault is empty"
+    nobody = "" if is_known else ", and nobody here has that address"
+    show_table(shown, COLUMNS, empty=f"{empty}{nobody}.")
 
 
 @message.command()
@@ -145,10 +149,7 @@ def _change(
     """Let *act* end or give back what all recipients, or only this one, hold of a message; say what they hold then."""
     address = _canonical(recipient) if recipient else None
     with owned(config) as app:
-        about = listing.message(app.engine, message_id)
-        if about is None:
-            raise NoGrant(f"There is no message {message_id}.")
-        act(app)(about, address, BY_OWNER)
+        act(app)(_about(app.engine, message_id), address, BY_OWNER)
         recipients = operator.recipients(app.engine, message_id)
     concerned = [each for each in recipients if address in (None, each["address"])]
     tell(as_json, {"id": message_id, "recipients": concerned}, f"Message {message_id} {words}.")
@@ -168,6 +169,9 @@ def export(config: Config, message_id: int, account: str, output: Path | None, s
     With --sealed nothing is opened: the file has what rests in the vault and opens with the password typed now, by
     cryptnsend-open, without the server.
     """
+    with opened(config) as app:
+        app.owner.show(account)
+        _about(app.engine, message_id)
     password = read_password(from_stdin, f"Password of {account}")
     place = output or Path(f"{message_id}.{'sealed' if sealed else 'eml'}")
     with owned(config) as app:
@@ -203,6 +207,13 @@ def _write(place: Path, pieces: Iterable[bytes]) -> None:
     except BaseException:
         place.unlink()
         raise
+
+
+def _about(engine: Engine, message_id: int) -> Row:
+    row = listing.message(engine, message_id)
+    if row is None:
+        raise NoGrant(f"There is no message {message_id}.")
+    return row
 
 
 def _by(recipient: str | None) -> str:

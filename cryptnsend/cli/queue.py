@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cryptnsend.flow.owner import Owner
 
 F = TypeVar("F", bound=Callable[..., Any])
-NOTHING = "Nothing waits to leave."
+NOTHING, NOTHING_LIKE_IT = "Nothing waits to leave.", "No delivery is like that."
 
 COLUMNS = {
     "id": "delivery",
@@ -161,7 +161,7 @@ def list_(config: Config, wanted: Wanted, counts: bool, limit: int, as_json: boo
         return
     for row in rows:
         row["due"] = moment(row["due"])
-    show_table(rows, COLUMNS, empty=NOTHING)
+    show_table(rows, COLUMNS, empty=NOTHING_LIKE_IT if wanted else NOTHING)
 
 
 @queue.command()
@@ -191,7 +191,7 @@ def _count(config: Config, wanted: Wanted, by: Sequence[str], as_json: bool) -> 
         return
     for row in rows:
         row["oldest"] = moment(row["oldest"])
-    show_table(rows, columns, empty=NOTHING)
+    show_table(rows, columns, empty=NOTHING_LIKE_IT if wanted else NOTHING)
 
 
 @queue.command()

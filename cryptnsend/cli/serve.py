@@ -34,10 +34,6 @@ DOORS = {  # by role, the ports it answers at
 HEADER = 262_144  # octets of another server's header block; it is looked through while others wait
 JUNK = 20  # commands of another server that lead nowhere, unknown recipients among them, before it is sent away
 Doors = Mapping[str, socket.socket]
-ONE_USER = (
-    "All roles run as one user of this machine, so a role that is taken over can read the keeper's files. "
-    "docs/operating.md, 'One user for all roles', says what that means."
-)
 
 
 @click.command()
@@ -87,7 +83,7 @@ def _people(config: Config) -> rights.People | None:
         people = rights.apart(config)
     except rights.NotApart as reason:
         log.warning("one user plays all roles", uid=os.getuid(), reason=str(reason))
-        click.echo(f"{ONE_USER} Why: {reason}", err=True)
+        click.echo(f"{reason.words} {reason.remedy}", err=True)
         return None
     log.info("each role has a user of its own", uids=dict(people.uids), gid=people.gid)
     return people
@@ -105,6 +101,8 @@ def _supervise(config: Config, people: rights.People | None, only: str | None) -
         click.echo(f"The portal is at {home.base_url(config)}", err=True)
         click.echo(f"Mail clients submit to {host}, port {ports.get('submissions')} (TLS)", err=True)
         click.echo(f"  or port {ports.get('submission')} (STARTTLS).", err=True)
+        if "inbound" in ports:
+            click.echo(f"Other mail servers bring bounces and answers to port {ports['inbound']}.", err=True)
 
     lending = None if people is None else Lending(config, people, roles)
     with contextlib.ExitStack() as stack:

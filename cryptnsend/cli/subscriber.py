@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import click
 
+from cryptnsend.cli.device import show_devices
 from cryptnsend.cli.options import (
     Commands,
     home_option,
     json_option,
     password_option,
+    printable,
     read_password,
     show_json,
     show_table,
@@ -56,9 +58,11 @@ def add(
     A subscriber with an organisation of one gets a recovery file for its archive, in recovery/ of the home.
     """
     _check_options(organisation, own)
+    with opened(config) as app:
+        org = None if own else app.owner.organisation(organisation)
+        app.owner.newcomer(address)
     password = read_password(from_stdin, f"Password for {address}", new=True)
     with owned(config) as app:
-        org = None if own else app.owner.organisation(organisation)
         made = app.owner.add(address, password, organisation=org, roles=("subscriber",), name=name)
     kept = keep_recovery(config, f"archive-{made.addresses[0]}", made.recovery)
     answer = {"account": made.account, "address": made.addresses[0], "recovery": kept[0]._asdict() if kept else None}
@@ -107,11 +111,13 @@ def show(config: Config, address: str, as_json: bool) -> None:
     if as_json:
         show_json(row)
         return
+    devices = row.pop("devices")
+    row["organisation"] = row["organisation"] or OWN
     for key, value in row.items():
-        if key != "devices":
-            shown = ", ".join(value) if isinstance(value, list) else value
-            click.echo(f"{key + ':':14}{shown}")
-    click.echo(f"{'devices:':14}{len(row['devices'])}")
+        shown = ", ".join(value) if isinstance(value, list) else value
+        click.echo(f"{key + ':':14}{printable(shown)}".rstrip())
+    click.echo()
+    show_devices(devices, empty="No device passwords.")
 
 
 @subscriber.command()
@@ -143,6 +149,8 @@ def passwd(config: Config, address: str, forgotten: bool, from_stdin: bool, as_j
     Without the old one (--forgotten) nothing is lost, but mail from before stays closed until they show that they are
     who they say: with the old password, the recovery code, a device password, or an officer's word.
     """
+    with opened(config) as app:
+        app.owner.show(address)  # nobody types passwords for an address that is wrong
     old = None if forgotten else read_password(from_stdin, "Old password")
     new = read_password(from_stdin, "New password", new=True)
     with owned(config) as app:

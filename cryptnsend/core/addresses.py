@@ -15,7 +15,7 @@ from typing import NamedTuple
 import idna
 
 from cryptnsend.core.charsets import decode_words, guess_text, one_line
-from cryptnsend.core.errors import NotAuthor
+from cryptnsend.core.errors import Denied, NotAuthor
 from cryptnsend.core.names import UNSEEN
 from cryptnsend.core.names import safe_display_name as safe_display_name
 
@@ -84,6 +84,19 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def check_elsewhere(address: str, domain: str) -> None:
+    """
+    Raise `Denied` for a canonical address at *domain*, the server's own: whoever held it would get our mail.
+
+    It would stand for nobody's mailbox besides, since the mail of that domain comes to this server.
+    """
+    if domain and address.rpartition("@")[2] == domain:
+        raise Denied(
+            f"{address} is at {domain}, the domain of this server's own addresses, where nobody has a mailbox."
+            " Take the address at which mail is read."
+        )
 
 
 def display_domain(domain: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from cryptnsend.core import passwords
-from cryptnsend.core.addresses import canonical
+from cryptnsend.core.addresses import canonical, check_elsewhere
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.core.model import INSTALLATION, MANAGED, Random, account_holder, new_id
@@ -47,13 +47,14 @@ class Owner:
         clock: Clock,
         random: Random,
         argon: passwords.Argon,
+        domain: str = "",
         min_length: int = passwords.LONG,
         custody: str = MANAGED,
         code_rule: str = "",
         wake: Callable[[], None],
     ):
         self._engine, self._keeper, self._clock, self._random = engine, keeper, clock, random
-        self._min_length = min_length
+        self._domain, self._min_length = domain, min_length
         self._argon, self._custody, self._code_rule, self._wake = argon, custody, code_rule, wake
 
     # -- organisations ------------------------------------------------------------------------------------------------
@@ -128,6 +129,14 @@ class Owner:
         opened = self._keeper.add(who, organisation, roles, salt, self._argon.encode(), k, name)
         self._take(opened, "account.added", {"roles": ",".join(roles)})
         return opened
+
+    def newcomer(self, address: str) -> str:
+        """Return the canonical form of an address that may be added. Raises Denied, as `add` does later."""
+        who = _canonical(address)
+        check_elsewhere(who, self._domain)
+        if accounts.by_address(self._engine, who) is not None:
+            raise Denied(f"There is an account at {who} already.")
+        return who
 
     def add_again(self, address: str, password: str) -> Opened:
         """Return what `add` returned, for an account that it made but whose answer was lost. Raises WrongSecret."""

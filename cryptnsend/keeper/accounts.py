@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cryptnsend.core import keys, words
+from cryptnsend.core.addresses import check_elsewhere
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, SealBroken, WrongSecret
 from cryptnsend.core.model import MANAGED, STRICT, Signed, account_holder, archive_holder, new_id
@@ -92,23 +93,9 @@ def confirm_password(context: Context, account: Account, k: bytes) -> dict[int, 
         raise WrongSecret("This password is not right.") from None
 
 
-def check_claimable(context: Context, address: str) -> None:
-    """
-    Raise `Denied` for an address at the domain of our own: whoever held it would get our bounces and answers.
-
-    It would stand for nobody's mailbox besides, since the mail of that domain comes to this server.
-    """
-    domain = context.settings.domain
-    if domain and address.rpartition("@")[2] == domain:
-        raise Denied(
-            f"{address} is at {domain}, the domain of this server's own addresses, where nobody has a mailbox."
-            " Take the address at which mail is read."
-        )
-
-
 def give_address(context: Context, rows: Rows, address: str, ident: int, proof: str) -> None:
     """Note whose an address is now, by which proof; raise `Denied` for one of our own."""
-    check_claimable(context, address)
+    check_elsewhere(address, context.settings.domain)
     ledger.give_address(rows, address, ident, proof, context.clock.now())
 
 

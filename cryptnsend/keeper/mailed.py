@@ -10,6 +10,7 @@ import dataclasses
 import hmac
 
 from cryptnsend.core import tokens
+from cryptnsend.core.addresses import check_elsewhere
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import CryptnSendError, Denied, Ended, WrongSecret
 from cryptnsend.core.model import account_holder, new_id
@@ -42,7 +43,7 @@ def start(context: Context, address: str, purpose: str, network: str) -> MailPro
     if purpose == "signup" and context.settings.signup != "open":
         raise Denied("Sign-up is not open here. Ask for an invitation.")
     if purpose != "reset":
-        accounts.check_claimable(context, address)
+        check_elsewhere(address, context.settings.domain)
     now = context.clock.now()
     row = MailCode(
         id=new_id(now, context.rng),
@@ -73,7 +74,7 @@ def start(context: Context, address: str, purpose: str, network: str) -> MailPro
 
 def invite(context: Context, address: str, organisation: int, name: str) -> MailProof:
     """Prepare an invitation; an earlier one for the same address dies."""
-    accounts.check_claimable(context, address)
+    check_elsewhere(address, context.settings.domain)
     now = context.clock.now()
     life = context.settings.invitation_days * DAY
     row = MailCode(

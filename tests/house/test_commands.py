@@ -139,7 +139,7 @@ def test_the_recovery_file_brings_the_master_key_back(installed, short_folder):
     assert not list((other / "keeper").iterdir())
     assert run("recover", file, "--home", other, "--password-stdin", input=f"{code}\n").exit_code == 0
     assert (other / "keeper" / "master.key").read_bytes() == key.read_bytes()
-    again = run("recover", file, "--home", other, "--password-stdin", input=f"{code}\n")
+    again = run("recover", file, "--home", other, "--password-stdin")  # and asks for no code
     assert (again.exit_code, "there is a master key here already" in again.output) == (4, True)
 
 
@@ -304,6 +304,63 @@ def test_places_of_a_home_are_where_the_documentation_says(home):
     for place in (home.main_db, home.ledger, home.journal, home.ports_file):
         assert str(place.relative_to(home.path)) in text or place.name in text
     assert Home(home.path) == home
+
+
+def test_recover_looks_at_the_file_before_it_asks_for_a_code(installed, short_folder):
+    home, _ = installed
+    words = "harbour violet tractor ninety\n"
+    assert run("subscriber", "add", "ann@gmail.example", "--home", home, "--password-stdin", input=words).exit_code == 0
+    other = short_folder / "other"
+    assert run("init", "--home", other, "--hostname", "mail.example", "--for-restore").exit_code == 0
+    for file, said in (
+        (home / "recovery" / "archive-ann@gmail.example.txt", "the recovery file of an organisation's archive"),
+        (home / "cryptnsend.toml", "This is not a recovery file."),
+        (home / "data" / "main.db", "cannot be read as a recovery file"),
+    ):
+        done = run("recover", file, "--home", other, "--password-stdin")
+        assert (done.exit_code, said in done.output) == (4, True), done.output
+
+
+def test_an_international_name_is_taken_as_people_write_it(short_folder):
+    done = run(
+        "init", "--home", short_folder / "home", "--hostname", "Bücher.example", "--domain", "secure.Bücher.example"
+    )
+    assert done.exit_code == 0, done.output
+    server = Config.load(short_folder / "home", {}).server
+    assert (server.hostname, server.domain) == ("xn--bcher-kva.example", "secure.xn--bcher-kva.example")
+
+
+@pytest.mark.parametrize(
+    ("officer", "said"),
+    [
+        ("ann@bücher.example", "at bücher.example, the domain of the server's own addresses"),
+        ("ann@XN--BCHER-KVA.example", "the domain of the server's own addresses"),
+        ("ann", "'ann' is not a mail address: An address needs a name, an @ and a domain."),
+        ("ann@[127.0.0.1]", "is not a mail address"),
+    ],
+)
+def test_init_makes_nothing_for_an_officer_who_cannot_be(short_folder, officer, said):
+    for host in ("bücher.example", "xn--bcher-kva.example"):
+        done = run(
+            "init", "--home", short_folder / "home", "--hostname", host, "--officer", officer, "--password-stdin"
+        )
+        assert (done.exit_code, said.replace("bücher.example,", f"{host},") in done.output) == (2, True), done.output
+        assert not (short_folder / "home").exists()
+
+
+def test_an_officers_password_of_an_interrupted_init_is_asked_for_again(short_folder, monkeypatch):
+    init = ("init", "--home", short_folder / "home", "--hostname", "mail.example", "--officer", "ann@gmail.example")
+    first, other = "harbour violet tractor ninety\n", "lantern gravel mosaic forty\n"
+
+    def broken(_config):
+        raise errors.KeeperGone("The power went out.")
+
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr("cryptnsend.cli.init.finish", broken)
+        assert run(*init, "--password-stdin", input=first).exit_code == 5
+    done = run(*init, "--password-stdin", input=other)
+    assert (done.exit_code, "has given ann@gmail.example another password" in done.output) == (4, True), done.output
+    assert run(*init, "--password-stdin", input=first).exit_code == 0
 
 
 @pytest.mark.parametrize(

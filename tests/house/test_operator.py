@@ -47,6 +47,7 @@ def test_subscribers_are_added_listed_and_shown(house: House, operator: Operator
     shown = operator.json("subscriber", "show", ANN)
     assert (shown["name"], shown["state"], shown["devices"]) == ("Ann Ruiz", "active", [])
     assert "active" in operator("subscriber", "show", ANN)
+    assert operator("subscriber", "show", ANN).endswith("No device passwords.\n")
     assert house.session(ANN).address == ANN
 
 
@@ -88,6 +89,23 @@ def test_no_command_takes_a_password_as_an_argument() -> None:
     assert checked > 100
 
 
+def test_nobody_types_a_password_for_what_cannot_be(house: House, operator: Operator, message: int) -> None:
+    """Each of these would ask for a password, and there is no line on standard input that could be one."""
+
+    def refused(*arguments: object) -> str:
+        return operator(*arguments, "--password-stdin", code=4)
+
+    assert "already" in refused("subscriber", "add", ANN)
+    assert "is not a mail address" in refused("subscriber", "add", "ann")
+    assert "this server's own addresses" in refused("subscriber", "add", f"zoe@{house.config.server.domain}")
+    assert "no organisation 'Other'" in refused("subscriber", "add", BOB, "--organisation", "Other")
+    for words in (("passwd", "zoe@nowhere.example"), ("passwd", "zoe@nowhere.example", "--forgotten")):
+        assert "no account with the address" in refused("subscriber", *words)
+    assert "no account with the address" in refused("device", "add", "zoe@nowhere.example", "--name", "Outlook")
+    assert "no account with the address" in refused("message", "export", message, "--account", "zoe@nowhere.example")
+    assert "There is no message 1." in refused("message", "export", 1, "--account", ANN)
+
+
 # -- devices ----------------------------------------------------------------------------------------------------------
 
 
@@ -97,7 +115,9 @@ def test_a_device_is_made_listed_and_revoked(house: House, operator: Operator) -
     signed_in = house.sign_in_smtp(ANN, made["password"])
     assert [row["name"] for row in operator.json("device", "list", ANN)] == ["Outlook"]
     assert made["password"] not in operator("device", "list", ANN)
+    assert f"{made['id']}  Outlook  submit" in operator("subscriber", "show", ANN)
     operator("device", "revoke", made["id"])
+    assert "is revoked already, since" in operator("device", "revoke", made["id"], code=4)
     assert house.gate.still_valid(signed_in) is False
     assert "has no device password" in operator("device", "list", ANN)
     operator("device", "add", ANN, "--name", "Outlook", passwords=("a wrong password",), code=4)
@@ -112,6 +132,11 @@ def test_messages_are_listed_and_shown_without_a_word_of_theirs(house: House, op
     assert "All is well" not in said
     assert [row["id"] for row in operator.json("message", "list", "--author", ANN)] == [str(message)]
     assert operator.json("message", "list", "--author", PAT) == []
+    nothing = operator("message", "list", "--author", "Zoe@nowhere.example")
+    assert nothing == "No message from zoe@nowhere.example is in the vault, and nobody here has that address.\n"
+    house.add_subscriber(BOB)
+    assert operator("message", "list", "--author", BOB) == f"No message from {BOB} is in the vault.\n"
+    assert operator("queue", "list", "--state", "failed") == "No delivery is like that.\n"
     shown = operator.json("message", "show", message)
     assert {row["address"]: row["decision"] for row in shown["recipients"]} == {PAT: "vault", CARL: "vault"}
     operator("message", "show", 1, code=4)

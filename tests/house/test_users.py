@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from cryptnsend import rights
+from cryptnsend.cli import doctor
 from cryptnsend.config import Config
 from cryptnsend.core.errors import ConfigError
 from cryptnsend.home import Home, file_mode
@@ -331,13 +332,78 @@ def test_a_home_that_the_users_cannot_reach_is_put_back_and_the_closed_folder_na
         return
     home = Home(config.server.home)
     before = modes(config)
-    with pytest.raises(rights.NotApart, match="is closed to other users: open it"):
+    with pytest.raises(rights.NotApart, match="is closed to other users"):
         rights.apart(with_users(config))
     del before["run/tls"], before["run"]  # a folder that was made is no harm
     assert {name: modes(config)[name] for name in before} == before
     assert not rights.is_apart(home)
     with pytest.raises(ConfigError, match='"always" cannot be'):
         rights.apart(with_users(config, separate="always"))
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ('"$1 (Permission denied)"', "Open that folder to others with `chmod o+x`, or make a home elsewhere"),
+        ('"the module cryptnsend"', "cannot reach the module cryptnsend"),
+    ],
+)
+def test_what_cannot_be_reached_decides_what_to_do(
+    config: Config, as_root: bool, monkeypatch: pytest.MonkeyPatch, told: str, said: str
+) -> None:
+    """A shell in the place of an interpreter says what a user could not reach; the home's folder is closed here."""
+    if not as_root:
+        return
+    monkeypatch.setattr(sys, "executable", "/bin/sh")
+    monkeypatch.setattr(rights, "_PROBE", f"echo {told} >&2; exit 1")
+    with pytest.raises(rights.NotApart) as why:
+        rights.probe(with_users(config), PEOPLE)
+    assert said in str(why.value)
+    is_home = "$1" in told
+    assert (f"{config.source.parent.parent} is closed to other users" in str(why.value)) is is_home
+    assert (rights.ELSEWHERE in str(why.value)) is not is_home
+
+
+def test_a_program_below_roots_own_folder_is_told_where_to_install_it(
+    config: Config, as_root: bool, short_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a virtual environment below /root, whose interpreter is a link to one that everybody can run."""
+    if not as_root:
+        return
+    closed = short_folder / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "python").symlink_to(os.path.realpath(sys.executable))
+    monkeypatch.setattr(sys, "executable", str(closed / "python"))
+    short_folder.chmod(0o755)
+    with pytest.raises(rights.NotApart) as why:
+        rights.probe(with_users(config), PEOPLE)
+    assert f"cannot run {closed}/python: {closed} is closed to other users. Install CryptnSend where" in str(why.value)
+    assert "`python3 -m venv /opt/cryptnsend`" in str(why.value)
+
+
+def test_doctor_and_serve_say_the_same_about_one_user(
+    config: Config, as_root: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not as_root:
+        return
+    monkeypatch.setenv("CRYPTNSEND_USERS_SEPARATE", "auto")
+    monkeypatch.setenv("CRYPTNSEND_USERS_GROUP", "cs-nobody")
+    with pytest.raises(rights.NotApart) as why:
+        rights.apart(Config.load(config.source))
+    found = {each.check: each for each in doctor.users(Config.load(config.source))}
+    assert (found["users"].words, found["users"].remedy) == (why.value.words, why.value.remedy)
+    assert why.value.words.startswith(rights.ONE_USER)
+    assert "Why: There is no group cs-nobody" in why.value.words
+
+
+def test_doctor_says_of_a_home_that_root_has_not_served_yet_what_to_do(
+    config: Config, as_root: bool, short_folder: Path
+) -> None:
+    if not as_root:
+        return
+    short_folder.chmod(0o755)
+    (finding,) = doctor.users(with_users(config))
+    assert finding.remedy.startswith(("Start `cryptnsend serve` as root", "Install CryptnSend where"))
 
 
 def test_a_server_that_insists_on_users_of_their_own_does_not_start_without(config: Config) -> None:

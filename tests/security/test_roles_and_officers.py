@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from cryptnsend.cli.serve import ONE_USER
 from cryptnsend.core.errors import Denied
 from cryptnsend.keeper import requests as q
+from cryptnsend.rights import ONE_USER
 from cryptnsend.store.records import grants
 from tests.support.house import OTHER, PASSWORD, SOURCE, House
 
