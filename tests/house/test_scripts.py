@@ -63,8 +63,11 @@ def test_every_command_answers_in_json_or_says_why_not(path: str) -> None:
     assert has is (path not in WITHOUT), path
 
 
-def test_every_command_answers_as_promised(house: House, operator: Operator, tmp_path: Path) -> None:
+def test_every_command_answers_as_promised(
+    house: House, operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One after the other, as an operator's script would run them; each is checked, and none is left out."""
+    monkeypatch.setenv("CRYPTNSEND_DELIVERY_NAMESERVERS", "127.0.0.1:9")  # where nobody answers
     house.organisation("Clinic")
     asked: set[str] = set()
 
@@ -96,15 +99,20 @@ def test_every_command_answers_as_promised(house: House, operator: Operator, tmp
     notice, *_ = [each["id"] for each in ask("queue list", "--kind", "notice", "--state", "due")]
     assert ask("queue list")[0]["outcome"] == {}
     ask("queue list", "--counts")
+    assert ask("queue count", "--by", "kind")[0]["count"] > 0
     assert ask("queue show", notice)["id"] == notice
     for act, state in (("hold", "held"), ("release", "due"), ("retry", "due"), ("drop", "cancelled")):
         assert ask(f"queue {act}", notice) == {"id": notice, "state": state}
+    assert {each["state"] for each in ask("queue hold", "--kind", "receipt")} == {"held"}
     assert ask("policy explain", "--from", ANN, "--to", PAT)["decision"] == "vault"
     assert ask("policy default", "tls-or-vault")["holds"] == "vault"
     assert {each["problem"] for each in ask("audit verify")} == {""}
     ask("vault verify")
     assert ask("backup", tmp_path / "backup")["signing_keys"] is True
     ask("dns")
+    assert {each["selector"] for each in ask("dkim list")} == {"rsa1", "ed1"}
+    assert len(ask("dkim rotate")) == 2
+    assert ask("dkim check", "gmail.example", code=1)["keeps_author"] is False
     ask("doctor", code=None)  # what it finds depends on the machine
     assert asked == set(LEAVES) - set(WITHOUT) - {"init", "recover", "restore"}
 
