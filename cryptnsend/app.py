@@ -26,6 +26,7 @@ from cryptnsend.store.vault import Vault
 
 if TYPE_CHECKING:
     from cryptnsend.core import keys
+    from cryptnsend.core.contracts import Scanner
     from cryptnsend.core.passwords import Argon
     from cryptnsend.delivery.courier import Courier
     from cryptnsend.delivery.dns import DnsResolver
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from cryptnsend.flow.owner import Owner
     from cryptnsend.flow.pickup import Pickup
     from cryptnsend.flow.replies import Replies
+    from cryptnsend.flow.scanning import Scanning
     from cryptnsend.flow.sent import Sent
     from cryptnsend.flow.sessions import Sessions
     from cryptnsend.flow.throttling import Throttle
@@ -143,8 +145,17 @@ class App:
                 newcomer=config.signup.newcomer_days * DAY,
                 newcomer_recipients_per_day=config.signup.newcomer_recipients_per_day,
             ),
+            scanning=self.scanning,
             wake=self.wake,
         )
+
+    @cached_property
+    def scanning(self) -> Scanning:
+        """Return the scanners that are configured; what nobody is asked for is not brought in."""
+        from cryptnsend.flow.scanning import Scanning
+
+        viruses, spam = scanners(self.config)
+        return Scanning(everything=viruses, in_the_open=spam, engine=self.engine, clock=self.clock)
 
     @cached_property
     def gate(self) -> Gate:
@@ -316,6 +327,7 @@ class App:
             standings=Standings(self.engine, self.holders),
             engine=self.engine,
             names=self.names,
+            scanning=self.scanning,
             clock=self.clock,
             random=os.urandom,
             domain=server.domain,
@@ -466,6 +478,7 @@ class App:
                     give_up=figures.give_up_seconds * 1000,
                 ),
             ),
+            scanning=self.scanning,
             clock=self.clock,
             random=os.urandom,
             threads=figures.threads,
@@ -477,6 +490,22 @@ class App:
         for name in ("engine", "blobs", "keeper"):
             if name in vars(self):
                 getattr(self, name).close()
+
+
+def scanners(config: Config) -> tuple[list[Scanner], list[Scanner]]:
+    """Return who looks at all mail, and who only at mail that travels in clear; a further scanner joins here."""
+    figures = config.scan
+    everything: list[Scanner] = []
+    in_the_open: list[Scanner] = []
+    if figures.clamav:
+        from cryptnsend.scan.clamd import Clamd
+
+        everything.append(Clamd(figures.clamav, figures.seconds))
+    if figures.rspamd:
+        from cryptnsend.scan.rspamd import Rspamd
+
+        in_the_open.append(Rspamd(figures.rspamd, figures.seconds, figures.rspamd_octets))
+    return everything, in_the_open
 
 
 def build(config: Config, role: str) -> App:

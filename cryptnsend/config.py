@@ -52,6 +52,7 @@ class Config:
     argon2: settings.Argon2 = field(default_factory=settings.Argon2)
     delivery: settings.Delivery = field(default_factory=settings.Delivery)
     inbound: settings.Inbound = field(default_factory=settings.Inbound)
+    scan: settings.Scan = field(default_factory=settings.Scan)
     keeper: settings.Keeper = field(default_factory=settings.Keeper)
     users: settings.Users = field(default_factory=settings.Users)
     policy: settings.Policy = field(default_factory=settings.Policy)

@@ -361,6 +361,44 @@ class Inbound:
     )
 
 
+def is_place(value: str) -> bool:
+    """Say whether *value* is empty, the absolute path of a socket, or `host:port`."""
+    return not value or (value.startswith("/") and len(value.encode()) < 108) or is_endpoint(value)
+
+
+PLACE = "empty, the absolute path of a socket, or host:port"
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Programs that look at mail before it is taken: docs/operating.md, 'Scanners', says at which and how."""
+
+    clamav: str = setting(
+        "",
+        "Where clamd listens, which looks for viruses in all mail; empty asks nobody.",
+        unit="socket",
+        check=is_place,
+        allowed=PLACE,
+    )
+    rspamd: str = setting(
+        "",
+        "Where rspamd's normal worker listens, which looks for spam in mail that travels in clear; empty asks nobody.",
+        unit="socket",
+        check=is_place,
+        allowed=PLACE,
+    )
+    rspamd_octets: int = setting(
+        524_288, "How much of a mail rspamd is shown, from its start.", unit="octets", low=4096, high=16_777_216
+    )
+    seconds: int = setting(
+        60,
+        "Wait for a scanner; without an answer until then the mail is put off.",
+        unit="seconds",
+        low=1,
+        high=600,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Keeper:
     """Where the master key comes from. It is never part of a backup."""

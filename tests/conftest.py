@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.support.terminal",
     "tests.support.apart",
     "tests.support.chromium",
+    "tests.support.scanners",
 ]
 
 # Properties are about rules, not about how busy the machine is. They try the same cases everywhere, so that a change is

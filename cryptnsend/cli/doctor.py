@@ -25,9 +25,10 @@ from cryptnsend.cli.findings import Finding, error, ok, show, warning
 from cryptnsend.cli.options import home_option, json_option, moment, show_json
 from cryptnsend.cli.owner import is_served, opened
 from cryptnsend.config import Config
-from cryptnsend.core.errors import CryptnSendError
+from cryptnsend.core.errors import CryptnSendError, ScannerGone
 from cryptnsend.core.transport import policy_host
 from cryptnsend.home import PORT_NAMES, Home, bind
+from cryptnsend.scan.line import is_near
 from cryptnsend.store.records import deliveries, messages
 
 MIB = 1 << 20
@@ -256,6 +257,25 @@ def publications(config: Config) -> Iterator[Finding]:
     yield from published(config)
 
 
+def scanners(config: Config) -> Iterator[Finding]:
+    """Ask each scanner that is configured whether it is there."""
+    from cryptnsend.app import scanners as configured
+
+    for scanner in [each for group in configured(config) for each in group]:
+        place = getattr(config.scan, scanner.name)
+        try:
+            scanner.ping()
+        except ScannerGone as gone:
+            words = f"{scanner.name} at {place}: {gone.why}. Until it answers, mail is put off."
+            yield error("scanners", words, f"Start it, or change [scan] {scanner.name}.")
+            continue
+        if is_near(place):
+            yield ok("scanners", f"{scanner.name} answers.")
+        else:
+            words = f"{scanner.name} answers, and mail travels to it in clear."
+            yield warning("scanners", words, "Have it on this machine.")
+
+
 def doors(config: Config) -> Iterator[Finding]:
     """Knock at the doors of the server that runs on this home, or look whether their ports are free for it."""
     home = Home(config.server.home)
@@ -342,6 +362,7 @@ CHECKS: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     database,
     name_servers,
     publications,
+    scanners,
     doors,
     users,
 )

@@ -33,6 +33,7 @@ DOORS = {  # by role, the ports it answers at
 }
 HEADER = 262_144  # octets of another server's header block; it is looked through while others wait
 JUNK = 20  # commands of another server that lead nowhere, unknown recipients among them, before it is sent away
+SCANS = 32  # messages before a scanner, or on their way to it, at the same time
 Doors = Mapping[str, socket.socket]
 
 
@@ -155,6 +156,8 @@ def _keeper(config: Config, ready: Callable[[], None], _doors: Doors) -> None:
 
 def _submission(config: Config, ready: Callable[[], None], inherited: Doors) -> None:
     """Open the SMTP doors."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from cryptnsend.flow.intake import SmtpIntake
     from cryptnsend.submission import limits, server, tls
 
@@ -172,11 +175,13 @@ def _submission(config: Config, ready: Callable[[], None], inherited: Doors) -> 
         ready()
 
     figures = config.limits
+    # What waits for a scanner waits longer than what waits for a disk; so there are more who may.
+    pool = None if built.scanning.is_idle else ThreadPoolExecutor(SCANS, "submission")
     server.serve(
         doors,
         gatekeeper=built.gate,
         intake=lambda loop: SmtpIntake(
-            built.admission, built.engine.batcher(loop), lambda wait: loop.run_in_executor(None, wait)
+            built.admission, built.engine.batcher(loop), lambda wait: loop.run_in_executor(pool, wait)
         ),
         certificate=certificate,
         hostname=config.server.hostname,
@@ -192,6 +197,8 @@ def _submission(config: Config, ready: Callable[[], None], inherited: Doors) -> 
         help_url=lambda topic: f"{home.base_url(config)}/help/{topic}",
         ready=opened,
     )
+    if pool is not None:
+        pool.shutdown()
     built.close()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -197,3 +197,63 @@ class BlobWriter(Protocol):
 
     def abort(self) -> None:
         """Throw away what was written; does nothing once `close` returned; safe to call twice and after a failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """
+    What a scanner may know of a mail besides its octets: no token of ours, no account, no id.
+
+    `source` is the IP address and `ehlo` the name of the server that brought it, both empty for what our own people
+    send; `user` is the address of who signed in, empty for strangers.
+    """
+
+    reverse_path: str = ""
+    recipients: tuple[str, ...] = ()
+    source: str = ""
+    ehlo: str = ""
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """
+    What a scanner says about a mail that is not simply in order. `name` is printable ASCII, at most 100 characters.
+
+    virus and spam are refused, doubtful is taken and kept apart where that is possible, later is asked for again.
+    """
+
+    kind: Literal["virus", "spam", "doubtful", "later"]
+    name: str
+
+
+class Scanner(Protocol):
+    """Somebody who looks at mail for us, outside our processes. Safe for many threads."""
+
+    @property
+    def name(self) -> str:
+        """Return a word for logs and the audit trail."""
+
+    def begin(self, carried: Carried) -> Scan:
+        """Start to look at a mail. Cheap: nothing is connected before the first octets."""
+
+    def ping(self) -> None:
+        """Raise ScannerGone if it would not look at mail now."""
+
+
+class Scan(Protocol):
+    """
+    One mail before one scanner. Every method may block, and is called by one thread at a time.
+
+    `feed` and `verdict` raise ScannerGone whenever there is no clear answer: never is silence taken for a yes.
+    `feed` may raise Refusal, too, where the scanner takes no mail like this.
+    """
+
+    def feed(self, octets: bytes) -> None:
+        """Hand over the next octets."""
+
+    def verdict(self) -> Finding | None:
+        """Say that this was all, and return what was found; None for a mail in order."""
+
+    def close(self) -> None:
+        """Let go of everything; safe at any time, also twice."""

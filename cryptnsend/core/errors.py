@@ -5,9 +5,13 @@
     │   ├── TooBig
     │   ├── NotAuthor
     │   ├── Unencrypted
-    │   └── Malformed
+    │   ├── Malformed
+    │   ├── Infected       a virus scanner found something
+    │   └── Spam
     ├── Temporary          not now: SMTP 4xx, HTTP 503; nothing was kept
     │   ├── KeeperGone
+    │   ├── ScannerGone
+    │   ├── NotYet         a spam filter asks to come again
     │   └── StoreBroken
     ├── Denied             the keeper or a flow says no to a person: wrong code, wrong password, not yours
     │   ├── WrongSecret    counts as a guess
@@ -67,6 +71,22 @@ class Malformed(Refusal):
     code, status = 550, "5.5.2"
 
 
+class Infected(Refusal):
+    """A virus scanner found something; *finding* is its name for it, printable and short."""
+
+    code, status = 554, "5.7.1"
+
+    def __init__(self, finding: str):
+        super().__init__(f"The virus scanner found {finding} in this message, so it was not taken.")
+        self.finding = finding
+
+
+class Spam(Refusal):
+    """A spam filter is sure that nobody wants this."""
+
+    code, status = 554, "5.7.1"
+
+
 class Temporary(CryptnSendError):
     """Not now; nothing was kept, and trying again later is right."""
 
@@ -75,6 +95,26 @@ class Temporary(CryptnSendError):
 
 class KeeperGone(Temporary):
     """The keeper does not answer, or has no master key."""
+
+
+class ScannerGone(Temporary):
+    """
+    A scanner that has to look at a message cannot. The text is for whoever sends; *why* is for the log.
+
+    *waited* says that it was waited for in vain, so that others need not wait as well.
+    """
+
+    code, status = 451, "4.7.1"
+
+    def __init__(self, why: str, *, waited: bool = False):
+        super().__init__("A scanner has to look at this message first, and does not answer. Try again in a minute.")
+        self.why, self.waited = why, waited
+
+
+class NotYet(Temporary):
+    """A spam filter wants to see the message once more, later."""
+
+    code, status = 451, "4.7.1"
 
 
 class StoreBroken(Temporary):

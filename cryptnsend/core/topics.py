@@ -6,7 +6,19 @@ doors can say against this table, and every topic against the pages there are.
 
 from __future__ import annotations
 
-from cryptnsend.core.errors import Malformed, NotAuthor, Refusal, StoreFull, Temporary, TooBig, Unencrypted
+from cryptnsend.core.errors import (
+    Infected,
+    Malformed,
+    NotAuthor,
+    NotYet,
+    Refusal,
+    ScannerGone,
+    Spam,
+    StoreFull,
+    Temporary,
+    TooBig,
+    Unencrypted,
+)
 
 OTHER = "other"
 INDEX = "sending"  # the page that lists the others
@@ -17,6 +29,10 @@ _BY_KIND: dict[type[Refusal | Temporary], str] = {
     TooBig: "too-large",
     Malformed: "line-ends",
     Unencrypted: "secure-line",
+    Infected: "virus",
+    Spam: "spam",
+    ScannerGone: "later",
+    NotYet: "later",
     StoreFull: "full",
 }
 _BY_STATUS = {  # RFC 3463, RFC 5248

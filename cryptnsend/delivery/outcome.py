@@ -66,8 +66,9 @@ class Outcome:
     says that another attempt is pointless. `reason` is for callers that can do something else instead, `peer_size`
     the SIZE that the peer announced (octets, None if it named no limit).
 
-    The way taken: `route` is mx, implicit-mx, route or smarthost; `address` and `cipher` are of the last connection;
-    `proof` says what showed that the host is the recipient's (dane, mta-sts, operator, none). `seen` is what each TLS
+    The way taken: `route` is mx, implicit-mx, route or smarthost, or scan for what never left; `address` and `cipher`
+    are of the last connection; `proof` says what showed that the host is the recipient's (dane, mta-sts, operator,
+    none). `seen` is what each TLS
     handshake of the attempt came to, for reports.
     """
 
@@ -77,6 +78,7 @@ class Outcome:
     CONTENT: ClassVar[str] = "content"  # the peer saw the content and refuses it: send a link
     NOT_ASCII: ClassVar[str] = "not-ascii"  # the peer cannot take 8-bit content or addresses
     BUSY: ClassVar[str] = "busy"  # all connections to this domain are in use; nothing was tried
+    SCAN: ClassVar[str] = "scan"  # a scanner of ours has to look at it first; as a route: it had the last word
 
     kind: Kind
     code: int | None = None

@@ -24,6 +24,7 @@ from cryptnsend.flow.addressees import Addressees, canonical_or_none
 from cryptnsend.flow.granting import Addressee, Author, Envelope, Making, Person, Thread, needs_code
 from cryptnsend.flow.holders import Holders, Unvouched
 from cryptnsend.flow.rules import Settings, check_caps, check_refused, rules_of
+from cryptnsend.flow.scanning import Case, Scanning, Wait
 from cryptnsend.flow.sealing import Sealed, Sealing
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.store.records import audit, cards, messages
@@ -61,9 +62,11 @@ class Admission:
         clock: Clock,
         random: Random,
         settings: Settings,
+        scanning: Scanning,
         wake: Callable[[], None],
     ):
         self.engine, self.vault, self.keeper, self.holders = engine, vault, keeper, holders
+        self.scanning = scanning
         self.epochs, self.clock, self.random, self.settings, self.wake = epochs, clock, random, settings, wake
         self.ids = Ids(random)
         self.addressees = Addressees(
@@ -84,10 +87,11 @@ class Admission:
         life: int | None = None,
     ) -> Draft:
         """
-        Start a message. *origin* is smtp, page or reply; *parent* the message a reply answers.
+        Start a message. *origin* is smtp, page, reply or mail; *parent* the message a reply answers.
 
         *nonce* is the form's, so that a form sent twice makes one message; *life* is how long recipients may open it,
-        in milliseconds.
+        in milliseconds. Scanners look at it while it comes in, but for mail from other servers: their door has it
+        looked at, since it may be sealed for two ends.
         """
         return Draft(self, author, envelope, origin, parent, nonce, life)
 
@@ -136,6 +140,8 @@ class Draft:
         self.message = admission.ids.new(admission.clock.now())
         self._sealing = Sealing(self.message, admission.vault, admission.random, admission.settings.message_octets)
         self._sealed: Sealed | None = None
+        case = Case(author.account, account_holder(author.account), str(self.message), origin)
+        self._scan = admission.scanning.begin(case) if origin != "mail" else None
         self.newcomer_until: int | None = None
         self._macs: list[bytes] = []
 
@@ -148,14 +154,25 @@ class Draft:
         """
         self._check_author(octets)
         self._sealing.header(octets)
+        if self._scan is not None:
+            self._scan.feed(octets)
 
     def body(self, octets: bytes) -> None:
-        """Take a block of the body; raises TooBig when the message passes the limit."""
+        """Take a block of the body, in a thread; raises TooBig when the message passes the limit, and ScannerGone."""
+        wait = self.feed(octets)
+        if wait is not None:
+            wait()
+
+    def feed(self, octets: bytes) -> Wait | None:
+        """Do what `body` does without waiting; what is returned has to be run, in a thread, before more is fed."""
         self._sealing.body(octets)
+        return self._scan.feed(octets) if self._scan is not None else None
 
     def abort(self) -> None:
         """Throw everything away; safe at any time, also after a failure."""
         self._sealing.abort()
+        if self._scan is not None:
+            self._scan.close()
 
     async def commit(self, submit: Submit, in_thread: InThread) -> Admitted:
         """
@@ -169,6 +186,8 @@ class Draft:
             # Whatever asks the keeper does so in a thread, since the keeper may be slow or gone.
             if house.is_cold():
                 await in_thread(house.warm)
+            if self._scan is not None:
+                await in_thread(self._examine)
             if any(house.addressees.is_ours(each.address) for each in self._envelope.recipients):
                 await in_thread(self._resolve)
             else:
@@ -195,6 +214,7 @@ class Draft:
             return admitted
 
         try:
+            self._examine()
             self._resolve()
             self._close()
             admitted = self._house.holders.settled(
@@ -251,6 +271,11 @@ class Draft:
         finally:
             self.abort()
         raise AssertionError("looking always ends by undoing")
+
+    def _examine(self) -> None:
+        """Hear what the scanners say; nothing is durable before."""
+        if self._scan is not None:
+            self._scan.finish()
 
     def _resolve(self) -> None:
         self._people = self._house.addressees.resolve(self._envelope.recipients)

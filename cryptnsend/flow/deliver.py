@@ -16,15 +16,16 @@ from pathlib import Path
 
 import structlog
 
-from cryptnsend.core.contracts import Clock, Engine, Row, Rows
-from cryptnsend.core.errors import CryptnSendError, Refusal, Temporary
-from cryptnsend.core.model import Random
+from cryptnsend.core.contracts import Carried, Clock, Engine, Row, Rows
+from cryptnsend.core.errors import CryptnSendError, NotYet, Refusal, ScannerGone, Temporary
+from cryptnsend.core.model import KEEPER, Random
 from cryptnsend.delivery.courier import Courier, Outcome
 from cryptnsend.delivery.tlsrpt import MEDIA_TYPE
 from cryptnsend.flow.composing import Letter
 from cryptnsend.flow.letters import Letters
 from cryptnsend.flow.outcomes import Outcomes, envelope_of
 from cryptnsend.flow.parcels import Moot, TooLargeToHandOver
+from cryptnsend.flow.scanning import Case, Scanning
 from cryptnsend.flow.wake import Ringer, Wake
 from cryptnsend.store.records import deliveries, links, mailing
 
@@ -50,6 +51,7 @@ class Deliver:
         letters: Letters,
         courier: Courier,
         outcomes: Outcomes,
+        scanning: Scanning,
         clock: Clock,
         random: Random,
         threads: int,
@@ -57,6 +59,7 @@ class Deliver:
         cleartext: bool = False,
     ):
         self._engine, self._letters, self._courier, self._outcomes = engine, letters, courier, outcomes
+        self._scanning = scanning
         self._clock, self._threads, self._cleartext = clock, threads, cleartext
         self._machine = f"{socket.gethostname()}:"
         self._owner = f"{self._machine}{os.getpid()}:{random(4).hex()}"
@@ -141,7 +144,10 @@ class Deliver:
             self._keep_links(row, letter)
             envelope = envelope_of(row, letter)
             octets = self._while_it_may(row, letter.octets)
-            if letter.is_posted:
+            stopped = self._stopped(row, letter, octets)
+            if stopped is not None:
+                outcome = stopped
+            elif letter.is_posted:
                 outcome = self._courier.post(letter.recipient, b"".join(octets()), MEDIA_TYPE)
             else:
                 outcome = self._courier.send(envelope, letter.tls_class, octets, cleartext=self._cleartext)
@@ -170,6 +176,27 @@ class Deliver:
         )
         if self._write(lambda rows: self._outcomes.write(rows, row, letter, outcome)):
             self._wake.notify_all()
+
+    def _stopped(self, row: Row, letter: Letter, octets: Callable[[], Iterator[bytes]]) -> Outcome | None:
+        """
+        Return how an attempt ends before it begins because of what a scanner says, None if the mail may leave.
+
+        Only mail that leaves in plain is looked at, each time anew: what nobody knew yesterday may be known today.
+        """
+        if letter.content_key is None or self._scanning.is_idle:
+            return None
+        author = mailing.author(self._engine, row["org"], row["message"])["address"]
+        case = Case(row["author"], KEEPER, str(row["message"]), "relay")
+        carried = Carried(author, (letter.recipient,), user=author)
+        try:
+            self._scanning.check(case, octets, carried, in_the_open=True)
+        except ScannerGone as gone:
+            return Outcome("delayed", None, gone.status, str(gone), route=Outcome.SCAN, reason=Outcome.SCAN)
+        except NotYet as later:
+            return Outcome("delayed", None, later.status, str(later), route=Outcome.SCAN)
+        except Refusal as refusal:
+            return Outcome("failed", None, refusal.status, str(refusal), route=Outcome.SCAN)
+        return None
 
     def _while_it_may(self, row: Row, octets: Octets) -> Callable[[], Iterator[bytes]]:
         """

@@ -18,7 +18,7 @@ import structlog
 from cryptnsend.core.addresses import canonical, single_author
 from cryptnsend.core.automatic import MOST_HOPS, automatic, hops
 from cryptnsend.core.bounces import READ
-from cryptnsend.core.contracts import Clock, Engine, Rows
+from cryptnsend.core.contracts import Carried, Clock, Engine, Finding, Rows
 from cryptnsend.core.errors import NotAuthor, Refusal, Temporary
 from cryptnsend.core.mime import read_headers
 from cryptnsend.core.model import Random, new_id
@@ -33,7 +33,8 @@ from cryptnsend.flow.bounces import Bounces
 from cryptnsend.flow.destinations import NOTICE, Destination, Destinations
 from cryptnsend.flow.granting import Addressee, Author
 from cryptnsend.flow.granting import Envelope as Addressed
-from cryptnsend.flow.keeping import DAY, Apart, Keeping, Why
+from cryptnsend.flow.keeping import BY_MAIL, DAY, Apart, Keeping, Why
+from cryptnsend.flow.scanning import Case, Examination, Scanning
 from cryptnsend.flow.standing import Standings
 from cryptnsend.store.records import cards, kept, messages
 
@@ -78,6 +79,7 @@ class Inbound:
         standings: Standings,
         engine: Engine,
         names: Names,
+        scanning: Scanning,
         clock: Clock,
         random: Random,
         domain: str,
@@ -85,6 +87,7 @@ class Inbound:
     ):
         self.destinations, self.bounces, self.admission, self.keeping = destinations, bounces, admission, keeping
         self.standings, self.names, self.clock, self.domain = standings, names, clock, domain
+        self.scanning = scanning
         self._engine, self._random, self._wake = engine, random, wake
 
     def recipient(self, address: str) -> Destination:
@@ -126,6 +129,7 @@ class Arriving(ABC):
         self._house, self._envelope, self._destinations = house, envelope, destinations
         self._in_thread = in_thread
         self._header = b""
+        self._scan: Examination | None = None
 
     def header(self, octets: bytes) -> None:
         """Take the whole header block; raise Refusal for mail that goes in circles, or that is our own."""
@@ -145,6 +149,8 @@ class Arriving(ABC):
     def abort(self) -> None:
         """Keep nothing."""
         self._header = b""
+        if self._scan is not None:
+            self._scan.close()
 
     @abstractmethod
     def _finish(self) -> None:
@@ -155,6 +161,31 @@ class Arriving(ABC):
         """Return how the mail came, for our Received field (RFC 3848, RFC 6531 §4.3)."""
         with_utf8 = "UTF8SMTP" if self._envelope.smtputf8 else "ESMTP"
         return with_utf8 + ("S" if self._envelope.received_from.tls else "")
+
+    def _start_scan(self, account: int, ident: int, *, in_the_open: bool) -> None:
+        """Let the scanners look at what is for *account*, its header first."""
+        case, carried = self._case(account, ident), self._carried()
+        self._scan = self._house.scanning.begin(case, carried, in_the_open=in_the_open)
+        if self._scan is not None:
+            self._scan.feed(self._header)
+
+    def _examined(self, octets: bytes) -> Awaitable[None] | None:
+        """Let the scanners have octets; what is returned has to be awaited before there are more."""
+        wait = self._scan.feed(octets) if self._scan is not None else None
+        return None if wait is None else self._in_thread(wait)
+
+    def _doubt(self) -> Finding | None:
+        """Hear what the scanners say, and return what makes the mail doubtful; raise as `Examination.finish`."""
+        return self._scan.finish() if self._scan is not None else None
+
+    def _case(self, account: int, ident: int) -> Case:
+        return Case(account, BY_MAIL, str(ident), "inbound")
+
+    def _carried(self) -> Carried:
+        """Return what a spam filter may know. Our own addresses are named by their kind: it keeps a log, too."""
+        peer = self._envelope.received_from
+        names = (f"{each.kind}@{self._house.domain}" for each in self._destinations)
+        return Carried(self._envelope.reverse_path, tuple(names), peer.source, peer.ehlo)
 
     def _author(self) -> str:
         """Return the canonical address that a mail says it is from, or "" where that is not one address."""
@@ -202,6 +233,7 @@ class Returned(Arriving):
         author, message = about
         apart = self._house.keeping.begin()
         try:
+            self._house.scanning.check(self._case(author, apart.message), lambda: (self._octets,))
             end = len(self._header)
             apart.header(self._octets[:end])
             apart.body(self._octets[end:])
@@ -223,16 +255,21 @@ class ForPeople(Arriving):
         super().header(octets)
         self._from = self._author()
         self._apart.header(octets)
+        # No spam filter: whoever reports spam to abuse sends it along (RFC 2142 §4).
+        self._start_scan(self._destinations[0].account, self._apart.message, in_the_open=False)
 
-    def body(self, octets: bytes) -> None:
+    def body(self, octets: bytes) -> Awaitable[None] | None:
         """Take octets of the body; raises TooBig."""
         self._apart.body(octets)
+        return self._examined(octets)
 
     def abort(self) -> None:
         """Keep nothing."""
+        super().abort()
         self._apart.abort()
 
     def _finish(self) -> None:
+        self._doubt()
         meant = self._destinations[0]
         self._apart.commit_now(Why(meant.account, meant.kind, self._from, None, self._protocol))
 
@@ -261,7 +298,7 @@ class Answer(Arriving):
         if self._apart is None:
             return self._begin_with(octets)
         self._feed(octets)
-        return None
+        return self._examined(octets)
 
     async def commit(self) -> str:
         """Seal the mail where it belongs."""
@@ -271,6 +308,7 @@ class Answer(Arriving):
 
     def abort(self) -> None:
         """Keep nothing."""
+        super().abort()
         for each in (self._apart, self._draft):
             if each is not None:
                 each.abort()
@@ -278,6 +316,9 @@ class Answer(Arriving):
     async def _begin_with(self, octets: bytes) -> None:
         await self._in_thread(self._begin)
         self._feed(octets)
+        waiting = self._examined(octets)
+        if waiting is not None:
+            await waiting
 
     def _feed(self, octets: bytes) -> None:
         for each in (self._apart, self._draft, self._signatures):
@@ -293,6 +334,7 @@ class Answer(Arriving):
         self._reason = self._why_not()
         self._apart = house.keeping.begin()
         self._apart.header(self._header)
+        self._start_scan(self._claims.subscriber, self._apart.message, in_the_open=True)
         if self._writer is not None:
             people = tuple(Addressee(each.address) for each in self._destinations)
             addressed = Addressed("", people, protocol=self._protocol)
@@ -341,13 +383,16 @@ class Answer(Arriving):
         return evaluate(self._from.rpartition("@")[2], spf, signed, house.names)
 
     def _finish(self) -> None:
+        if self._doubt() is not None:
+            self._reason = self._reason or "spam"
         verdict = self._judge()
         log.info("answer", reason=self._reason, **dict(each.split("=") for each in str(verdict).split()))
         if self._destinations[0].claims is None and not verdict.is_proven:
             raise _no_reader()
         if verdict.result == "temperror" and self._draft is not None:
             raise Temporary("It cannot be checked now whose mail this is. Try again later.")
-        if self._draft is not None and verdict.is_proven and self._join(self._draft, self._draft.message):
+        draft = self._draft if verdict.is_proven and not self._reason else None
+        if draft is not None and self._join(draft, draft.message):
             return
         self._reason = self._reason or ("refused" if verdict.is_proven else "unproven")
         self._keep(verdict)

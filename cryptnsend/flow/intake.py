@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from cryptnsend.core.contracts import Rows
@@ -123,9 +123,10 @@ class SmtpDraft:
         """Take the header block; raises NotAuthor."""
         self._draft.header(octets)
 
-    def body(self, octets: bytes) -> None:
-        """Take octets of the body; raises TooBig."""
-        self._draft.body(octets)
+    def body(self, octets: bytes) -> Awaitable[None] | None:
+        """Take octets of the body; raises TooBig. What is returned hands them to a scanner, which may take a moment."""
+        wait = self._draft.feed(octets)
+        return None if wait is None else self._intake.in_thread(wait)
 
     async def commit(self) -> str:
         """Return the message's id once it is durable."""

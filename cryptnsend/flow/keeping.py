@@ -22,7 +22,7 @@ from cryptnsend.store.vault import Vault
 DAY = 86_400_000  # milliseconds
 REASONS = (
     "unproven", "no-author", "no-code", "stranger", "weak", "ended", "refused", "no-token",
-    "automatic", "postmaster", "abuse",
+    "spam", "automatic", "postmaster", "abuse",
 )  # fmt: skip
 BY_MAIL = "inbound"  # who the audit says it was
 

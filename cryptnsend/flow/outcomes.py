@@ -24,6 +24,7 @@ from cryptnsend.store.records import audit, cards, deliveries, messages, transpo
 FEWEST = 4  # tries before anything is given up, whatever the clock says
 DAY = 86_400_000  # milliseconds
 SHOWN = 50  # lines and hosts of a policy that a report shows
+SCANNED_AGAIN = 60_000  # milliseconds until a mail is shown to a scanner again that could not look at it
 SOON = 1000  # milliseconds until the next look at a destination that had no connection free
 TELLING = frozenset({"notice", "relay", "handoff"})  # kinds whose fate the sender is told
 UNASKED = frozenset({"FAILURE", "DELAY"})  # what the sender is told without having asked (RFC 3461 §4.1)
@@ -94,6 +95,8 @@ class Outcomes:
             deliveries.untouched(rows, ident, fence, now + SOON)
             return False
         due = next_try(row["attempts"], row["created"], now, self._chance, self._schedule)
+        if due is not None and outcome.reason == Outcome.SCAN:
+            due = min(due, now + SCANNED_AGAIN)
         if due is None and row["attempts"] < FEWEST:
             # The courier was down, or the clock jumped: nobody has really been tried for that long.
             due = now + self._schedule.first

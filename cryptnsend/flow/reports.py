@@ -16,6 +16,7 @@ from cryptnsend.core.addresses import Mailbox
 from cryptnsend.core.contracts import Row
 from cryptnsend.core.mime_build import quoted_printable, rfc_date
 from cryptnsend.core.mime_words import encode_field, encode_ids, encode_mailboxes, encode_token
+from cryptnsend.delivery.outcome import Outcome
 from cryptnsend.flow.mailwords import Faces, moment, usable_ids
 
 ACTIONS = ("failed", "delayed", "relayed")  # RFC 3464 §2.3.3
@@ -51,10 +52,11 @@ def build_report(report: Report, faces: Faces, language: str) -> bytes:
     values = {
         "what": report.what,
         "notice": notice,
+        "stopped": _was_stopped(about),
         "about": about["address"],
         "recipient": report.to,
         "reply": about["reply"],
-        "advice": _advice(_status(about), words),
+        "advice": _stopped_advice(words) if _was_stopped(about) else _advice(_status(about), words),
         "attempts": about["attempts"],
         "since": moment(about["created"]),
         "until": moment(about["created"] + report.give_up),
@@ -130,7 +132,9 @@ def _status_fields(report: Report) -> bytes:
         recipient.append(encode_field("Remote-MTA", f"dns; {host}"))
     if about["reply"] and report.what != "relayed":
         said = " ".join(filter(None, (outcome.get("code"), outcome.get("status"), about["reply"])))
-        recipient.append(encode_field("Diagnostic-Code", f"smtp; {said}"))
+        # RFC 3464 §2.3.6: smtp is for what another server said.
+        kind = "x-scanner" if _was_stopped(about) else "smtp"
+        recipient.append(encode_field("Diagnostic-Code", f"{kind}; {said}"))
     if report.what == "delayed":
         recipient.append(encode_field("Will-Retry-Until", rfc_date(about["created"] + report.give_up)))
     return b"".join(message) + b"\r\n" + b"".join(recipient)
@@ -145,8 +149,17 @@ def _outcome(about: Row) -> dict[str, str]:
     return msgspec.json.decode(about["outcome"], type=_DSN) if about["outcome"] else {}
 
 
+def _was_stopped(about: Row) -> bool:
+    """Say whether a scanner of ours had the last word, and nobody else was asked."""
+    return _outcome(about).get("route") == Outcome.SCAN
+
+
 def _status(about: Row) -> str:
     return _outcome(about).get("status") or ("5.0.0" if about["state"] == "failed" else "4.0.0")
+
+
+def _stopped_advice(words: Callable[[str], str]) -> str:
+    return words("Send it again without what was found, or without :: in front, as a secure message.")
 
 
 def _advice(status: str, words: Callable[[str], str]) -> str:

@@ -20,6 +20,7 @@ ROUTES = {
     "route": "by a route that the operator set",
     "smarthost": "by the operator's relay",
     "https": "to a web server",
+    "scan": "nowhere: a scanner of this server looks at it first",
 }
 PROOFS = {
     "dane": "proven by the domain's signed DNS (DANE)",

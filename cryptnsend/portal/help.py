@@ -148,6 +148,26 @@ PAGES = {
             _("If it happens with an ordinary mail program, update it, or send the text as a new message."),
         ),
     ),
+    "virus": Page(
+        _("The virus scanner found something"),
+        _(
+            "A scanner looks at messages before they are taken. It found in this one what it knows as harmful, so "
+            "nobody got it. The sentence before the link gives its name."
+        ),
+        (
+            _("Do not open the file any more. Have your own virus scanner look at your computer."),
+            _("Send the message again without the file."),
+            _("Are you sure that the file is harmless? Tell the people who run this server the name that was found."),
+        ),
+    ),
+    "spam": Page(
+        _("The message was taken for spam"),
+        _("A filter found too much in this message that is found in spam, so it was not taken."),
+        (
+            _("Write a line more about what it is, with fewer links and pictures, and send it again."),
+            _("Did you answer a secure message? Open its link and answer on the page."),
+        ),
+    ),
     "commands": Page(
         _("We did not understand your mail program"),
         _("It said something out of turn, or something that this server does not know. Nothing was sent."),

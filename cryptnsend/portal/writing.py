@@ -13,7 +13,7 @@ from typing import Any
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask_babel import gettext
 
-from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal, Temporary
+from cryptnsend.core.errors import Denied, Ended, Infected, NoGrant, Refusal, Temporary
 from cryptnsend.flow.views import Upload, Writing
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.letters import letter_page, own_entry
@@ -56,6 +56,12 @@ def reply(message: int) -> Any:
         everybody = request.form.get("to") == "all" and bool(letter.others)
         try:
             desk().replies.send(signed_in(), message, everybody=everybody, text=text, files=files, nonce=nonce)
+        except Infected as found:
+            problem = gettext(
+                "The virus scanner found %(finding)s in this reply, so it was not sent. What you wrote is kept: take "
+                "the file out, and send it again.",
+                finding=found.finding,
+            )
         except Refusal as refused:
             problem = str(refused)
         except Temporary:

@@ -97,6 +97,7 @@ def test_several_couriers_share_the_work_and_nothing_leaves_twice(busy: Post) ->
         letters=app.letters,
         courier=app.courier,
         outcomes=house.courier.deliver._outcomes,
+        scanning=app.scanning,
         clock=house.clock,
         random=os.urandom,
         threads=2,

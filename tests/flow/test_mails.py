@@ -34,7 +34,7 @@ NOTICE = {
     "host": HOST, "number": "7Q2K-9H3M",
 }  # fmt: skip
 REPORT = {
-    "what": "failed", "notice": True, "about": "desk@pinestreet.example", "recipient": "ann.ruiz@gmail.com",
+    "what": "failed", "notice": True, "stopped": False, "about": "desk@pinestreet.example", "recipient": "ann.ruiz@gmail.com",
     "reply": "desk@pinestreet.example: no such user", "advice": "This address does not seem to exist.", "attempts": 1,
     "since": WHEN, "until": UNTIL, "sent": WHEN, "link": f"https://{HOST}/sent/7528775680005029366",
 }  # fmt: skip
@@ -66,6 +66,10 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
         f"{what} {'notice' if notice else 'mail'}": ("report", REPORT | {"what": what, "notice": notice, "attempts": n})
         for n, what in enumerate(("failed", "delayed", "relayed"), 1)
         for notice in (True, False)
+    },
+    **{
+        f"stopped mail, {what}": ("report", REPORT | {"what": what, "notice": False, "stopped": True})
+        for what in ("failed", "delayed")
     },
     **{f"code for {each}": ("code", CODE | {"purpose": each}) for each in ("reset", "signup", "alias", "exists")},
     "invitation": ("invitation", INVITED),

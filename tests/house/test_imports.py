@@ -23,7 +23,7 @@ LEVELS = [
     {"app", "supervisor", "lending", "reader"},
     {"submission", "mailbox", "portal"},
     {"flow"},
-    {"store", "delivery", "keeper"},
+    {"store", "delivery", "scan", "keeper"},
     {"rights", "making"},
     {"home", "logs", "clock"},
     {"config"},

@@ -41,11 +41,11 @@ class Zones:
         self._folder = Path(tempfile.mkdtemp(prefix="zones-", dir="/tmp"))
         self._running: list[subprocess.Popen[bytes]] = []
         self._serial = 1_000_000
-        self.authority, self.resolver = ("127.0.0.1", _free()), ("127.0.0.1", _free())
+        self.authority, self.resolver = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
 
     def __enter__(self) -> Zones:
         for tool in ("knotd", "unbound"):
-            assert _tool(tool), f"{tool} is missing: apt-get install knot unbound"
+            assert found_tool(tool), f"{tool} is missing: apt-get install knot unbound"
         top = next(iter(self._texts))
         try:
             self._write_zones()
@@ -138,7 +138,7 @@ class Zones:
         )
 
     def _reload(self, name: str) -> None:
-        knotc = [_tool("knotc"), "-s", f"{self._folder}/knot.sock", "zone-reload", name]
+        knotc = [found_tool("knotc"), "-s", f"{self._folder}/knot.sock", "zone-reload", name]
         subprocess.run(knotc, check=True, capture_output=True, timeout=60)
 
     # -- Unbound ------------------------------------------------------------------------------------------------------
@@ -176,10 +176,10 @@ class Zones:
 
     def _run(self, tool: str, *options: str) -> None:
         with (self._folder / f"{tool}.out").open("wb") as out:
-            self._running.append(subprocess.Popen([_tool(tool), *options], stdout=out, stderr=out))
+            self._running.append(subprocess.Popen([found_tool(tool), *options], stdout=out, stderr=out))
 
 
-def _free() -> int:
+def free_port() -> int:
     """Return a port that is free for UDP and TCP."""
     while True:
         with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
@@ -191,5 +191,5 @@ def _free() -> int:
             return port
 
 
-def _tool(name: str) -> str:
+def found_tool(name: str) -> str:
     return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or ""
