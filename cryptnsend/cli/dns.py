@@ -15,7 +15,7 @@ from cryptnsend.cli.options import home_option, json_option, moment, show_json
 from cryptnsend.config import Config
 from cryptnsend.core import transport
 from cryptnsend.core.errors import Refusal
-from cryptnsend.settings import is_ip
+from cryptnsend.core.places import is_ip
 
 if TYPE_CHECKING:
     from cryptnsend.delivery.keyring import Held, KeyRing

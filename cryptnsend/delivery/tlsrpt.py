@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from cryptnsend.core.addresses import canonical
-from cryptnsend.settings import is_host
+from cryptnsend.core.places import is_host
 
 MEDIA_TYPE = "application/tlsrpt+gzip"
 MOST = 3  # places that one domain's reports go to

@@ -34,7 +34,8 @@ NOTICE = {
     "host": HOST, "number": "7Q2K-9H3M",
 }  # fmt: skip
 REPORT = {
-    "what": "failed", "notice": True, "stopped": False, "about": "desk@pinestreet.example", "recipient": "ann.ruiz@gmail.com",
+    "what": "failed", "notice": True, "stopped": False, "about": "desk@pinestreet.example",
+    "recipient": "ann.ruiz@gmail.com",
     "reply": "desk@pinestreet.example: no such user", "advice": "This address does not seem to exist.", "attempts": 1,
     "since": WHEN, "until": UNTIL, "sent": WHEN, "link": f"https://{HOST}/sent/7528775680005029366",
 }  # fmt: skip
