@@ -41,6 +41,7 @@ HOUR = 3_600_000  # milliseconds
 DAY = 24 * HOUR
 ROUND = 30.0  # seconds between two rounds
 SWEEP = 3600.0  # seconds between two walks over all blobs, over what is stale, and over what is as old as the retention
+MAILS_KEPT = 90 * DAY  # milliseconds for which the queue remembers mails about accounts
 CHECKPOINT = 600.0  # seconds between two messages to the keeper about the audit chains
 ACTOR = "upkeep"
 
@@ -201,6 +202,8 @@ class Upkeep:
         self._clear_closed()
         if self._steadiness.is_steady():
             self._forget_drafts(now - self._drafts)
+            self._forget_gone()
+            self._forget_alone(now - MAILS_KEPT)
         self._engine.write(lambda rows: transport.forget(rows, now)).result()
         while stale := upkeep.stale_links(self._engine, now):
             self._engine.write(partial(_drop, stale)).result()
@@ -214,6 +217,22 @@ class Upkeep:
             self._uncut = True
             blobs = self._engine.write(write).result()
             self._vault.discard(*blobs)
+
+    def _forget_gone(self) -> None:
+        """Delete the rows about messages that nobody can open any more; the audit trail still says what happened."""
+        while found := upkeep.gone(self._engine):
+            self._uncut = True
+            self._engine.write(partial(self._forgotten, found)).result()
+
+    def _forgotten(self, found: Sequence[Row], rows: Rows) -> None:
+        now = self._clock.now()
+        for row in found:
+            if upkeep.forget(rows, row["org"], row["id"], row["thread"]):
+                audit.append(rows, row["org"], now, ACTOR, "message.removed", str(row["id"]), {})
+
+    def _forget_alone(self, before: int) -> None:
+        while found := upkeep.settled_alone(self._engine, before):
+            self._engine.write(partial(_drop_alone, found)).result()
 
     def _clear_closed(self) -> None:
         """Shred what closed accounts held: nobody has the keys any more."""
@@ -281,6 +300,10 @@ class Upkeep:
 
         blobs = self._engine.write(write).result()
         self._vault.discard(*blobs)
+
+
+def _drop_alone(found: Sequence[Row], rows: Rows) -> None:
+    upkeep.forget_alone(rows, [row["id"] for row in found])
 
 
 def _drop(links: Sequence[bytes], rows: Rows) -> None:

@@ -440,4 +440,16 @@ MAILBOXES = Step(
     ),
 )
 
-STEPS: tuple[Step, ...] = (FIRST, DRAFTS, TRANSPORT, OVERSIGHT, FORMER_OWNERS, MAILBOXES)
+FORGETTING = Step(
+    "0007-forgetting",
+    (
+        # By which rows about a message are found when nothing of it is left but they.
+        "CREATE INDEX messages_gone ON messages(id) WHERE state = 'gone'",
+        "CREATE INDEX links_message ON links(message)",
+        "CREATE INDEX links_delivery ON links(delivery)",
+        "CREATE INDEX drafts_parent ON drafts(parent)",
+        "CREATE INDEX deliveries_alone ON deliveries(created) WHERE message IS NULL",
+    ),
+)
+
+STEPS: tuple[Step, ...] = (FIRST, DRAFTS, TRANSPORT, OVERSIGHT, FORMER_OWNERS, MAILBOXES, FORGETTING)

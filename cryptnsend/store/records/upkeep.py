@@ -129,6 +129,64 @@ def bury(rows: Rows, org: int, message: int) -> list[str]:
     return [row["blob_key"] for row in blobs]
 
 
+_UNSETTLED = "d.state IN ('checking', 'due', 'held', 'leased', 'delayed')"
+_NOTHING_LEFT = (
+    f"m.state = 'gone' AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.message = m.id AND {_UNSETTLED})"  # noqa: S608
+    " AND NOT EXISTS (SELECT 1 FROM drafts f WHERE f.parent = m.id)"
+    " AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.message = m.id)"
+)
+
+
+def gone(reader: Reader, limit: int = _PAGE) -> list[Row]:
+    """Return messages (id, org, thread) of which only rows are left, and about which nothing is under way."""
+    return reader.query(
+        f"SELECT m.id, m.org, m.thread FROM messages m WHERE {_NOTHING_LEFT} ORDER BY m.id LIMIT :limit",  # noqa: S608
+        limit=limit,
+    )
+
+
+def forget(rows: Rows, org: int, message: int, thread: int) -> bool:
+    """
+    Delete what the rows say of a message that is gone: who wrote to whom and when, its deliveries and its links.
+
+    What the audit trail says of it stays. False if something came up about it meanwhile.
+    """
+    left = rows.query(
+        f"SELECT 1 AS one FROM messages m WHERE m.org = :org AND m.id = :message AND {_NOTHING_LEFT}",  # noqa: S608
+        {"org": org, "message": message},
+    )
+    if not left:
+        return False
+    values = {"message": message}
+    rows.execute("DELETE FROM links WHERE delivery IN (SELECT id FROM deliveries WHERE message = :message)", values)
+    rows.execute("DELETE FROM links WHERE message = :message AND purpose <> 'invite'", values)
+    rows.execute("DELETE FROM deliveries WHERE message = :message", values)
+    rows.execute("DELETE FROM recipients WHERE message = :message", values)
+    rows.execute("DELETE FROM messages WHERE id = :message", values)
+    rows.execute(
+        "DELETE FROM threads WHERE id = :thread AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.thread = :thread)",
+        {"thread": thread},
+    )
+    return True
+
+
+def settled_alone(reader: Reader, before: int, limit: int = _PAGE) -> list[Row]:
+    """Return mails about accounts (id) that were made before then and are settled."""
+    return reader.query(
+        "SELECT d.id FROM deliveries d WHERE d.message IS NULL AND d.created < :before"  # noqa: S608 - from above
+        f" AND NOT ({_UNSETTLED}) ORDER BY d.created LIMIT :limit",
+        before=before,
+        limit=limit,
+    )
+
+
+def forget_alone(rows: Rows, deliveries: Iterable[int]) -> None:
+    """Delete mails about accounts, with the links by which they came back."""
+    for ident in deliveries:
+        rows.execute("DELETE FROM links WHERE delivery = :id", {"id": ident})
+        rows.execute(f"DELETE FROM deliveries AS d WHERE d.id = :id AND NOT ({_UNSETTLED})", {"id": ident})  # noqa: S608
+
+
 def forget_stale(rows: Rows, now: int) -> dict[str, int]:
     """Delete what only mattered for a while and return how many rows of each table; times are milliseconds."""
     day = 86_400_000
