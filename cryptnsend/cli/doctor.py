@@ -29,9 +29,10 @@ from cryptnsend.core.errors import CryptnSendError, ScannerGone
 from cryptnsend.core.transport import policy_host
 from cryptnsend.home import PORT_NAMES, Home, bind
 from cryptnsend.scan.line import is_near
-from cryptnsend.store.records import deliveries, messages
+from cryptnsend.store.records import deliveries, messages, operator, oversight
 
 MIB = 1 << 20
+MANY = 10  # names in one finding
 LITTLE_ROOM, NO_ROOM = 2048 * MIB, 256 * MIB
 KNOCK = 10.0  # seconds for a door to answer
 RENEW_DAYS = 14  # days before its end at which a certificate should have been renewed
@@ -168,6 +169,24 @@ def recovery_files(config: Config) -> Iterator[Finding]:
         yield warning("recovery files", words, "Print it or carry it elsewhere, check it, then delete it here.")
     else:
         yield ok("recovery files", "None lies in the home.")
+
+
+def archives(config: Config) -> Iterator[Finding]:
+    """Nag as long as nobody says of an organisation's archive, also of one of one, that its recovery file is safe."""
+    if not Home(config.server.home).main_db.exists():
+        yield ok("archives", "There is none yet.")
+        return
+    with opened(config) as app:
+        waiting = operator.unconfirmed_archives(app.engine, oversight.RECOVERY_FILE)
+    if not waiting:
+        yield ok("archives", "Of each, an officer has said that its recovery file is in a safe place.")
+        return
+    names = [f"{row['name']} ({row['officer']})" if row["name"] else row["officer"] for row in waiting[:MANY]]
+    more = f" and {len(waiting) - MANY} more" if len(waiting) > MANY else ""
+    words = f"No officer has said that the recovery file is in a safe place: {', '.join(names)}{more}."
+    page = f"{Home(config.server.home).base_url(config)}/account/recovery-file"
+    remedy = f"They do so, or make the file again, at {page}. Without the file, a lost password loses the archive."
+    yield warning("archives", words, remedy)
 
 
 def room(config: Config) -> Iterator[Finding]:
@@ -357,6 +376,7 @@ CHECKS: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     signing_keys,
     master_key,
     recovery_files,
+    archives,
     room,
     clock,
     database,

@@ -15,8 +15,6 @@ from cryptnsend.flow.views import Browser, Doing
 from cryptnsend.keeper.requests import RecoveryFile
 from cryptnsend.store.records import oversight
 
-RECOVERY_FILE = "recovery-file"
-
 
 class Oversight(People):
     """What somebody who is signed in watches over."""
@@ -51,7 +49,9 @@ class Oversight(People):
 
     def recovery_file_is_missing(self, session: Session) -> bool:
         """Say whether this officer has yet to confirm that the archive's recovery file is in a safe place."""
-        return "officer" in session.roles and not oversight.marked(self._engine, session.account, RECOVERY_FILE)
+        if "officer" not in session.roles:
+            return False
+        return not oversight.marked(self._engine, session.account, oversight.RECOVERY_FILE)
 
     def confirm_recovery_file(self, session: Session) -> None:
         """Note that the officer has the file in a safe place; raise NoGrant for everybody else."""
@@ -60,7 +60,7 @@ class Oversight(People):
         now = self._clock.now()
 
         def write(rows: Rows) -> None:
-            oversight.mark(rows, session.organisation, session.account, RECOVERY_FILE, now)
+            oversight.mark(rows, session.organisation, session.account, oversight.RECOVERY_FILE, now)
             self._append(rows, session.organisation, session.account, "recovery.confirmed", {})
 
         self._engine.write(write).result()

@@ -30,6 +30,7 @@ from cryptnsend.delivery.names import DnsNames
 from cryptnsend.home import Home
 from tests.delivery.peers import Peer, Wire
 from tests.support.homes import make_home
+from tests.support.house import PASSWORD, SOURCE, House
 from tests.support.zones import Zones
 
 HOST, DOMAIN = "mail.clinic.test", "secure.clinic.test"
@@ -406,3 +407,27 @@ def test_little_room_and_recovery_files_are_told(config: Config, monkeypatch: py
     assert [each.level for each in doctor.recovery_files(config)] == ["ok"]
     (Home(config.server.home).recovery / "installation.txt").touch()
     assert [each.level for each in doctor.recovery_files(config)] == ["warning"]
+
+
+def test_archives_whose_recovery_file_nobody_has_confirmed_are_named(house: House) -> None:
+    """An organisation of one by its subscriber's address; who closed their account cannot make the file any more."""
+
+    def found() -> Finding:
+        (finding,) = doctor.archives(house.config)
+        return finding
+
+    assert found().level == "ok"
+    house.organisation("Clinic")
+    for name in ("ann", "zoe"):
+        house.add_subscriber(f"{name}@gmail.example")
+    house.accounts.close(house.session("zoe@gmail.example"), PASSWORD, SOURCE)
+    assert found().level == "warning"
+    assert "in a safe place: Clinic (officer@clinic.example), ann@gmail.example." in found().words
+    assert "/account/recovery-file" in found().remedy
+    house.accounts.confirm_recovery_file(house.session("officer@clinic.example"))
+    assert "in a safe place: ann@gmail.example." in found().words
+    house.accounts.confirm_recovery_file(house.session("ann@gmail.example"))
+    assert found().level == "ok"
+    for number in range(doctor.MANY + 2):
+        house.add_subscriber(f"s{number:02}@gmail.example")
+    assert "s09@gmail.example and 2 more." in found().words

@@ -57,6 +57,24 @@ def recipients(engine: Engine, ident: int) -> list[Row]:
     )
 
 
+def unconfirmed_archives(engine: Engine, what: str) -> list[Row]:
+    """
+    Return the organisations (id, name, officer) with an archive whose recovery file no officer has said to be safe.
+
+    *what* is the mark by which they say so; *officer* is an address. The name of an organisation of one is None.
+    Organisations whose officers are gone are left out: nobody can make the file any more.
+    """
+    return engine.query(
+        "SELECT o.id, CASE WHEN o.single = 0 THEN o.name END AS name, min(a.canonical) AS officer"
+        " FROM organisations o JOIN accounts c ON c.org = o.id AND ',' || c.roles || ',' LIKE '%,officer,%'"
+        " AND c.state <> 'closed' JOIN addresses a ON a.account = c.id"
+        " WHERE EXISTS (SELECT 1 FROM pairs p WHERE p.holder = 'archive:' || o.id AND p.state = 'current')"
+        " AND NOT EXISTS (SELECT 1 FROM marks k WHERE k.org = o.id AND k.what = :what)"
+        " GROUP BY o.id, o.name, o.single ORDER BY o.single, officer",
+        what=what,
+    )
+
+
 def addresses(engine: Engine, account: int) -> list[str]:
     """Return the canonical addresses of an account, the oldest first."""
     found = engine.query("SELECT canonical FROM addresses WHERE account = :account ORDER BY id", account=account)

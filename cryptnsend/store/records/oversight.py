@@ -8,6 +8,7 @@ from __future__ import annotations
 from cryptnsend.core.contracts import Reader, Row, Rows
 
 ROUTINE = "message.sealed"  # what everybody who sends does all day; not part of anybody's access log
+RECOVERY_FILE = "recovery-file"  # a mark: the archive's recovery file is in a safe place
 
 
 def browsers(reader: Reader, account: int) -> list[Row]:
