@@ -144,6 +144,8 @@ class App:
                 plain_token=config.policy.plain_token,
                 newcomer=config.signup.newcomer_days * DAY,
                 newcomer_recipients_per_day=config.signup.newcomer_recipients_per_day,
+                cleartext=config.policy.cleartext,
+                tls_replies=config.policy.tls_replies,
             ),
             scanning=self.scanning,
             wake=self.wake,

@@ -389,6 +389,15 @@ class Policy:
 
     default: str = setting("vault", "Where an unmarked message goes.", choices=("vault", "plain", "tls-or-vault"))
     plain_token: bool = setting(True, "Whether :: at the start of a subject sends plain.")
+    cleartext: str = setting(
+        "never",
+        "Who may let plain mail go unencrypted to hosts without TLS, instead of a notice: nobody, organisations for"
+        " which `cryptnsend policy set` says so, everybody.",
+        choices=("never", "organisations", "everybody"),
+    )
+    tls_replies: bool = setting(
+        True, "Whether subscribers may have replies arrive readable in their inbox, where proven TLS leads there."
+    )
     custody: str = setting(
         "managed",
         "Custody of a new organisation's mail: recoverable by the server's recovery key, or by the owner only.",

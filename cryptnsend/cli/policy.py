@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from cryptnsend.cli.options import Commands, home_option, json_option, moment, tell
@@ -10,6 +12,9 @@ from cryptnsend.config import Config
 from cryptnsend.core.addresses import Mailbox
 from cryptnsend.core.errors import Denied
 from cryptnsend.core.mime import Outgoing, build_message
+
+if TYPE_CHECKING:
+    from cryptnsend.app import App
 
 
 @click.group(cls=Commands)
@@ -75,3 +80,59 @@ def default(config: Config, where: str, organisation: str | None, as_json: bool)
     else:
         holds, words = where, f"Unmarked mail of this organisation goes by: {where}."
     tell(as_json, {"organisation": org, "default": where, "holds": holds}, words)
+
+
+RULES = {
+    "plain": "plain_token",
+    "cleartext": "cleartext",
+    "tls-replies": "tls_replies",
+}  # and their names in flow.rules
+
+
+@policy.command("set")
+@click.argument("rule", type=click.Choice(list(RULES)))
+@click.argument("answer", type=click.Choice(["allow", "forbid", "inherit"]))
+@click.option("--organisation", metavar="NAME", help="Whose rule; needed where there are several.")
+@home_option
+@json_option
+def set_(config: Config, rule: str, answer: str, organisation: str | None, as_json: bool) -> None:
+    """
+    Allow or forbid something to an organisation's people, or let the installation's rule hold ("inherit").
+
+    plain: that :: at the start of a subject sends plain. cleartext: that plain mail goes unencrypted to hosts without
+    TLS; the installation has to leave that to organisations, or allow it ([policy] cleartext). tls-replies: that they
+    may have replies arrive readable in their inbox, over proven TLS. What the installation forbids stays forbidden.
+    """
+    with owned(config) as app:
+        org = app.owner.organisation(organisation)
+        if org is None:
+            raise Denied("There is no organisation yet. For subscribers of their own, [policy] decides.")
+        app.owner.set_rule(org, RULES[rule], {"allow": True, "forbid": False}.get(answer))
+        holds = _rules(app, org)[rule]
+    words = f"{rule} is {'allowed' if holds else 'forbidden'} to the people of this organisation."
+    if answer == "allow" and not holds:
+        words = f"Noted, but the installation forbids it ([policy] in {config.source.name}), and that goes first."
+    tell(as_json, {"organisation": org, "rule": rule, "answer": answer, "holds": holds}, words)
+
+
+@policy.command()
+@click.option("--organisation", metavar="NAME", help="Whose rules; needed where there are several.")
+@home_option
+@json_option
+def show(config: Config, organisation: str | None, as_json: bool) -> None:
+    """Show which rules hold for an organisation's mail; without one, for subscribers of their own."""
+    with owned(config) as app:
+        org = app.owner.organisation(organisation)
+        holds = _rules(app, org)
+    words = [f"unmarked mail: {holds['default']}"]
+    words += [f"{rule}: {'allowed' if holds[rule] else 'forbidden'}" for rule in RULES]
+    tell(as_json, {"organisation": org, **holds}, "\n".join(words))
+
+
+def _rules(app: App, org: int | None) -> dict[str, Any]:
+    """Return what holds, by the names of the commands."""
+    from cryptnsend.flow.rules import rules_of
+
+    rules = rules_of(app.owner.rules(org) if org is not None else "{}", app.admission.settings)
+    named = {"plain": rules.allow_plain, "cleartext": rules.cleartext, "tls-replies": rules.tls_replies}
+    return {"default": rules.default, **named}

@@ -166,7 +166,11 @@ class GrantBinding:
 
 @dataclass(frozen=True, slots=True)
 class QueueBinding:
-    """What the content key of mail that waits to leave is bound to: one delivery, to one recipient, in one form."""
+    """
+    What the content key of mail that waits to leave is bound to: one delivery, to one recipient, in one form.
+
+    The form says as well how the way has to be protected, so that no changed row lowers that: see `queue_form`.
+    """
 
     organisation: int
     message: int
@@ -177,6 +181,18 @@ class QueueBinding:
     def aad(self) -> bytes:
         """Return the associated data of the wrap."""
         return framed("queue", self.organisation, self.message, self.delivery, self.recipient, self.form)
+
+
+def queue_form(kind: str, form: str, tls_class: str, *, requiretls: bool = False) -> str:
+    """
+    Return the form that a queue key is bound to: "zip", "tls", "relay", "relay-proven", "relay-cleartext-requiretls".
+
+    What leaves locked is not bound to a way: any will do.
+    """
+    name = form or kind
+    if kind == "relay" and tls_class in ("proven", "cleartext"):
+        name += f"-{tls_class}"
+    return f"{name}-requiretls" if requiretls and (kind == "relay" or form == "tls") else name
 
 
 def wrap_content(epoch_key: bytes, keys: bytes, binding: Binding, rng: Random) -> bytes:

@@ -44,6 +44,8 @@ class Rules:
 
     default: Literal["vault", "plain", "tls-or-vault"] = "vault"
     allow_plain: bool = True  # whether `::` counts
+    cleartext: bool = False  # whether plain mail may go unencrypted to hosts that have no TLS
+    tls_replies: bool = True  # whether its people may have replies arrive readable, over proven TLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +90,11 @@ class Relay:
     """
     Send it in plain; `tls` says which proof of encryption in transit is asked for.
 
-    Without the proof that "proven" asks for, the delivery turns into a notice of a sealed message by itself.
+    Without the proof that "proven" asks for, or the TLS that "opportunistic" asks for, the delivery turns into a notice
+    of a sealed message by itself. "cleartext" asks for nothing.
     """
 
-    tls: Literal["opportunistic", "proven"]
+    tls: Literal["opportunistic", "proven", "cleartext"]
     reason: str
     rank: ClassVar[int] = 0
 
@@ -200,7 +203,7 @@ def _otherwise(submission: Submission, rules: Rules, asked: Token | None) -> Dec
         return Vault("newcomer")
     if not plain and rules.default == "tls-or-vault":
         return Relay("proven", "tls-or-vault")
-    return Relay("opportunistic", "plain-token" if plain else "default-plain")
+    return Relay("cleartext" if rules.cleartext else "opportunistic", "plain-token" if plain else "default-plain")
 
 
 def why(reason: str) -> str:

@@ -56,11 +56,10 @@ class Deliver:
         random: Random,
         threads: int,
         wake_socket: Path,
-        cleartext: bool = False,
     ):
         self._engine, self._letters, self._courier, self._outcomes = engine, letters, courier, outcomes
         self._scanning = scanning
-        self._clock, self._threads, self._cleartext = clock, threads, cleartext
+        self._clock, self._threads = clock, threads
         self._machine = f"{socket.gethostname()}:"
         self._owner = f"{self._machine}{os.getpid()}:{random(4).hex()}"
         self._wake = Wake(wake_socket)
@@ -150,7 +149,7 @@ class Deliver:
             elif letter.is_posted:
                 outcome = self._courier.post(letter.recipient, b"".join(octets()), MEDIA_TYPE)
             else:
-                outcome = self._courier.send(envelope, letter.tls_class, octets, cleartext=self._cleartext)
+                outcome = self._courier.send(envelope, letter.tls_class, octets, cleartext=letter.cleartext)
         except Moot as moot:
             self._write(lambda rows, why=str(moot): self._outcomes.settle(rows, row, "cancelled", why))  # type: ignore[misc]
             return

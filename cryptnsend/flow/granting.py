@@ -187,7 +187,7 @@ class Making:
             )
         )
         if isinstance(decision, policy.Relay):
-            tls_class = "declared" if decision.tls == "opportunistic" else decision.tls
+            tls_class = "declared" if decision.tls == "opportunistic" else decision.tls  # proven, cleartext
             self._deliver("relay", "", person, envelope, tls_class, queued_for=person.canonical)
             return
         self._grant_recipient(person)
@@ -322,16 +322,26 @@ class Making:
             if value
         }
         dsn = msgspec.json.encode(asked).decode() if asked else "{}"
-        self._add_delivery(kind, form, person.address, "", dsn, tls_class, queued_for)
+        self._add_delivery(kind, form, person.address, "", dsn, tls_class, queued_for, requiretls=envelope.requiretls)
 
     def _add_delivery(
-        self, kind: str, form: str, address: int, template: str, dsn: str, tls_class: str, queued_for: str
+        self,
+        kind: str,
+        form: str,
+        address: int,
+        template: str,
+        dsn: str,
+        tls_class: str,
+        queued_for: str,
+        *,
+        requiretls: bool = False,
     ) -> None:
         ident, org = self._ids.new(self._now), self._thread.organisation
         epoch_id = wrap = None
         if queued_for:
             epoch = self._epoch(self._anchors.queue, KEEPER, "queue")
-            binding = keys.QueueBinding(org, self._id, ident, queued_for, form or kind)
+            bound = keys.queue_form(kind, form, tls_class, requiretls=requiretls)
+            binding = keys.QueueBinding(org, self._id, ident, queued_for, bound)
             epoch_id, wrap = epoch.id, keys.wrap_content(epoch.key, self._keys[:32], binding, self._random)
         self._deliveries.append(
             messages.Delivery(

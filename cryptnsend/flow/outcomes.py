@@ -19,6 +19,7 @@ from cryptnsend.delivery.courier import Envelope, Outcome
 from cryptnsend.delivery.retry import Schedule, delay_is_due, next_try
 from cryptnsend.flow.composing import Letter
 from cryptnsend.flow.holders import Holders
+from cryptnsend.flow.parcels import asks_requiretls
 from cryptnsend.store.records import audit, cards, deliveries, messages, transport
 
 FEWEST = 4  # tries before anything is given up, whatever the clock says
@@ -196,7 +197,7 @@ def envelope_of(row: Row, letter: Letter) -> Envelope:
         orcpt=_xtext(original, 500, f"{kind};"),
         ret=asked.get("ret") or None,
         envid=_xtext(asked.get("envid", ""), 100),
-        requiretls="requiretls" in asked,
+        requiretls=asks_requiretls(row),
     )
 
 

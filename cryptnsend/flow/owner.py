@@ -81,17 +81,27 @@ class Owner:
 
         An organisation can ask for more protection than the installation, never for less.
         """
+        self.set_rule(org, "default", default)
+
+    def set_rule(self, org: int, rule: str, value: str | bool | None) -> None:
+        """Set one of an organisation's own rules by its name in `flow.rules`; None lets the installation's hold."""
         now = self._clock.now()
 
         def write(rows: Rows) -> None:
             rules = msgspec.json.decode(accounts.policy(rows, org) or "{}", type=dict[str, Any])
-            rules.pop("default", None)
-            if default is not None:
-                rules["default"] = default
+            rules.pop(rule, None)
+            if value is not None:
+                rules[rule] = value
             accounts.set_policy(rows, org, msgspec.json.encode(rules, order="sorted").decode())
-            audit.append(rows, org, now, BY_OWNER, "policy.changed", str(org), {"default": default or "inherit"})
+            audit.append(
+                rows, org, now, BY_OWNER, "policy.changed", str(org), {rule: "inherit" if value is None else value}
+            )
 
         self._engine.write(write).result()
+
+    def rules(self, org: int) -> str:
+        """Return an organisation's own rules, JSON text."""
+        return self._engine.write(lambda rows: accounts.policy(rows, org)).result() or "{}"
 
     def organisation(self, name: str | None) -> int | None:
         """

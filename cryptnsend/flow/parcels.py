@@ -10,10 +10,12 @@ import io
 import time
 from collections.abc import Iterator
 
+import msgspec
 import pyzipper
 
 from cryptnsend.core.contracts import Engine, Row
 from cryptnsend.core.errors import CryptnSendError, NoGrant, Refusal, SealBroken
+from cryptnsend.core.keys import queue_form
 from cryptnsend.core.mime import header_end
 from cryptnsend.core.seal import open_stream
 from cryptnsend.flow.holders import Holders
@@ -32,6 +34,11 @@ class Moot(CryptnSendError):
 
 class TooLargeToHandOver(CryptnSendError):
     """The file is larger than goes to an inbox, or cannot be made any more; the recipient gets a link."""
+
+
+def asks_requiretls(row: Row) -> bool:
+    """Say whether the author wants hosts that promise protection for the rest of the way (RFC 8689)."""
+    return "requiretls" in msgspec.json.decode(row["dsn"], type=dict[str, str])
 
 
 class Parcels:
@@ -62,7 +69,7 @@ class Parcels:
         if row["queue_wrap"] is None:
             raise TooLargeToHandOver("its key was destroyed when it was taken back")
         try:
-            leaving = self._opened(row, inbox, row["form"])
+            leaving = self._opened(row, inbox)
         except NoGrant:
             raise TooLargeToHandOver("there is no passphrase to lock it with") from None
         if leaving.passphrase is None:
@@ -72,7 +79,7 @@ class Parcels:
     def plain(self, row: Row) -> Leaving:
         """Return the key of a message that leaves in plain, and the one address that it may go to."""
         try:
-            return self._opened(row, row["recipient_address"], row["kind"])
+            return self._opened(row, row["recipient_address"])
         except NoGrant:
             raise SealBroken("The key of a message that waits to leave is not the keeper's any more.") from None
 
@@ -84,7 +91,7 @@ class Parcels:
         chunks = self._vault.open(Stored(rests["body"], rests["blob_key"]))
         return open_stream(key, row["message"], "raw", chunks)
 
-    def _opened(self, row: Row, recipient: str, form: str) -> Leaving:
+    def _opened(self, row: Row, recipient: str) -> Leaving:
         """Ask the keeper for the content key of a delivery that carries content."""
         if row["queue_wrap"] is None:
             raise Moot("its key was destroyed when it was taken back")
@@ -95,7 +102,7 @@ class Parcels:
                 row["message"],
                 row["id"],
                 recipient,
-                form,
+                queue_form(row["kind"], row["form"], row["tls_class"], requiretls=asks_requiretls(row)),
                 EpochRow(epoch["id"], epoch["pair"], epoch["suite"], epoch["owner"], epoch["holder"], epoch["sealed"]),
                 row["queue_wrap"],
             )

@@ -53,7 +53,8 @@ class Relayed(Composing):
         # Other 8-bit headers are old mistakes, which nobody's server declares and most take as they are.
         international = not ours.isascii() and b"with UTF8SMTP" in row["received"]
         tls_class: TlsClass = "proven" if row["tls_class"] == "proven" else "plain"
-        return Letter(path, leaving.recipient, octets, tls_class, (*links, bounce), key, international)
+        clear = row["tls_class"] == "cleartext"
+        return Letter(path, leaving.recipient, octets, tls_class, (*links, bounce), key, international, cleartext=clear)
 
     def _as_whom(
         self, row: Row, author: Row, header: bytes

@@ -33,6 +33,8 @@ class Settings:
     plain_token: bool
     newcomer: int  # for how long an account from open sign-up is one
     newcomer_recipients_per_day: int
+    cleartext: str = "never"
+    tls_replies: bool = True
 
     def is_newcomer(self, card: Card, now: int) -> bool:
         """Say whether this account signed up by itself so lately that it may do less."""
@@ -57,7 +59,13 @@ def rules_of(text: str, settings: Settings) -> policy.Rules:
     asked = str(said.get("default", default))
     if PROTECTION.get(asked, len(PROTECTION)) > PROTECTION.get(default, -1):
         default = asked
-    return policy.Rules(default=default, allow_plain=settings.plain_token and said.get("plain_token", True) is True)
+    return policy.Rules(
+        default=default,
+        allow_plain=settings.plain_token and said.get("plain_token", True) is True,
+        # Only where the operator leaves it to organisations does a row decide, and then it has to say so.
+        cleartext=settings.cleartext != "never" and said.get("cleartext", settings.cleartext == "everybody") is True,
+        tls_replies=settings.tls_replies and said.get("tls_replies", True) is True,
+    )
 
 
 def check_refused(decisions: Mapping[str, policy.Decision]) -> None:

@@ -106,6 +106,8 @@ def test_every_command_answers_as_promised(
     assert {each["state"] for each in ask("queue hold", "--kind", "receipt")} == {"held"}
     assert ask("policy explain", "--from", ANN, "--to", PAT)["decision"] == "vault"
     assert ask("policy default", "tls-or-vault")["holds"] == "vault"
+    assert ask("policy set", "plain", "forbid")["holds"] is False
+    assert ask("policy show")["plain"] is False
     assert {each["problem"] for each in ask("audit verify")} == {""}
     ask("vault verify")
     assert ask("backup", tmp_path / "backup")["signing_keys"] is True
