@@ -53,10 +53,11 @@ def build_report(report: Report, faces: Faces, language: str) -> bytes:
         "what": report.what,
         "notice": notice,
         "stopped": _was_stopped(about),
+        "is_unseen": _status(about).startswith("4"),
         "about": about["address"],
         "recipient": report.to,
         "reply": about["reply"],
-        "advice": _stopped_advice(words) if _was_stopped(about) else _advice(_status(about), words),
+        "advice": _stopped_advice(_status(about), words) if _was_stopped(about) else _advice(_status(about), words),
         "attempts": about["attempts"],
         "since": moment(about["created"]),
         "until": moment(about["created"] + report.give_up),
@@ -158,7 +159,9 @@ def _status(about: Row) -> str:
     return _outcome(about).get("status") or ("5.0.0" if about["state"] == "failed" else "4.0.0")
 
 
-def _stopped_advice(words: Callable[[str], str]) -> str:
+def _stopped_advice(status: str, words: Callable[[str], str]) -> str:
+    if status.startswith("4"):
+        return words("Tell the people who run this server, and send it again when they have seen to it.")
     return words("Send it again without what was found, or without :: in front, as a secure message.")
 
 

@@ -34,7 +34,7 @@ NOTICE = {
     "host": HOST, "number": "7Q2K-9H3M",
 }  # fmt: skip
 REPORT = {
-    "what": "failed", "notice": True, "stopped": False, "about": "desk@pinestreet.example",
+    "what": "failed", "notice": True, "stopped": False, "is_unseen": False, "about": "desk@pinestreet.example",
     "recipient": "ann.ruiz@gmail.com",
     "reply": "desk@pinestreet.example: no such user", "advice": "This address does not seem to exist.", "attempts": 1,
     "since": WHEN, "until": UNTIL, "sent": WHEN, "link": f"https://{HOST}/sent/7528775680005029366",
@@ -72,6 +72,7 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
         f"stopped mail, {what}": ("report", REPORT | {"what": what, "notice": False, "stopped": True})
         for what in ("failed", "delayed")
     },
+    "stopped mail, unseen": ("report", REPORT | {"notice": False, "stopped": True, "is_unseen": True}),
     **{f"code for {each}": ("code", CODE | {"purpose": each}) for each in ("reset", "signup", "alias", "exists")},
     "invitation": ("invitation", INVITED),
     "invitation to an organisation": ("invitation", INVITED | {"organisation": "Ruiz Family Practice"}),
