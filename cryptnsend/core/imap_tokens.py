@@ -78,6 +78,8 @@ class Scanner:
 
     def space(self) -> None:
         """Take the blank between two arguments; more than one is forgiven."""
+        if self.at_end():
+            raise BadCommand("This command ends too early.")
         self.match(_SPACES, "a space")
 
     def more(self) -> bool:
