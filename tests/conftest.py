@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.support.apart",
     "tests.support.chromium",
     "tests.support.scanners",
+    "tests.support.sinks",
 ]
 
 # Properties are about rules, not about how busy the machine is. They try the same cases everywhere, so that a change is

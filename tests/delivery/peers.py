@@ -184,6 +184,7 @@ class Peer:
             if self._stopping.is_set():
                 sock.close()
                 return
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections += 1
             self._open.append(sock)
             thread = threading.Thread(target=self._run, args=(sock,), daemon=True)

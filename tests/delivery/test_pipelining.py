@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from dataclasses import dataclass, replace
 
 import pytest
@@ -74,7 +73,6 @@ class Scripted:
     def _answer(self, wire: Wire, number: int, verb: str) -> bool:
         code = self.answers[number].of(verb)
         octets = f"{code}-answer to\r\n{code} {verb} of message {number}\r\n".encode()
-        wire.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for piece in [octets] if self.whole else [octets[at : at + 7] for at in range(0, len(octets), 7)]:
             wire.sock.sendall(piece)
         return code != 421

@@ -25,9 +25,9 @@ import pytest
 from cryptnsend.cli.owner import owned
 from cryptnsend.config import Config
 from cryptnsend.home import Home
-from tests.crash.house import START_SECONDS, Roles
 from tests.support.homes import make_home
 from tests.support.readable import is_readable
+from tests.support.roles import START_SECONDS, Roles
 from tests.support.waiting import wait_for
 
 from .wire import Wire, kept, stays
