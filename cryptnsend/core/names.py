@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # Unicode categories of characters that do not show
 
@@ -40,6 +41,7 @@ _LOOKALIKES = tuple(brand.translate(_LOOKS) for brand in _BRANDS)
 _ALONE = {name.translate(_LOOKS) for name in ("apple", "chase", "dhl", "ebay", "irs", "meta", "stripe", "ups", "visa")}
 
 
+@lru_cache(1024)
 def safe_display_name(name: str) -> str:
     """
     Return *name* fit for the From line of a notice, or "" if it must not stand there.
