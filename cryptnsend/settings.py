@@ -270,7 +270,9 @@ class Delivery:
         unit="PEM file",
     )
     tls_reports: bool = setting(True, "Mail daily reports about TLS to the domains that ask for them (RFC 8460).")
-    threads: int = setting(4, "Deliveries under way at the same time.", low=1, high=256)
+    threads: int = setting(
+        10, "Deliveries under way at the same time, to one domain at most half of them.", low=1, high=256
+    )
     connect_seconds: int = setting(30, "Wait for a connection.", unit="seconds", low=1, high=600)
     reply_seconds: int = setting(300, "Wait for a peer's reply (RFC 5321 §4.5.3.2).", unit="seconds", low=1, high=1800)
     first_retry_seconds: int = setting(450, "Wait before the second try; doubles with each.", unit="seconds", low=1)

@@ -140,6 +140,11 @@ class Courier:
         digit = {"delivered": 2, "delayed": 4, "failed": 5}[kind]
         return Outcome(kind, status, f"{digit}.0.0", f"HTTP status {status}", host, route="https")
 
+    def room(self, domain: str) -> int:
+        """Return how many deliveries to *domain* (A-label) may be under way at the same time."""
+        chosen = self._router.is_chosen(domain)
+        return self._settings.per_relay if chosen else self._settings.per_domain
+
     def close(self) -> None:
         """End the connections that wait. Deliveries under way end by themselves."""
         self._pool.close()

@@ -56,11 +56,13 @@ class Pool:
         with self._changed:
             keep = not self._closed and session.uses < self._reuse
             if keep:
+                is_first = not self._waiting
                 self._waiting.setdefault(key, []).append(session)
                 if self._sweeper is None:
                     self._sweeper = threading.Thread(target=self._sweep, name="courier-idle", daemon=True)
                     self._sweeper.start()
-                self._changed.notify_all()
+                if is_first:  # else the sweeper will look in time for an older one anyway
+                    self._changed.notify_all()
         if not keep:
             session.leave()
 

@@ -108,14 +108,24 @@ class Router:
         """Return the hosts to try for *domain*, best first. Raises `Unroutable`."""
         return self.route(domain).hops
 
-    def _chosen(self, domain: str) -> Hop | None:
+    def is_chosen(self, domain: str) -> bool:
+        """Say whether the operator named the host for *domain* (A-label), so that no MX records are looked up."""
+        return bool(self.smarthost) or self._operators(domain) is not None
+
+    def _operators(self, domain: str) -> str | None:
         routes = self.routes or {}
         above = domain
-        while above:
+        while routes and above:
             key = domain if above == domain else f".{above}"
             if key in routes:
-                return _endpoint(routes[key])
+                return routes[key]
             above = above.partition(".")[2]
+        return None
+
+    def _chosen(self, domain: str) -> Hop | None:
+        route = self._operators(domain)
+        if route is not None:
+            return _endpoint(route)
         return parse_smarthost(self.smarthost) if self.smarthost else None
 
     def _exchanges(self, domain: str, records: list[Mx]) -> list[str]:

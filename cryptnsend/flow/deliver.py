@@ -1,6 +1,7 @@
 """How does what is due leave? Threads claim deliveries by lease, compose the mail, send it, and write how it ended.
 
-The claim is committed before the attempt, and so are the tokens that a mail carries, before anybody can follow them. A
+The claim is committed before the attempt, in one transaction with what came of the attempt before; and so are the
+tokens that a mail carries, before anybody can follow them. A
 delivery may be attempted twice, never not at all; a repeat carries the same Message-ID and the same links. What an
 attempt leads to is in flow/outcomes.py.
 """
@@ -26,6 +27,7 @@ from cryptnsend.flow.letters import Letters
 from cryptnsend.flow.outcomes import Outcomes, envelope_of
 from cryptnsend.flow.parcels import Moot, TooLargeToHandOver
 from cryptnsend.flow.scanning import Case, Scanning
+from cryptnsend.flow.turns import Turns
 from cryptnsend.flow.wake import Ringer, Wake
 from cryptnsend.store.records import deliveries, links, mailing
 
@@ -63,13 +65,16 @@ class Deliver:
         self._machine = f"{socket.gethostname()}:"
         self._owner = f"{self._machine}{os.getpid()}:{random(4).hex()}"
         self._wake = Wake(wake_socket)
+        self._turns = Turns(courier.room)
+        self._stop = threading.Event()
         self._held: dict[tuple[int, int], int] = {}  # (delivery, fence): when to renew the lease
         self._guard = threading.Lock()
 
     def run(self, stop: threading.Event) -> None:
         """Deliver until *stop* is set, then let the attempts under way end."""
+        self._stop = stop
         self._bury_the_dead()
-        workers = [threading.Thread(target=self._work, args=(stop,), name=f"courier-{n}") for n in range(self._threads)]
+        workers = [threading.Thread(target=self._work, name=f"courier-{n}") for n in range(self._threads)]
         for worker in workers:
             worker.start()
         while not stop.is_set():
@@ -85,8 +90,9 @@ class Deliver:
     def once(self) -> int:
         """Try everything that is due now, one after the other; return how many attempts were made."""
         made = 0
-        while (row := self._claim()) is not None:
-            self._attempt(row)
+        row = self._claim()
+        while row is not None:
+            row = self._attempt(row) or self._claim()
             made += 1
         return made
 
@@ -95,38 +101,69 @@ class Deliver:
         self._wake.close()
         self._courier.close()
 
-    def _work(self, stop: threading.Event) -> None:
-        while not stop.is_set():
+    def _work(self) -> None:
+        row: Row | None = None
+        while row is not None or not self._stop.is_set():
             seen = self._wake.rings
-            try:
-                row = self._claim()
-            except Temporary as trouble:
-                log.warning("store unavailable", error=type(trouble).__name__)
-                row = None
+            if row is None:
+                row = self._claim_if_it_can()
             if row is None:
                 self._wake.wait(POLL, seen)
             else:
-                self._attempt(row)
+                row = self._attempt(row)
+
+    def _claim_if_it_can(self) -> Row | None:
+        try:
+            return self._claim()
+        except Temporary as trouble:
+            log.warning("store unavailable", error=type(trouble).__name__)
+            return None
 
     def _claim(self) -> Row | None:
-        now = self._clock.now()
+        """Take up what is due first, of those domains that have a turn free."""
         due = deliveries.next_due(self._engine)
-        if due is None or due > now:
+        if due is None or due > self._clock.now():
             return None  # looking costs no flush, claiming does
+        return self._claiming(lambda rows: None, "")[1]
 
-        def claim(rows: Rows) -> tuple[list[int], list[Row]]:
-            return deliveries.reap(rows, now), deliveries.claim(rows, self._owner, now, LEASE, 1)
+    def _claiming(self, fn: Callable[[Rows], object], leaving: str) -> tuple[object, Row | None]:
+        """Run *fn* and claim a delivery in one transaction; *leaving* is the domain whose turn ends with *fn*."""
+        now = self._clock.now()
+        taken: list[str] = []
 
-        parked, claimed = self._engine.write(claim).result()
+        def write(rows: Rows) -> tuple[object, list[int], list[Row]]:
+            if taken:  # the transaction is run again, since another item spoiled it
+                self._turns.leave(taken.pop())
+            done = fn(rows)
+            if self._stop.is_set():
+                return done, [], []
+            parked = deliveries.reap(rows, now)
+            claimed = deliveries.claim(rows, self._owner, now, LEASE, 1, self._turns.crowded(leaving))
+            for row in claimed:
+                # Counted here, so that the next item of the same batch knows.
+                self._turns.take(row["domain"])
+                taken.append(row["domain"])
+            return done, parked, claimed
+
+        try:
+            done, parked, claimed = self._engine.write(write).result()
+        except BaseException:
+            if taken:
+                self._turns.leave(taken.pop())
+            raise
         for ident in parked:
             log.error("delivery parked", delivery=ident, error="three crashes")
-        return claimed[0] if claimed else None
+        return done, claimed[0] if claimed else None
 
-    def _attempt(self, row: Row) -> None:
-        """Make one attempt and write what came of it. Whatever happens stays inside: the thread is needed again."""
+    def _attempt(self, row: Row) -> Row | None:
+        """
+        Make one attempt, write what came of it, and return what was claimed next with that.
+
+        Whatever happens stays inside: the thread is needed again.
+        """
         try:
             with self._holding(row):
-                self._try(row)
+                return self._try(row)
         except Temporary as trouble:  # ours, not the peer's: the attempt does not count
             log.warning("delivery waits", delivery=row["id"], error=type(trouble).__name__)
             due = self._clock.now() + PAUSE
@@ -136,8 +173,9 @@ class Deliver:
             log.error("delivery broke its worker", delivery=row["id"], exc_info=defect)
             now = self._clock.now()
             self._afterwards(row, lambda rows: deliveries.crashed(rows, row["id"], row["fence"], now + PAUSE, now))
+        return None
 
-    def _try(self, row: Row) -> None:
+    def _try(self, row: Row) -> Row | None:
         try:
             letter = self._letters.compose(row)
             self._keep_links(row, letter)
@@ -151,20 +189,20 @@ class Deliver:
             else:
                 outcome = self._courier.send(envelope, letter.tls_class, octets, cleartext=letter.cleartext)
         except Moot as moot:
-            self._write(lambda rows, why=str(moot): self._outcomes.settle(rows, row, "cancelled", why))  # type: ignore[misc]
-            return
+            why = str(moot)
+            return self._ended(row, lambda rows: self._outcomes.settle(rows, row, "cancelled", why))[1]
         except TooLargeToHandOver:
-            self._write(lambda rows: self._outcomes.as_link(rows, row))
+            following = self._ended(row, lambda rows: self._outcomes.as_link(rows, row))[1]
             self._wake.notify_all()
-            return
+            return following
         except Refusal as refusal:  # it can never leave as it is; its sender has to know
             letter, outcome = Letter("", "", b""), Outcome("failed", None, refusal.status, str(refusal))
         except Temporary:
             raise
         except CryptnSendError as broken:  # damaged or tampered rows: parked for the operator, others go on
             log.error("delivery parked", delivery=row["id"], error=type(broken).__name__)
-            self._write(lambda rows, why=str(broken): self._outcomes.settle(rows, row, "parked", why))  # type: ignore[misc]
-            return
+            why = str(broken)
+            return self._ended(row, lambda rows: self._outcomes.settle(rows, row, "parked", why))[1]
         log.info(
             "delivery",
             delivery=row["id"],
@@ -173,8 +211,14 @@ class Deliver:
             status=outcome.status,
             host=outcome.host,
         )
-        if self._write(lambda rows: self._outcomes.write(rows, row, letter, outcome)):
+        more, following = self._ended(row, lambda rows: self._outcomes.write(rows, row, letter, outcome))
+        if more:
             self._wake.notify_all()
+        return following
+
+    def _ended(self, row: Row, fn: Callable[[Rows], object]) -> tuple[object, Row | None]:
+        """Write what an attempt came to, and claim the next delivery at no further cost."""
+        return self._claiming(fn, row["domain"])
 
     def _stopped(self, row: Row, letter: Letter, octets: Callable[[], Iterator[bytes]]) -> Outcome | None:
         """
@@ -272,6 +316,7 @@ class Deliver:
         finally:
             with self._guard:
                 del self._held[lease]
+            self._turns.leave(row["domain"])
 
     def _renew(self) -> None:
         """Prolong the leases of attempts that take long, as large mail to slow hosts does."""

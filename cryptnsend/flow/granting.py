@@ -221,7 +221,7 @@ class Making:
     def receipt(self, newcomers: Sequence[Person], address: int) -> None:
         """Tell the author which codes to pass on, if anybody is new to them."""
         if newcomers:
-            self._add_delivery("receipt", "", address, "codes", "{}", "opportunistic", "")
+            self._add_delivery("receipt", "", address, self._author.address, "codes", "{}", "opportunistic", "")
 
     def write(self, rows: Rows) -> None:
         """Insert everything, in the order that references ask for."""
@@ -322,13 +322,16 @@ class Making:
             if value
         }
         dsn = msgspec.json.encode(asked).decode() if asked else "{}"
-        self._add_delivery(kind, form, person.address, "", dsn, tls_class, queued_for, requiretls=envelope.requiretls)
+        self._add_delivery(
+            kind, form, person.address, person.canonical, "", dsn, tls_class, queued_for, requiretls=envelope.requiretls
+        )
 
     def _add_delivery(
         self,
         kind: str,
         form: str,
         address: int,
+        to: str,
         template: str,
         dsn: str,
         tls_class: str,
@@ -360,6 +363,7 @@ class Making:
                 epoch_id,
                 wrap,
                 self._now,
+                to.rpartition("@")[2],
             )
         )
 

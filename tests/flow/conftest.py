@@ -66,6 +66,10 @@ class Answers:
             raise outcome
         return outcome
 
+    def room(self, domain: str) -> int:
+        """Let every domain have as many deliveries under way as there are."""
+        return 1000
+
     def close(self) -> None:
         """Do nothing: there are no connections."""
 

@@ -8,6 +8,7 @@ installation's, so what walks over it is a named exception to "every query takes
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from cryptnsend.core.contracts import Engine, Reader, Row, Rows
 
@@ -15,15 +16,22 @@ NOT_LEFT = ("checking", "due", "held", "delayed", "parked")  # states from which
 FATAL_CRASHES = 3  # a delivery that took its worker down that often is parked, so that the others flow
 
 
-def claim(rows: Rows, owner: str, now: int, lease: int, limit: int) -> list[Row]:
-    """Lease up to *limit* deliveries that are due, for *lease* milliseconds, and return their rows as leased."""
+def claim(rows: Rows, owner: str, now: int, lease: int, limit: int, crowded: Sequence[str] = ()) -> list[Row]:
+    """
+    Lease up to *limit* deliveries that are due, for *lease* milliseconds, and return their rows as leased.
+
+    Those to *crowded* domains are passed over.
+    """
     due: list[Row] = []
+    names = {f"crowded{at}": domain for at, domain in enumerate(crowded)}
+    others = f" AND domain NOT IN ({', '.join(f':{name}' for name in names)})" if names else ""
     for state in ("due", "delayed"):
         due += rows.query(
-            "SELECT id, due FROM deliveries WHERE state = :state AND due <= :now ORDER BY due LIMIT :limit",
-            {"state": state, "now": now, "limit": limit},
+            "SELECT id, due FROM deliveries WHERE state = :state AND due <= :now"
+            f"{others} ORDER BY due, id LIMIT :limit",
+            {"state": state, "now": now, "limit": limit, **names},
         )
-    found = sorted(due, key=lambda row: int(row["due"]))[:limit]
+    found = sorted(due, key=lambda row: (row["due"], row["id"]))[:limit]
     for row in found:
         rows.execute(
             "UPDATE deliveries SET state = 'leased', attempts = attempts + 1, fence = fence + 1,"
