@@ -26,11 +26,7 @@ def claim(rows: Rows, owner: str, now: int, lease: int, limit: int, crowded: Seq
     names = {f"crowded{at}": domain for at, domain in enumerate(crowded)}
     others = f" AND domain NOT IN ({', '.join(f':{name}' for name in names)})" if names else ""
     for state in ("due", "delayed"):
-        due += rows.query(
-            "SELECT id, due FROM deliveries WHERE state = :state AND due <= :now"
-            f"{others} ORDER BY due, id LIMIT :limit",
-            {"state": state, "now": now, "limit": limit, **names},
-        )
+        due += rows.query(_DUE.format(others), {"state": state, "now": now, "limit": limit, **names})
     found = sorted(due, key=lambda row: (row["due"], row["id"]))[:limit]
     for row in found:
         rows.execute(
