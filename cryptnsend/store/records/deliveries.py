@@ -14,6 +14,7 @@ from cryptnsend.core.contracts import Engine, Reader, Row, Rows
 
 NOT_LEFT = ("checking", "due", "held", "delayed", "parked")  # states from which `drop` cancels
 FATAL_CRASHES = 3  # a delivery that took its worker down that often is parked, so that the others flow
+_DUE = "SELECT id, due FROM deliveries WHERE state = :state AND due <= :now{} ORDER BY due, id LIMIT :limit"
 
 
 def claim(rows: Rows, owner: str, now: int, lease: int, limit: int, crowded: Sequence[str] = ()) -> list[Row]:
