@@ -27,7 +27,9 @@ from cryptnsend.config import FILE_NAME, Config
 
 FOLDERS = (
     *("keeper", "data", "data/blobs", "tls", "dkim", "recovery", "run"),
-    *("run/keeper", "run/submission", "run/inbound", "run/portal", "run/courier", "run/tls"),
+    *("run/keeper", "run/submission", "run/inbound", "run/portal", "run/courier", "run/tls", "run/metrics"),
+    *("run/metrics/keeper", "run/metrics/submission", "run/metrics/inbound", "run/metrics/portal"),
+    "run/metrics/courier",
 )
 PORT_NAMES = ("submissions", "submission", "inbound", "portal")
 
@@ -104,6 +106,11 @@ class Home:
     def spool(self) -> Path:
         """Return where the portal keeps uploads, sealed, while they arrive."""
         return self.run / "portal"
+
+    @property
+    def metrics(self) -> Path:
+        """Return where each role counts, in a folder of its own."""
+        return self.run / "metrics"
 
     @property
     def keeper_sockets(self) -> Path:

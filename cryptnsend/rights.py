@@ -12,6 +12,7 @@ in them. What they work on together belongs to a group that all of them are in, 
 | tls/, recovery/ | root | nobody |
 | run/tls/ | root | each door reads its own copy of certificate and key |
 | cryptnsend.toml, run/ | root | the group reads |
+| run/metrics/ROLE/ | that role | the group reads |
 | run/portal/, run/submission/, run/inbound/, run/courier/ | that role | the group reaches the courier's bell |
 
 Folders that a role can write may hold whatever a taken-over role put there, so nothing here follows a link.
@@ -114,6 +115,8 @@ APART = (
     Place("run/inbound", "inbound", 0o700, 0o600),
     Place("run/portal", "portal", 0o700, 0o600),
     Place("run/courier", "courier", 0o2750, 0o600),
+    Place("run/metrics", ROOT, 0o2750, 0o640),
+    *(Place(f"run/metrics/{role}", role, 0o2750, 0o640) for role in ROLES),
     Place("run/tls", ROOT, 0o2750, 0o400, False),  # each file is one door's
     Place("", ROOT, 0o750, 0o640, False),  # what else lies there is not ours to hand on
 )

@@ -424,6 +424,27 @@ class Portal:
     )
 
 
+def is_near(value: str) -> bool:
+    """Say whether *value* is empty, a loopback address with a port, or unix: and a name in the courier's folder."""
+    if value.startswith("unix:"):
+        return re.fullmatch(r"unix:run/courier/[a-z0-9_-]{1,20}\.sock", value) is not None
+    host = value.rpartition(":")[0].strip("[]")
+    return not value or (is_endpoint(value) and is_ip(host) and ipaddress.ip_address(host).is_loopback)
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Figures for a monitoring program, in the format of OpenMetrics; no names, addresses or content."""
+
+    listen: str = setting(
+        "",
+        "Where the page of all roles' figures is, at /metrics; empty counts nothing.",
+        unit="place",
+        check=is_near,
+        allowed="empty, ip:port with a loopback address, or unix:run/courier/ and a name that ends in .sock",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Log:
     """Structured lines, one JSON object each; never content, credentials, tokens or codes."""

@@ -7,13 +7,13 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cryptnsend import logs, rights
+from cryptnsend import logs, metrics, rights
 from cryptnsend.cli.options import home_option
 from cryptnsend.cli.owner import must_be_restored, serve_command
 from cryptnsend.config import Config
@@ -71,6 +71,7 @@ def serve(
                 home = Home(config.server.home)
                 stack.enter_context(alone(home.serve_lock, home.path, shared=True))
                 stack.enter_context(alone(home.run / f"{role}.lock", home.path))
+            _count(config, role, alone=line is None)
             PLAYS[role](config, line.ready if line is not None else lambda: None, _inherited(inherited))
     except CryptnSendError as error:
         logs.logger(__name__).error("the role cannot go on", reason=str(error))
@@ -105,6 +106,8 @@ def _supervise(config: Config, people: rights.People | None, only: str | None) -
         if "inbound" in ports:
             click.echo(f"Other mail servers bring bounces and answers to port {ports['inbound']}.", err=True)
 
+    if only is None:
+        _forget_counts(home)
     lending = None if people is None else Lending(config, people, roles)
     with contextlib.ExitStack() as stack:
         output = stack.enter_context(open(config.log.file, "ab", buffering=0)) if config.log.file else None
@@ -272,6 +275,7 @@ def pages(config: Config, secret: bytes) -> Any:
 
     rights.harden()  # a new program, and so a new decision
     logs.configure(config.log.level, config.log.file, "portal")
+    _count(config, "portal")
     home, built = Home(config.server.home), _build(config, "portal")
     pieces = Pieces(built.accounts, built.pickup, built.replies, built.drafts, built.clock.now, os.urandom)
     return create_app(pieces, config, secret=secret, ports=home.ports, spool=home.spool)
@@ -293,8 +297,9 @@ def _courier(config: Config, ready: Callable[[], None], _doors: Doors) -> None:
         beside.append(threading.Thread(target=built.tls_reports.run, args=(stop,), name="tls-reports"))
     for thread in beside:
         thread.start()
-    ready()
-    built.deliver.run(stop)
+    with _figures(built):
+        ready()
+        built.deliver.run(stop)
     for thread in beside:
         thread.join()
     built.close()
@@ -307,6 +312,37 @@ PLAYS = {
     "portal": _portal,
     "courier": _courier,
 }
+
+
+def _count(config: Config, role: str, *, alone: bool = False) -> None:
+    """Let this process count, if somebody reads it; *alone*, it begins at zero."""
+    if not config.metrics.listen:
+        return
+    home = Home(config.server.home)
+    if alone:
+        _forget_counts(home, role)
+    home.metrics.mkdir(mode=0o700, exist_ok=True)  # a home of an earlier version
+    metrics.start(role, home.metrics / role)
+
+
+def _forget_counts(home: Home, role: str = "*") -> None:
+    """Remove what earlier processes counted: a server begins at zero, a role that is started again goes on."""
+    for file in home.metrics.glob(f"{role}/counter_*.db"):
+        file.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _figures(built: App) -> Iterator[None]:
+    """Serve the page of figures while the context lasts, if it is wanted."""
+    listen = built.config.metrics.listen
+    if not listen:
+        yield
+        return
+    from cryptnsend.monitoring import Figures, exposed
+
+    with exposed(listen, built.home, Figures(built.home, built.engine, built.clock).text) as held:
+        logs.logger(__name__).info("the figures are open", place=listen, family=held.family.name)
+        yield
 
 
 def until_stopped() -> threading.Event:

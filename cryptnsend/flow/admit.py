@@ -15,6 +15,7 @@ from functools import lru_cache, partial
 
 import msgspec
 
+from cryptnsend import metrics
 from cryptnsend.core import keys, mime, policy
 from cryptnsend.core.addresses import single_author
 from cryptnsend.core.contracts import Clock, Engine, Rows
@@ -313,6 +314,7 @@ class Draft:
 
     def _committed(self, admitted: Admitted, used: set[int]) -> Admitted:
         self._house.epochs.confirm(used)
+        metrics.count("messages_repeated" if admitted.repeated else "messages_accepted", origin=self._origin)
         if admitted.repeated:
             self._house.vault.discard(*self._durable.blobs)  # litter now; upkeep would sweep it later
         else:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import structlog
 
+from cryptnsend import metrics
 from cryptnsend.core.contracts import Carried, Clock, Engine, Row, Rows
 from cryptnsend.core.errors import CryptnSendError, NotYet, Refusal, ScannerGone, Temporary
 from cryptnsend.core.model import KEEPER, Random
@@ -203,6 +204,7 @@ class Deliver:
             log.error("delivery parked", delivery=row["id"], error=type(broken).__name__)
             why = str(broken)
             return self._ended(row, lambda rows: self._outcomes.settle(rows, row, "parked", why))[1]
+        _count(row, outcome)
         log.info(
             "delivery",
             delivery=row["id"],
@@ -360,3 +362,13 @@ class Deliver:
         except PermissionError:
             return False
         return False
+
+
+def _count(row: Row, outcome: Outcome) -> None:
+    """Count an attempt, and how what left was protected."""
+    if outcome.reason == Outcome.BUSY:
+        return  # nothing was tried
+    kind: str = row["kind"]
+    metrics.count("delivery_attempts", kind=kind, outcome=outcome.kind, status=metrics.status_class(outcome.status))
+    if outcome.kind == "delivered":
+        metrics.count("delivery_tls", kind=kind, tls=outcome.tls.partition(",")[0], proof=outcome.proof)

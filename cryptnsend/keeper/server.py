@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from cryptnsend import metrics
 from cryptnsend.core.contracts import Clock, Engine
 from cryptnsend.core.errors import ConfigError, CryptnSendError, Denied, KeeperGone, StoreBroken, Temporary
 from cryptnsend.core.model import Random
@@ -79,22 +80,28 @@ class Desk:
 
     def answer(self, role: str, body: bytes) -> bytes:
         """Return the frame that answers a request's body. Nothing of an unforeseen exception leaves this process."""
-        name = "?"
+        name, result = "?", "failed"
         try:
             asked = _requests.decode(body)
             if asked.r == "health":
+                name, result = "health", "ok"
                 return wire.answer(self.health())
             request = REQUESTS[role].get(asked.r)
             if request is None:
                 self._log.warning("keeper.refused", caller=role, reason="not a request of this role")
                 raise Denied("There is no such request here.")
             name = asked.r
-            return wire.answer(request.answer(self.context(), asked.a))
+            frame = wire.answer(request.answer(self.context(), asked.a))
+            result = "ok"
+            return frame
         except CryptnSendError as error:
-            if not isinstance(error, Denied):
+            if isinstance(error, Denied):
+                result = "denied"
+            else:
                 self._log.warning("keeper.failed", caller=role, request=name, error=type(error).__name__)
             return wire.refusal(error)
         except msgspec.MsgspecError:
+            result = "denied"
             return wire.refusal(Denied("This request is not well formed."))
         except wire.FrameTooLong:
             return wire.refusal(Denied("The answer would be too long; ask for less at a time."))
@@ -105,6 +112,8 @@ class Desk:
             ]
             self._log.error("keeper.defect", caller=role, request=name, error=type(error).__name__, places=places)
             return wire.refusal(Temporary("The keeper could not do this. Try again later."))
+        finally:
+            metrics.count("keeper_requests", caller=role, request=name, result=result)
 
     def close(self) -> None:
         """Release the journal; the engine is its owner's to close."""

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, abort, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as Answer
 
+from cryptnsend import metrics
 from cryptnsend.core.transport import POLICY_PATH, POLICY_TYPE, policy_text
 from cryptnsend.portal import visits
 from cryptnsend.portal.desk import desk
@@ -37,6 +38,7 @@ def register(app: Flask) -> None:
         settings=lambda: desk().config,
     )
     app.after_request(keep_static)
+    app.after_request(counted)
 
 
 def home() -> Answer | str:
@@ -52,6 +54,13 @@ def mta_sts() -> Response:
     if not config.inbound.enabled:
         abort(404)
     return Response(policy_text(config.inbound.mta_sts, config.server.hostname), mimetype=POLICY_TYPE)
+
+
+def counted(answer: Response) -> Response:
+    """Count the answer by method and class of status; which page it was stays out."""
+    method = request.method if request.method in ("GET", "HEAD", "POST") else "other"
+    metrics.count("portal_responses", method=method, status=f"{answer.status_code // 100}xx")
+    return answer
 
 
 def style() -> str:

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Protocol
 import structlog
 from aiosmtpd.smtp import SMTP
 
+from cryptnsend import metrics
 from cryptnsend.core.errors import Refusal, Temporary, Unencrypted
 from cryptnsend.core.topics import topic
 from cryptnsend.submission.auth import Turnstile
@@ -92,6 +93,7 @@ class House:
 
     def refusal(self, problem: Refusal | Temporary) -> bytes:
         """Write the reply that refuses: a code, an enhanced code, a sentence, and where to read more."""
+        metrics.count("smtp_refusals", code=str(problem.code), status=problem.status)
         return reply(problem.code, problem.status, f"{problem} {self.help_url(topic(problem))}".rstrip())
 
 

@@ -204,6 +204,22 @@ def test_an_error_that_is_not_on_the_list_is_temporary() -> None:
     assert type(wire.raised(wire.Answer(error="SystemExit", text="x"))) is errors.Temporary
 
 
+def test_requests_are_counted_under_names_of_ours_only() -> None:
+    from cryptnsend import metrics
+
+    metrics.start("keeper")
+    try:
+        desk = _desk()
+        for body in (wire.request("made-up-by-somebody", {})[4:], b"nonsense", wire.request("health", {})[4:]):
+            desk.answer("courier", body)  # type: ignore[attr-defined]
+        assert metrics.counted() == {
+            ("keeper_requests", ("courier", "?", "denied")): 2,
+            ("keeper_requests", ("courier", "health", "ok")): 1,
+        }
+    finally:
+        metrics.stop()
+
+
 # -- the master key ---------------------------------------------------------------------------------------------------
 
 

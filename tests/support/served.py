@@ -9,7 +9,10 @@ import pytest
 from cryptnsend.demo.house import House
 from cryptnsend.demo.internet import Internet
 
-CHEAP = {"argon2": {"memory_kib": 64, "iterations": 1, "lanes": 1}}
+CHEAP = {
+    "argon2": {"memory_kib": 64, "iterations": 1, "lanes": 1},
+    "metrics": {"listen": "unix:run/courier/metrics.sock"},
+}
 
 
 @pytest.fixture(scope="session")

@@ -266,6 +266,27 @@ def _literal(text: str | None) -> str | None:
     return None if text is None else re.sub(r"([%_\\])", r"\\\1", text)
 
 
+def depths(engine: Engine) -> list[Row]:
+    """Return how many deliveries wait (state, kind, count); settled ones are not counted."""
+    return engine.query(
+        "SELECT state, kind, count(*) AS count FROM deliveries"
+        " WHERE state IN ('checking', 'due', 'held', 'leased', 'delayed', 'parked') GROUP BY state, kind"
+    )
+
+
+def oldest(engine: Engine) -> tuple[int | None, int | None]:
+    """Return when what waits for a try became due first, and when the oldest that is not settled was made."""
+    due = engine.query(
+        "SELECT min(due) AS due FROM (SELECT min(due) AS due FROM deliveries WHERE state = 'due'"
+        " UNION ALL SELECT min(due) FROM deliveries WHERE state = 'delayed') AS waiting"
+    )
+    made = engine.query(
+        "SELECT min(created) AS made FROM deliveries"
+        " WHERE state IN ('checking', 'due', 'held', 'leased', 'delayed', 'parked')"
+    )
+    return due[0]["due"], made[0]["made"]
+
+
 def standing(reader: Reader, ident: int) -> tuple[int, str] | None:
     """Return a delivery's organisation and state, None if there is none of that id."""
     found = reader.query("SELECT org, state FROM deliveries WHERE id = :id", id=ident)
