@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cryptnsend.core.places import is_base_url, is_endpoint, is_host, is_ip, is_place, is_smarthost, is_user
+from cryptnsend.core.places import is_base_url, is_endpoint, is_host, is_ip, is_near, is_place, is_smarthost, is_user
 
 T = TypeVar("T")
 
@@ -422,14 +422,6 @@ class Portal:
     style_page: bool = setting(
         False, "Show at /style what pages are made of, for those who build pages; the demo does."
     )
-
-
-def is_near(value: str) -> bool:
-    """Say whether *value* is empty, a loopback address with a port, or unix: and a name in the courier's folder."""
-    if value.startswith("unix:"):
-        return re.fullmatch(r"unix:run/courier/[a-z0-9_-]{1,20}\.sock", value) is not None
-    host = value.rpartition(":")[0].strip("[]")
-    return not value or (is_endpoint(value) and is_ip(host) and ipaddress.ip_address(host).is_loopback)
 
 
 @dataclass(frozen=True, slots=True)

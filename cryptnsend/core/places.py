@@ -66,3 +66,11 @@ def is_place(value: str) -> bool:
 def is_user(value: str) -> bool:
     """Say whether *value* can be a user or group of the system: its name, or its number where it has none."""
     return bool(re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}|[1-9][0-9]{0,8}", value))
+
+
+def is_near(value: str) -> bool:
+    """Say whether *value* is empty, a loopback address with a port, or unix: and a name in the courier's folder."""
+    if value.startswith("unix:"):
+        return re.fullmatch(r"unix:run/courier/[a-z0-9_-]{1,20}\.sock", value) is not None
+    host = value.rpartition(":")[0].strip("[]")
+    return not value or (is_endpoint(value) and is_ip(host) and ipaddress.ip_address(host).is_loopback)

@@ -21,12 +21,12 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from cryptnsend import metrics
 from cryptnsend.config import Config
 from cryptnsend.core.errors import ConfigError, Temporary
+from cryptnsend.core.places import is_near
 from cryptnsend.delivery.outcome import Outcome
 from cryptnsend.demo.house import House as Served
 from cryptnsend.flow.deliver import _count
 from cryptnsend.home import Home
 from cryptnsend.monitoring import _BROKEN, Figures, _entries, exposed
-from cryptnsend.settings import is_near
 from tests.support.house import House
 from tests.support.waiting import wait_for
 
