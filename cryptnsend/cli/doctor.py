@@ -284,11 +284,15 @@ def scanners(config: Config) -> Iterator[Finding]:
         place = getattr(config.scan, scanner.name)
         try:
             scanner.ping()
+            takes = scanner.takes(config.limits.message_octets)
         except ScannerGone as gone:
             words = f"{scanner.name} at {place}: {gone.why}. Until it answers, mail is put off."
             yield error("scanners", words, f"Start it, or change [scan] {scanner.name}.")
             continue
-        if is_near(place):
+        if not takes:
+            words = f"{scanner.name} takes no mail as large as [limits] message_octets says, so that it is refused."
+            yield warning("scanners", words, "Raise StreamMaxLength in clamd.conf.")
+        elif is_near(place):
             yield ok("scanners", f"{scanner.name} answers.")
         else:
             words = f"{scanner.name} answers, and mail travels to it in clear."

@@ -240,6 +240,9 @@ class Scanner(Protocol):
     def ping(self) -> None:
         """Raise ScannerGone if it would not look at mail now."""
 
+    def takes(self, octets: int) -> bool:
+        """Say whether it takes mail as large as this; raise ScannerGone if it does not answer."""
+
 
 class Scan(Protocol):
     """

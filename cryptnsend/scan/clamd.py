@@ -16,6 +16,7 @@ from cryptnsend.core.errors import Refusal, ScannerGone
 from cryptnsend.scan.line import connected, plain_name
 
 CHUNK = 65_536  # octets of one chunk; clamd's own limit is StreamMaxLength, on the whole
+SOON = 1.0  # seconds within which clamd refuses what it does not even want to read
 REPLY = 4096  # octets of an answer that are read; they have some dozens
 # clamd tells what a file is by its first octets. A mail that begins with an unusual field passes for something else,
 # and nothing in its parts is found then, so each begins with a field that it knows.
@@ -44,6 +45,14 @@ class Clamd:
             stream.close()
         if answer != "PONG":
             raise ScannerGone(f"it answers {plain_name(answer)} to PING")
+
+    def takes(self, octets: int) -> bool:
+        """Announce a chunk of that length: clamd says at once if that is more than it takes."""
+        stream = Stream(self)
+        try:
+            return stream.is_welcome(len(FIRST) + octets)
+        finally:
+            stream.close()
 
 
 class Stream:
@@ -78,6 +87,11 @@ class Stream:
         """Send *octets* and return the answer."""
         self._send(octets)
         return self._answer()
+
+    def is_welcome(self, octets: int) -> bool:
+        """Say whether a chunk of *octets* may follow; nothing can be sent by this stream then."""
+        self._send(b"zINSTREAM\0" + struct.pack("!I", octets))
+        return not (self._line is not None and _has_said(self._line, SOON) and self._answer() == TOO_LARGE)
 
     def _send(self, octets: bytes) -> None:
         try:
@@ -135,11 +149,11 @@ def _chunk(octets: bytes | memoryview) -> bytes:
     return struct.pack("!I", len(octets)) + octets if octets else b""
 
 
-def _has_said(line: socket.socket) -> bool:
-    """Say whether there is something to read, without waiting."""
+def _has_said(line: socket.socket, seconds: float = 0.0) -> bool:
+    """Say whether there is something to read, or will be within some seconds."""
     poll = select.poll()  # select() knows no descriptors above 1023
     poll.register(line, select.POLLIN)
-    return bool(poll.poll(0))
+    return bool(poll.poll(seconds * 1000))
 
 
 def _gone(error: OSError) -> ScannerGone:

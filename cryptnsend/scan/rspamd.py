@@ -61,6 +61,10 @@ class Rspamd:
         if self.ask("GET", "/ping").strip() != b"pong":
             raise ScannerGone("it answers something else to /ping")
 
+    def takes(self, octets: int) -> bool:
+        """Say yes: it is shown the beginning of what is large."""
+        return True
+
     def ask(self, method: str, path: str, octets: bytes | None = None, fields: Iterable[tuple[str, str]] = ()) -> bytes:
         """Return the body of the answer to one request; raise ScannerGone if there is none, or it is not 200."""
         with self._connection() as connection:
