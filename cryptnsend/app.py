@@ -181,6 +181,7 @@ class App:
                 signup=self.config.signup.mode,
                 argon=self.argon,
                 min_length=self.config.passwords.min_length,
+                tls_replies=self.config.policy.tls_replies,
                 postmaster=self.config.inbound.postmaster.lower(),
             ),
             wake=self.wake,

@@ -2,7 +2,7 @@
 
 from cryptnsend.core.addresses import Mailbox
 from cryptnsend.core.charsets import decode_text, decode_words
-from cryptnsend.core.mime_build import Enclosure, Outgoing, build_message, relay_header, rfc_date
+from cryptnsend.core.mime_build import Enclosure, Outgoing, build_message, entity_header, relay_header, rfc_date
 from cryptnsend.core.mime_decode import decode_part, part_text
 from cryptnsend.core.mime_headers import (
     Cuts,
@@ -40,6 +40,7 @@ __all__ = [
     "decode_text",
     "decode_words",
     "decoded_size",
+    "entity_header",
     "header_end",
     "imap_text",
     "index_message",

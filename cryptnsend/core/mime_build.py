@@ -193,6 +193,24 @@ def relay_header(header: bytes, *, author: Mailbox, reply_to: Mailbox | None, da
     return encode_mailboxes("From", [author]) + own + fields + header[end:]
 
 
+_ENTITY = re.compile(
+    rb"(?<=\n)(content-type|content-transfer-encoding)[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)\r\n", re.IGNORECASE
+)
+
+
+def entity_header(header: bytes) -> bytes:
+    """
+    Return the fields that say how a message's body is to be read, for that body as a part of another message.
+
+    Of several fields of one kind the first counts. The empty line is not among them.
+    """
+    found: dict[bytes, bytes] = {}
+    for name, value in _ENTITY.findall(b"\n" + header[: header_end(header)]):
+        found.setdefault(name.lower(), value)
+    names = {b"content-type": b"Content-Type", b"content-transfer-encoding": b"Content-Transfer-Encoding"}
+    return b"".join(names[name] + b":" + value + b"\r\n" for name, value in found.items())
+
+
 def _without(fields: bytes, name: bytes) -> bytes:
     pattern = rb"(?<=\n)" + re.escape(name) + rb"[ \t]*:[^\r\n]*(?:\r\n[ \t][^\r\n]*)*\r\n"
     return re.sub(pattern, b"", b"\n" + fields, flags=re.IGNORECASE)[1:]

@@ -62,15 +62,20 @@ class Vault:
 
 @dataclass(frozen=True, slots=True)
 class Handoff:
-    """Seal it, and send it encrypted in that form to the recipient's original inbox."""
+    """Seal it, and send it to the recipient's original inbox in that form: encrypted, or readable as "tls"."""
 
     form: str
     reason: str
-    rank: ClassVar[int] = 2
+
+    @property
+    def rank(self) -> int:
+        """Return how protective it is: what arrives readable is less so than what arrives locked."""
+        return 1 if self.form == "tls" else 2
 
     def explain(self) -> str:
         """Say the decision and why in one sentence."""
-        return f"Sealed in the vault and handed to the recipient's inbox as {self.form}: {_WHY[self.reason]}."
+        how = "readable, if the way there is proven" if self.form == "tls" else f"as {self.form}"
+        return f"Sealed in the vault and handed to the recipient's inbox {how}: {_WHY[self.reason]}."
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from cryptnsend.core.model import Card, Ids, Random, account_holder, archive_hol
 from cryptnsend.flow.addressees import Addressees, canonical_or_none
 from cryptnsend.flow.granting import Addressee, Author, Envelope, Making, Person, Thread, needs_code
 from cryptnsend.flow.holders import Holders, Unvouched
-from cryptnsend.flow.rules import Settings, check_caps, check_refused, rules_of
+from cryptnsend.flow.rules import Settings, check_caps, check_refused, form_of, rules_of
 from cryptnsend.flow.scanning import Case, Scanning, Wait
 from cryptnsend.flow.sealing import Sealed, Sealing
 from cryptnsend.keeper.client import Keeper
@@ -414,7 +414,8 @@ class Draft:
         if unvouched.holders or unvouched.contacts:
             raise unvouched
         is_newcomer = house.settings.is_newcomer(card, now)
-        return card, thread, people, policy.decide(self._submission(index, people, thread, is_newcomer), rules)
+        forms = [form_of(rows, each.card, house.settings) for each in people]
+        return card, thread, people, policy.decide(self._submission(index, people, forms, thread, is_newcomer), rules)
 
     def _earlier(self, rows: Rows, sender: cards.Sender, now: int) -> int | None:
         """Return the message that this one repeats, if it does: the same mail sent again, or the same form."""
@@ -427,7 +428,7 @@ class Draft:
         return messages.use_nonce(rows, self._author.organisation, self._author.account, self._nonce, self.message, now)
 
     def _submission(
-        self, index: mime.Index, people: list[Person], thread: Thread, is_newcomer: bool
+        self, index: mime.Index, people: list[Person], forms: list[str], thread: Thread, is_newcomer: bool
     ) -> policy.Submission:
         return policy.Submission(
             author=self._author.address,
@@ -439,10 +440,10 @@ class Draft:
                     is_self=each.is_self,
                     is_member=each.is_member,
                     is_thread_subscriber=each.owns_thread,
-                    form=each.card.form if each.card is not None and each.card.form else "link",
+                    form=form,
                     blocked=each.blocked,
                 )
-                for each in people
+                for each, form in zip(people, forms, strict=True)
             ),
             author_is_newcomer=is_newcomer,
             thread_vaulted=thread.vaulted,

@@ -11,6 +11,7 @@ from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.core.model import account_holder
 from cryptnsend.flow.people import People, notice_name
+from cryptnsend.flow.rules import may_have_tls_replies
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Code, Device, NewDevice, Profile
 from cryptnsend.keeper import requests
@@ -82,18 +83,34 @@ class Belongings(People):
             raise NoGrant("There is no such account.")
         signed = self._keeper.card(account_holder(session.account))
         form = read_card(signed, self._keeper.anchors().card_key).form if signed else ""
-        return Profile(row["name"], row["phone"], form, accounts.organisation_name(self._engine, row["org"]))
+        organisation = accounts.organisation_name(self._engine, row["org"])
+        return Profile(row["name"], row["phone"], form, organisation, self._may_tls(row["org"]))
 
-    def set_profile(self, session: Session, *, name: str, phone: str, form: str) -> None:
+    def set_profile(
+        self, session: Session, *, name: str, phone: str, form: str, password: str = "", source: str = ""
+    ) -> None:
         """
-        Change name, call-back number and the form that replies arrive in (zip, link).
+        Change name, call-back number and the form that replies arrive in (zip, link, tls).
 
-        Raises Denied for a name or number that cannot stand on a notice.
+        Raises Denied for a name or number that cannot stand on a notice, and WrongSecret where "tls" is turned on
+        without the password: from then on whoever reads the mailbox reads the replies.
         """
         shown, number = notice_name(name), _phone(phone)
-        opened = self._keeper.profile(session.ticket, name=shown, form=form)
+        k, before = None, self.profile(session)
+        is_new = form == "tls" and before.form != "tls"
+        if is_new:
+            if not before.may_tls:
+                raise Denied("Replies cannot arrive readable here: the rules of this server or organisation forbid it.")
+            k = self._confirmed(session, password, source)
+        opened = self._keeper.profile(session.ticket, name=shown, form=form, k=k)
         self._take(opened, "account.profile", {"form": form})
         self._engine.write(lambda rows: accounts.set_profile(rows, session.account, shown, number)).result()
+        if is_new:
+            self._alert(session.account, "replies-readable")
+
+    def _may_tls(self, org: int) -> bool:
+        text = self._engine.write(lambda rows: accounts.policy(rows, org)).result()
+        return may_have_tls_replies(text or "{}", self._settings.tls_replies)
 
     def passphrases(self, session: Session, password: str, source: str) -> list[tuple[int, str]]:
         """Return (since, words) of each delivery passphrase, newest first; asks for the password again."""

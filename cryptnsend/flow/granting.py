@@ -194,7 +194,8 @@ class Making:
         if isinstance(decision, policy.Handoff):
             # To the original inbox, whichever address was written to; what is on the card cannot be turned elsewhere.
             inbox = person.card.reply_address if person.card is not None and form != "link" else ""
-            self._deliver("handoff", form, person, envelope, "opportunistic", queued_for=inbox)
+            way = "proven" if form == "tls" else "opportunistic"
+            self._deliver("handoff", form, person, envelope, way, queued_for=inbox)
         else:
             self._deliver("notice", "", person, envelope, "opportunistic")
 

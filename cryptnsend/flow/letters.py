@@ -16,11 +16,12 @@ from cryptnsend.flow.composing import Letter, Link
 from cryptnsend.flow.housemail import HouseMail
 from cryptnsend.flow.mailwords import day, moment, one_line, phone_number, usable_ids
 from cryptnsend.flow.parcels import Moot
+from cryptnsend.flow.readable import Readable
 from cryptnsend.flow.relayed import Relayed
 from cryptnsend.store.records import mailing
 
 
-class Letters(HouseMail, Relayed):
+class Letters(HouseMail, Relayed, Readable):
     """Composes the mail of one claimed delivery. Thread-safe; keeps nothing."""
 
     def compose(self, row: Row) -> Letter:
@@ -95,7 +96,7 @@ class Letters(HouseMail, Relayed):
         )
 
     def _handoff(self, row: Row) -> Letter:
-        """Bring a message encrypted to an original inbox, or tell that it waits; never who wrote it."""
+        """Bring a message to an original inbox, or tell that it waits; who wrote it, only where it arrives readable."""
         org, message, words = row["org"], row["message"], self._words
         if not mailing.still_waits(self._engine, org, message, row["recipient"]):
             raise Moot("taken back before it left")
@@ -111,7 +112,8 @@ class Letters(HouseMail, Relayed):
         values = {
             "is_reply": answered is not None,
             "is_locked": bool(enclosures),
-            "is_instead": row["form"] == "link" and row["decided_form"] != "link",
+            "is_readable": row["form"] == "tls",
+            "instead_of": row["decided_form"] if row["form"] == "link" and row["decided_form"] != "link" else "",
             "file": file,
             "when": moment(row["message_created"]),
             "link": self._url(f"/m/{told.link.token}"),
@@ -120,14 +122,20 @@ class Letters(HouseMail, Relayed):
         }
         threaded = usable_ids([answered] if answered else [])
         name = words("Secure reply via CryptnSend") if values["is_reply"] else words("Secure message via CryptnSend")
+        subject = words("You have a secure reply") if values["is_reply"] else words("You have a secure message")
+        face, links = Mailbox(name, self._local("r+", told.reply.token)), (told.link.row, told.reply.row)
+        tokens = tuple(Link(each, None) for each in links)
+        if row["form"] == "tls":
+            values["writer"] = safe_display_name(author["name"]) or author["address"]
+            return self._readable(row, face, to, subject, values, threaded, tokens)
         return self._mail(
             row,
             "reply",
-            author=Mailbox(name, self._local("r+", told.reply.token)),
+            author=face,
             to=to,
-            subject=words("You have a secure reply") if values["is_reply"] else words("You have a secure message"),
+            subject=subject,
             values=values,
             in_reply_to=threaded,
-            links=(Link(told.link.row, None), Link(told.reply.row, None)),
+            links=tokens,
             enclosures=enclosures,
         )

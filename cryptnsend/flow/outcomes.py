@@ -56,9 +56,10 @@ class Outcomes:
             return self._delivered(rows, row, outcome)
         if outcome.kind == "delayed":
             return self._delayed(rows, row, outcome)
-        if outcome.reason in (Outcome.TOO_LARGE, Outcome.CONTENT) and _can_be_link(row):
+        unprotected = outcome.reason in (Outcome.PROOF_MISSING, Outcome.TLS_MISSING)
+        if (outcome.reason in (Outcome.TOO_LARGE, Outcome.CONTENT) or unprotected) and _can_be_link(row):
             return self.as_link(rows, row)
-        if outcome.reason in (Outcome.PROOF_MISSING, Outcome.TLS_MISSING) and row["kind"] == "relay":
+        if unprotected and row["kind"] == "relay":
             return self._into_vault(rows, row, letter, outcome)
         return self._failed(rows, row, outcome)
 
@@ -185,7 +186,8 @@ def asked_of(row: Row) -> frozenset[str]:
 def envelope_of(row: Row, letter: Letter) -> Envelope:
     """Return where one mail goes. DSN options go on with relayed mail only: reports on vaulted mail are made here."""
     if row["kind"] != "relay":
-        return Envelope(letter.reverse_path, letter.recipient)
+        is_readable = letter.tls_class == "proven"  # and so has to keep to what its author asked for
+        return Envelope(letter.reverse_path, letter.recipient, requiretls=is_readable and asks_requiretls(row))
     asked = _dsn(row)
     kind, _, original = asked.get("orcpt", "").partition(";")
     return Envelope(

@@ -76,6 +76,12 @@ class Parcels:
             raise SealBroken("A handoff as ZIP came without its passphrase.")
         return leaving.recipient, self._zip(row, leaving.keys[:32], leaving.passphrase)
 
+    def readable(self, row: Row, inbox: str) -> Leaving:
+        """Return the key of a message that arrives readable, and its one inbox; raise TooLargeToHandOver."""
+        if row["queue_wrap"] is None or row["size"] > self._most:
+            raise TooLargeToHandOver("its key was destroyed, or it is larger than goes to an inbox")
+        return self._opened(row, inbox)
+
     def plain(self, row: Row) -> Leaving:
         """Return the key of a message that leaves in plain, and the one address that it may go to."""
         try:

@@ -34,6 +34,7 @@ class Settings:
     signup: str  # closed, invite, open
     argon: passwords.Argon
     min_length: int = passwords.LONG  # of new passwords, in characters
+    tls_replies: bool = True  # whether replies may arrive readable at all
     postmaster: str = ""  # canonical address of who reads mail for postmaster; "" is the first officer
 
 

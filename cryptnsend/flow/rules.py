@@ -13,7 +13,7 @@ from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Refusal, Temporary
 from cryptnsend.core.model import Card
 from cryptnsend.flow.granting import Author, Person
-from cryptnsend.store.records import messages
+from cryptnsend.store.records import accounts, messages
 
 DAY = 86_400_000  # milliseconds
 PROTECTION = {"plain": 0, "tls-or-vault": 1, "vault": 2}  # what an unknown default is read as, is Vault
@@ -64,8 +64,24 @@ def rules_of(text: str, settings: Settings) -> policy.Rules:
         allow_plain=settings.plain_token and said.get("plain_token", True) is True,
         # Only where the operator leaves it to organisations does a row decide, and then it has to say so.
         cleartext=settings.cleartext != "never" and said.get("cleartext", settings.cleartext == "everybody") is True,
-        tls_replies=settings.tls_replies and said.get("tls_replies", True) is True,
+        tls_replies=may_have_tls_replies(text, settings.tls_replies),
     )
+
+
+def may_have_tls_replies(text: str, installation: bool) -> bool:
+    """Say whether an organisation with the rules *text* lets its people have replies arrive readable."""
+    return installation and msgspec.json.decode(text, type=dict[str, Any]).get("tls_replies", True) is True
+
+
+def form_of(rows: Rows, card: Card | None, settings: Settings) -> str:
+    """Return in which form mail reaches somebody's original inbox; "tls" only while their organisation allows it."""
+    if card is None or not card.form:
+        return "link"
+    if card.form == "tls" and not may_have_tls_replies(
+        accounts.policy(rows, card.organisation) or "{}", settings.tls_replies
+    ):
+        return "link"
+    return card.form
 
 
 def check_refused(decisions: Mapping[str, policy.Decision]) -> None:

@@ -236,6 +236,8 @@ def _state(row: Row, over: bool) -> tuple[str, int | None]:
     if over or row["state"] == "cancelled":
         return "ended", row["settled"]
     done = {"notice": "notified", "handoff": "handoff", "relay": "relayed"}
+    if row["state"] == "delivered" and row["left_as"] == "tls":
+        return "readable", row["settled"]
     if row["state"] == "delivered":
         return done[row["kind"]], row["settled"]
     if row["state"] in ("failed", "parked"):

@@ -111,7 +111,7 @@ class Reached:
 
     address: str
     name: str
-    state: str  # waiting notified delayed bounced opened handoff relayed held ended
+    state: str  # waiting notified delayed bounced opened handoff readable relayed held ended
     at: int | None  # when it came to this state
     reply: str  # the peer's words after a bounce or delay
     needs_code: bool
@@ -188,6 +188,7 @@ class Profile:
     phone: str
     form: str
     organisation: str = ""
+    may_tls: bool = True  # whether replies may arrive readable
 
 
 @dataclass(frozen=True, slots=True)

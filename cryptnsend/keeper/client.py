@@ -250,10 +250,15 @@ class Keeper(Channel):
         return self._ask(list[q.Adopted], "adopt", ticket=ticket, grants=list(grants))
 
     def profile(
-        self, ticket: bytes, name: str | None = None, form: str | None = None, locale: str | None = None
+        self,
+        ticket: bytes,
+        name: str | None = None,
+        form: str | None = None,
+        locale: str | None = None,
+        k: bytes | None = None,
     ) -> q.Opened:
-        """Change what the account says of itself; `seeds` of the answer is empty."""
-        return self._ask(q.Opened, "profile", ticket=ticket, name=name, form=form, locale=locale)
+        """Change what the account says of itself; `seeds` of the answer is empty. Form "tls" takes *k* to turn on."""
+        return self._ask(q.Opened, "profile", ticket=ticket, name=name, form=form, locale=locale, k=k)
 
     def device_add(self, ticket: bytes, scope: str, seeds: Mapping[int, bytes] | None = None) -> q.NewDevice:
         """Make a device password of scope `submit`, or `read`: that one opens the pairs of the session's *seeds*."""

@@ -15,7 +15,7 @@ from cryptnsend.keeper.requests import Code, Opened, Passphrase, RecoveryFile
 from cryptnsend.keeper.rows import Account
 
 MOST = 500  # codes in one request
-FORMS = ("zip", "link")
+FORMS = ("zip", "link", "tls")
 NOT_SUBSCRIBER = "Only subscribers may do this."
 
 
@@ -71,11 +71,26 @@ def set_password(rows: Rows, account: Account, password: accounts.Password) -> N
     )
 
 
-def profile(context: Context, ticket: bytes, name: str | None, form: str | None, locale: str | None) -> Opened:
-    """Change what the account says of itself."""
+def profile(
+    context: Context,
+    ticket: bytes,
+    name: str | None,
+    form: str | None,
+    locale: str | None,
+    k: bytes | None = None,
+) -> Opened:
+    """
+    Change what the account says of itself.
+
+    That replies arrive readable takes the password again, so that nobody turns it on who only found a browser open.
+    """
     account = tickets.signed_in(context, context.reads, ticket)
     if form is not None and (form not in FORMS or account.is_weak):
         raise Denied("Replies cannot be forwarded in this form now.")
+    if form == "tls" and account.form != "tls":
+        if k is None:
+            raise WrongSecret("Type your password to have replies arrive readable.")
+        accounts.confirm_password(context, account, k)
     given = {"name": name and name[: accounts.NAME], "form": form, "locale": locale and locale[:16]}
     values = {key: value for key, value in given.items() if value is not None}
 

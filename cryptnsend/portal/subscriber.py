@@ -220,18 +220,29 @@ def profile() -> Any:
     """Change the name and number on notices, and the form in which replies come."""
     known = desk().accounts.profile(signed_in())
     page: dict[str, Any] = {"name": known.name, "phone": known.phone, "form": known.form, "error": None}
+    page |= {"was_tls": known.form == "tls", "may_tls": known.may_tls, "wrong": ""}
     if request.method != "POST":
         return render_template("profile.html", **page)
     page["name"] = " ".join(request.form.get("name", "").split())[:80]
     page["phone"] = " ".join(request.form.get("phone", "").split())[:40]
     page["form"] = request.form.get("form", known.form)
-    if page["form"] not in ("zip", "link"):
+    if page["form"] not in ("zip", "link", "tls"):
         abort(400)
     if not page["name"]:
         page["error"] = gettext("Type the name that people know you by.")
         return render_template("profile.html", **page), WRONG
     try:
-        desk().accounts.set_profile(signed_in(), name=page["name"], phone=page["phone"], form=page["form"])
+        desk().accounts.set_profile(
+            signed_in(),
+            name=page["name"],
+            phone=page["phone"],
+            form=page["form"],
+            password=request.form.get("password", ""),
+            source=source(),
+        )
+    except WrongSecret:
+        page["wrong"] = gettext("Type your password to have replies arrive readable.")
+        return render_template("profile.html", **page), WRONG
     except Denied as denied:
         page["error"] = str(denied)
         return render_template("profile.html", **page), WRONG

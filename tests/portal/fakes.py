@@ -442,7 +442,11 @@ class FakeAccounts:
     def profile(self, session: Any) -> Profile:
         return self.world.profile
 
-    def set_profile(self, session: Any, *, name: str, phone: str, form: str) -> None:
+    def set_profile(
+        self, session: Any, *, name: str, phone: str, form: str, password: str = "", source: str = ""
+    ) -> None:
+        if form == "tls" and self.world.profile.form != "tls":
+            self.confirm(session, password, source)
         self.world.profile = Profile(name, phone, form)
 
     def passphrases(self, session: Any, password: str, source: str) -> Sequence[tuple[int, str]]:

@@ -241,10 +241,23 @@ def test_the_delivery_passphrase_needs_the_password_again(ann: Visitor, world: W
     assert "new_passphrase" in world.calls
 
 
+def test_readable_replies_say_what_they_weaken_and_take_the_password(ann: Visitor, world: World) -> None:
+    page = ann.get("/account/profile")
+    assert "Your mail provider can then read them, and so can everybody who gets into this mailbox." in page.text
+    wanted = {"name": "Ann", "phone": "", "form": "tls"}
+    refused = ann.post("/account/profile", wanted | {"password": "wrong"})
+    assert (refused.status_code, "Type your password to have replies arrive readable." in refused.text) == (422, True)
+    assert world.profile.form != "tls"
+    ann.get("/account/profile")
+    ann.post("/account/profile", wanted | {"password": PASSWORD})
+    assert world.profile.form == "tls"
+    assert 'type="password"' not in ann.get("/account/profile").text, "it is asked for once, to turn it on"
+
+
 def test_the_profile_is_saved_and_checked(ann: Visitor, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     ann.get("/account/profile")
     assert ann.post("/account/profile", {"name": " ", "phone": "", "form": "zip"}).status_code == 422
-    assert ann.post("/account/profile", {"name": "Ann", "phone": "", "form": "tls"}).status_code == 400
+    assert ann.post("/account/profile", {"name": "Ann", "phone": "", "form": "pdf"}).status_code == 400
     ann.get("/account/profile")
     ann.post("/account/profile", {"name": "Ann  Ruiz", "phone": "555 1", "form": "link"})
     assert (world.profile.name, world.profile.phone, world.profile.form) == ("Ann Ruiz", "555 1", "link")

@@ -20,7 +20,7 @@ from cryptnsend.delivery.dns import DnsResolver
 from cryptnsend.flow.promises import Promises
 from cryptnsend.flow.tlsreports import TlsReports
 from tests.delivery.peers import QUICK
-from tests.support.house import DAY, House, MakeHouse
+from tests.support.house import DAY, PASSWORD, House, MakeHouse
 from tests.support.peers import World, real_world
 
 ANN = "ann@gmail.example"
@@ -118,6 +118,32 @@ def test_content_leaves_only_where_the_host_is_proven(office: Office) -> None:
     )
     assert with_content == ["pat@dane.test", "pat@sts.test"]
     assert len(mails) == 3, "clear.test has its notice, the others wait"
+
+
+@pytest.mark.parametrize(
+    ("inbox", "form", "proof"),
+    [("eva@dane.test", "tls", "dane"), ("eva@sts.test", "tls", "mta-sts"), ("eva@clear.test", "link", "none")],
+)
+def test_replies_arrive_readable_only_where_the_host_is_proven(
+    office: Office, inbox: str, form: str, proof: str
+) -> None:
+    house, pat = office.house, "pat@dane.test"
+    house.add_subscriber(inbox, name="Eva")
+    session = house.session(inbox)
+    house.accounts.set_profile(session, name="Eva", phone="", form="tls", password=PASSWORD, source="192.0.2.1")
+    message = house.submit(inbox, [pat], house.mail("secure/ Results", author=inbox, to=[pat]))
+    reader = house.register(pat, message)
+    house.replies.send(reader, message, everybody=False, text="private words", files=[], nonce=b"1" * 16)
+    before = set(office.world.hosts.held())
+    office.app.deliver.once()
+    (row,) = house.queued("handoff")
+    outcome = json.loads(row["outcome"])
+    assert (row["state"], row["form"], outcome["proof"]) == ("delivered", form, proof)
+    mails = [each for each in office.world.hosts.held() if each not in before]
+    assert any("private words" in each for each in mails) is (form == "tls")
+    assert any("nothing proves that the way to your mail server" in " ".join(each.split()) for each in mails) is (
+        form == "link"
+    )
 
 
 def test_what_a_domain_promised_outlives_a_restart(office: Office) -> None:
