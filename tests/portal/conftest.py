@@ -19,7 +19,9 @@ from cryptnsend.config import Config
 from cryptnsend.portal import Portal, create_app
 from cryptnsend.portal.flows import Pieces
 from cryptnsend.portal.visits import SESSION_COOKIE
-from tests.portal.fakes import ANN, NOW, PAT, FakeAccounts, FakeDrafts, FakePickup, FakeReplies, World, furnished
+from tests.portal.fakes import FakeAccounts, FakeDrafts, FakePickup, FakeReplies
+from tests.portal.furnished import furnished
+from tests.portal.world import ANN, NOW, PAT, World
 
 BASE = "https://open.cryptnsend.example"
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal, Throttled, WrongSecret
@@ -16,14 +15,12 @@ from cryptnsend.flow.views import (
     Doing,
     Drafted,
     Entry,
-    File,
     KeptFile,
     KeptMail,
     Letter,
     NewDevice,
     Part,
     Profile,
-    Reached,
     SentEntry,
     SignedIn,
     Started,
@@ -32,69 +29,8 @@ from cryptnsend.flow.views import (
     Waiting,
     Writing,
 )
-from cryptnsend.flow.ways import Way
 from cryptnsend.keeper.requests import RecoveryFile
-
-NOW = 1_795_000_000_000  # 18 November 2026, 11:06:40 UTC
-DAY = 86_400_000
-PAT, ANN = "pat@yahoo.example", "ann@gmail.example"
-PASSWORD = "velvet acorn harvest dune"
-CODE = "482913"
-
-
-@dataclass
-class FakeSession:
-    account: int
-    address: str
-    roles: tuple[str, ...] = ("recipient",)
-    name: str = ""
-    organisation: int = 0
-    weak: bool = False
-    locked: tuple[int, ...] = ()
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        return (self.address,)
-
-
-@dataclass
-class FakeProof:
-    ticket: bytes
-    address: str
-    has_account: bool = False
-    may_register: bool = True
-
-
-@dataclass
-class World:
-    """The state behind the fakes; a test arranges it and looks at `calls`."""
-
-    sessions: dict[str, FakeSession] = field(default_factory=dict)
-    waiting: dict[str, Waiting] = field(default_factory=dict)
-    letters: dict[int, Letter] = field(default_factory=dict)
-    entries: list[Entry] = field(default_factory=list)
-    sent: dict[int, Status] = field(default_factory=dict)
-    devices: list[Device] = field(default_factory=list)
-    files: dict[tuple[int, str], bytes] = field(default_factory=dict)
-    replies: list[dict[str, Any]] = field(default_factory=list)
-    drafts: dict[int, Drafted] = field(default_factory=dict)  # by answered message
-    draft_files: dict[int, bytes] = field(default_factory=dict)
-    away: dict[str, FakeSession] = field(default_factory=dict)  # sessions whose time is over
-    calls: list[str] = field(default_factory=list)
-    tries: int = 5
-    may_register: bool = True
-    refuse: str = ""
-    recovery_safe: bool = False
-    kept: list[KeptMail] = field(default_factory=list)
-    browsers: list[Browser] = field(default_factory=list)
-    doings: list[Doing] = field(default_factory=list)
-    blocked: list[Blocked] = field(default_factory=list)
-    profile: Profile = field(default_factory=lambda: Profile("Dr. Ann Ruiz", "(555) 010-0142", "zip"))
-
-    def sign_in(self, address: str = PAT, **values: Any) -> str:
-        cookie = secrets.token_urlsafe(16)
-        self.sessions[cookie] = FakeSession(len(self.sessions) + 1, address, **values)
-        return cookie
+from tests.portal.world import ANN, CODE, DAY, NOW, PASSWORD, PAT, FakeProof, FakeSession, World
 
 
 class FakeKept:
@@ -459,192 +395,3 @@ class FakeAccounts:
     def new_passphrase(self, session: Any, password: str, source: str) -> None:
         self.confirm(session, password, source)
         self.world.calls.append("new_passphrase")
-
-
-def furnished() -> World:
-    """Return a world with messages of every kind."""
-    world = World()
-    base = {
-        "sender_name": "Dr. Ann Ruiz",
-        "sender_address": ANN,
-        "phone": "(555) 010-0142",
-        "organisation": "Ruiz Family Practice",
-        "sent": NOW - 2 * DAY,
-        "to": PAT,
-        "display_id": "7Q2K-9H3M",
-    }
-    world.waiting = {
-        "new": Waiting(message=11, state="new", has_account=False, **base),
-        "known": Waiting(message=11, state="known", has_account=True, phrase="green canoe", **base),
-        "second": Waiting(
-            message=14,
-            state="new",
-            has_account=True,
-            digits=8,
-            **(
-                base
-                | {
-                    "sender_name": "Dr. Henrik Holm",
-                    "sender_address": "holm@holmcardio.example",
-                    "organisation": "Holm Cardiology",
-                }
-            ),
-        ),
-        "expired": Waiting(message=12, state="expired", has_account=True, ended=NOW - DAY, **base),
-        "suspended": Waiting(message=13, state="suspended", has_account=True, ended=NOW - DAY, **base),
-    }
-    files = [
-        File("2", "Lab results 17 November.pdf", "application/pdf", 214_000),
-        File(
-            "3",
-            "Medicines Walter Lindgren.docx",
-            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-            38_000,
-        ),
-    ]
-    text = (
-        "Dear Pat,\n\nyour results are in, and most of them are good. Kidney and liver values are where they should "
-        "be. Your long-term sugar (HbA1c) came down from 7.4 to 6.9, which is what we hoped for.\n\nYour iron is a "
-        "little low. Please start one tablet of iron each morning, half an hour before breakfast.\n\n"
-        "> What do I do about my iron?\n\nKind regards\nAnn Ruiz"
-    )
-    world.letters = {
-        11: Letter(
-            11,
-            "Your blood test from Tuesday",
-            "Dr. Ann Ruiz",
-            ANN,
-            NOW - 2 * DAY,
-            text,
-            None,
-            files,
-            False,
-            NOW + 28 * DAY,
-            "(555) 010-0142",
-            "Ruiz Family Practice",
-            (PAT,),
-            (),
-            True,
-            True,
-            "7Q2K-9H3M",
-        ),
-        14: Letter(
-            14,
-            "Echo and ECG",
-            "Dr. Henrik Holm",
-            "holm@holmcardio.example",
-            NOW - DAY,
-            text,
-            "<p>Dear Pat,</p>"
-            + "<p>your heart is <b>fine</b>. "
-            + "All values are good. " * 30
-            + "</p>"
-            + "<ul><li>Echo</li><li>ECG</li></ul>",
-            (),
-            False,
-            NOW + 2 * DAY,
-            "",
-            "Holm Cardiology",
-            (PAT, ANN),
-            (ANN, "june@example.org"),
-            True,
-            True,
-            "",
-        ),
-        15: Letter(15, "", "", "odd@example.org", NOW - 40 * DAY, None, None, (), False, None),
-        21: Letter(
-            21,
-            "Your blood test from Tuesday",
-            "Dr. Ann Ruiz",
-            ANN,
-            NOW - DAY,
-            text,
-            None,
-            (),
-            True,
-            NOW + 29 * DAY,
-            can_reply=False,
-        ),
-    }
-    world.files = {(11, "2"): b"%PDF-1.7 lab", (11, "3"): b"PK docx"}
-    world.entries = [
-        Entry(16, None, "Dr. Henrik Holm", "holm@holmcardio.example", NOW - 3_600_000, False, "code"),
-        Entry(
-            14, "Echo and ECG", "Dr. Henrik Holm", "holm@holmcardio.example", NOW - DAY, False, "open", 0, NOW + 2 * DAY
-        ),
-        Entry(11, "Your blood test from Tuesday", "Dr. Ann Ruiz", ANN, NOW - 2 * DAY, True, "open", 2, NOW + 28 * DAY),
-        Entry(
-            10, None, "Boise Eye Clinic, front desk and appointments", "desk@eye.example", NOW - 5 * DAY, True, "locked"
-        ),
-        Entry(9, None, "Dr. Ann Ruiz", ANN, NOW - 9 * DAY, True, "suspended"),
-        Entry(8, None, "Dr. Ann Ruiz", ANN, NOW - 45 * DAY, True, "expired"),
-    ]
-    world.sent = {
-        21: Status(
-            21,
-            "Your blood test from Tuesday",
-            NOW - 3_600_000,
-            (
-                Reached(PAT, "Pat Lee", "notified", NOW - 3_500_000, "", True),
-                Reached("maria@outlook.example", "Maria Lindgren", "opened", NOW - 3_000_000, "", False),
-                Reached(
-                    "desk@pinestreet.example",
-                    "",
-                    "bounced",
-                    NOW - 3_400_000,
-                    "550 5.1.1 this address does not exist",
-                    False,
-                    way=Way(
-                        "notice",
-                        "failed",
-                        1,
-                        "the organisation seals everything that nothing else applies to",
-                        "mx",
-                        "mx.pinestreet.example",
-                        "192.0.2.7",
-                        "TLSv1.3, certificate not checked",
-                        "x",
-                        "none",
-                        "5.1.1",
-                        "550",
-                        "this address does not exist",
-                    ),
-                ),
-            ),
-            NOW + 30 * DAY,
-        ),
-        20: Status(
-            20,
-            "Vaccination record for school",
-            NOW - DAY,
-            (Reached(PAT, "Pat Lee", "opened", NOW - DAY, "", False),),
-            NOW + 20 * DAY,
-        ),
-        19: Status(
-            19,
-            "Answer about your dosage",
-            NOW - 6 * DAY,
-            (Reached(PAT, "Pat Lee", "notified", NOW - 6 * DAY, "", False, suspended=True),),
-            NOW + 20 * DAY,
-            taken_back=NOW - 5 * DAY,
-            undo_until=NOW + 2 * DAY,
-        ),
-    }
-    world.devices = [
-        Device(1, "Ann’s MacBook", "submit", NOW - 90 * DAY, NOW - 3_600_000),
-        Device(2, "Front desk PC", "submit", NOW - DAY, None),
-    ]
-    firefox = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
-    safari = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 Version/18.5 Safari/604.1"
-    world.browsers = [
-        Browser("a" * 64, firefox, NOW - DAY, NOW - 60_000, True),
-        Browser("b" * 64, safari, NOW - 3 * DAY, NOW - DAY, False),
-        Browser("c" * 64, "", NOW - 9 * DAY, NOW - 8 * DAY, False),
-    ]
-    world.doings = [
-        Doing(NOW - 60_000, "message.opened", 11, "", ""),
-        Doing(NOW - DAY, "account.signed-in", 0, "2001:db8:1:2:3:4:5:6", firefox),
-        Doing(NOW - 2 * DAY, "something.new", 0, "", ""),
-    ]
-    world.blocked = [Blocked(5, "Weight Loss Wonders of the Whole Wide World", "offers@wonders.example", PAT)]
-    return world

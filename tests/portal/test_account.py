@@ -12,7 +12,7 @@ from cryptnsend import settings
 from cryptnsend.core.errors import Denied
 from cryptnsend.portal import Portal
 from tests.portal.conftest import Visitor, config
-from tests.portal.fakes import ANN, CODE, PASSWORD, PAT, World
+from tests.portal.world import ANN, CODE, PASSWORD, PAT, World
 
 FRESH = "marble otter lantern quilt"
 

@@ -20,7 +20,8 @@ from cryptnsend.making import make_certificate
 from cryptnsend.portal import create_app
 from cryptnsend.portal.visits import SESSION_COOKIE
 from tests.portal.conftest import config, pieces
-from tests.portal.fakes import ANN, CODE, DAY, NOW, PASSWORD, PAT, FakeSession, World, furnished
+from tests.portal.furnished import furnished, kept_mails
+from tests.portal.world import ANN, CODE, DAY, NOW, PASSWORD, PAT, FakeSession, World
 
 pytestmark = pytest.mark.browser
 
@@ -48,10 +49,15 @@ PAGES = [  # who looks, at what
             "/style",
         )
     ),
-    *(("pat", url) for url in ("/messages", "/messages/11", "/messages/14", "/messages/15", "/messages/16/code")),
+    *(
+        ("pat", url)
+        for url in ("/messages", "/messages/11", "/messages/14", "/messages/15", "/messages/17", "/messages/16/code")
+    ),
     *(("pat", url) for url in ("/messages/11/zip", "/m/second", "/account", "/account/password", "/account/recovery")),
     *(("pat", url) for url in ("/drafts", "/account/addresses", "/messages/11/block", "/account/blocked")),
     *(("pat", url) for url in ("/account/browsers", "/account/log", "/account/export", "/account/close")),
+    *(("ann", url) for url in ("/kept", *(f"/kept/{number}" for number in range(31, 36)), "/kept?before=33")),
+    *(("pat", url) for url in ("/kept", "/kept/31")),
     *(("officer", url) for url in ("/messages", "/account", "/account/recovery-file", "/account/close", "/drafts")),
     *(("", url) for url in ("/answer/objects", "/closed")),
     *(("weak", url) for url in ("/messages", "/account", "/account/unlock", "/forgot/done")),
@@ -86,6 +92,9 @@ def world() -> World:
         14: Drafted(514, 14, words, (scan,), NOW - 60_000, b"n" * 16),
         10: Drafted(510, 10, Writing(""), (), NOW - 20 * DAY, b"", locked=True),
     }
+    made.kept = kept_mails()
+    endless = replace(made.letters[11], message=17, subject="x" * 120, text="https://" + "y" * 200, html=None)
+    made.letters[17] = replace(endless, sender_name="", sender_address=f"{'z' * 60}@{'clinic.' * 9}example")
     return made
 
 

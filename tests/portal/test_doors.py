@@ -18,7 +18,7 @@ from cryptnsend.portal import Portal
 from cryptnsend.portal.flows import SignedIn
 from cryptnsend.portal.visits import SESSION_COOKIE
 from tests.portal.conftest import BASE, Visitor, config
-from tests.portal.fakes import PASSWORD, World
+from tests.portal.world import PASSWORD, World
 
 VALUES = {
     "topic": "author",

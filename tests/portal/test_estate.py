@@ -8,7 +8,7 @@ import pytest
 
 from cryptnsend.portal.estate import DOINGS, browser_name
 from tests.portal.conftest import Visitor
-from tests.portal.fakes import ANN, CODE, PASSWORD, World
+from tests.portal.world import ANN, CODE, PASSWORD, World
 
 
 @pytest.fixture

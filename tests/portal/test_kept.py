@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from cryptnsend.flow.keeping import REASONS
 from cryptnsend.flow.views import KeptMail
 from tests.portal.conftest import Visitor
-from tests.portal.fakes import NOW, World
+from tests.portal.world import NOW, World
 
 MAIL = KeptMail(31, "unproven", "eve@evil.example", NOW, 21, "Re: Results", 999, "Send money.", 1)
 EVIL = '"><img src=x onerror=alert(1)><script>alert(1)</script>'
@@ -30,6 +31,14 @@ def test_it_is_found_from_the_list_and_read_with_the_reason(ann: Visitor, world:
     assert "<iframe" not in page
     assert "/reply" not in page
     assert 'href="/sent/21"' in page
+
+
+def test_every_state_in_the_list_is_a_word_of_its_own(ann: Visitor, world: World) -> None:
+    world.kept = [replace(MAIL, reason=reason, message=number) for number, reason in enumerate(REASONS, 31)]
+    chips = re.findall(r'class="chip[^>]*>.*?</svg>([^<]+)<', ann.get("/kept").text)
+    assert len(chips) == len(REASONS)
+    assert "Kept apart" not in chips
+    assert len(set(chips)) > 6
 
 
 @pytest.mark.parametrize("reason", REASONS)

@@ -22,7 +22,7 @@ from cryptnsend.portal.letters import frame_steps
 from cryptnsend.portal.uploads import SealedFile, safe_name
 from cryptnsend.portal.words import paragraphs
 from tests.portal.conftest import BASE, Visitor, config
-from tests.portal.fakes import DAY, NOW, World
+from tests.portal.world import DAY, NOW, World
 
 EVIL = [
     "<script>alert(1)</script>",

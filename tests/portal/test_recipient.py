@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.portal.conftest import Visitor
-from tests.portal.fakes import CODE, PASSWORD, World
+from tests.portal.world import CODE, PASSWORD, World
 
 
 def test_first_time_leads_from_code_over_password_to_the_message(visitor: Visitor, world: World) -> None:

@@ -15,7 +15,8 @@ from cryptnsend.flow.views import Writing
 from cryptnsend.portal import Portal
 from cryptnsend.portal.desk import EXTENSION
 from tests.portal.conftest import BASE, Visitor, config
-from tests.portal.fakes import PAT, FakeDrafts, World
+from tests.portal.fakes import FakeDrafts
+from tests.portal.world import PAT, World
 
 SCRIPT = {"Accept": "text/plain"}
 

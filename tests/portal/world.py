@@ -1,0 +1,82 @@
+"""What lies behind the fakes: who there is, what they got and sent, and what was asked for."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptnsend.flow.views import (
+    Blocked,
+    Browser,
+    Device,
+    Doing,
+    Drafted,
+    Entry,
+    KeptMail,
+    Letter,
+    Profile,
+    Status,
+    Waiting,
+)
+
+NOW = 1_795_000_000_000  # 18 November 2026, 11:06:40 UTC
+DAY = 86_400_000
+PAT, ANN = "pat@yahoo.example", "ann@gmail.example"
+PASSWORD = "velvet acorn harvest dune"
+CODE = "482913"
+
+
+@dataclass
+class FakeSession:
+    account: int
+    address: str
+    roles: tuple[str, ...] = ("recipient",)
+    name: str = ""
+    organisation: int = 0
+    weak: bool = False
+    locked: tuple[int, ...] = ()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return (self.address,)
+
+
+@dataclass
+class FakeProof:
+    ticket: bytes
+    address: str
+    has_account: bool = False
+    may_register: bool = True
+
+
+@dataclass
+class World:
+    """The state behind the fakes; a test arranges it and looks at `calls`."""
+
+    sessions: dict[str, FakeSession] = field(default_factory=dict)
+    waiting: dict[str, Waiting] = field(default_factory=dict)
+    letters: dict[int, Letter] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+    sent: dict[int, Status] = field(default_factory=dict)
+    devices: list[Device] = field(default_factory=list)
+    files: dict[tuple[int, str], bytes] = field(default_factory=dict)
+    replies: list[dict[str, Any]] = field(default_factory=list)
+    drafts: dict[int, Drafted] = field(default_factory=dict)  # by answered message
+    draft_files: dict[int, bytes] = field(default_factory=dict)
+    away: dict[str, FakeSession] = field(default_factory=dict)  # sessions whose time is over
+    calls: list[str] = field(default_factory=list)
+    tries: int = 5
+    may_register: bool = True
+    refuse: str = ""
+    recovery_safe: bool = False
+    kept: list[KeptMail] = field(default_factory=list)
+    browsers: list[Browser] = field(default_factory=list)
+    doings: list[Doing] = field(default_factory=list)
+    blocked: list[Blocked] = field(default_factory=list)
+    profile: Profile = field(default_factory=lambda: Profile("Dr. Ann Ruiz", "(555) 010-0142", "zip"))
+
+    def sign_in(self, address: str = PAT, **values: Any) -> str:
+        cookie = secrets.token_urlsafe(16)
+        self.sessions[cookie] = FakeSession(len(self.sessions) + 1, address, **values)
+        return cookie
