@@ -38,17 +38,21 @@ if TYPE_CHECKING:
     from cryptnsend.flow.adoption import Adoption
     from cryptnsend.flow.drafting import Drafts
     from cryptnsend.flow.exporting import Exporting
+    from cryptnsend.flow.filing import Filing
     from cryptnsend.flow.gate import Gate
     from cryptnsend.flow.holders import Holders
     from cryptnsend.flow.inbound import Inbound
     from cryptnsend.flow.keeping import Keeping
     from cryptnsend.flow.letters import Letters
+    from cryptnsend.flow.mailboxes import Mailboxes
+    from cryptnsend.flow.mailgate import MailGate
     from cryptnsend.flow.opening import Opener
     from cryptnsend.flow.owner import Owner
     from cryptnsend.flow.pickup import Pickup
     from cryptnsend.flow.replies import Replies
     from cryptnsend.flow.scanning import Scanning
     from cryptnsend.flow.sent import Sent
+    from cryptnsend.flow.serving import Shelf
     from cryptnsend.flow.sessions import Sessions
     from cryptnsend.flow.throttling import Throttle
     from cryptnsend.flow.tlsreports import TlsReports
@@ -227,6 +231,42 @@ class App:
         )
 
     @cached_property
+    def mail_gate(self) -> MailGate:
+        from cryptnsend.flow.mailgate import MailGate
+
+        throttle = self._throttle("mailbox")
+        return MailGate(engine=self.engine, keeper=self.keeper, clock=self.clock, throttle=throttle, random=os.urandom)
+
+    @cached_property
+    def mailboxes(self) -> Mailboxes:
+        from cryptnsend.flow.mailboxes import Mailboxes
+        from cryptnsend.flow.placing import Placer
+
+        placer = Placer(self.engine, self.vault, self.adoption, self.clock, self.config.server.domain)
+        return Mailboxes(self.engine, self.vault, placer, self.clock, os.urandom)
+
+    @cached_property
+    def shelf(self) -> Shelf:
+        from cryptnsend.flow.serving import Shelf
+
+        return Shelf(self.engine, self.vault, self.opener, self.clock)
+
+    @cached_property
+    def filing(self) -> Filing:
+        from cryptnsend.flow.filing import Filing
+
+        return Filing(
+            engine=self.engine,
+            vault=self.vault,
+            keeper=self.keeper,
+            opener=self.opener,
+            boxes=self.mailboxes,
+            clock=self.clock,
+            random=os.urandom,
+            quota=self.config.mailbox.filed_octets,
+        )
+
+    @cached_property
     def sent(self) -> Sent:
         from cryptnsend.flow.sent import Sent
 
@@ -360,7 +400,7 @@ class App:
         return TlsReports(engine=self.engine, resolver=self.resolver, clock=self.clock, random=os.urandom)
 
     def _throttle(self, door: str) -> Throttle:
-        """Return the count of wrong secrets at one door: smtp, page, code."""
+        """Return the count of wrong secrets at one door: smtp, mailbox, page, code."""
         from cryptnsend.flow.throttling import Throttle
 
         limits = self.config.limits
@@ -512,7 +552,7 @@ def scanners(config: Config) -> tuple[list[Scanner], list[Scanner]]:
 
 
 def build(config: Config, role: str) -> App:
-    """Return the pieces of *role*: keeper, submission, inbound, portal, courier or owner (the command line)."""
+    """Return the pieces of *role*: keeper, submission, inbound, mailbox, portal, courier or owner (the commands)."""
     return App(config, role)
 
 

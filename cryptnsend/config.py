@@ -53,6 +53,7 @@ class Config:
     delivery: settings.Delivery = field(default_factory=settings.Delivery)
     inbound: settings.Inbound = field(default_factory=settings.Inbound)
     scan: settings.Scan = field(default_factory=settings.Scan)
+    mailbox: settings.Mailbox = field(default_factory=settings.Mailbox)
     keeper: settings.Keeper = field(default_factory=settings.Keeper)
     users: settings.Users = field(default_factory=settings.Users)
     policy: settings.Policy = field(default_factory=settings.Policy)
@@ -290,6 +291,7 @@ def _contradictions(config: Config) -> Iterator[str]:
             f"[delivery] first_retry_seconds = {delivery.first_retry_seconds}: allowed is at most max_retry_seconds "
             f"({delivery.max_retry_seconds})"
         )
-    fixed = [port for port in (ports.submissions, ports.submission, ports.inbound, ports.portal) if port]
+    every = (ports.submissions, ports.submission, ports.inbound, ports.imaps, ports.pop3s, ports.portal)
+    fixed = [port for port in every if port]
     if len(set(fixed)) < len(fixed):
-        yield f"[ports] {fixed}: allowed are four different ports, or 0 for any free one"
+        yield f"[ports] {fixed}: allowed are six different ports, or 0 for any free one"

@@ -27,11 +27,11 @@ from cryptnsend.config import FILE_NAME, Config
 
 FOLDERS = (
     *("keeper", "data", "data/blobs", "tls", "dkim", "recovery", "run"),
-    *("run/keeper", "run/submission", "run/inbound", "run/portal", "run/courier", "run/tls", "run/metrics"),
-    *("run/metrics/keeper", "run/metrics/submission", "run/metrics/inbound", "run/metrics/portal"),
-    "run/metrics/courier",
+    *("run/keeper", "run/submission", "run/inbound", "run/mailbox", "run/portal", "run/courier", "run/tls"),
+    *("run/metrics", "run/metrics/keeper", "run/metrics/submission", "run/metrics/inbound", "run/metrics/mailbox"),
+    *("run/metrics/portal", "run/metrics/courier"),
 )
-PORT_NAMES = ("submissions", "submission", "inbound", "portal")
+PORT_NAMES = ("submissions", "submission", "inbound", "imaps", "pop3s", "portal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class Home:
         return self.run / "tls" / f"{role}.certificate.pem", self.run / "tls" / f"{role}.key.pem"
 
     def ports(self) -> dict[str, int]:
-        """Return the ports in use by name (submissions, submission, inbound, portal); empty if nothing runs."""
+        """Return the ports in use by name, of `PORT_NAMES`; empty if nothing runs."""
         try:
             return {str(name): int(port) for name, port in json.loads(self.ports_file.read_text()).items()}
         except FileNotFoundError:

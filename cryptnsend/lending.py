@@ -15,7 +15,7 @@ from cryptnsend.home import Home, write_private
 from cryptnsend.logs import logger
 from cryptnsend.rights import People
 
-DOORS = ("submission", "inbound", "portal")
+DOORS = ("submission", "inbound", "mailbox", "portal")
 Marks = tuple[tuple[int, int, int], ...]
 
 log = logger(__name__)

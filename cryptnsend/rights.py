@@ -13,7 +13,7 @@ in them. What they work on together belongs to a group that all of them are in, 
 | run/tls/ | root | each door reads its own copy of certificate and key |
 | cryptnsend.toml, run/ | root | the group reads |
 | run/metrics/ROLE/ | that role | the group reads |
-| run/portal/, run/submission/, run/inbound/, run/courier/ | that role | the group reaches the courier's bell |
+| run/ and the name of another role | that role | the group reaches the courier's bell |
 
 Folders that a role can write may hold whatever a taken-over role put there, so nothing here follows a link.
 """
@@ -40,7 +40,7 @@ from cryptnsend.config import Config, web_root
 from cryptnsend.core.errors import ConfigError
 from cryptnsend.home import FOLDERS, Home
 
-ROLES = ("keeper", "submission", "inbound", "portal", "courier")
+ROLES = ("keeper", "submission", "inbound", "mailbox", "portal", "courier")
 ROOT = ""  # whose places of no role are
 UMASK_SHARED, UMASK_PRIVATE = 0o007, 0o077
 PATIENCE = 60.0  # seconds for an interpreter to start
@@ -113,6 +113,7 @@ APART = (
     Place("run/keeper", "keeper", 0o2750, 0o600),
     Place("run/submission", "submission", 0o700, 0o600),
     Place("run/inbound", "inbound", 0o700, 0o600),
+    Place("run/mailbox", "mailbox", 0o700, 0o600),
     Place("run/portal", "portal", 0o700, 0o600),
     Place("run/courier", "courier", 0o2750, 0o600),
     Place("run/metrics", ROOT, 0o2750, 0o640),

@@ -104,6 +104,8 @@ class Ports:
     inbound: int = setting(
         25, "Mail from other servers: bounces, and answers by ordinary mail.", unit="port", low=0, high=65535
     )
+    imaps: int = setting(993, "IMAP with TLS from the first octet (RFC 8314).", unit="port", low=0, high=65535)
+    pop3s: int = setting(995, "POP3 with TLS from the first octet (RFC 8314).", unit="port", low=0, high=65535)
     portal: int = setting(443, "The portal, https.", unit="port", low=0, high=65535)
 
 
@@ -346,6 +348,24 @@ class Scan:
 
 
 @dataclass(frozen=True, slots=True)
+class Mailbox:
+    """Reading by mail programs: IMAP and POP."""
+
+    enabled: bool = setting(True, "Let subscribers read by IMAP and POP. Without it they read on the portal alone.")
+    filed_octets: int = setting(
+        1_073_741_824,
+        "Sealed octets that all drafts and copies of one account may take together.",
+        unit="octets",
+        low=1_048_576,
+    )
+    connections: int = setting(1_000, "Open connections at the same time.", low=1)
+    connections_per_account: int = setting(50, "Of these, signed in as one account; phones alone open five.", low=1)
+    idle_minutes: int = setting(
+        31, "How long a connection may be silent; RFC 9051 §5.4 asks for half an hour.", unit="minutes", low=30
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Keeper:
     """Where the master key comes from. It is never part of a backup."""
 
@@ -377,6 +397,9 @@ class Users:
     )
     inbound: str = setting(
         "cryptnsend-inbound", "User of the door for other servers.", unit="user", check=is_user, allowed=USER
+    )
+    mailbox: str = setting(
+        "cryptnsend-mailbox", "User of the IMAP and POP doors.", unit="user", check=is_user, allowed=USER
     )
     portal: str = setting("cryptnsend-portal", "User of the portal.", unit="user", check=is_user, allowed=USER)
     courier: str = setting("cryptnsend-courier", "User of the courier.", unit="user", check=is_user, allowed=USER)

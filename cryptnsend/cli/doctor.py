@@ -302,7 +302,9 @@ def scanners(config: Config) -> Iterator[Finding]:
 def doors(config: Config) -> Iterator[Finding]:
     """Knock at the doors of the server that runs on this home, or look whether their ports are free for it."""
     home = Home(config.server.home)
-    names = [name for name in PORT_NAMES if name != "inbound" or config.inbound.enabled]
+    closed = {"inbound": not config.inbound.enabled}
+    closed |= dict.fromkeys(("imaps", "pop3s"), not config.mailbox.enabled)
+    names = [name for name in PORT_NAMES if not closed.get(name)]
     if not is_served(home):
         yield warning("server", "It does not run.", "`cryptnsend serve` starts it.")
         yield from (each for name in names if (each := _taken(config, name)) is not None)
@@ -312,7 +314,7 @@ def doors(config: Config) -> Iterator[Finding]:
     bad = False
     for name in names:
         try:
-            trouble = _knock(config, (host, ports.get(name, 0)), implicit_tls=name in ("submissions", "portal"))
+            trouble = _knock(config, (host, ports.get(name, 0)), implicit_tls=name not in ("submission", "inbound"))
         except OSError as silence:
             trouble = f"Nobody answers at {name}: {silence.strerror or silence}"
         if trouble:

@@ -15,6 +15,7 @@ from cryptnsend.cli.owner import Kept, keep_recovery, owned
 from cryptnsend.config import HOME_VARIABLE, Config
 from cryptnsend.core.addresses import canonical, display_domain
 from cryptnsend.core.errors import Denied, WrongSecret
+from cryptnsend.home import PORT_NAMES
 from cryptnsend.making import finish, prepare
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def init(
         values["users"] = {"separate": "never"}
     if free_ports:
         # Free ports are for trying things side by side; nobody outside could know them.
-        values["ports"] = {"bind": "127.0.0.1", "submissions": 0, "submission": 0, "inbound": 0, "portal": 0}
+        values["ports"] = {"bind": "127.0.0.1"} | dict.fromkeys(PORT_NAMES, 0)
     config = prepare(home, values)
     _arrange(config)
     if for_restore:

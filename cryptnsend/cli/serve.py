@@ -29,6 +29,7 @@ ROLES = rights.ROLES
 DOORS = {  # by role, the ports it answers at
     "submission": ("submissions", "submission"),
     "inbound": ("inbound",),
+    "mailbox": ("imaps", "pop3s"),
     "portal": ("portal",),
 }
 HEADER = 262_144  # octets of another server's header block; it is looked through while others wait
@@ -94,7 +95,8 @@ def _people(config: Config) -> rights.People | None:
 def _supervise(config: Config, people: rights.People | None, only: str | None) -> int:
     """Run all roles, or *only* one, as the users that play them."""
     home = Home(config.server.home)
-    wanted = [role for role in ROLES if role != "inbound" or config.inbound.enabled]
+    closed = {"inbound": not config.inbound.enabled, "mailbox": not config.mailbox.enabled}
+    wanted = [role for role in ROLES if not closed.get(role)]
     roles = wanted if only is None else [only]
 
     def tell() -> None:
@@ -103,6 +105,8 @@ def _supervise(config: Config, people: rights.People | None, only: str | None) -
         click.echo(f"The portal is at {home.base_url(config)}", err=True)
         click.echo(f"Mail clients submit to {host}, port {ports.get('submissions')} (TLS)", err=True)
         click.echo(f"  or port {ports.get('submission')} (STARTTLS).", err=True)
+        if "imaps" in ports:
+            click.echo(f"  and read at {host}, IMAP port {ports['imaps']}, POP port {ports['pop3s']} (TLS).", err=True)
         if "inbound" in ports:
             click.echo(f"Other mail servers bring bounces and answers to port {ports['inbound']}.", err=True)
 
@@ -245,6 +249,48 @@ def _inbound(config: Config, ready: Callable[[], None], inherited: Doors) -> Non
     built.close()
 
 
+def _mailbox(config: Config, ready: Callable[[], None], inherited: Doors) -> None:
+    """Open the IMAP and POP doors."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from cryptnsend.mailbox import connection, limits
+    from cryptnsend.mailbox import server as mailbox
+    from cryptnsend.submission import server, tls
+
+    built, home, log = _build(config, "mailbox"), Home(config.server.home), logs.logger("cryptnsend.mailbox")
+    certificate = tls.Certificate(config.tls.certificate, config.tls.key, log)
+    doors = {name: server.Door(inherited.get(name) or _bound(config, name), True) for name in DOORS["mailbox"]}
+    ports = {name: door.socket.getsockname()[1] for name, door in doors.items()}
+    figures = config.mailbox
+
+    def make(pool: ThreadPoolExecutor) -> server.Doorkeeper:
+        return mailbox.mailbox_server(
+            doors,
+            gate=built.mail_gate,
+            rooms=connection.Rooms(built.mailboxes, built.shelf, built.filing),
+            pool=pool,
+            clock=built.clock,
+            certificate=certificate,
+            hostname=config.server.hostname,
+            message_octets=config.limits.message_octets,
+            log=log,
+            limits=limits.Limits(
+                connections=figures.connections,
+                per_source=config.limits.connections_per_ip,
+                per_account=figures.connections_per_account,
+                idle=figures.idle_minutes * 60.0,
+            ),
+        )
+
+    def opened() -> None:
+        if not inherited:
+            home.announce(ports)
+        ready()
+
+    mailbox.serve_mailbox(make, opened)
+    built.close()
+
+
 def _portal(config: Config, ready: Callable[[], None], inherited: Doors) -> None:
     """Open the portal."""
     from cryptnsend.portal import server
@@ -309,6 +355,7 @@ PLAYS = {
     "keeper": _keeper,
     "submission": _submission,
     "inbound": _inbound,
+    "mailbox": _mailbox,
     "portal": _portal,
     "courier": _courier,
 }

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import binascii
 import re
-import time
 import unicodedata
-from datetime import date
+from datetime import UTC, date, datetime
 
 MAX_NAME = 500  # characters of a mailbox name
 MAX_FLAG = 100  # characters of a keyword
@@ -229,9 +228,9 @@ def parse_date_time(octets: bytes) -> int:
 
 def date_time(milliseconds: int) -> bytes:
     """Return a point in time as INTERNALDATE has it, with its quotes, in UTC (RFC 3501 §9, date-time)."""
-    at = time.gmtime(milliseconds // 1000)
-    clock = b"%02d:%02d:%02d" % (at.tm_hour, at.tm_min, at.tm_sec)
-    return b'"%02d-%s-%04d %s +0000"' % (at.tm_mday, _NAMES[at.tm_mon].encode(), at.tm_year, clock)
+    at = datetime.fromtimestamp(milliseconds // 1000, UTC)
+    clock = b"%02d:%02d:%02d" % (at.hour, at.minute, at.second)
+    return b'"%02d-%s-%04d %s +0000"' % (at.day, _NAMES[at.month].encode(), at.year, clock)
 
 
 # --- flags ---------------------------------------------------------------------------------------------------------

@@ -16,13 +16,13 @@ from typing import Any
 from cryptnsend.config import Config
 from cryptnsend.delivery import dkim
 from cryptnsend.demo.internet import Internet
-from cryptnsend.home import Home
+from cryptnsend.home import PORT_NAMES, Home
 from cryptnsend.making import create
 
 DOMAIN = "cryptnsend.example"
 START_SECONDS = 120.0
 STOP_SECONDS = 30.0
-NEEDED = ("submissions", "submission", "inbound", "portal")
+NEEDED = PORT_NAMES
 
 
 class DidNotStart(Exception):
@@ -118,7 +118,7 @@ class House:
     def _make(self) -> None:
         values: dict[str, dict[str, Any]] = {
             "server": {"hostname": "localhost", "domain": DOMAIN},
-            "ports": {"bind": "127.0.0.1", "submissions": 0, "submission": 0, "inbound": 0, "portal": 0},
+            "ports": {"bind": "127.0.0.1"} | dict.fromkeys(PORT_NAMES, 0),
             "signup": {"mode": "open"},
             "users": {"separate": "never"},  # a demo leaves no users behind, and its home is closed to others
             "portal": {"style_page": True},

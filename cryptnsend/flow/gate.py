@@ -15,9 +15,10 @@ from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.errors import Denied, Throttled, WrongSecret
 from cryptnsend.flow.throttling import Throttle
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.keeper.requests import Who
+from cryptnsend.keeper.requests import Opened, Who
 from cryptnsend.store.records import accounts, devices
 
+Known = Who | Opened
 USED_EVERY = 3_600_000  # milliseconds; a device that signs in more often costs no write
 
 
@@ -47,6 +48,8 @@ class SignedIn(Protocol):
 class Gate:
     """Checks user names and passwords for the SMTP doors. Thread-safe; `authenticate` blocks."""
 
+    scope = "submit"  # of the device passwords that open this door
+
     def __init__(self, *, engine: Engine, keeper: Keeper, clock: Clock, throttle: Throttle):
         self._engine, self._keeper, self._clock, self._throttle = engine, keeper, clock, throttle
 
@@ -61,7 +64,9 @@ class Gate:
         try:
             who = self._by_device(name, *device) if device else self._by_password(name, password)
             if "subscriber" not in who.roles:
-                raise Denied("only subscribers submit")  # counted like a wrong password, or guesses could be told apart
+                raise Denied(
+                    "only subscribers sign in here"
+                )  # counted like a wrong password, or guesses could be told apart
         except Throttled:
             raise
         except Denied:
@@ -70,14 +75,11 @@ class Gate:
         self._throttle.forgive(name, source)
         if device:
             self._used(who, device[0])
-        return Subscriber(
-            who.account,
-            who.organisation,
-            name,
-            frozenset(who.addresses),
-            self._version(who),
-            device[0] if device else None,
-        )
+        return self._let_in(who, name, device[0] if device else None)
+
+    def _let_in(self, who: Known, name: str, device: int | None) -> Subscriber:
+        addresses = frozenset(who.addresses)
+        return Subscriber(who.account, who.organisation, name, addresses, self._version(who), device)
 
     def still_valid(self, subscriber: SignedIn) -> bool:
         """Say whether nothing was changed, revoked or disabled since."""
@@ -88,8 +90,8 @@ class Gate:
             return False
         return subscriber.device is None or devices.is_live(self._engine, subscriber.account, subscriber.device)
 
-    def _by_device(self, name: str, device: int, secret: bytes) -> Who:
-        who = self._keeper.check_device(device, secret, "submit")
+    def _by_device(self, name: str, device: int, secret: bytes) -> Known:
+        who = self._checked(device, secret)
         if name not in who.addresses:
             raise WrongSecret("wrong user name")
         known = devices.named(self._engine, device)
@@ -97,24 +99,29 @@ class Gate:
             raise WrongSecret("revoked")
         return who
 
-    def _by_password(self, name: str, password: str) -> Who:
+    def _by_password(self, name: str, password: str) -> Known:
         salt = self._keeper.salt(name)
-        k = passwords.derive(password, salt.salt, passwords.Argon.decode(salt.params))
+        return self._confirmed(name, passwords.derive(password, salt.salt, passwords.Argon.decode(salt.params)))
+
+    def _checked(self, device: int, secret: bytes) -> Known:
+        return self._keeper.check_device(device, secret, self.scope)
+
+    def _confirmed(self, name: str, k: bytes) -> Known:
         return self._keeper.check_password(name, k)
 
-    def _used(self, who: Who, device: int) -> None:
+    def _used(self, who: Known, device: int) -> None:
         """Note when the device signed in, hour by hour, and make good a row that a crash left out."""
         known, now = devices.named(self._engine, device), self._clock.now()
         if known is not None and known["used"] is not None and 0 <= now - known["used"] < USED_EVERY:
             return
 
         def write(rows: Rows) -> None:
-            devices.add(rows, device, who.organisation, who.account, "device", "submit", now)
+            devices.add(rows, device, who.organisation, who.account, "device", self.scope, now)
             devices.used(rows, device, now)
 
         self._engine.write(write).result()
 
-    def _version(self, who: Who) -> int:
+    def _version(self, who: Known) -> int:
         """Return the credential version of the main row, which is raised before anything is changed or revoked."""
         row = accounts.account(self._engine, who.account)
         return row["credential_version"] if row is not None else who.credential_version

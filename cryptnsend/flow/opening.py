@@ -122,6 +122,12 @@ class Opener:
         """Say whether the session has the seed of the pair that a grant rests under."""
         return row["pair"] in session.seeds
 
+    def forget(self, session: Session) -> None:
+        """Drop the epoch keys that were opened for a session."""
+        with self._lock:
+            for place in [each for each in self._epochs if each[0] == session.id_hash]:
+                del self._epochs[place]
+
     def keys(self, session: Session, row: Row) -> bytes:
         """Return the content key, or for authors both keys; raise NoGrant without the seed, SealBroken for damage."""
         if not self.opens(session, row):

@@ -68,6 +68,8 @@ def setup_page(made: NewDevice | None = None) -> str:
         server=config.server.hostname,
         submissions=ports.get("submissions", config.ports.submissions),
         submission=ports.get("submission", config.ports.submission),
+        imaps=ports.get("imaps", config.ports.imaps) if config.mailbox.enabled else None,
+        pop3s=ports.get("pop3s", config.ports.pop3s) if config.mailbox.enabled else None,
         provider=somebody.address.rpartition("@")[2],
     )
 

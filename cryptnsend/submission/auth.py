@@ -78,6 +78,9 @@ def _text(octets: bytes) -> str:
         raise WrongSecret(WRONG) from None
 
 
+Reading = Callable[[], Credentials]
+
+
 class Memory:
     """
     Successes of the last minutes, so that a mail client that connects for every message costs one Argon2id.
@@ -105,7 +108,9 @@ class Memory:
         return subscriber
 
     def put(self, place: bytes, subscriber: Subscriber, now: float) -> None:
-        """Remember a success at *now*."""
+        """Remember a success at *now*; nothing at all where that is for no time."""
+        if self._lifetime <= 0:
+            return
         self._found[place] = (now + self._lifetime, subscriber)
         self._found.move_to_end(place)
         if len(self._found) > _REMEMBERED:

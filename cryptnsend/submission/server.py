@@ -7,7 +7,7 @@ import gc
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ import uvloop
 from cryptnsend.submission.auth import Turnstile
 from cryptnsend.submission.connection import Connection, no_page
 from cryptnsend.submission.contract import Gatekeeper, Intake
-from cryptnsend.submission.limits import Admission, Limits, plain_address, source_of
+from cryptnsend.submission.limits import Admission, Connections, Limits, plain_address, source_of
 from cryptnsend.submission.listener import House, SubmissionSession
 
 _AT_ONCE = 64  # connections accepted before the loop does something else
@@ -42,31 +42,51 @@ class Door:
 
     socket: socket.socket
     implicit_tls: bool
+    session: Callable[..., Any] | None = None  # makes the protocol of a connection, if not all doors speak the same
 
 
-class Server:
-    """The doors of one process. Everything but the constructor runs on the event loop."""
+class Session(Protocol):
+    """One connection, as far as the doors look after it; besides, it is an `asyncio.Protocol`."""
+
+    deadline: float  # loop time; `expire` is called from then on until it is gone
+
+    def expire(self) -> None: ...
+    def drain(self) -> None: ...
+    def cut(self) -> None: ...
+
+
+class Household(Protocol):
+    """What the sessions of one process share, as far as the doors use it; sessions come and go by themselves."""
+
+    draining: bool
+
+    @property
+    def limits(self) -> Limits: ...
+    @property
+    def turnstile(self) -> Turnstile: ...
+    @property
+    def connections(self) -> Connections: ...
+    @property
+    def sessions(self) -> Set[Session]: ...
+
+
+class Doorkeeper:
+    """Opens doors, accepts, keeps deadlines, renews the certificate. All but the constructor runs on the event loop."""
 
     def __init__(
         self,
         doors: Sequence[Door],
         *,
-        gatekeeper: Gatekeeper,
-        intake: Intake,
+        house: Household,
         certificate: Renewable,
-        hostname: str,
         log: structlog.typing.FilteringBoundLogger,
-        limits: Limits | None = None,
-        help_url: Callable[[str], str] = no_page,
-        session: Callable[..., Connection] = SubmissionSession,
+        session: Callable[..., Any],
     ):
-        limits = limits or Limits()
-        log = log.bind()  # a logger that is not bound is made anew for every line
-        turnstile = Turnstile(gatekeeper, limits, log)
+        """*session* makes the protocol of a connection, unless its door has one of its own."""
         self._doors = doors
         self._certificate = certificate
         self._log = log
-        self.house = House(hostname, limits, turnstile, intake, certificate, log, help_url)
+        self.house = house
         self._session = session
         self._arriving: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -155,7 +175,7 @@ class Server:
         self, door: Door, connection: socket.socket, source: str, counted_as: str, admission: Admission
     ) -> None:
         limits = self.house.limits
-        session = self._session(
+        session = (door.session or self._session)(
             self.house,
             source=source,
             counted_as=counted_as,
@@ -181,6 +201,29 @@ class Server:
     def _unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         # The default handler prints representations of whatever was involved.
         self._log.error("event loop", what=context.get("message"), error=type(context.get("exception")).__name__)
+
+
+class Server(Doorkeeper):
+    """The SMTP doors of one process."""
+
+    def __init__(
+        self,
+        doors: Sequence[Door],
+        *,
+        gatekeeper: Gatekeeper,
+        intake: Intake,
+        certificate: Renewable,
+        hostname: str,
+        log: structlog.typing.FilteringBoundLogger,
+        limits: Limits | None = None,
+        help_url: Callable[[str], str] = no_page,
+        session: Callable[..., Connection] = SubmissionSession,
+    ):
+        limits = limits or Limits()
+        log = log.bind()  # a logger that is not bound is made anew for every line
+        turnstile = Turnstile(gatekeeper, limits, log)
+        house = House(hostname, limits, turnstile, intake, certificate, log, help_url)
+        super().__init__(doors, house=house, certificate=certificate, log=log, session=session)
 
 
 def serve(
@@ -225,7 +268,7 @@ def run(story: Coroutine[Any, Any, None]) -> None:
 
 
 async def until_stopped(
-    make: Callable[[asyncio.AbstractEventLoop], Server], ready: Callable[[], None] | None = None
+    make: Callable[[asyncio.AbstractEventLoop], Doorkeeper], ready: Callable[[], None] | None = None
 ) -> None:
     """Run the server that *make* returns for the loop, until signals end it as `serve` says."""
     loop = asyncio.get_running_loop()

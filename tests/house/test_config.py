@@ -81,7 +81,7 @@ def test_every_setting_can_come_from_the_environment(tmp_path):
         ("[ports]\nportal = 443.5", "[ports] portal = 443.5: allowed is a whole number"),
         (
             "[ports]\nportal = 465",
-            "[ports] [465, 587, 25, 465]: allowed are four different ports, or 0 for any free one.",
+            "[ports] [465, 587, 25, 993, 995, 465]: allowed are six different ports, or 0 for any free one.",
         ),
         ("[ports]\nportl = 1", "there is no setting portl in [ports]; did you mean portal?"),
         ("[port]\nportal = 1", "there is no section [port]; did you mean ports?"),

@@ -21,7 +21,8 @@ LEVELS = [
     {"cli"},
     {"demo"},
     {"app", "supervisor", "lending", "monitoring", "reader"},
-    {"submission", "mailbox", "portal"},
+    {"mailbox"},  # borrows from the SMTP doors how a door is opened
+    {"submission", "portal"},
     {"flow"},
     {"store", "delivery", "scan", "keeper"},
     {"rights", "making"},

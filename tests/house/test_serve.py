@@ -66,8 +66,8 @@ def page_of(house: House, url: str) -> str:
 
 
 def test_all_ports_are_told_and_answer(served):
-    assert set(served.home.ports()) == {"submissions", "submission", "inbound", "portal"}
-    assert command(served.path, "doctor").stdout.count("all 4 doors answer") == 1
+    assert set(served.home.ports()) == {"submissions", "submission", "inbound", "imaps", "pop3s", "portal"}
+    assert command(served.path, "doctor").stdout.count("all 6 doors answer") == 1
 
 
 def test_the_door_for_other_servers_knows_our_addresses_only(served):

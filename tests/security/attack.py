@@ -27,6 +27,7 @@ FILES = (
         "dkim/ed1.pem",
         "run/tls/submission.key.pem",
         "run/tls/inbound.key.pem",
+        "run/tls/mailbox.key.pem",
         "run/tls/portal.key.pem",
         "data/main.db",
     ),
@@ -39,6 +40,7 @@ FOLDERS = (
     "run/portal",
     "run/submission",
     "run/inbound",
+    "run/mailbox",
     "run/keeper",
     "run/courier",
     "run",
@@ -55,7 +57,7 @@ def attempts(home: Home, role: str, pids: dict[str, int]) -> Iterator[tuple[str,
     for name in ("keeper", "recovery", "tls"):
         yield f"list {name}", partial(os.listdir, home.path / name)
     yield "change rows", partial(change_rows, home.main_db)
-    for other in ("submission", "inbound", "portal", "courier", "owner"):
+    for other in ("submission", "inbound", "mailbox", "portal", "courier", "owner"):
         socket = home.keeper_socket(other)
         yield f"ask as {other}", partial(ask, socket, "health")
         yield f"replace the socket of {other}", socket.unlink

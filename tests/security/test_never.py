@@ -345,7 +345,7 @@ def test_what_fails_behind_a_report_or_a_code_makes_no_more_mail(world: World) -
 def test_no_process_has_a_secret_in_its_arguments_or_a_key_in_its_environment(served: Server) -> None:
     """What everybody on the machine can read of a running server, and what only its own user can."""
     key = served.config.keeper.key_file.read_bytes().strip()
-    for role in ("keeper", "submission", "inbound", "portal", "courier"):
+    for role in ("keeper", "submission", "inbound", "mailbox", "portal", "courier"):
         found = pids(served.home, role)
         assert found
         for pid in found:

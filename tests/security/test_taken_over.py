@@ -10,11 +10,12 @@ import pytest
 from tests.support.apart import PEOPLE, Apart
 
 ATTACK = Path(__file__).with_name("attack.py")
-ROLES = ("submission", "inbound", "portal", "courier")
+ROLES = ("submission", "inbound", "mailbox", "portal", "courier")
 # What a role needs for its work; everything else is refused.
 ITS_OWN = {
     "submission": {"read run/tls/submission.key.pem", "add to run/submission"},
     "inbound": {"read run/tls/inbound.key.pem", "add to run/inbound"},
+    "mailbox": {"read run/tls/mailbox.key.pem", "add to run/mailbox"},
     "portal": {"read run/tls/portal.key.pem", "add to run/portal"},
     "courier": {
         *("read dkim/rsa1.pem", "write dkim/rsa1.pem", "read dkim/ed1.pem", "write dkim/ed1.pem"),
@@ -52,7 +53,9 @@ def test_the_keeper_notes_who_knocked_at_whose_socket(apart: Apart | None) -> No
     attack(apart, role)
     lines = [json.loads(line) for line in apart.log[before:].splitlines() if line.startswith("{")]
     strangers = [line for line in lines if line["event"] == "keeper.stranger" and line["uid"] == PEOPLE.uids[role]]
-    assert {line["caller"] for line in strangers} == {"submission", "inbound", "portal", "courier", "owner"} - {role}
+    assert {line["caller"] for line in strangers} == {
+        *("submission", "inbound", "mailbox", "portal", "courier", "owner")
+    } - {role}
 
 
 @pytest.mark.parametrize("role", ["keeper", *ROLES])

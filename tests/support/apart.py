@@ -25,7 +25,9 @@ from cryptnsend.rights import People
 from tests.support.homes import make_home
 
 # Numbers that no account has: nothing has to be made on this machine.
-PEOPLE = People({"keeper": 61001, "submission": 61002, "portal": 61003, "courier": 61004, "inbound": 61005}, 61000)
+PEOPLE = People(
+    {"keeper": 61001, "submission": 61002, "portal": 61003, "courier": 61004, "inbound": 61005, "mailbox": 61006}, 61000
+)
 USERS = {"group": str(PEOPLE.gid)} | {role: str(uid) for role, uid in PEOPLE.uids.items()}
 CHECKOUT = Path(__file__).parents[2]
 START_SECONDS, STOP_SECONDS = 120.0, 60.0
@@ -39,7 +41,7 @@ class Apart:
         self.folder, self.python, self.environ = folder, python, dict(environ)
         settings: dict[str, Mapping[str, Any]] = {
             "server": {"hostname": "localhost"},
-            "ports": {"bind": "127.0.0.1", "submissions": 0, "submission": 0, "portal": 0},
+            "ports": {"bind": "127.0.0.1", "submissions": 0, "submission": 0, "imaps": 0, "pop3s": 0, "portal": 0},
             "users": USERS,
             "delivery": {"smarthost": "smtp://127.0.0.1:1"},  # nobody is there, so everything waits
         }

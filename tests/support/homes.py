@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from cryptnsend.config import Config
-from cryptnsend.home import Home
+from cryptnsend.home import PORT_NAMES, Home
 from cryptnsend.making import create
 
 # Free ports, on loopback; password hashing that costs a millisecond; and nothing that waits for minutes.
 TEST_VALUES: Mapping[str, Mapping[str, Any]] = {
     "server": {"hostname": "mail.clinic.example"},
-    "ports": {"bind": "127.0.0.1", "submissions": 0, "submission": 0, "inbound": 0, "portal": 0},
+    "ports": {"bind": "127.0.0.1"} | dict.fromkeys(PORT_NAMES, 0),
     "argon2": {"memory_kib": 64, "iterations": 1, "lanes": 1},
 }
 

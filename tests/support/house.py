@@ -104,7 +104,7 @@ class House:
         self._serving: threading.Thread | None = None
         self.start_keeper()
         self.portal, self.door, self.courier, self.owner = map(self._role, ("portal", "submission", "courier", "owner"))
-        self.inbound = self._role("inbound")
+        self.inbound, self.mailbox = self._role("inbound"), self._role("mailbox")
         self.engine, self.vault = self.portal.engine, self.portal.vault
 
     # -- the pieces ---------------------------------------------------------------------------------------------------
@@ -132,9 +132,9 @@ class House:
 
     def keeper(self, role: str) -> Keeper:
         """Return the keeper as *role* sees it."""
-        return {each.role: each for each in (self.portal, self.door, self.courier, self.owner, self.inbound)}[
-            role
-        ].keeper
+        return {
+            each.role: each for each in (self.portal, self.door, self.courier, self.owner, self.inbound, self.mailbox)
+        }[role].keeper
 
     def start_keeper(self) -> None:
         """Start the keeper, also again after `stop_keeper`."""

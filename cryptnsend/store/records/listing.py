@@ -44,6 +44,26 @@ def mine(reader: Reader, account: int, ident: int) -> Row | None:
     return found[0] if found else None
 
 
+def mine_of(rows: Rows, account: int, ident: int) -> list[Row]:
+    """Return (org, address) of this account among a message's recipients, as seen inside the transaction."""
+    return rows.query(
+        "SELECT r.org, r.address FROM addresses a JOIN recipients r ON r.message = :message AND r.address = a.id"
+        " WHERE a.account = :account ORDER BY a.id LIMIT 1",
+        {"message": ident, "account": account},
+    )
+
+
+def fetched(rows: Rows, org: int, ident: int, address: int, now: int) -> bool:
+    """Note that a recipient's mail program has fetched the content; False if it had before."""
+    return bool(
+        rows.execute(
+            "UPDATE recipients SET fetched = :now WHERE org = :org AND message = :message AND address = :address"
+            " AND fetched IS NULL",
+            {"now": now, "org": org, "message": ident, "address": address},
+        )
+    )
+
+
 def disclosed(reader: Reader, org: int, ident: int) -> list[str]:
     """Return the canonical addresses that stand in To or Cc and were in the envelope; never one of Bcc."""
     found = reader.query(

@@ -169,7 +169,7 @@ def unplaced(reader: Reader, account: int, holder: str, contact: str, role: str,
     """
     return reader.query(
         "SELECT g.message, g.state, g.contact, p.role AS pair_role, p.state AS pair_state, m.created, m.expires,"
-        " length(c.body) AS inline, c.blob_key"
+        " length(c.body) AS inline, c.blob_key, c.size AS submitted"
         " FROM grants g JOIN epochs e ON e.id = g.epoch JOIN pairs p ON p.id = e.pair"
         " JOIN messages m ON m.id = g.message LEFT JOIN contents c ON c.message = g.message AND c.part = 'raw'"
         " WHERE g.holder = :holder AND g.role = :role AND g.role <> 'archive' AND g.message > :after"
@@ -238,6 +238,12 @@ def uids(reader: Reader, ident: int, after: int = 0) -> list[int]:
     return [row["uid"] for row in found]
 
 
+def first_unseen(reader: Reader, ident: int) -> int | None:
+    """Return the first UID that was not seen."""
+    found = reader.query("SELECT uid FROM placed WHERE mailbox = :id AND flags & 1 = 0 ORDER BY uid LIMIT 1", id=ident)
+    return found[0]["uid"] if found else None
+
+
 def between(reader: Reader, ident: int, first: int, last: int) -> list[Placed]:
     """Return what lies under the UIDs from *first* to *last*, in their order."""
     found = reader.query(
@@ -289,6 +295,18 @@ def set_flags(rows: Rows, ident: int, changes: Iterable[tuple[int, int, str]]) -
     return modseq
 
 
+def several(rows: Rows, ident: int, uids: Sequence[int]) -> list[Placed]:
+    """Return what lies under these UIDs, as seen inside the transaction, in their order; at most 500 at once."""
+    names = {f"u{number}": each for number, each in enumerate(uids)}
+    marks = ", ".join(f":{name}" for name in names)
+    found = rows.query(
+        "SELECT uid, message, role, served, modseq, flags, keywords, received, size FROM placed"  # noqa: S608
+        f" WHERE mailbox = :id AND uid IN ({marks}) ORDER BY uid",
+        {"id": ident, **names},
+    )
+    return [Placed(**row) for row in found]
+
+
 def take_away(rows: Rows, box: Mailbox, placed: Sequence[Placed], now: int, *, put_away: bool) -> list[int]:
     """
     Take messages out of a mailbox; return the ids of what was filed and lies nowhere any more.
@@ -316,6 +334,18 @@ def take_away(rows: Rows, box: Mailbox, placed: Sequence[Placed], now: int, *, p
                 (box.account, each.message, each.role, box.org),
             )
     return lost
+
+
+def replace(rows: Rows, box: Mailbox, old: Placed, new: Placing, now: int) -> int | None:
+    """Serve something else in the place of a message, under a new UID; None if that was taken away meanwhile."""
+    taken = rows.execute(
+        "DELETE FROM placed WHERE mailbox = :id AND uid = :uid AND served = :served",
+        {"id": box.id, "uid": old.uid, "served": old.served},
+    )
+    if not taken:
+        return None
+    take_away(rows, box, [old], now, put_away=False)
+    return place(rows, box, [new])[0]
 
 
 def forget_gone(rows: Rows, before: int) -> int:
@@ -356,18 +386,25 @@ def notice(reader: Reader, ident: int, uid: int) -> bytes:
     return bytes(found[0]["octets"]) if found else b""
 
 
+def notice_of(rows: Rows, ident: int, uid: int) -> bytes | None:
+    """Return the octets of a notice, as seen inside the transaction."""
+    found = rows.query("SELECT octets FROM stand_ins WHERE mailbox = :id AND uid = :uid", {"id": ident, "uid": uid})
+    return bytes(found[0]["octets"]) if found else None
+
+
 # -- what opens -------------------------------------------------------------------------------------------------------
 
 
 def grants(reader: Reader, holder: str, role: str, messages: Sequence[int]) -> list[Row]:
-    """Return a holder's grants of one role on these messages with epochs and indexes; at most 500 at once."""
+    """Return a holder's grants of one role on these messages with epochs and sealed indexes; at most 500 at once."""
     names = {f"m{number}": each for number, each in enumerate(messages)}
     marks = ", ".join(f":{name}" for name in names)
     return reader.query(
         "SELECT g.org, g.message, g.holder, g.role, g.contact, g.custody, g.wrap, g.state, e.id AS epoch, e.pair,"  # noqa: S608
-        " e.suite, e.owner, e.holder AS epoch_holder, e.sealed, c.body AS summary, c.blob_key AS summary_key"
-        " FROM grants g JOIN epochs e ON e.id = g.epoch"
+        " e.suite, e.owner, e.holder AS epoch_holder, e.sealed, c.body AS summary, c.blob_key AS summary_key,"
+        " a.body AS cuts, a.blob_key AS cuts_key FROM grants g JOIN epochs e ON e.id = g.epoch"
         " LEFT JOIN contents c ON c.message = g.message AND c.part = 'index'"
+        " LEFT JOIN contents a ON a.message = g.message AND a.part = 'author_index' AND g.role = 'author'"
         f" WHERE g.message IN ({marks}) AND g.holder = :holder AND g.role = :role",
         holder=holder,
         role=role,

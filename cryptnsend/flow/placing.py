@@ -1,0 +1,161 @@
+"""Which messages lie in which mailbox? Rows are placed when somebody looks, so that nobody's mail costs more before.
+
+INBOX has what an account was sent, Sent what it sent; a placing gets the next UID, and what is taken away does not come
+back. What is new is found from the newest message placed on, with room for those that were being written at that time.
+Now and then everything is looked at again: a message that ended makes place for a notice, one that opens takes its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from cryptnsend.core.contracts import Clock, Engine, Row, Rows
+from cryptnsend.core.errors import StoreBroken
+from cryptnsend.core.model import account_holder, first_id, time_of
+from cryptnsend.core.seal import plain_size
+from cryptnsend.flow import holdings, notices
+from cryptnsend.flow.adoption import Adoption
+from cryptnsend.flow.holdings import Place
+from cryptnsend.flow.sessions import Session
+from cryptnsend.store.records import listing, mailboxes
+from cryptnsend.store.records.mailboxes import SEEN, Mailbox, Placed, Placing
+from cryptnsend.store.vault import Stored, Vault
+
+PAGE = 200
+LATE = 2 * 3_600_000  # milliseconds that a message may take from its id to its commit
+AGAIN = 300.0  # seconds until everything is looked at again
+REMEMBERED = 10_000  # mailboxes
+ROLES = {"inbox": "recipient", "sent": "author"}
+
+
+class Placer:
+    """Fills mailboxes. Shared by all connections of a process; thread-safe."""
+
+    def __init__(self, engine: Engine, vault: Vault, adoption: Adoption, clock: Clock, domain: str):
+        self._engine, self._vault, self._adoption, self._clock = engine, vault, adoption, clock
+        self._domain = domain
+        self._lock = threading.Lock()
+        self._renewed: dict[int, float] = {}  # mailbox → when everything was looked at
+
+    def fill(self, session: Session, box: Mailbox) -> None:
+        """Place what is new, and, if that was not done for a while, look at all that lies there."""
+        if box.special in ROLES:
+            self._place_new(session, box)
+        if self._is_due(box.id):
+            self.renew(session, box)
+
+    def _is_due(self, mailbox: int) -> bool:
+        now = self._clock.monotonic()
+        with self._lock:
+            if now < self._renewed.get(mailbox, 0.0):
+                return False
+            if len(self._renewed) >= REMEMBERED:
+                self._renewed.clear()
+            self._renewed[mailbox] = now + AGAIN
+            return True
+
+    # -- what is new --------------------------------------------------------------------------------------------------
+
+    def _place_new(self, session: Session, box: Mailbox) -> None:
+        role = ROLES[box.special]
+        places = self._places(session, role)
+        holders = " ".join(f"{each.holder}?{each.contact}" for each in places)
+        # Whoever has one address more may have mail from long ago.
+        after = first_id(time_of(box.looked) - LATE) if box.looked and holders == box.holders else 0
+        while found := self._unplaced(session, places, role, after):
+            placings = [self._placing(row, role) for row in found]
+
+            def write(rows: Rows, placings: Sequence[Placing] = placings) -> None:
+                fresh = [each for each in placings if not mailboxes.is_placed(rows, box.account, each.message, role)]
+                mailboxes.place(rows, box, fresh)
+                mailboxes.looked(rows, box.id, placings[-1].message, holders)
+
+            self._engine.write(write).result()
+        if holders != box.holders:
+            newest = box.looked or first_id(self._clock.now())
+            self._engine.write(lambda rows: mailboxes.looked(rows, box.id, newest, holders)).result()
+
+    def _unplaced(self, session: Session, places: Sequence[Place], role: str, after: int) -> list[Row]:
+        """Return a page of what lies nowhere yet, oldest first; of two ways to a message the account's own."""
+        found: dict[int, Row] = {}
+        for place in places:
+            rows = mailboxes.unplaced(self._engine, session.account, place.holder, place.contact, role, after, PAGE)
+            for row in rows:
+                found.setdefault(row["message"], row)
+        return [found[message] for message in sorted(found)[:PAGE]]
+
+    def _placing(self, row: Row, role: str) -> Placing:
+        kind = notices.why(row, row, self._clock.now())
+        return self._as_notice(row["message"], role, kind, 0) if kind else self._as_itself(row, role)
+
+    def _as_itself(self, row: Row, role: str, flags: int | None = None) -> Placing:
+        size = self._size(row["inline"], row["blob_key"])
+        if size is None:
+            return self._as_notice(row["message"], role, notices.EXPIRED, flags or 0)
+        seen = SEEN if role == "author" else 0
+        return Placing(row["message"], role, "", seen if flags is None else flags, "", row["created"], size)
+
+    def _as_notice(self, message: int, role: str, kind: str, flags: int) -> Placing:
+        about = listing.message(self._engine, message)
+        if about is None:
+            raise StoreBroken("A message that was granted is missing.")
+        octets = notices.notice(kind, about, self._domain)
+        return Placing(message, role, kind, flags, "", about["created"], len(octets), octets)
+
+    def _size(self, inline: int | None, blob_key: str | None) -> int | None:
+        """Return the octets of a message by those of its sealed form; None if its content is gone."""
+        if blob_key is None:
+            return None if inline is None else plain_size(inline)
+        try:
+            return plain_size(self._vault.size(Stored(None, blob_key)))
+        except StoreBroken:
+            return None
+
+    # -- what is not any more as it was -------------------------------------------------------------------------------
+
+    def renew(self, session: Session, box: Mailbox) -> None:
+        """Let notices and messages in a mailbox take each other's place, as grants stand now."""
+        holder = account_holder(session.account)
+        while ended := mailboxes.ended(self._engine, box, holder, PAGE):
+            if not any(self._renew(session, box, each) for each in ended):
+                break
+        standing = mailboxes.standing_in(self._engine, box.id)
+        if session.ticket and any(each.served in (notices.CODE, notices.WAITING) for each in standing):
+            self._adoption.adopt(session.account, session.addresses, session.seeds, session.ticket)
+        for each in standing:
+            self._renew(session, box, each)
+
+    def _renew(self, session: Session, box: Mailbox, placed: Placed) -> bool:
+        """Serve what is to be served in the place of something placed; say whether that is something else."""
+        about = listing.message(self._engine, placed.message)
+        now = self._clock.now()
+        if about is None:
+            self._engine.write(lambda rows: mailboxes.take_away(rows, box, [placed], now, put_away=True)).result()
+            return True
+        places = self._places(session, placed.role)
+        held = holdings.held(self._engine, places, placed.message)
+        grant = next((row for row in held if row["role"] == placed.role), None)
+        kind = notices.why(grant, about, now)
+        if kind == placed.served or (kind == notices.LOCKED and placed.served == ""):
+            return False  # what an older pair opens may still be open to a device of that time
+        if kind:
+            fresh = self._as_notice(placed.message, placed.role, kind, placed.flags)
+        else:
+            content = listing.content(self._engine, about["org"], placed.message, "raw")
+            row = {
+                "message": placed.message,
+                "created": placed.received,
+                "inline": len(content["body"]) if content and content["body"] is not None else None,
+                "blob_key": content["blob_key"] if content else None,
+                "submitted": about["size"],
+            }
+            fresh = self._as_itself(row, placed.role, 0)
+            if fresh.served == placed.served:
+                return False
+        return self._engine.write(lambda rows: mailboxes.replace(rows, box, placed, fresh, now)).result() is not None
+
+    def _places(self, session: Session, role: str) -> Sequence[Place]:
+        if role == "author":
+            return [Place(account_holder(session.account), "")]
+        return holdings.places(self._engine, session.account, session.addresses)
