@@ -292,6 +292,7 @@ class App:
             clock=self.clock,
             random=os.urandom,
             argon=self.argon,
+            by=self.typist,
         )
 
     @cached_property
@@ -414,6 +415,13 @@ class App:
         )
 
     @cached_property
+    def typist(self) -> Mapping[str, object]:
+        """Return what the audit trail says of who types a command."""
+        from cryptnsend.typist import typist
+
+        return typist()
+
+    @cached_property
     def owner(self) -> Owner:
         """Return what the owner's commands do about people."""
         from cryptnsend.flow.owner import Owner
@@ -428,6 +436,7 @@ class App:
             min_length=self.config.passwords.min_length,
             custody=self.config.policy.custody,
             wake=self.wake,
+            by=self.typist,
         )
 
     @cached_property

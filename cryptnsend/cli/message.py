@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,14 +142,14 @@ def _change(
     config: Config,
     message_id: int,
     recipient: str | None,
-    act: Callable[[App], Callable[[Row, str | None, str], None]],
+    act: Callable[[App], Callable[[Row, str | None, str, Mapping[str, object]], None]],
     words: str,
     as_json: bool,
 ) -> None:
     """Let *act* end or give back what all recipients, or only this one, hold of a message; say what they hold then."""
     address = _canonical(recipient) if recipient else None
     with owned(config) as app:
-        act(app)(_about(app.engine, message_id), address, BY_OWNER)
+        act(app)(_about(app.engine, message_id), address, BY_OWNER, app.typist)
         recipients = operator.recipients(app.engine, message_id)
     concerned = [each for each in recipients if address in (None, each["address"])]
     tell(as_json, {"id": message_id, "recipients": concerned}, f"Message {message_id} {words}.")

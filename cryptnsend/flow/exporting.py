@@ -5,7 +5,7 @@ The password of the account is asked for each time: opening its wrap is what mak
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from cryptnsend.core import export, keys, passwords
 from cryptnsend.core.addresses import canonical
@@ -34,9 +34,11 @@ class Exporting:
         clock: Clock,
         random: Random,
         argon: passwords.Argon,
+        by: Mapping[str, object],
     ):
         self._engine, self._vault, self._keeper, self._opener = engine, vault, keeper, opener
         self._clock, self._random, self._argon = clock, random, argon
+        self._by = by  # what the audit says of who acts, besides whose password it was
 
     def sign_in(self, address: str, password: str) -> Session:
         """Return a session that rests nowhere. Raises WrongSecret."""
@@ -121,7 +123,7 @@ class Exporting:
         about = listing.message(self._engine, message)
         if about is None:
             raise NoGrant(NOTHING)
-        now, holder = self._clock.now(), account_holder(session.account)
+        now, holder, detail = self._clock.now(), account_holder(session.account), {**self._by, "form": form}
         self._engine.write(
-            lambda rows: audit.append(rows, about["org"], now, holder, "message.exported", str(message), {"form": form})
+            lambda rows: audit.append(rows, about["org"], now, holder, "message.exported", str(message), detail)
         ).result()

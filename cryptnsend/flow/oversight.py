@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from cryptnsend.core.contracts import Rows
+from cryptnsend.core.contracts import Row, Rows
 from cryptnsend.core.errors import NoGrant
-from cryptnsend.core.model import account_holder
 from cryptnsend.flow.adoption import NEWEST
 from cryptnsend.flow.people import People
 from cryptnsend.flow.sessions import Session
@@ -39,11 +38,13 @@ class Oversight(People):
         self._engine.write(write).result()
 
     def access_log(self, session: Session, before: int | None = None, limit: int = 50) -> Sequence[Doing]:
-        """Return what was done as this account, the latest first; *before* is the time of the last one seen."""
-        rows = oversight.doings(
-            self._engine, account_holder(session.account), NEWEST if before is None else before, limit
-        )
-        return [_doing(row["at"], row["action"], row["object"], row["detail"]) for row in rows]
+        """
+        Return what was done as this account, or to it by who runs the server, the latest first.
+
+        *before* is the time of the last one seen.
+        """
+        rows = oversight.doings(self._engine, session.account, NEWEST if before is None else before, limit)
+        return [_doing(row) for row in rows]
 
     # -- the file that opens the archive ------------------------------------------------------------------------------
 
@@ -73,7 +74,14 @@ class Oversight(People):
         return made
 
 
-def _doing(at: int, action: str, about: str, detail: str) -> Doing:
-    said = json.loads(detail)
-    message = int(about) if action.startswith("message.") and about.isdecimal() else 0
-    return Doing(at, action, message, str(said.get("source", "")), str(said.get("agent", "")))
+def _doing(row: Row) -> Doing:
+    said, action, about = json.loads(row["detail"]), row["action"], row["object"]
+    return Doing(
+        at=row["at"],
+        action=action,
+        message=int(about) if action.startswith("message.") and about.isdecimal() else 0,
+        source=str(said.get("source", "")),
+        agent=str(said.get("agent", "")),
+        by_operator=row["actor"] == oversight.OPERATOR,
+        user=str(said.get("login", said.get("user", ""))),
+    )

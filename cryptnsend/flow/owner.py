@@ -6,7 +6,7 @@ still needs that person's password.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +22,9 @@ from cryptnsend.flow.mailwords import moment
 from cryptnsend.flow.mainrows import write_opened
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import Opened, OrganisationRow, RecoveryFile
-from cryptnsend.store.records import accounts, audit, deliveries, devices, messages, operator, sessions
+from cryptnsend.store.records import accounts, audit, deliveries, devices, messages, operator, oversight, sessions
 
-BY_OWNER = "owner"  # who the audit says it was
+BY_OWNER = oversight.OPERATOR  # who the audit says it was
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,12 @@ class Owner:
         custody: str = MANAGED,
         code_rule: str = "",
         wake: Callable[[], None],
+        by: Mapping[str, object],
     ):
         self._engine, self._keeper, self._clock, self._random = engine, keeper, clock, random
         self._domain, self._min_length = domain, min_length
         self._argon, self._custody, self._code_rule, self._wake = argon, custody, code_rule, wake
+        self._by = by  # what the audit says of who acts
 
     # -- organisations ------------------------------------------------------------------------------------------------
 
@@ -70,7 +72,7 @@ class Owner:
 
         def write(rows: Rows) -> None:
             accounts.put_organisation(rows, made.id, made.name, made.single, now)
-            audit.append(rows, made.id, now, BY_OWNER, "organisation.added", str(made.id), {})
+            self._audit(rows, made.id, "organisation.added", str(made.id), {})
 
         self._engine.write(write).result()
         return made
@@ -85,7 +87,6 @@ class Owner:
 
     def set_rule(self, org: int, rule: str, value: str | bool | None) -> None:
         """Set one of an organisation's own rules by its name in `flow.rules`; None lets the installation's hold."""
-        now = self._clock.now()
 
         def write(rows: Rows) -> None:
             rules = msgspec.json.decode(accounts.policy(rows, org) or "{}", type=dict[str, Any])
@@ -93,9 +94,7 @@ class Owner:
             if value is not None:
                 rules[rule] = value
             accounts.set_policy(rows, org, msgspec.json.encode(rules, order="sorted").decode())
-            audit.append(
-                rows, org, now, BY_OWNER, "policy.changed", str(org), {rule: "inherit" if value is None else value}
-            )
+            self._audit(rows, org, "policy.changed", str(org), {rule: "inherit" if value is None else value})
 
         self._engine.write(write).result()
 
@@ -168,7 +167,7 @@ class Owner:
 
         def write(rows: Rows) -> None:
             messages.add_deliveries(rows, [delivery])
-            audit.append(rows, organisation or INSTALLATION, now, BY_OWNER, "account.invited", _canonical(address), {})
+            self._audit(rows, organisation or INSTALLATION, "account.invited", _canonical(address), {})
 
         self._engine.write(write).result()
         self._wake()
@@ -298,7 +297,7 @@ class Owner:
             changed = change(rows, delivery, now)
             if changed is None:
                 raise NoGrant(f"There is no delivery {delivery} {what}.")
-            audit.append(rows, changed["org"], now, BY_OWNER, action, str(delivery), {})
+            self._audit(rows, changed["org"], action, str(delivery), {})
             return str(changed["state"])
 
         return self._engine.write(write).result()
@@ -308,10 +307,7 @@ class Owner:
     def recovery_file(self) -> RecoveryFile:
         """Make a recovery file of the master key."""
         made = self._keeper.recovery_file()
-        now = self._clock.now()
-        self._engine.write(
-            lambda rows: audit.append(rows, INSTALLATION, now, BY_OWNER, "recovery.made", "installation", {})
-        ).result()
+        self._engine.write(lambda rows: self._audit(rows, INSTALLATION, "recovery.made", "installation", {})).result()
         return made
 
     # -- inside -------------------------------------------------------------------------------------------------------
@@ -345,7 +341,10 @@ class Owner:
         self._engine.write(write).result()
 
     def _append(self, rows: Rows, org: int, account: int, action: str, detail: dict[str, object]) -> None:
-        audit.append(rows, org, self._clock.now(), BY_OWNER, action, account_holder(account), detail)
+        self._audit(rows, org, action, account_holder(account), detail)
+
+    def _audit(self, rows: Rows, org: int, action: str, about: str, detail: Mapping[str, object]) -> None:
+        audit.append(rows, org, self._clock.now(), BY_OWNER, action, about, {**detail, **self._by})
 
 
 def _canonical(address: str) -> str:

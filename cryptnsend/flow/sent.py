@@ -6,7 +6,8 @@ The journal hears of each ending before it is committed, so that a restored back
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import structlog
 
@@ -26,6 +27,7 @@ from cryptnsend.keeper.client import Keeper
 from cryptnsend.store.records import audit, grants, listing
 
 log = structlog.stdlib.get_logger(__name__)
+NOTHING_MORE: Mapping[str, object] = MappingProxyType({})
 
 
 class Sent:
@@ -76,8 +78,8 @@ class Sent:
         """
         self.take_back(self._owned(session, message), address, account_holder(session.account))
 
-    def take_back(self, about: Row, address: str | None, actor: str) -> None:
-        """Do what `expire` does, for *actor* who may: the author, or the owner of the home."""
+    def take_back(self, about: Row, address: str | None, actor: str, by: Mapping[str, object] = NOTHING_MORE) -> None:
+        """Do what `expire` does, for *actor* who may: the author, or the owner of the home. *by* is for the audit."""
         message, now = about["id"], self._clock.now()
         self._check_sent_to(about, address)
         ending = self._of(about, grants.to_suspend(self._engine, about["org"], message), address)
@@ -96,7 +98,7 @@ class Sent:
         def write(rows: Rows) -> None:
             count = grants.suspend(rows, about["org"], ending, now + self.undo)
             grants.cancel(rows, about["org"], staying, now)
-            self._note(rows, actor, about, "grant.suspended", {"grants": count, "deliveries": len(staying)})
+            self._note(rows, actor, about, "grant.suspended", {**by, "grants": count, "deliveries": len(staying)})
 
         self._engine.write(write).result()
 
@@ -116,8 +118,8 @@ class Sent:
         if all(row["canonical"] != address for row in reached):
             raise Denied(f"This message was not sent to {address}.")
 
-    def give_back(self, about: Row, address: str | None, actor: str) -> None:
-        """Do what `restore` does, for *actor* who may: the author, or the owner of the home."""
+    def give_back(self, about: Row, address: str | None, actor: str, by: Mapping[str, object] = NOTHING_MORE) -> None:
+        """Do what `restore` does, for *actor* who may: the author, or the owner of the home. *by* is for the audit."""
         message, now = about["id"], self._clock.now()
         self._check_sent_to(about, address)
         kept = [row for row in grants.suspended(self._engine, about["org"], message) if row["ends"] > now]
@@ -135,7 +137,7 @@ class Sent:
             for row in kept:
                 if row["id"] in coming and row["contact"]:
                     grants.resume(rows, about["org"], message, row["contact"].rpartition("|")[0], now)
-            self._note(rows, actor, about, "grant.restored", {"grants": count})
+            self._note(rows, actor, about, "grant.restored", {**by, "grants": count})
 
         self._engine.write(write).result()
         self._wake()

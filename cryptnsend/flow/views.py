@@ -266,13 +266,20 @@ class Browser:
 
 @dataclass(frozen=True, slots=True)
 class Doing:
-    """Something that was done as an account: `action` as in the audit trail, `message` if it was about one, else 0."""
+    """
+    Something that was done as an account, or to it: `action` as in the audit trail, `message` if it was about one.
+
+    What was typed as a command has in `user` the machine's user who typed it; `by_operator` if it was on their own word
+    as the one who runs the server, without a password of the account.
+    """
 
     at: int
     action: str
-    message: int
+    message: int  # 0 if it was about none
     source: str
     agent: str
+    by_operator: bool = False
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from itsdangerous import BadSignature
 
 from cryptnsend.core import words
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Throttled, WrongSecret
-from cryptnsend.flow.views import Part
+from cryptnsend.flow.views import Doing, Part
 from cryptnsend.portal.account import ADDRESS_LENGTH
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.letters import ZIP_SECONDS, download, signer
@@ -64,6 +64,22 @@ DOINGS = {  # what the access log says of an action of the audit trail
     "sender.blocked": lazy_gettext("Blocked a sender"),
     "sender.unblocked": lazy_gettext("Took mail of a sender again"),
     "sender.reported": lazy_gettext("Reported a sender"),
+}
+
+DONE_BY_OPERATOR = {  # the same, where whoever runs the server did it by a command
+    "account.added": lazy_gettext("Made this account"),
+    "account.disabled": lazy_gettext("Stopped this account from signing in"),
+    "account.enabled": lazy_gettext("Let this account sign in again"),
+    "account.password-changed": lazy_gettext("Changed the password, with the old one"),
+    "account.reset": lazy_gettext("Set a new password without the old one"),
+    "device.added": lazy_gettext("Made a device password"),
+    "device.revoked": lazy_gettext("Removed a device password"),
+    "grant.suspended": lazy_gettext("Took one of your messages back"),
+    "grant.restored": lazy_gettext("Gave one of your messages back"),
+    "delivery.cancelled": lazy_gettext("Stopped a mail about one of your messages"),
+    "delivery.held": lazy_gettext("Held a mail about one of your messages"),
+    "delivery.released": lazy_gettext("Let a held mail about one of your messages leave"),
+    "delivery.retried": lazy_gettext("Had a mail about one of your messages tried again"),
 }
 
 
@@ -171,9 +187,15 @@ def log() -> Any:
     before = request.args.get("before", type=int)
     found = desk().accounts.access_log(signed_in(), before, PAGE + 1)
     return render_template(
-        "access-log.html", doings=found[:PAGE], more=len(found) > PAGE, before=before, said=DOINGS,
+        "access-log.html", doings=found[:PAGE], more=len(found) > PAGE, before=before, words_for=words_for,
         browser_name=browser_name,
     )  # fmt: skip
+
+
+def words_for(doing: Doing) -> str:
+    """Return what was done in words; what has none yet is shown as the audit trail has it, never left out."""
+    said = DONE_BY_OPERATOR if doing.by_operator else DOINGS
+    return str(said.get(doing.action, doing.action))
 
 
 def browser_name(agent: str) -> str:

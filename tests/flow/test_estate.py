@@ -10,9 +10,11 @@ import pyzipper
 
 from cryptnsend.core.errors import CryptnSendError, Denied, Ended, NoGrant, Refusal, WrongSecret
 from cryptnsend.core.tokens import split
+from cryptnsend.flow.owner import BY_OWNER
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Writing
-from cryptnsend.store.records import deliveries, operator
+from cryptnsend.store.records import deliveries, listing, operator
+from cryptnsend.typist import typist
 from tests.support.house import AGENT, DAY, HOUR, OTHER, PASSWORD, SOURCE, House, MakeHouse
 
 ANN, PAT, BOB, WORK = "ann@gmail.example", "pat@yahoo.example", "bob@gmail.example", "pat.lee@work.example"
@@ -27,6 +29,11 @@ def message(house: House) -> int:
 @pytest.fixture
 def pat(house: House, message: int) -> Session:
     return house.register(PAT, message)
+
+
+def whoami() -> str:
+    found = typist()
+    return str(found.get("login", found["user"]))
 
 
 def add_address(house: House, session: Session, address: str = WORK) -> None:
@@ -138,6 +145,30 @@ def test_the_access_log_has_ones_own_doings_with_when_what_and_from_where(
     ann = house.session(ANN)
     assert not [each for each in house.accounts.access_log(ann) if each.action.startswith("message.")]
     assert house.accounts.access_log(ann, limit=1)
+
+
+def test_the_access_log_has_what_the_operator_did_to_the_account_and_its_messages(house: House, message: int) -> None:
+    """And to nobody else's; who it was is the user of the machine that typed the command."""
+    owner, sent = house.owner.owner, house.owner.sent
+    house.add_subscriber(BOB)
+    theirs = house.submit(BOB, [PAT], house.mail(author=BOB))
+    for about, somebody in ((message, ANN), (theirs, BOB)):
+        house.clock.forward(1)
+        row = listing.message(house.engine, about)
+        assert row is not None
+        sent.take_back(row, None, BY_OWNER, house.owner.typist)
+        owner.disable(somebody)
+        owner.enable(somebody)
+        owner.hold(next(each["id"] for each in house.queued("receipt") if each["message"] == about))
+    log = house.accounts.access_log(house.session(ANN))
+    by_operator = [each for each in log if each.by_operator]
+    assert sorted(each.action for each in by_operator) == [
+        "account.added", "account.disabled", "account.enabled", "delivery.held", "grant.suspended",
+    ]  # fmt: skip
+    assert {(each.user, each.source) for each in by_operator} == {(whoami(), "command line")}
+    assert [each.action for each in log if not each.by_operator] == ["account.signed-in"]
+    assert [each.at for each in log] == sorted((each.at for each in log), reverse=True)
+    assert len(house.accounts.access_log(house.session(ANN), limit=3)) == 3
 
 
 def test_the_recovery_file_is_asked_for_until_it_is_said_to_be_safe(house: House, message: int) -> None:

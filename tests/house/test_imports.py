@@ -25,7 +25,7 @@ LEVELS = [
     {"submission", "portal"},
     {"flow"},
     {"store", "delivery", "scan", "keeper"},
-    {"rights", "making"},
+    {"rights", "making", "typist"},
     {"home", "logs", "metrics", "clock"},
     {"config"},
     {"settings"},

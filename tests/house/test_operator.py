@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import sqlite3
 import stat
 import subprocess
@@ -17,6 +19,7 @@ from click.testing import CliRunner
 from cryptnsend.__main__ import main
 from cryptnsend.core.errors import Denied, Ended
 from cryptnsend.reader import main as reader
+from cryptnsend.typist import typist
 from tests.support.house import PASSWORD, House
 from tests.support.terminal import Operator
 
@@ -231,6 +234,29 @@ def test_what_was_dropped_does_not_leave_after_a_restore(house: House, operator:
     house.tamper("UPDATE deliveries SET state = 'due', settled = NULL WHERE id = :id", id=dropped)
     house.upkeep.restored()
     assert house.engine.query("SELECT state FROM deliveries WHERE id = :id", id=dropped) == [{"state": "cancelled"}]
+
+
+def test_the_audit_trail_says_who_typed_a_command(
+    house: House, operator: Operator, message: int, tmp_path: Path
+) -> None:
+    operator("message", "export", message, "--account", ANN, "--output", tmp_path / "one.eml", passwords=(PASSWORD,))
+    operator("message", "expire", message)
+    operator("subscriber", "invite", "zoe@gmail.example", "--own")
+    operator("queue", "hold", operator.json("queue", "list", "--kind", "code")[0]["id"])
+    entries = [json.loads(line) for line in operator("audit", "export").splitlines()]
+    typed = {each["action"]: each["detail"] for each in entries if "uid" in each["detail"]}
+    assert typed.keys() >= {"message.exported", "grant.suspended", "account.invited", "delivery.held"}
+    for said in typed.values():
+        assert (said["source"], said["uid"]) == ("command line", os.getuid())
+        assert said["user"] == pwd.getpwuid(os.getuid()).pw_name
+    assert all("uid" in each["detail"] for each in entries if each["actor"] == "owner")
+
+
+def test_who_signed_in_to_the_machine_is_noted_beside_the_user_they_became(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the kernel keeps of a sign-in does not change with su and sudo; without a sign-in there is none."""
+    for kept, login in (("4294967295", None), (str(os.getuid()), None), ("61004", "61004"), ("", None)):
+        monkeypatch.setattr(Path, "read_text", lambda _path, _encoding, kept=kept: kept)
+        assert typist().get("login") == login
 
 
 # -- looking into things ----------------------------------------------------------------------------------------------

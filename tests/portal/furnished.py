@@ -203,6 +203,9 @@ def furnished() -> World:
         Doing(NOW - 60_000, "message.opened", 11, "", ""),
         Doing(NOW - DAY, "account.signed-in", 0, "2001:db8:1:2:3:4:5:6", firefox),
         Doing(NOW - 2 * DAY, "something.new", 0, "", ""),
+        Doing(NOW - 3 * DAY, "account.reset", 0, "command line", "", by_operator=True, user="root"),
+        Doing(NOW - 4 * DAY, "message.exported", 12, "command line", "", user="ann"),
+        Doing(NOW - 5 * DAY, "account.enabled", 0, "", "", by_operator=True),
     ]
     world.blocked = [Blocked(5, "Weight Loss Wonders of the Whole Wide World", "offers@wonders.example", PAT)]
     return world

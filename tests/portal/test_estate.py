@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from cryptnsend.portal.estate import DOINGS, browser_name
+from cryptnsend.portal.estate import DOINGS, DONE_BY_OPERATOR, browser_name
 from tests.portal.conftest import Visitor
 from tests.portal.world import ANN, CODE, PASSWORD, World
 
@@ -109,6 +109,15 @@ def test_the_access_log_says_what_was_done_in_words(pat: Visitor) -> None:
     assert "something.new" in page  # what has no words yet is shown as it is, never left out
 
 
+def test_the_access_log_tells_what_the_operator_did_from_what_one_did_oneself(pat: Visitor) -> None:
+    page = pat.get("/account/log").text
+    assert "Set a new password without the old one" in page  # and nothing of an e-mail
+    assert "By who runs this server, on its command line, as its user root" in page
+    assert "On the server’s command line, as its user ann" in page
+    assert "By who runs this server</small>" in page  # by a version that did not write down who it was
+    assert "from command line" not in page
+
+
 def test_every_action_of_people_has_words() -> None:
     from cryptnsend.flow import account, arrival, belongings, estate, oversight, pickup, sent
 
@@ -120,6 +129,16 @@ def test_every_action_of_people_has_words() -> None:
             )
     assert said - {"code.wrong", "account.closed"} <= set(DOINGS)
     assert len(said) > 15
+
+
+def test_every_action_of_the_operator_on_people_has_words() -> None:
+    from cryptnsend.flow import owner, sent
+
+    said = set()
+    for module in (owner, sent):
+        with open(str(module.__file__)) as file:
+            said |= set(re.findall(r'"((?:account|device|delivery|grant)\.[a-z-]+)"', file.read()))
+    assert said - {"account.invited"} == set(DONE_BY_OPERATOR)  # who is invited has no account yet
 
 
 # ---- the recovery file ----------------------------------------------------------------------------------------------
