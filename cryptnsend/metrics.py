@@ -44,6 +44,7 @@ METRICS = (
     Metric("delivery_attempts", "counter", ("kind", "outcome", "status"), "Attempts to deliver, by how they ended."),
     Metric("delivery_tls", "counter", ("kind", "tls", "proof"), "Mail that left, by TLS and by what proved the host."),
     Metric("keeper_requests", "counter", ("caller", "request", "result"), "What the keeper was asked."),
+    Metric("scans", "counter", ("where", "result"), "Mail that scanners looked at, by its way and what came of it."),
     Metric("portal_responses", "counter", ("method", "status"), "Answers of the portal, by class of their status."),
     Metric("queue_deliveries", "gauge", ("state", "kind"), "Deliveries that are not settled."),
     Metric("queue_oldest_due_seconds", "gauge", (), "How long the delivery that is due for longest has been due."),

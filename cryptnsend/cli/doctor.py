@@ -28,7 +28,7 @@ from cryptnsend.config import Config
 from cryptnsend.core.errors import CryptnSendError, ScannerGone
 from cryptnsend.core.transport import policy_host
 from cryptnsend.home import PORT_NAMES, Home, bind
-from cryptnsend.scan.line import is_near
+from cryptnsend.scan.line import is_local
 from cryptnsend.store.records import deliveries, messages, operator, oversight
 
 MIB = 1 << 20
@@ -292,7 +292,7 @@ def scanners(config: Config) -> Iterator[Finding]:
         if not takes:
             words = f"{scanner.name} takes no mail as large as [limits] message_octets says, so that it is refused."
             yield warning("scanners", words, "Raise StreamMaxLength in clamd.conf.")
-        elif is_near(place):
+        elif is_local(place):
             yield ok("scanners", f"{scanner.name} answers.")
         else:
             words = f"{scanner.name} answers, and mail travels to it in clear."

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import structlog
 
+from cryptnsend import metrics
 from cryptnsend.core.contracts import Carried, Clock, Engine, Finding, Rows, Scan, Scanner
 from cryptnsend.core.errors import Infected, NotYet, Refusal, ScannerGone, Spam
 from cryptnsend.store.records import audit, cards, messages
@@ -180,6 +181,7 @@ class Examination:
         raise Spam("The spam filter is sure that this message is spam, so it was not taken.")
 
     def _say(self, result: str, **facts: str) -> None:
-        """Write the one line per mail by which the log can be counted."""
+        """Write one line and count one mail."""
+        metrics.count("scans", where=self._case.where, result=result)
         write = log.info if result in ("clean", "doubtful", "later") else log.warning
         write("scanned", result=result, where=self._case.where, ms=round(self._seconds * 1000, 1), **facts)

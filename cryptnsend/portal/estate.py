@@ -64,6 +64,7 @@ DOINGS = {  # what the access log says of an action of the audit trail
     "sender.blocked": lazy_gettext("Blocked a sender"),
     "sender.unblocked": lazy_gettext("Took mail of a sender again"),
     "sender.reported": lazy_gettext("Reported a sender"),
+    "scan.found": lazy_gettext("Sent something that a scanner stopped"),
 }
 
 DONE_BY_OPERATOR = {  # the same, where whoever runs the server did it by a command

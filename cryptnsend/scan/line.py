@@ -29,7 +29,7 @@ def connected(place: str, seconds: float) -> socket.socket:
     return line
 
 
-def is_near(place: str) -> bool:
+def is_local(place: str) -> bool:
     """Say whether *place* is on this machine, so that mail to it travels over no network."""
     host = place.rpartition(":")[0].strip("[]")
     if place.startswith("/") or host == "localhost":

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cryptnsend import metrics
 from cryptnsend.core.errors import Infected, Refusal, ScannerGone
 from cryptnsend.flow import scanning
 from cryptnsend.flow.intake import SmtpIntake
@@ -200,6 +201,19 @@ def test_the_audit_trail_has_the_first_findings_of_a_day_only(scanned: House, mo
     with pytest.raises(Infected):
         submit(scanned, infected())
     assert len(found(scanned)) == 3
+
+
+def test_each_mail_counts_once_by_its_way_and_what_came_of_it(scanned: House) -> None:
+    metrics.start("submission")
+    try:
+        at_the_door(scanned, House.mail(text="x" * 300_000))
+        for octets in (infected(), House.mail(text="x" * 300_000 + PHRASE)):
+            with pytest.raises(Infected):
+                at_the_door(scanned, octets)
+        told = {labels: value for (name, labels), value in metrics.counted().items() if name == "scans"}
+    finally:
+        metrics.stop()
+    assert told == {("smtp", "clean"): 1, ("smtp", "virus"): 2}
 
 
 # -- what other servers bring -----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 
 from cryptnsend.cli.doctor import scanners
 from cryptnsend.config import Config
-from cryptnsend.scan.line import is_near
+from cryptnsend.scan.line import is_local
 from cryptnsend.settings import Limits, Scan
 from tests.support.scanners import STREAM_MAX, Clam, nowhere
 
@@ -43,9 +43,9 @@ def test_a_scanner_that_takes_less_than_we_do_is_a_warning(clamd: Clam, way: str
 
 @pytest.mark.parametrize("place", ["/run/clamd.sock", "127.0.0.1:3310", "[::1]:3310", "localhost:3310"])
 def test_mail_to_this_machine_travels_over_no_network(place: str) -> None:
-    assert is_near(place)
+    assert is_local(place)
 
 
 @pytest.mark.parametrize("place", ["192.0.2.1:3310", "clamd.example:3310", "[2001:db8::1]:3310"])
 def test_mail_to_another_machine_does(place: str) -> None:
-    assert not is_near(place)
+    assert not is_local(place)
