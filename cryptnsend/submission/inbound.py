@@ -14,9 +14,9 @@ from typing import Any, ClassVar, NoReturn, Protocol, TypeVar
 
 import structlog
 
-from cryptnsend.core.errors import Malformed, Refusal, Temporary, WrongSecret
+from cryptnsend.core.errors import Refusal, Temporary, WrongSecret
 from cryptnsend.submission import server, syntax
-from cryptnsend.submission.connection import Gone, HangUp, House, no_page, ours, recoded
+from cryptnsend.submission.connection import House, no_page, recoded
 from cryptnsend.submission.contract import Envelope, Peer, Submission, Subscriber
 from cryptnsend.submission.limits import Limits
 from cryptnsend.submission.listener import SubmissionSession
@@ -121,22 +121,8 @@ class InboundSession(SubmissionSession):
             smtputf8=mail.smtputf8,
         )
         kind = destinations[0].kind
-        try:
-            words, size = await self._take(self._reception.begin(envelope, destinations, self._in_thread))
-        except (Refusal, Temporary) as problem:
-            self._house.log.info("mail refused", kind=kind, reply=problem.code, status=problem.status)
-            if isinstance(problem, Malformed):
-                raise HangUp(problem) from problem
-            raise
-        except Gone:
-            raise
-        except Exception as error:
-            # As at the other doors: what follows must not be taken for commands.
-            self._log_failure(error)
-            raise HangUp(ours()) from error
-        finally:
-            self._end_transaction()
-        self._junk = 0
+        begin = partial(self._reception.begin, envelope, destinations, self._in_thread)
+        words, size = await self._taken(begin, "mail refused", kind=kind)
         self._outbox += reply(250, "2.0.0", words)
         self._house.log.info("mail taken", kind=kind, size=size, source=self._source, tls=self._tls)
 

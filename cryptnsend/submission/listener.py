@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from cryptnsend.core import topics
@@ -191,12 +192,23 @@ class SubmissionSession(Connection):
             smtputf8=mail.smtputf8,
             requiretls=mail.requiretls,
         )
+        begin = partial(self._house.intake.begin, subscriber, envelope)
+        name, size = await self._taken(begin, "message refused", account=subscriber.account)
+        self._outbox += reply(250, "2.0.0", f"Sealed as {name}")
+        self._house.log.info(
+            "message taken", id=name, account=subscriber.account, size=size, recipients=len(envelope.recipients)
+        )
+
+    async def _taken(self, begin: Callable[[], Submission], refused: str, **facts: object) -> tuple[str, int]:
+        """
+        Take one message and end the transaction, whatever becomes of it; return the words about it and its octets.
+
+        *refused* is what the log says of one that is not taken, with *facts*.
+        """
         try:
-            name, size = await self._take(self._house.intake.begin(subscriber, envelope))
+            taken = await self._take(begin())
         except (Refusal, Temporary) as problem:
-            self._house.log.info(
-                "message refused", account=subscriber.account, reply=problem.code, status=problem.status
-            )
+            self._house.log.info(refused, **facts, reply=problem.code, status=problem.status)
             if isinstance(problem, Malformed):
                 raise HangUp(problem) from problem
             raise
@@ -209,10 +221,7 @@ class SubmissionSession(Connection):
         finally:
             self._end_transaction()
         self._junk = 0
-        self._outbox += reply(250, "2.0.0", f"Sealed as {name}")
-        self._house.log.info(
-            "message taken", id=name, account=subscriber.account, size=size, recipients=len(envelope.recipients)
-        )
+        return taken
 
     async def _take(self, submission: Submission) -> tuple[str, int]:
         self._outbox += b"354 End data with <CR><LF>.<CR><LF>\r\n"
