@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import ssl
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from cryptnsend.app import build
 from cryptnsend.config import Config
-from tests.crash.house import ANN, PASSWORD, Found, torment
+from cryptnsend.demo.names import HOST, NameServer
+from tests.crash.house import Found, find, torment
+from tests.crash.programs import ANN, Answering, Bouncing, MailProgram
 from tests.support.homes import make_home
+from tests.support.house import PASSWORD as PATS
+from tests.support.house import House
+from tests.support.roles import Roles
 
+PASSWORD = "harbour violet tractor ninety"
+PAT = "pat@yahoo.example"
 # Every mail has a recipient of its own, so the daily caps have to be out of the way.
 UNCAPPED = {"limits": {"messages_per_day": 1_000_000, "new_recipients_per_day": 1_000_000}}
 
@@ -33,16 +48,99 @@ def check(acknowledged: dict[str, str], found: Found) -> None:
     assert not found.without_delivery, "a message would never be told of, or twice"
 
 
+def check_submission(folder: Path, kills: int, senders: int, seed: int) -> dict[str, str]:
+    """Kill the keeper, the doors and the courier while mail programs submit."""
+    config = make_home(folder / "home", UNCAPPED)
+    device = add_ann(config)
+    roles, stop = Roles(config), threading.Event()
+    context = ssl.create_default_context(cafile=str(config.tls.certificate))
+    programs = [
+        MailProgram(n, roles, folder / f"sent-{n}.log", stop, context=context, device=device) for n in range(senders)
+    ]
+    acknowledged = torment(roles, programs, {"keeper": 1, "submission": 5, "courier": 1}, kills, seed)
+    check(acknowledged, find(config, ANN, PASSWORD))
+    return acknowledged
+
+
 def test_fifty_kills_under_load_lose_and_double_nothing(short_folder: Path):
-    config = make_home(short_folder / "home", UNCAPPED)
-    acknowledged, found = torment(config, add_ann(config), 50)
-    assert len(acknowledged) > 50
-    check(acknowledged, found)
+    assert len(check_submission(short_folder, 50, senders=4, seed=1)) > 50
 
 
 @pytest.mark.torture
 def test_a_thousand_kills_under_load_lose_and_double_nothing(short_folder: Path):
-    config = make_home(short_folder / "torture", UNCAPPED)
-    acknowledged, found = torment(config, add_ann(config), 1000, senders=10, seed=7)
-    print(f"{len(acknowledged)} acknowledged, {len(found.ids)} found")
-    check(acknowledged, found)
+    print(f"{len(check_submission(short_folder, 1000, senders=10, seed=7))} acknowledged")
+
+
+# -- the door for other servers ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Written:
+    """Mail of Ann's that left: where it is answered, and by delivery where it bounces to."""
+
+    config: Config
+    answers: list[str]
+    returned: list[tuple[int, str]]
+
+
+@pytest.fixture
+def written(short_folder: Path) -> Iterator[Written]:
+    """A home in which Ann has written to Pat, who may answer, and to a crowd that is not there."""
+    texts = {"yahoo.example": f"v=spf1 ip4:{HOST} -all", "_dmarc.yahoo.example": "v=DMARC1; p=reject"}
+    with closing(NameServer(texts)) as names:
+        nobody = {"smarthost": "smtp://127.0.0.1:1", "nameservers": [f"{HOST}:{names.port}"]}
+        with closing(House(short_folder, {**UNCAPPED, "delivery": nobody})) as house:
+            house.clock.jump(time.time_ns() // 1_000_000 - house.clock.now())  # the roles go by the real time
+            house.add_subscriber(ANN)
+            threads = [house.submit(ANN, [PAT], house.mail(f"Results {number}")) for number in range(3)]
+            house.register(PAT, threads[0])
+            answers = [house.reply_token(each, PAT) for each in threads]
+            for _ in range(10):
+                house.submit(ANN, [f"x{each}@nowhere.example" for each in range(100)], house.mail())
+            house.tamper("UPDATE deliveries SET state = 'delivered', settled = due")
+            keeper, domain, returned = house.keeper("courier"), house.config.server.domain, []
+            for row in house.queued("notice"):
+                token = keeper.bounce(row["id"])
+                house.keep(token.row, row["org"])
+                returned.append((row["id"], f"b+{token.token}@{domain}"))
+        yield Written(house.config, answers, returned[3:])
+
+
+def check_inbound(written: Written, kills: int, seed: int) -> dict[str, str]:
+    """Kill the keeper, the door for other servers and the courier while these bring bounces and answers."""
+    config, stop = written.config, threading.Event()
+    roles, folder = Roles(config), config.server.home.parent
+    half = len(written.returned) // 2
+    programs = [
+        *(Answering(n, roles, folder / f"sent-{n}.log", stop, author=PAT, to=written.answers) for n in range(2)),
+        Bouncing(2, roles, folder / "sent-2.log", stop, returned=written.returned[:half]),
+        Bouncing(3, roles, folder / "sent-3.log", stop, returned=written.returned[half:]),
+    ]
+    acknowledged = torment(roles, programs, {"keeper": 1, "inbound": 4, "courier": 2}, kills, seed)
+    found = find(config, PAT, PATS)
+    answered = {tag for tag in acknowledged if tag.startswith("answer-")}
+    assert answered <= set(found.ids), "an answer that was taken is gone"
+    assert {len(ids) for ids in found.ids.values()} == {1}, "an answer that was brought again was taken for another"
+    assert not found.unreadable
+    assert not found.without_delivery
+    app = build(config, "owner")
+    with closing(app.engine), closing(app.blobs):
+        failed = {row["id"] for row in app.engine.query("SELECT id FROM deliveries WHERE state = 'failed'")}
+        told = Counter(
+            row["subject_id"] for row in app.engine.query("SELECT subject_id FROM deliveries WHERE kind = 'dsn'")
+        )
+    returned = {int(tag.partition("-")[2]) for tag in acknowledged if tag.startswith("bounce-")}
+    assert returned
+    assert answered
+    assert returned <= failed, "a bounce that was taken changed nothing"
+    assert told == Counter(failed), "its sender was told twice, or not at all"
+    return acknowledged
+
+
+def test_kills_while_others_bring_bounces_and_answers_lose_and_double_nothing(written: Written):
+    assert len(check_inbound(written, 10, seed=3)) > 10
+
+
+@pytest.mark.long
+def test_two_hundred_kills_while_others_bring_mail_lose_and_double_nothing(written: Written):
+    assert len(check_inbound(written, 200, seed=5)) > 200
