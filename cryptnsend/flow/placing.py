@@ -91,6 +91,8 @@ class Placer:
 
     def _as_itself(self, row: Row, role: str, flags: int | None = None) -> Placing:
         size = self._size(row["inline"], row["blob_key"])
+        if size is not None and role == "author":
+            size = row["submitted"]  # the author sees Bcc, which was cut out before the message was sealed
         if size is None:
             return self._as_notice(row["message"], role, notices.EXPIRED, flags or 0)
         seen = SEEN if role == "author" else 0

@@ -1,0 +1,212 @@
+"""What can be done with mailboxes and what lies in them: flags, copies, endings, drafts, and the copy in Sent."""
+
+from __future__ import annotations
+
+import imaplib
+import re
+
+import pytest
+
+from tests.mailbox.conftest import ANN, PAT, MailDoors, reply
+from tests.support.house import DAY, PASSWORD, House
+
+DRAFT = b"From: ann@gmail.example\r\nTo: pat@yahoo.example\r\nSubject: Not yet\r\n\r\nUnfinished\r\n"
+
+
+def said(answer: tuple[str, list[object]]) -> bytes:
+    """Return what came with an answer, as one line; fail for NO."""
+    assert answer[0] == "OK", answer
+    pieces = [b"".join(each) if isinstance(each, tuple) else each or b"" for each in answer[1]]
+    return b"|".join(pieces)
+
+
+def signed_in(doors: MailDoors) -> imaplib.IMAP4_SSL:
+    made = doors.imap()
+    made.login(ANN, PASSWORD)
+    return made
+
+
+def test_the_four_mailboxes_are_there_with_their_special_uses(client: imaplib.IMAP4_SSL) -> None:
+    listed = said(client.list()).split(b"|")
+    assert [each.rpartition(b" ")[2].strip(b'"') for each in listed] == [b"INBOX", b"Drafts", b"Sent", b"Trash"]
+    assert rb"\Sent" in listed[2]
+    assert rb"\Trash" in listed[3]
+
+
+def test_a_draft_is_kept_sealed_and_read_again(house: House, client: imaplib.IMAP4_SSL) -> None:
+    answer = client.append("Drafts", r"(\Draft \Seen)", None, DRAFT)
+    code = re.search(rb"APPENDUID (\d+) (\d+)", answer[1][0])
+    assert code is not None
+    said(client.select("Drafts"))
+    assert DRAFT in said(client.uid("FETCH", code[2].decode(), "(FLAGS BODY[])"))
+    assert rb"\Seen \Draft" in said(client.fetch("1", "(FLAGS)"))
+    assert b'"Not yet"' in said(client.fetch("1", "(ENVELOPE)"))
+    for table, row in house.rows():
+        assert all(b"Unfinished" not in value for value in row.values() if isinstance(value, bytes)), table
+
+
+def test_an_expunged_draft_is_gone_for_good(house: House, client: imaplib.IMAP4_SSL) -> None:
+    client.append("Drafts", "", None, b"Subject: Large\r\n\r\n" + b"x" * 100_000)
+    said(client.select("Drafts"))
+    assert len(list(house.portal.blobs.keys())) == 1
+    client.store("1", "+FLAGS", r"(\Deleted)")
+    assert said(client.expunge()) == b"1"
+    assert house.engine.query("SELECT count(*) AS n FROM filed") == [{"n": 0}]
+    assert list(house.portal.blobs.keys()) == []
+
+
+def test_the_copy_of_what_was_submitted_is_recognised_and_kept_once(house: House, client: imaplib.IMAP4_SSL) -> None:
+    octets = house.mail("Results", "All is well.", author=ANN, bcc=("eve@yahoo.example",))
+    house.submit(ANN, [PAT, "eve@yahoo.example"], octets)
+    copy = b"X-Mozilla-Status: 0001\r\n" + octets.replace(b"\r\n", b"\n") + b"\n\n"
+    answer = client.append("Sent", r"(\Seen)", None, copy)
+    assert b"APPENDUID" in answer[1][0]
+    assert said(client.select("Sent")) == b"1"
+    assert house.engine.query("SELECT count(*) AS n FROM filed") == [{"n": 0}]
+    assert octets in said(client.fetch("1", "(BODY.PEEK[])"))  # with Bcc, which is the author's to see
+    assert b"eve" in said(client.fetch("1", "(ENVELOPE)"))
+    size = re.search(rb"RFC822.SIZE (\d+)", said(client.fetch("1", "(RFC822.SIZE)")))
+    assert size is not None
+    assert int(size[1]) == len(octets)
+
+
+def test_another_text_under_the_same_message_id_is_kept_as_well(house: House, client: imaplib.IMAP4_SSL) -> None:
+    octets = house.mail("Results", "All is well.", author=ANN)
+    house.submit(ANN, [PAT], octets)
+    client.append("Sent", "", None, octets.replace(b"well", b"ill"))
+    assert said(client.select("Sent")) == b"2"
+
+
+def test_flags_and_keywords_are_kept_and_told_to_others(house: House, doors: MailDoors, ann: str) -> None:
+    reply(house)
+    one, other = signed_in(doors), signed_in(doors)
+    one.select("INBOX")
+    other.select("INBOX")
+    assert rb"\Flagged Work" in said(one.store("1", "+FLAGS", r"(\Flagged Work)"))
+    assert said(one.store("1", "FLAGS.SILENT", r"(\Answered $Forwarded)")) == b""
+    other.noop()
+    assert b"1 (UID 1 FLAGS (\\Answered $Forwarded))" in other.response("FETCH")[1]
+    assert rb"(\Answered)" in said(other.store("1", "-FLAGS", r"($FORWARDED)"))
+    one.logout()
+    other.logout()
+
+
+def test_what_is_seen_counts_as_opened_once(house: House, client: imaplib.IMAP4_SSL) -> None:
+    reply(house)
+    client.select("INBOX")
+    client.store("1", "+FLAGS", r"(\Seen)")
+    client.store("1", "-FLAGS", r"(\Seen)")
+    client.store("1", "+FLAGS", r"(\Seen)")
+    opened = house.engine.query("SELECT action FROM audit WHERE action = 'message.opened'")
+    assert len(opened) == 1
+    assert house.engine.query("SELECT count(*) AS n FROM recipients WHERE first_opened IS NOT NULL") == [{"n": 1}]
+
+
+def test_a_message_moves_and_does_not_come_back(house: House, client: imaplib.IMAP4_SSL) -> None:
+    reply(house)
+    client.select("INBOX")
+    assert client.uid("MOVE", "1", "Trash")[0] == "OK"
+    assert said(client.select("Trash")) == b"1"
+    client.store("1", "+FLAGS", r"(\Deleted)")
+    client.expunge()
+    assert said(client.select("INBOX")) == b"0"
+    assert len(house.pickup.list(house.session(ANN))) == 1  # on the page it is where it was
+
+
+def test_a_new_message_is_told_while_a_program_idles(house: House, client: imaplib.IMAP4_SSL) -> None:
+    client.select("INBOX")
+    client.send(b"a1 IDLE\r\n")
+    assert client.readline().startswith(b"+")
+    reply(house)
+    assert client.readline() == b"* 1 EXISTS\r\n"
+    client.send(b"DONE\r\n")
+    assert client.readline().startswith(b"a1 OK")
+
+
+def test_mailboxes_are_made_named_and_removed(client: imaplib.IMAP4_SSL) -> None:
+    said(client.create("Patients/2026"))
+    assert client.create("Patients/2026")[0] == "NO"
+    said(client.append("Patients/2026", "", None, DRAFT))
+    said(client.rename("Patients/2026", "Archive"))
+    assert said(client.status("Archive", "(MESSAGES UIDNEXT UNSEEN)")) == b'"Archive" (MESSAGES 1 UIDNEXT 2 UNSEEN 1)'
+    said(client.delete("Archive"))
+    assert client.select("Archive")[0] == "NO"
+    for name in ("INBOX", "Sent"):
+        assert client.delete(name)[0] == "NO"
+    said(client.create('"Sent Items"'))  # ours goes by that name too
+    assert b"Sent Items" not in said(client.list())
+
+
+def test_an_expired_message_makes_place_for_a_notice_under_a_new_uid(house: House, doors: MailDoors, ann: str) -> None:
+    """A member of Ann's: mail to another subscriber has a life, and ends."""
+    house.add_subscriber("bob@gmail.example", name="Bob")
+    message = house.submit("bob@gmail.example", [ANN], house.mail("Hello", author="bob@gmail.example", to=(ANN,)))
+    house.prove(house.session(ANN), ANN, message)
+    client = signed_in(doors)
+    client.select("INBOX")
+    assert b"All is well." in said(client.fetch("1", "(UID BODY.PEEK[])"))
+    house.clock.forward(40 * DAY)
+    house.upkeep.once()
+    assert client.fetch("1", "(BODY.PEEK[])")[0] == "NO"
+    client.noop()
+    fetched = said(client.fetch("1", "(UID BODY.PEEK[])"))
+    assert b"UID 2 " in fetched
+    assert b"All is well." not in fetched
+    assert b"is over" in fetched
+    client.logout()
+
+
+def test_a_message_that_needs_its_code_is_a_notice_until_then(house: House, doors: MailDoors, ann: str) -> None:
+    house.add_subscriber("bob@gmail.example", name="Bob")
+    message = house.submit("bob@gmail.example", [ANN], house.mail("Hello", author="bob@gmail.example", to=(ANN,)))
+    client = signed_in(doors)
+    client.select("INBOX")
+    fetched = said(client.fetch("1", "(UID BODY.PEEK[])"))
+    assert b"UID 1 " in fetched
+    assert b"waits for its code" in fetched
+    assert b"Hello" not in fetched
+    house.prove(house.session(ANN), ANN, message)
+    house.clock.forward(10 * 60_000)
+    client.noop()
+    fetched = said(client.fetch("1", "(UID BODY.PEEK[])"))
+    assert b"UID 2 " in fetched
+    assert b"All is well." in fetched
+    client.logout()
+
+
+def test_uids_and_what_they_stand_for_stay_the_same_for_every_session(house: House, doors: MailDoors, ann: str) -> None:
+    for number in range(3):
+        reply(house, f"Number {number}.")
+    first = signed_in(doors)
+    first.select("INBOX")
+    before = said(first.fetch("1:*", "(UID BODY.PEEK[TEXT])")), first.response("UIDVALIDITY")
+    first.logout()
+    second = signed_in(doors)
+    second.select("INBOX")
+    assert (said(second.fetch("1:*", "(UID BODY.PEEK[TEXT])")), second.response("UIDVALIDITY")) == before
+    second.logout()
+
+
+@pytest.mark.parametrize(
+    ("criteria", "found"),
+    [
+        ("ALL", b"1 2 3"),
+        ("UNSEEN", b"2 3"),
+        ("SUBJECT second", b"2"),
+        ("FROM pat", b"1 2 3"),
+        ('TEXT "number three"', b"3"),
+        ('NOT BODY "number one"', b"2 3"),
+        ("OR SUBJECT first UID 3", b"1 3"),
+        ("LARGER 100000", b""),
+        ("SINCE 1-Jan-2026 KEYWORD Work", b"2"),
+    ],
+)
+def test_searches_find_by_rows_headers_and_text(
+    house: House, client: imaplib.IMAP4_SSL, criteria: str, found: bytes
+) -> None:
+    for subject, number in (("First", "one"), ("Second", "two"), ("Third", "three")):
+        reply(house, f"This is number {number}.", subject)
+    client.select("INBOX")
+    client.store("1", "+FLAGS.SILENT", r"(\Seen)")
+    client.store("2", "+FLAGS.SILENT", "(work)")
+    assert said(client.search(None, *criteria.split(" ") if '"' not in criteria else (criteria,))) == found
