@@ -210,7 +210,8 @@ def show(config: Config, delivery: int, as_json: bool) -> None:
     if as_json:
         names = ("id", "org", "kind", "form", "message", "recipient", "tls_class", "state", "created", "settled")
         found = ("why", "route", "host", "address", "tls", "cipher", "proof", "tries", "code", "status", "reply", "due")
-        show_json({name: row[name] for name in names} | {name: getattr(way, name) for name in found})
+        later = ("late_at", "late_by", "late", "automatic_at")
+        show_json({name: row[name] for name in names} | {name: getattr(way, name) for name in (*found, *later)})
         return
     host = f"{way.host} [{way.address}]" if way.address and way.address != way.host else way.host
     facts = {
@@ -227,6 +228,8 @@ def show(config: Config, delivery: int, as_json: bool) -> None:
         "tries": way.tries,
         "next try": moment(way.due),
         "peer's words": way.told,
+        "delayed": f"{moment(way.late_at)} by {way.late_by or 'the next host'}: {way.late}" if way.late_at else "",
+        "answered": f"{moment(way.automatic_at)} by a program" if way.automatic_at else "",
     }
     for name, value in facts.items():
         if value not in (None, ""):

@@ -22,6 +22,8 @@ from cryptnsend.flow.keeping import BY_MAIL
 from cryptnsend.flow.outcomes import TELLING, UNASKED, asked_of
 from cryptnsend.store.records import audit, bounces, messages
 
+LATE = ("late_at", "late_by", "late")  # what is known of a delay at the next host
+
 log = structlog.get_logger("cryptnsend.inbound")
 
 
@@ -46,7 +48,9 @@ class Bounces:
             return kind
         log.info("bounce", delivery=delivery, action=said.action, status=said.status, standard=said.standard)
         if said.action != "failed":
-            return said.action  # the next host goes on trying, or has passed it on: the delivery stands
+            # The next host goes on trying, or has passed it on: the delivery stands.
+            self._engine.write(lambda rows: self._on_its_way(rows, delivery, said)).result()
+            return said.action
         told = self._engine.write(lambda rows: self._failed(rows, delivery, said)).result()
         if told:
             self._wake()
@@ -59,13 +63,40 @@ class Bounces:
             return None
         return row["author"], row["message"]
 
+    def note_automatic(self, delivery: int, kept: int | None) -> None:
+        """Remember that a program answered a delivery, and where its answer is kept, for its sender's page."""
+        self._engine.write(lambda rows: self._automatic(rows, delivery, kept)).result()
+
+    def note_automatic_from(self, message: int, address: str, kept: int) -> None:
+        """Remember the same of an answer that names no delivery: of the newest to who it says it is from, if any."""
+
+        def write(rows: Rows) -> None:
+            delivery = bounces.about(rows, message, address)
+            if delivery is not None:
+                self._automatic(rows, delivery, kept)
+
+        self._engine.write(write).result()
+
+    def _automatic(self, rows: Rows, ident: int, kept: int | None) -> None:
+        row = bounces.delivery(rows, ident)
+        if row is not None and row["kind"] in TELLING:
+            found = {"automatic_at": str(self._clock.now()), "automatic": str(kept or "")}
+            bounces.note(rows, row["org"], ident, _with(row, found))
+
+    def _on_its_way(self, rows: Rows, ident: int, said: reading.Bounce) -> None:
+        """Write that the next host has not passed it on yet, or that it has."""
+        row = _settled(rows, ident)
+        if row is not None and row["kind"] in TELLING:
+            found = dict.fromkeys(LATE, "")
+            if said.action == "delayed":
+                found = {"late_at": str(self._clock.now()), "late_by": said.host, "late": _words(said)}
+            bounces.note(rows, row["org"], ident, _with(row, found))
+
     def _failed(self, rows: Rows, ident: int, said: reading.Bounce) -> bool:
         """Write what came back, and return whether its sender is to be told at once."""
-        row = bounces.delivery(rows, ident)
+        row = _settled(rows, ident)
         if row is None:
             return False
-        if row["state"] == "leased":
-            raise Temporary("This mail is still on its way. Try again in a moment.")
         if not bounces.came_back(rows, row["org"], ident, _how(row, said), _words(said), self._clock.now()):
             return False
         if row["kind"] not in TELLING:
@@ -90,6 +121,19 @@ def _words(said: reading.Bounce) -> str:
 
 def _how(row: Row, said: reading.Bounce) -> str:
     """Return what is known of the delivery with what the bounce adds, as JSON."""
-    before: dict[str, Any] = msgspec.json.decode(row["outcome"]) if row["outcome"] else {}
     found = {"status": said.status, "code": said.code, "returned_by": said.host}
-    return msgspec.json.encode(before | found).decode()
+    return _with(row, found | dict.fromkeys(LATE, ""))
+
+
+def _with(row: Row, found: dict[str, str]) -> str:
+    """Return what is known of a delivery with what was *found*, as JSON; what is found to be empty is known no more."""
+    before: dict[str, Any] = msgspec.json.decode(row["outcome"]) if row["outcome"] else {}
+    return msgspec.json.encode({name: value for name, value in (before | found).items() if value != ""}).decode()
+
+
+def _settled(rows: Rows, ident: int) -> Row | None:
+    """Return a delivery that is not under way; raise Temporary while it is."""
+    row = bounces.delivery(rows, ident)
+    if row is not None and row["state"] == "leased":
+        raise Temporary("This mail is still on its way. Try again in a moment.")
+    return row

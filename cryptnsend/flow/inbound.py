@@ -222,14 +222,15 @@ class Returned(Arriving):
         kind = self._house.bounces.take(claims.message, self._octets, null_sender=not self._envelope.reverse_path)
         if kind == "person":
             raise _no_reader()
-        if kind == "auto-replied" and self._size <= READ:
-            self._show(claims.message)
+        if kind == "auto-replied":
+            kept = self._show(claims.message) if self._size <= READ else None
+            self._house.bounces.note_automatic(claims.message, kept)
 
-    def _show(self, delivery: int) -> None:
-        """Keep an absence note for whoever sent the mail that it answers."""
+    def _show(self, delivery: int) -> int | None:
+        """Keep an absence note for whoever sent the mail that it answers; return its id."""
         about = self._house.bounces.whose(delivery)
         if about is None:
-            return
+            return None
         author, message = about
         apart = self._house.keeping.begin()
         try:
@@ -240,7 +241,7 @@ class Returned(Arriving):
         except BaseException:
             apart.abort()
             raise
-        apart.commit_now(Why(author, "automatic", self._author(), message, self._protocol))
+        return apart.commit_now(Why(author, "automatic", self._author(), message, self._protocol))
 
 
 class ForPeople(Arriving):
@@ -418,7 +419,9 @@ class Answer(Arriving):
             raise RuntimeError("an answer that was never begun")
         claims = self._claims
         why = Why(claims.subscriber, self._reason, self._from, claims.message, self._protocol)
-        self._apart.commit_now(why)
+        message = self._apart.commit_now(why)
+        if self._reason == "automatic" and self._from:
+            self._house.bounces.note_automatic_from(claims.message, self._from, message)
         if verdict.is_proven and self._reason in ("no-code", "stranger"):
             self._house.tell("by-mail-kept", None, self._from, claims.message, claims.subscriber)
 

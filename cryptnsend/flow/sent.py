@@ -7,6 +7,7 @@ The journal hears of each ending before it is committed, so that a restored back
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 import structlog
@@ -22,9 +23,11 @@ from cryptnsend.flow.opening import NOTHING, Opener
 from cryptnsend.flow.rendering import files_of
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Reached, SentEntry, Status
-from cryptnsend.flow.ways import way_of
+from cryptnsend.flow.ways import Way, way_of
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.store.records import audit, grants, listing
+from cryptnsend.store.records import audit, grants, kept, listing
+
+LATE_LASTS = 6 * 86_400_000  # milliseconds: a host that cannot pass a mail on returns it after five days at most
 
 log = structlog.stdlib.get_logger(__name__)
 NOTHING_MORE: Mapping[str, object] = MappingProxyType({})
@@ -212,11 +215,22 @@ class Sent:
                     reply=row["reply"] or "" if state in ("bounced", "delayed") else "",
                     needs_code=not over and grant is not None and _needs_code(row, grant),
                     suspended=over,
-                    way=way_of(row) if row["kind"] else None,
+                    way=self._way(about, row, now),
                 )
             )
         expired = about["expires"] is not None and about["expires"] <= now
         return reached, taken if not open_to and not expired else []
+
+    def _way(self, about: Row, row: Row, now: int) -> Way | None:
+        """Return why a delivery went as it did, with what other hosts said of it since, where that matters still."""
+        if not row["kind"]:
+            return None
+        way = way_of(row)
+        if way.late_at is not None and (row["first_opened"] is not None or way.late_at + LATE_LASTS <= now):
+            way = replace(way, late_at=None, late_by="", late="")  # it arrived, or it would have come back
+        if way.automatic is not None and kept.one(self._engine, about["author"], way.automatic) is None:
+            way = replace(way, automatic=None)  # thrown away since
+        return way
 
     def _note(self, rows: Rows, actor: str, about: Row, action: str, detail: dict[str, object]) -> None:
         audit.append(rows, about["org"], self._clock.now(), actor, action, str(about["id"]), detail)

@@ -48,6 +48,11 @@ class Way:
     code: str = ""
     reply: str = ""
     due: int | None = None  # the next try
+    late_at: int | None = None  # when the next host told that it cannot pass it on yet
+    late_by: str = ""
+    late: str = ""  # its words
+    automatic_at: int | None = None  # when a program answered
+    automatic: int | None = None  # the mail that is kept apart with that answer
 
     @property
     def told(self) -> str:
@@ -66,11 +71,20 @@ def way_of(row: Row) -> Way:
         why=why(row["reason"]) if row.get("reason") else "",
         reply=row["reply"] or "",
         due=row["due"] if waits else None,
+        late_at=_number(known.get("late_at")),
+        late_by=known.get("late_by", ""),
+        late=known.get("late", ""),
+        automatic_at=_number(known.get("automatic_at")),
+        automatic=_number(known.get("automatic")),
         **{
             name: known.get(name, "")
             for name in ("route", "host", "address", "tls", "cipher", "proof", "status", "code")
         },
     )
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text else None
 
 
 HEAPED = ("organisation", "domain", "kind", "state", "status")  # what deliveries can be counted by

@@ -204,7 +204,7 @@ def summary(entry: SentEntry) -> tuple[str, str, str]:
         )
     if count("ended") == total and total:
         return "", "clock", gettext("Time is up")
-    if count("delayed"):
+    if count("delayed") or any(each.way and each.way.late_at for each in reached):
         return "warn", "clock", gettext("On its way, delayed")
     if count("relayed") == total and total:
         return "", "sent", gettext("Sent as ordinary mail")

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cryptnsend.core import tokens
+from cryptnsend.flow.views import Reached
 from tests.flow.conftest import Desk
 from tests.flow.inbound_door import Door
 from tests.support.house import DAY
@@ -70,10 +71,98 @@ def test_a_second_bounce_tells_nobody_again(sent: Desk, door: Door) -> None:
 
 
 @pytest.mark.parametrize("fields", ["Action: delayed\r\nStatus: 4.4.1", "Action: relayed\r\nStatus: 2.0.0"])
-def test_a_report_that_is_not_final_changes_nothing(sent: Desk, door: Door, fields: str) -> None:
+def test_a_report_that_is_not_final_changes_no_state_and_tells_nobody(sent: Desk, door: Door, fields: str) -> None:
     assert door.bring(report(fields), door.bounce_address(), sender="") == "250 2.0.0"
     assert sent.row()["state"] == "delivered"
     assert not sent.house.queued("dsn")
+
+
+def shown(sent: Desk) -> Reached:
+    """Return how Pat stands on Ann's page."""
+    return sent.house.pickup.status(sent.house.session(ANN), sent.row()["message"]).recipients[0]
+
+
+DELAYED = "Action: delayed\r\nStatus: 4.4.1\r\nDiagnostic-Code: smtp; 451 4.4.1 no answer from inside"
+
+
+def test_a_delay_at_the_next_host_shows_beside_the_recipient(sent: Desk, door: Door) -> None:
+    assert door.bring(report(DELAYED), door.bounce_address(), sender="") == "250 2.0.0"
+    way = shown(sent).way
+    assert way is not None
+    assert (way.late_at, way.late_by, way.late) == (sent.house.clock.now(), "mx.yahoo.example", "no answer from inside")
+    assert shown(sent).state == "notified"
+    assert way.told == "250 2.0.0 taken", "what their server said before stays"
+
+
+@pytest.mark.parametrize("fields", ["Action: delivered\r\nStatus: 2.0.0", "Action: failed\r\nStatus: 5.1.1"])
+def test_a_delay_is_over_when_it_is_delivered_or_came_back(sent: Desk, door: Door, fields: str) -> None:
+    where = door.bounce_address()
+    for each in (DELAYED, fields):
+        assert door.bring(report(each), where, sender="") == "250 2.0.0"
+    way = shown(sent).way
+    assert way is not None
+    assert (way.late_at, way.late) == (None, "")
+    assert "late" not in sent.row()["outcome"]
+
+
+def test_a_delay_is_over_when_the_message_was_opened_or_days_have_gone_by(sent: Desk, door: Door) -> None:
+    house = sent.house
+    assert door.bring(report(DELAYED), door.bounce_address(), sender="") == "250 2.0.0"
+    house.clock.forward(6 * DAY)
+    way = shown(sent).way
+    assert way is not None
+    assert way.late_at is None
+    assert door.bring(report(DELAYED), door.bounce_address(), sender="") == "250 2.0.0"
+    pat = house.register(PAT, sent.row()["message"])
+    house.pickup.show(pat, sent.row()["message"])
+    assert shown(sent).state == "opened"
+    way = shown(sent).way
+    assert way is not None
+    assert way.late_at is None
+
+
+def test_a_delay_waits_while_the_delivery_is_under_way(sent: Desk, door: Door) -> None:
+    where = door.bounce_address()
+    sent.house.tamper("UPDATE deliveries SET state = 'leased' WHERE kind = 'notice'")
+    assert door.bring(report(DELAYED), where, sender="").startswith("451 ")
+
+
+@pytest.mark.parametrize("size", [10, 300_000], ids=["small", "larger than is kept"])
+def test_an_automatic_answer_shows_beside_the_recipient(sent: Desk, door: Door, size: int) -> None:
+    note = (
+        b"From: Pat <pat@yahoo.example>\r\nAuto-Submitted: auto-replied\r\nSubject: Away\r\n\r\n"
+        + b"x" * size
+        + b"\r\n"
+    )
+    assert door.bring(note, door.bounce_address(), sender="") == "250 2.0.0"
+    way = shown(sent).way
+    assert way is not None
+    assert way.automatic_at == sent.house.clock.now()
+    assert (way.automatic is not None) is (size < 1000)
+    assert shown(sent).state == "notified"
+    if way.automatic is not None:
+        ann = sent.house.session(ANN)
+        assert sent.house.pickup.kept.show(ann, way.automatic).reason == "automatic"
+        sent.house.pickup.kept.delete(ann, way.automatic)
+        again = shown(sent).way
+        assert again is not None
+        assert (again.automatic_at, again.automatic) == (way.automatic_at, None), "no link to what is gone"
+
+
+def test_an_automatic_answer_to_the_reply_address_is_shown_where_its_author_was_written_to(
+    sent: Desk, door: Door
+) -> None:
+    """RFC 3834 §4 wants them at the envelope sender; many programs answer Reply-To all the same."""
+    where = sent.house.reply_token(sent.row()["message"], ANN)
+    for author in ("somebody@else.example", PAT):
+        way = shown(sent).way
+        assert way is not None
+        assert way.automatic_at is None
+        note = f"From: {author}\r\nAuto-Submitted: auto-replied\r\nSubject: Away\r\n\r\nx\r\n".encode()
+        assert door.bring(note, where, sender="") == "250 2.0.0"
+    way = shown(sent).way
+    assert way is not None
+    assert way.automatic_at == sent.house.clock.now()
 
 
 def test_a_bounce_in_words_counts(sent: Desk, door: Door) -> None:

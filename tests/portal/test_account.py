@@ -10,9 +10,11 @@ import pytest
 
 from cryptnsend import settings
 from cryptnsend.core.errors import Denied
+from cryptnsend.flow.views import Reached
+from cryptnsend.flow.ways import Way
 from cryptnsend.portal import Portal
 from tests.portal.conftest import Visitor, config
-from tests.portal.world import ANN, CODE, PASSWORD, PAT, World
+from tests.portal.world import ANN, CODE, NOW, PASSWORD, PAT, World
 
 FRESH = "marble otter lantern quilt"
 
@@ -239,6 +241,17 @@ def test_the_delivery_passphrase_needs_the_password_again(ann: Visitor, world: W
     assert '"spoken' not in page  # words that are copied, never said
     ann.post("/account/passphrase", {"password": PASSWORD, "new": "1"})
     assert "new_passphrase" in world.calls
+
+
+def test_what_other_hosts_said_later_stands_beside_the_recipient(ann: Visitor, world: World) -> None:
+    way = Way("notice", "delivered", 1, late_at=NOW, late_by="mx.x", late="no <answer>", automatic_at=NOW, automatic=71)
+    one = Reached(PAT, "Pat Lee", "notified", NOW, "", False, way=way)
+    world.sent[21] = replace(world.sent[21], recipients=(one,))
+    page = ann.get("/sent/21").text
+    assert "Delayed at their end" in page
+    assert "no &lt;answer&gt;" in page
+    assert "An automatic answer came on" in page
+    assert 'href="/kept/71"' in page
 
 
 def test_readable_replies_say_what_they_weaken_and_take_the_password(ann: Visitor, world: World) -> None:

@@ -20,6 +20,27 @@ def delivery(rows: Rows, ident: int) -> Row | None:
     return found[0] if found else None
 
 
+def about(rows: Rows, message: int, address: str) -> int | None:
+    """Return the newest delivery of a message to a canonical address, None if it never went there."""
+    found = rows.query(
+        "SELECT max(d.id) AS id FROM deliveries d JOIN addresses a ON a.id = d.recipient"
+        " WHERE d.message = :message AND a.canonical = :address AND d.kind IN ('notice', 'handoff', 'relay')",
+        {"message": message, "address": address},
+    )
+    ident: int | None = found[0]["id"]
+    return ident
+
+
+def note(rows: Rows, org: int, ident: int, outcome: str) -> bool:
+    """Write more about a delivered mail, JSON; False if it does not stand as delivered."""
+    return bool(
+        rows.execute(
+            "UPDATE deliveries SET outcome = :outcome WHERE org = :org AND id = :id AND state = 'delivered'",
+            {"outcome": outcome, "org": org, "id": ident},
+        )
+    )
+
+
 def came_back(rows: Rows, org: int, ident: int, outcome: str, reply: str, now: int) -> bool:
     """Mark a delivered mail as failed; False if it does not stand as delivered."""
     return bool(
