@@ -9,7 +9,7 @@ groups have no host.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import lru_cache
 
 from cryptnsend.core.addresses import AddressReader
@@ -18,11 +18,15 @@ from cryptnsend.core.imap_text import literal, quoted
 from cryptnsend.core.mime_headers import Headers
 from cryptnsend.core.mime_words import encode_text
 
+Fields = Mapping[bytes, list[bytes]]
+
 BCC = b"\x01"  # stands before the place of bcc in the finished text, which no reader gets
 EMPTY = b"(NIL NIL NIL NIL NIL NIL NIL " + BCC + b"NIL NIL NIL)"
 NO_HOST = "missing-domain.invalid"  # for what has no @: a NIL there would begin a group
 _MAX_ADDRESSES = 1000  # of one field
+_MAX_FAST = 20_000  # octets of a field that is read piece by piece
 _MAX_VALUE = 8000  # octets of a date, an id or a subject
+_CLEAN = re.compile(rb"[\x20\x21\x23-\x5b\x5d-\x7e]{0,%d}" % _MAX_VALUE)  # goes between quotes as it is
 _ODD = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f-\xff]")
 _CONTROL = bytes(32 if octet < 32 or octet == 127 else octet for octet in range(256))
 
@@ -32,19 +36,20 @@ def envelope(headers: Headers) -> bytes:
     fields = headers.fields
     if not fields:
         return EMPTY
-    author = _list(fields.get(b"from"))
-    sender, reply_to = _list(fields.get(b"sender")), _list(fields.get(b"reply-to"))
+    subject = fields.get(b"subject")
+    author = _list(fields, b"from")
+    sender, reply_to = _list(fields, b"sender"), _list(fields, b"reply-to")
     return b"(%s %s %s %s %s %s %s %sNIL %s %s)" % (
-        _first(fields.get(b"date"), opaque),
-        _first(fields.get(b"subject"), unstructured),
+        _first(fields, b"date"),
+        unstructured(subject[0]) if subject else b"NIL",
         author,
         author if sender == b"NIL" else sender,
         author if reply_to == b"NIL" else reply_to,
-        _list(fields.get(b"to")),
-        _list(fields.get(b"cc")),
+        _list(fields, b"to"),
+        _list(fields, b"cc"),
         BCC,
-        _first(fields.get(b"in-reply-to"), opaque),
-        _first(fields.get(b"message-id"), opaque),
+        _first(fields, b"in-reply-to"),
+        _first(fields, b"message-id"),
     )
 
 
@@ -53,13 +58,17 @@ def with_bcc(envelope: bytes, bcc: bytes) -> bytes:
     return envelope.replace(BCC + b"NIL", address_list(bcc)) if bcc.strip() else envelope.replace(BCC, b"")
 
 
-def _first(values: list[bytes] | None, write: Callable[[bytes], bytes]) -> bytes:
-    return write(values[0]) if values else b"NIL"
+def _first(fields: Fields, name: bytes) -> bytes:
+    values = fields.get(name)
+    return opaque(values[0]) if values else b"NIL"
 
 
 def unstructured(value: bytes) -> bytes:
     """Return the text of a field as a quoted string; encoded-words stay, other 8-bit text becomes some."""
-    value = value.strip()[:_MAX_VALUE]
+    value = value.strip()
+    if _CLEAN.fullmatch(value):
+        return b'"' + value + b'"'
+    value = value[:_MAX_VALUE]
     if not _ODD.search(value):
         return quoted(value.replace(b"\t", b" "))
     return quoted(encode_text(one_line(decode_words(guess_text(value)), 2000)).encode())
@@ -67,9 +76,10 @@ def unstructured(value: bytes) -> bytes:
 
 def opaque(value: bytes) -> bytes:
     """Return a value that is nobody's text, like an id: quoted, or a literal if it has 8-bit octets."""
-    value = value.strip()[:_MAX_VALUE]
-    if b"\t" in value or _ODD.search(value):
-        value = value.translate(_CONTROL)
+    value = value.strip()
+    if _CLEAN.fullmatch(value):
+        return b'"' + value + b'"'
+    value = value[:_MAX_VALUE].translate(_CONTROL)
     return quoted(value) if value.isascii() else literal(value)
 
 
@@ -81,25 +91,38 @@ def address_list(value: bytes) -> bytes:
     return _usual_list(value) if len(value) <= 200 else _address_list(value)
 
 
-def _list(values: list[bytes] | None) -> bytes:
+def _list(fields: Fields, name: bytes) -> bytes:
+    values = fields.get(name)
     if not values:
         return b"NIL"
     return address_list(values[0] if len(values) == 1 else b",".join(values))
 
 
-# One person as nearly every client writes them: nothing that could be read twice.
+# One person as nearly every client writes them: nothing that could be read twice, and no comma.
 _PLAIN = re.compile(
-    rb"""[ \t]*(?:"([^"\\\x00-\x1f\x7f-\xff]*)"[ \t]*|((?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+[ \t]+)*))"""
-    rb"""<([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+)@([A-Za-z0-9.-]+)>[ \t]*"""
+    rb"""[ \t]*(?:(?:"([^"\\,\x00-\x1f\x7f-\xff]*)"[ \t]*|((?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+[ \t]+)*))"""
+    rb"""<([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+)@([A-Za-z0-9.-]+)>"""
+    rb"""|([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+)@([A-Za-z0-9.-]+))[ \t]*"""
 )
 
 
 def _address_list(value: bytes) -> bytes:
-    plain = _PLAIN.fullmatch(value)
-    if plain:
-        name = (plain[1] if plain[1] is not None else plain[2]).strip()
-        shown = b'"' + name + b'"' if name else b"NIL"
-        return b'((%s NIL "%s" "%s"))' % (shown, plain[3], plain[4])
+    if len(value) <= _MAX_FAST and value.count(b",") < _MAX_ADDRESSES:
+        written = []
+        for one in value.split(b","):
+            plain = _PLAIN.fullmatch(one)
+            if plain is None:
+                break
+            quoted_name, name, local, host, bare_local, bare_host = plain.groups()
+            name = b" ".join((quoted_name or name or b"").split())
+            shown = b'"' + name + b'"' if name else b"NIL"
+            written.append(b'(%s NIL "%s" "%s")' % (shown, local or bare_local, host or bare_host))
+        else:
+            return b"(" + b"".join(written) + b")"
+    return _whole_address_list(value)
+
+
+def _whole_address_list(value: bytes) -> bytes:
     reader = _EnvelopeReader(guess_text(value[:256_000]).strip())
     reader.read()
     written = reader.written()

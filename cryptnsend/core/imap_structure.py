@@ -22,6 +22,7 @@ from cryptnsend.core.mime_index import Part, is_message
 BEGIN, END = b"\x02", b"\x03"  # around extension data, which BODY leaves out; no reader gets them
 _MARKS = BCC + BEGIN + END
 _EXTENSION = re.compile(rb"\x02[^\x03]*\x03")
+_CLEAN = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]{1,2000}")  # goes between quotes as it is
 _ODD = re.compile(r"[^\t\x20-\x7e]")
 _LANGUAGE = re.compile(r"[A-Za-z0-9-]{1,40}")
 _MAX_VALUE = 2000  # characters of a parameter
@@ -43,31 +44,29 @@ def head(headers: Headers, part: Part, *, described: bool) -> Head:
     fields = headers.fields
     if not described:
         headers, fields = Headers({}), {}
-    if fields.keys() & DESCRIBING:
-        return _full_head(headers, part.type, part.encoding)
     value = headers.raw(b"content-type")
-    if len(value) <= 60 and b"name" not in value and b"boundary" not in value:
-        return _usual_head(value, part.type, part.encoding)
-    return _plain_head(value, part.type, part.encoding)
+    is_usual = len(value) <= 60 and b"name" not in value and b"boundary" not in value
+    if fields.keys() & DESCRIBING:
+        params = _usual_params(value, part.type) if is_usual else _params(value, part.type)
+        return _full_head(headers, part.type, part.encoding, params)
+    return (_usual_head if is_usual else _plain_head)(value, part.type, part.encoding)
 
 
 def _plain_head(value: bytes, kind: str, encoding: str) -> Head:
-    params = _params(value, kind)
-    return _head(kind, encoding, params, b"NIL NIL", b" NIL NIL NIL")
+    return _head(kind, encoding, _params(value, kind), b"NIL NIL", b" NIL NIL NIL")
 
 
 _usual_head = lru_cache(maxsize=1024)(_plain_head)
 
 
-def _full_head(headers: Headers, kind: str, encoding: str) -> Head:
-    params = _params(headers.raw(b"content-type"), kind)
+def _full_head(headers: Headers, kind: str, encoding: str, params: bytes) -> Head:
     fields = headers.fields
     ident = _first(fields.get(b"content-id"), opaque)
     described = _first(fields.get(b"content-description"), unstructured)
     location = _first(fields.get(b"content-location"), opaque)
     back = b" %s %s %s" % (
         _disposition(headers) if b"content-disposition" in fields else b"NIL",
-        _language(headers) if b"content-language" in fields else b"NIL",
+        _language(headers.raw(b"content-language")) if b"content-language" in fields else b"NIL",
         location,
     )
     return _head(kind, encoding, params, ident + b" " + described, back, headers.raw(b"content-md5").strip())
@@ -105,8 +104,9 @@ def _disposition(headers: Headers) -> bytes:
     return b"(%s %s)" % (quoted(shown.encode()), _parameters(params))
 
 
-def _language(headers: Headers) -> bytes:
-    found = _LANGUAGE.findall(headers.raw(b"content-language")[:200].decode("ascii", "replace"))
+@lru_cache(maxsize=64)
+def _language(value: bytes) -> bytes:
+    found = _LANGUAGE.findall(value[:200].decode("ascii", "replace"))
     return b"(" + b" ".join(quoted(each.encode()) for each in found) + b")" if found else b"NIL"
 
 
@@ -118,10 +118,16 @@ def _params(value: bytes, kind: str) -> bytes:
     return _parameters(params)
 
 
+_usual_params = lru_cache(maxsize=1024)(_params)
+
+
 def _parameters(params: Sequence[tuple[str, str]]) -> bytes:
     """Write parameters as they were sent; values that are not ASCII in the form of RFC 2231, odd names not at all."""
     written = []
     for name, value in params:
+        if _CLEAN.fullmatch(name) and _CLEAN.fullmatch(value):
+            written.append(f'"{name}" "{value}"'.encode())
+            continue
         if _ODD.search(name) or '"' in name or "\\" in name:
             continue
         value = value[:_MAX_VALUE]

@@ -23,6 +23,7 @@ _WANTED = frozenset(
 DESCRIBING = frozenset(  # fields of a part besides its type and encoding; most parts have none
     b"content-disposition content-id content-description content-language content-location content-md5".split()
 )
+_ENCODINGS = {name.encode(): name for name in ("7bit", "8bit", "binary", "quoted-printable", "base64")}
 _MESSAGE_ID = re.compile(rb"<[^<>\s]{1,990}>")
 
 
@@ -91,6 +92,8 @@ class Headers:
         value = self.raw(b"content-transfer-encoding")
         if not value:
             return "7bit"
+        if usual := _ENCODINGS.get(value.strip().lower()):
+            return usual
         words = value.split(b";")[0].split()
         return one_line(guess_text(words[0].lower()), 40) if words else "7bit"
 

@@ -153,7 +153,8 @@ class Indexer:
         else:
             self._root, self.headers = part, headers
             kept = self._octets(start, body) if body <= MAX_KEPT else b""
-            self._kept = b"" if cut_bcc(kept)[1] else kept  # whoever feeds an index has cut Bcc out
+            # Whoever feeds an index has cut Bcc out; should it be there all the same, it is in no index.
+            self._kept = b"" if b"bcc" in kept.lower() and cut_bcc(kept)[1] else kept
         room = self._parts < MAX_PARTS and len(self._open) < MAX_DEPTH
         boundary = _boundary(headers, part) if part.type.startswith("multipart/") else b""
         encloses = is_message(part) and part.encoding in _IDENTITY
@@ -204,7 +205,12 @@ class Indexer:
         none, or `_UNSURE` if a candidate's line is not complete.
         """
         while True:
-            at = min((p for f in self._open if f.delimiter and (p := self._ahead(f, start)) >= 0), default=-1)
+            at = -1
+            for frame in self._open:
+                if frame.delimiter:
+                    hit = frame.hit if frame.hit >= start else self._ahead(frame, start)
+                    if hit >= 0 and (at < 0 or hit < at):
+                        at = hit
             if at < 0:
                 return None
             end = self._buffer.find(b"\r\n", at + 2 - self._base, at + 4 + _MAX_LINE - self._base) + self._base

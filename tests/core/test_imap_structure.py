@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryptnsend.core.imap import View
-from cryptnsend.core.imap_envelope import address_list
+from cryptnsend.core.imap_envelope import _whole_address_list, address_list
 from cryptnsend.core.mime import Index, index_message
 from tests.support.imap_reading import check_body, check_envelope, read_value
 
@@ -110,6 +110,16 @@ def test_an_index_keeps_its_answers_and_an_older_one_gets_them_from_the_message(
 )  # fmt: skip
 def test_addresses_keep_groups_routes_and_what_is_none(field, expected):
     assert address_list(field) == expected
+
+
+tokens = st.sampled_from(b"""a < > @ x.example " Ann . a@x <a@x> (c) : ; \\""".split() + [b" ", b"\t"])
+people = st.lists(tokens, max_size=8).map(b"".join)
+
+
+@settings(max_examples=500)
+@given(st.lists(people | st.sampled_from([b'"Ann R" <a@x>', b" Ann <a@x> ", b"a@x"]), max_size=4).map(b",".join))
+def test_the_short_way_through_an_address_field_leads_where_the_long_one_does(field):
+    assert address_list(field) == _whole_address_list(field)
 
 
 def test_long_address_fields_end_and_open_delimiters_cost_nothing():
