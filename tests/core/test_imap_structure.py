@@ -112,7 +112,7 @@ def test_addresses_keep_groups_routes_and_what_is_none(field, expected):
     assert address_list(field) == expected
 
 
-tokens = st.sampled_from(b"""a < > @ x.example " Ann . a@x <a@x> (c) : ; \\""".split() + [b" ", b"\t"])
+tokens = st.sampled_from([*b"""a < > @ x.example " Ann . a@x <a@x> (c) : ; \\""".split(), b" ", b"\t"])
 people = st.lists(tokens, max_size=8).map(b"".join)
 
 
