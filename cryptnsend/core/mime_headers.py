@@ -18,7 +18,7 @@ from cryptnsend.core.charsets import decode_text, decode_words, guess_text, one_
 _WANTED = frozenset(
     b"from to cc bcc reply-to sender subject date message-id in-reply-to references mime-version content-type "
     b"content-transfer-encoding content-disposition content-id content-description content-language content-location "
-    b"content-md5 auto-submitted".split()
+    b"content-md5 auto-submitted tls-required".split()
 )
 DESCRIBING = frozenset(  # fields of a part besides its type and encoding; most parts have none
     b"content-disposition content-id content-description content-language content-location content-md5".split()

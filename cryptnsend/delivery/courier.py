@@ -124,7 +124,8 @@ class Courier:
             if not free:
                 text = f"all connections to {outgoing.domain} are in use"
                 return Outcome("delayed", None, "4.3.2", text, reason=Outcome.BUSY)
-            return Attempt(self._gear, outgoing, route, Wanted(tls_class, cleartext, envelope.requiretls)).run()
+            wanted = Wanted(tls_class, cleartext, envelope.requiretls, envelope.tls_optional)
+            return Attempt(self._gear, outgoing, route, wanted).run()
 
     def post(self, url: str, octets: bytes, media_type: str) -> Outcome:
         """Give *octets* to the web server of an https: *url*, and return how it ended. Nothing is redirected."""

@@ -26,6 +26,8 @@ class Envelope:
     `reverse_path` is "" for the null sender. `notify`, `orcpt`, `ret` and `envid` are RFC 3461 values as they stand on
     the wire (xtext already applied); they are sent only to peers that offer DSN. `smtputf8` says that the header
     section needs RFC 6532; addresses are looked at besides. `requiretls` is RFC 8689: proven TLS on the whole way.
+    `tls_optional` is its opposite, the header field "TLS-Required: No": what the recipient's domain promises about TLS
+    need not hold. It counts for class "plain" only, and not beside `requiretls`.
     """
 
     reverse_path: str
@@ -36,6 +38,7 @@ class Envelope:
     ret: str | None = None
     envid: str | None = None
     requiretls: bool = False
+    tls_optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,17 @@ class Wanted:
     tls_class: TlsClass
     cleartext: bool = False
     requiretls: bool = False
+    tls_optional: bool = False
+
+    @property
+    def ignores_promises(self) -> bool:
+        """
+        Say whether what the domain promises need not hold.
+
+        Reports may be about just that. Plain mail may say so itself (RFC 8689 §4.2.2); where a proof is asked for, by
+        REQUIRETLS or by the class, what it says counts for nothing (§4.1).
+        """
+        return self.tls_class == "report" or (self.tls_optional and self.tls_class == "plain" and not self.requiretls)
 
     @property
     def proof(self) -> bool:
@@ -92,7 +103,7 @@ class Protection:
 
     def promised(self, route: Route, wanted: Wanted) -> Found:
         """Return the MTA-STS policy to hold to on this way."""
-        if route.hops[0].chosen or wanted.tls_class == "report":
+        if route.hops[0].chosen or wanted.ignores_promises:
             return NOTHING
         return self._policies.of(route.domain)
 
@@ -100,8 +111,8 @@ class Protection:
         """Return what a connection to *hop* has to show. Raises `Barred`."""
         if hop.chosen:
             return replace(self._of_chosen(route, hop, wanted), requiretls=wanted.requiretls)
-        if wanted.tls_class == "report":
-            return Demand(False, name=hop.host)
+        if wanted.ignores_promises:
+            return Demand(wanted.encryption, name=hop.host)
         demand = self._by_dane(route, hop)
         if demand is None or demand.proof == "none":
             unusable, demand = demand, self._by_policy(route, hop, found, wanted)

@@ -52,6 +52,7 @@ class Letter:
     links: tuple[Link, ...] = ()
     content_key: bytes | None = None
     smtputf8: bool = False  # the header needs RFC 6532
+    tls_optional: bool = False  # its author says "TLS-Required: No" (RFC 8689)
     cleartext: bool = False  # class plain may go unencrypted where there is no TLS
     is_posted: bool = False
 

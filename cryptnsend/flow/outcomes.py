@@ -200,6 +200,7 @@ def envelope_of(row: Row, letter: Letter) -> Envelope:
         ret=asked.get("ret") or None,
         envid=_xtext(asked.get("envid", ""), 100),
         requiretls=asks_requiretls(row),
+        tls_optional=letter.tls_optional,
     )
 
 

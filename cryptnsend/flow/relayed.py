@@ -13,7 +13,7 @@ from itertools import chain
 from cryptnsend.core.addresses import Mailbox, single_author
 from cryptnsend.core.contracts import Row
 from cryptnsend.core.errors import NotAuthor
-from cryptnsend.core.mime import relay_header
+from cryptnsend.core.mime import read_headers, relay_header
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.delivery.courier import TlsClass
 from cryptnsend.delivery.dkim import DkimKey, sign
@@ -53,8 +53,17 @@ class Relayed(Composing):
         # Other 8-bit headers are old mistakes, which nobody's server declares and most take as they are.
         international = not ours.isascii() and b"with UTF8SMTP" in row["received"]
         tls_class: TlsClass = "proven" if row["tls_class"] == "proven" else "plain"
-        clear = row["tls_class"] == "cleartext"
-        return Letter(path, leaving.recipient, octets, tls_class, (*links, bounce), key, international, cleartext=clear)
+        return Letter(
+            path,
+            leaving.recipient,
+            octets,
+            tls_class,
+            (*links, bounce),
+            key,
+            international,
+            tls_optional=_waives_tls(header),
+            cleartext=row["tls_class"] == "cleartext",
+        )
 
     def _as_whom(
         self, row: Row, author: Row, header: bytes
@@ -74,6 +83,12 @@ class Relayed(Composing):
         name = safe_display_name(author["name"]) or safe_display_name(address.partition("@")[0])
         face = Mailbox(name, self._local("u-", token.token))
         return face, Mailbox(name, address), self._signers.own(), (Link(token.row, None),)
+
+
+def _waives_tls(header: bytes) -> bool:
+    """Say whether the author does not mind how well the way is protected: one field, exactly as RFC 8689 §3 has it."""
+    fields = read_headers(header)
+    return fields.count(b"tls-required") == 1 and fields.raw(b"tls-required").strip().lower() == b"no"
 
 
 def _written(header: bytes) -> Mailbox | None:

@@ -398,3 +398,46 @@ def test_a_host_that_turns_out_to_be_ourselves_would_loop(leaf: trustme.LeafCert
         outcome = sent(made(names(host), host))
         assert "MAIL" not in host.verbs()
     assert (outcome.kind, outcome.status) == ("failed", "5.4.6")
+
+
+# -- TLS-Required: No -------------------------------------------------------------------------------------------------
+
+OPTIONAL = Envelope(ENVELOPE.reverse_path, ENVELOPE.recipient, tls_optional=True)
+
+
+def test_plain_mail_whose_author_does_not_mind_goes_where_the_promise_is_not_kept(peer: Peer) -> None:
+    """RFC 8689 §4.2.2: TLS all the same, without its proof."""
+    courier = made(names(peer, WRONG), peer)
+    outcome = courier.send(OPTIONAL, "plain", MESSAGE)
+    courier.close()
+    assert (outcome.kind, outcome.proof, outcome.tls.partition(",")[0]) == ("delivered", "none", "TLSv1.3")
+
+
+def test_plain_mail_whose_author_does_not_mind_goes_unencrypted_only_if_that_was_allowed() -> None:
+    with Peer() as host:
+        courier = made(names(host, WRONG), host)
+        refused = courier.send(OPTIONAL, "plain", MESSAGE)
+        assert "MAIL" not in host.verbs()
+        allowed = courier.send(OPTIONAL, "plain", MESSAGE, cleartext=True)
+        courier.close()
+    assert (refused.kind, refused.reason) == ("failed", Outcome.TLS_MISSING)
+    assert (allowed.kind, allowed.tls) == ("delivered", "none")
+
+
+@pytest.mark.parametrize("tls_class", ["opportunistic", "proven"])
+def test_for_all_other_mail_that_counts_for_nothing(peer: Peer, tls_class: Any) -> None:
+    courier = made(names(peer, WRONG), peer)
+    outcome = courier.send(OPTIONAL, tls_class, MESSAGE)
+    courier.close()
+    assert outcome.kind == ("delayed" if tls_class == "opportunistic" else "failed")
+    assert "MAIL" not in peer.verbs()
+
+
+def test_requiretls_goes_before_it(requiring: Peer) -> None:
+    """RFC 8689 §4.1."""
+    both = Envelope(ENVELOPE.reverse_path, ENVELOPE.recipient, requiretls=True, tls_optional=True)
+    courier = made(names(requiring, WRONG), requiring)
+    outcome = courier.send(both, "plain", MESSAGE)
+    courier.close()
+    assert (outcome.kind, outcome.reason) == ("failed", Outcome.PROOF_MISSING)
+    assert "MAIL" not in requiring.verbs()

@@ -162,3 +162,34 @@ def test_a_decision_has_one_reason_whatever_the_way() -> None:
     submission = policy.Submission(ANN, True, ":: x", (facts,))
     ways = [policy.decide(submission, policy.Rules(cleartext=each))[PAT] for each in (False, True)]
     assert ways == [policy.Relay("opportunistic", "plain-token"), policy.Relay("cleartext", "plain-token")]
+
+
+# -- TLS-Required: No -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("more", "optional"),
+    [
+        ("TLS-Required: No\r\n", True),
+        ("tls-required:\r\n  NO \r\n", True),
+        ("", False),
+        ("TLS-Required: Yes\r\n", False),
+        ("TLS-Required: No, but\r\n", False),
+        ("TLS-Required: No\r\nTLS-Required: No\r\n", False),
+        ("X-TLS-Required: No\r\n", False),
+        ("Comments: x\r\n TLS-Required: No\r\n", False),
+    ],
+)
+def test_an_author_may_not_mind_what_the_recipients_domain_promises(house: House, more: str, optional: bool) -> None:
+    house.add_subscriber(ANN)
+    desk = Desk(house)
+    with closing(desk.courier):
+        house.submit(ANN, [PAT], house.mail(":: Lunch", more=more))
+        house.submit(ANN, [PAT], house.mail("Results", more=more))
+        desk.deliver()
+        ways = {octets.count(b"All is well."): envelope for envelope, _, octets in desk.answers.sent
+                if envelope.recipient == PAT}  # fmt: skip
+        assert ways[1].tls_optional is optional
+        assert ways[0].tls_optional is False, "a notice about sealed mail keeps to every promise"
+        (plain,) = [octets for _, _, octets in desk.answers.sent if b"All is well." in octets]
+        assert more.encode() in plain, "it goes on with the mail"
