@@ -41,7 +41,8 @@ class MailDoors:
 
     def start(self) -> MailDoors:
         context = server_context()
-        self.authority.issue_cert("localhost", key_type=trustme.KeyType.ECDSA).configure_cert(context)
+        issued = self.authority.issue_cert("localhost", common_name="localhost", key_type=trustme.KeyType.ECDSA)
+        issued.configure_cert(context)
         bound = {name: server.Door(bind("127.0.0.1", 0), True) for name in ("imaps", "pop3s")}
         self.ports = {name: door.socket.getsockname()[1] for name, door in bound.items()}
         app, started = self.house.mailbox, threading.Event()
