@@ -545,7 +545,11 @@ class App:
 
 
 def scanners(config: Config) -> tuple[list[Scanner], list[Scanner]]:
-    """Return who looks at all mail, and who only at mail that travels in clear; a further scanner joins here."""
+    """
+    Return who looks at all mail, and who only at mail that travels in clear.
+
+    A further scanner joins here; its name is that of the setting which says where it is.
+    """
     figures = config.scan
     everything: list[Scanner] = []
     in_the_open: list[Scanner] = []

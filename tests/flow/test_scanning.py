@@ -37,19 +37,13 @@ def infected(**fields: Any) -> bytes:
     return House.mail(text=attached, more=MULTIPART, **fields)
 
 
-def at_the_door(house: House, octets: bytes) -> str:
-    """Submit a mail as a session does, awaiting what has to be awaited; return the id."""
+def all_at_the_door(house: House, *mails: bytes) -> list[str | BaseException]:
+    """Submit mails side by side as sessions do, awaiting what has to be awaited; return ids and refusals."""
+    who = house.gate.authenticate(ANN, PASSWORD, "192.0.2.7")
+    envelope = Envelope(ANN, (Rcpt(PAT),), Peer("192.0.2.7", "laptop.example", "TLSv1.3"))
 
-    async def run() -> str:
-        loop = asyncio.get_running_loop()
-        batcher = house.door.engine.batcher(loop)
-
-        def in_thread(fn: Callable[[], None]) -> Awaitable[None]:
-            return loop.run_in_executor(None, fn)
-
-        who = house.gate.authenticate(ANN, PASSWORD, "192.0.2.7")
-        envelope = Envelope(ANN, (Rcpt(PAT),), Peer("192.0.2.7", "laptop.example", "TLSv1.3"))
-        draft = SmtpIntake(house.door.admission, batcher, in_thread).begin(who, envelope)
+    async def send(intake: SmtpIntake, octets: bytes) -> str:
+        draft = intake.begin(who, envelope)
         try:
             end = octets.index(b"\r\n\r\n") + 4
             draft.header(octets[:end])
@@ -61,10 +55,29 @@ def at_the_door(house: House, octets: bytes) -> str:
         except BaseException:
             draft.abort()
             raise
+
+    async def run() -> list[str | BaseException]:
+        loop = asyncio.get_running_loop()
+        batcher = house.door.engine.batcher(loop)
+
+        def in_thread(fn: Callable[[], None]) -> Awaitable[None]:
+            return loop.run_in_executor(None, fn)
+
+        intake = SmtpIntake(house.door.admission, batcher, in_thread)
+        try:
+            return await asyncio.gather(*(send(intake, each) for each in mails), return_exceptions=True)
         finally:
             batcher.close()
 
     return asyncio.run(run())
+
+
+def at_the_door(house: House, octets: bytes) -> str:
+    """Submit one mail; return its id, or raise what refuses it."""
+    (said,) = all_at_the_door(house, octets)
+    if isinstance(said, BaseException):
+        raise said
+    return said
 
 
 def found(house: House) -> list[dict[str, str]]:
@@ -113,6 +126,14 @@ def test_a_large_mail_is_looked_at_to_its_end_and_leaves_no_blob(scanned: House)
         at_the_door(scanned, House.mail(text="x" * 1_000_000 + PHRASE))
     assert count(scanned, "messages") == 0
     assert list(scanned.portal.blobs.keys()) == []
+
+
+def test_many_sessions_at_once_get_the_answer_about_their_own_mail(scanned: House) -> None:
+    mails = [House.mail(text="x" * (400_000 if n % 3 else 10) + (PHRASE if n % 2 else "")) for n in range(24)]
+    said = all_at_the_door(scanned, *mails)
+    assert [type(each) for each in said] == [Infected if n % 2 else str for n in range(24)]
+    assert count(scanned, "messages") == 12
+    assert len(list(scanned.portal.blobs.keys())) == 8
 
 
 def test_a_mail_larger_than_the_scanner_takes_is_refused_as_too_large(scanned: House) -> None:
