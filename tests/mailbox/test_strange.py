@@ -1,0 +1,194 @@
+"""What do the doors do when something is out of the ordinary? They answer, keep the line or say BYE; nothing is lost."""
+
+from __future__ import annotations
+
+import imaplib
+import socket
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from cryptnsend.core.errors import Throttled
+from tests.mailbox.conftest import ANN, PAT, MailDoors, reply
+from tests.mailbox.test_imap_boxes import said, signed_in
+from tests.support.house import MINUTE, OTHER, PASSWORD, House
+from tests.support.waiting import wait_for
+
+
+def device(house: House, scope: str = "read") -> tuple[int, str]:
+    """Make a device password for Ann; return its id and the password."""
+    made = house.accounts.add_device(house.session(ANN), "Phone", scope)
+    return made.id, made.password
+
+
+def test_a_reading_device_password_opens_and_a_sending_one_does_not(house: House, doors: MailDoors, ann: str) -> None:
+    reply(house)
+    client = doors.imap()
+    with pytest.raises(imaplib.IMAP4.error, match="AUTHENTICATIONFAILED"):
+        client.login(ANN, device(house, "submit")[1])
+    client.login(ANN, device(house)[1])
+    client.select("INBOX")
+    assert b"Thank you." in said(client.fetch("1", "(BODY.PEEK[])"))
+    client.logout()
+
+
+def test_strict_custody_is_read_by_password_and_by_device(make_house: Callable[..., House], authority: object) -> None:
+    from tests.mailbox.conftest import QUICK
+
+    house = make_house(policy={"custody": "strict"})
+    house.add_subscriber(ANN)
+    reply(house)
+    doors = MailDoors(house, authority, QUICK).start()  # type: ignore[arg-type]
+    try:
+        for password in (PASSWORD, device(house)[1]):
+            client = doors.imap()
+            client.login(ANN, password)
+            client.select("INBOX")
+            assert b"Thank you." in said(client.fetch("1", "(BODY.PEEK[])"))
+            client.logout()
+    finally:
+        doors.stop()
+
+
+def test_old_and_new_mail_stay_readable_for_a_device_after_a_new_password(
+    house: House, doors: MailDoors, ann: str
+) -> None:
+    reply(house, "Before.")
+    password = device(house)[1]
+    session = house.session(ANN)
+    house.accounts.change_password(session, PASSWORD, OTHER, "192.0.2.7", "Firefox")
+    message = house.submit(ANN, [PAT], house.mail("Later", author=ANN, to=(PAT,)))
+    house.replies.send(house.session(PAT), message, everybody=False, text="After.", files=(), nonce=b"n" * 16)
+    client = doors.imap()
+    client.login(ANN, password)
+    client.select("INBOX")
+    assert b"Before." in said(client.fetch("1", "(BODY.PEEK[])"))
+    assert b"After." in said(client.fetch("2", "(BODY.PEEK[])"))
+    client.logout()
+
+
+def test_a_revoked_device_is_sent_away_at_its_next_command(house: House, doors: MailDoors, ann: str) -> None:
+    ident, password = device(house)
+    client = doors.imap()
+    client.login(ANN, password)
+    client.select("INBOX")
+    house.accounts.revoke_device(house.session(ANN), ident)
+    with pytest.raises((imaplib.IMAP4.abort, imaplib.IMAP4.error)):
+        client.noop()
+    client.shutdown()
+
+
+def test_an_account_that_is_disabled_while_it_idles_is_sent_away(house: House, doors: MailDoors, ann: str) -> None:
+    client = signed_in(doors)
+    client.select("INBOX")
+    client.send(b"a1 IDLE\r\n")
+    assert client.readline().startswith(b"+")
+    house.owner.owner.disable(ANN)
+    assert client.readline().startswith(b"* BYE This sign-in has ended")
+    client.shutdown()
+
+
+def test_guesses_are_throttled_as_at_the_other_doors(house: House, open_doors: Callable[..., MailDoors]) -> None:
+    house.add_subscriber(ANN)
+    doors = open_doors(auth_failures=100)
+    client = doors.imap()
+    for number in range(house.config.limits.sign_in_failures + 1):
+        with pytest.raises(imaplib.IMAP4.error):
+            client.login(ANN, f"wrong {number}")
+    with pytest.raises(imaplib.IMAP4.error, match="UNAVAILABLE"):
+        client.login(ANN, PASSWORD)
+    with pytest.raises(Throttled):
+        house.mailbox.mail_gate.authenticate(ANN, PASSWORD, "127.0.0.1")
+    house.clock.forward(60 * MINUTE)
+    client.login(ANN, PASSWORD)
+    client.logout()
+
+
+def test_who_only_receives_reads_on_the_page(house: House, doors: MailDoors, ann: str) -> None:
+    reply(house)
+    client = doors.imap()
+    with pytest.raises(imaplib.IMAP4.error, match="AUTHENTICATIONFAILED"):
+        client.login(PAT, PASSWORD)
+    client.shutdown()
+
+
+def test_without_the_keeper_nobody_is_told_a_wrong_password(house: House, doors: MailDoors, ann: str) -> None:
+    client = doors.imap()
+    house.stop_keeper()
+    try:
+        with pytest.raises(imaplib.IMAP4.error, match="UNAVAILABLE"):
+            client.login(ANN, PASSWORD)
+    finally:
+        house.start_keeper()
+    client.login(ANN, PASSWORD)
+    client.logout()
+
+
+def test_a_damaged_message_is_passed_over_and_the_others_are_read(house: House, doors: MailDoors, ann: str) -> None:
+    damaged, _ = reply(house, "One."), reply(house, "Two.")
+    house.tamper("UPDATE contents SET body = zeroblob(length(body)) WHERE message = :m AND part = 'raw'", m=damaged)
+    client = signed_in(doors)
+    client.select("INBOX")
+    assert client.fetch("1:2", "(UID BODY.PEEK[TEXT])")[0] == "NO"
+    assert b"Two." in said(client.fetch("2", "(BODY.PEEK[])"))
+    client.logout()
+
+
+def test_what_one_account_has_is_nobody_elses(house: House, doors: MailDoors, ann: str) -> None:
+    reply(house)
+    house.add_subscriber("eve@gmail.example")
+    client = doors.imap()
+    client.login("eve@gmail.example", PASSWORD)
+    assert said(client.select("INBOX")) == b"0"
+    assert said(client.select("Sent")) == b"0"
+    client.logout()
+
+
+def test_a_client_that_does_not_read_is_cut_off_and_costs_no_memory(
+    house: House, open_doors: Callable[..., MailDoors], ann: str
+) -> None:
+    doors = open_doors(trickle=1.0)
+    client = signed_in(doors)
+    client.append("INBOX", "", None, b"Subject: large\r\n\r\n" + b"x" * 4_000_000)
+    client.select("INBOX")
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.send(b"a1 FETCH 1 BODY.PEEK[]\r\n" * 40)
+    wait_for(lambda: not doors.server.house.sessions, 30)
+    client.shutdown()
+
+
+def test_two_connections_place_each_message_once(house: House, doors: MailDoors, ann: str) -> None:
+    for number in range(4):
+        reply(house, f"Number {number}.")
+    clients = [signed_in(doors) for _ in range(3)]
+    threads = [threading.Thread(target=client.select, args=("INBOX",)) for client in clients]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    rows = house.engine.query("SELECT message, count(*) AS n FROM placed WHERE role = 'recipient' GROUP BY message")
+    assert [row["n"] for row in rows] == [1, 1, 1, 1]
+    for client in clients:
+        client.logout()
+
+
+def test_many_mailboxes_are_listed_and_there_are_not_more(house: House, doors: MailDoors, ann: str) -> None:
+    client = signed_in(doors)
+    made = sum(client.create(f"Folder{number}")[0] == "OK" for number in range(20))
+    assert made == 20
+    assert len(said(client.list()).split(b"|")) == 24
+    client.logout()
+
+
+def test_nothing_of_a_message_is_in_the_log(house: House, doors: MailDoors, ann: str) -> None:
+    reply(house, "The new dose is fine.", "Results of Tuesday")
+    client = signed_in(doors)
+    client.select("INBOX")
+    client.fetch("1", "(BODY[])")
+    client.search(None, "SUBJECT", "Tuesday")
+    client.logout()
+    logged = repr(doors.lines)
+    assert "signed in" in logged
+    for secret in ("dose", "Tuesday", PASSWORD, PAT):
+        assert secret not in logged
