@@ -24,6 +24,7 @@ BCC = b"\x01"  # stands before the place of bcc in the finished text, which no r
 EMPTY = b"(NIL NIL NIL NIL NIL NIL NIL " + BCC + b"NIL NIL NIL)"
 NO_HOST = "missing-domain.invalid"  # for what has no @: a NIL there would begin a group
 _MAX_ADDRESSES = 1000  # of one field
+_MAX_FIELD = 64_000  # octets of an address field that are read
 _MAX_FAST = 20_000  # octets of a field that is read piece by piece
 _MAX_VALUE = 8000  # octets of a date, an id or a subject
 _CLEAN = re.compile(rb"[\x20\x21\x23-\x5b\x5d-\x7e]{0,%d}" % _MAX_VALUE)  # goes between quotes as it is
@@ -123,7 +124,7 @@ def _address_list(value: bytes) -> bytes:
 
 
 def _whole_address_list(value: bytes) -> bytes:
-    reader = _EnvelopeReader(guess_text(value[:256_000]).strip())
+    reader = _EnvelopeReader(guess_text(value[:_MAX_FIELD]).strip())
     reader.read()
     written = reader.written()
     return b"(" + b"".join(written) + b")" if written else b"NIL"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
@@ -94,9 +93,9 @@ class View:
     def header(self) -> bytes:
         """Return the header block with its empty line; of a very long one the first MiB."""
         kept = self._texts().header
-        if kept and not self._cuts:
+        if not self._cuts and kept:
             return kept
-        return b"".join(self._blocks(_slice(self._header(), 0, _MAX_HEADER)))
+        return b"".join(self._blocks(self._header() if kept else _slice(self._header(), 0, _MAX_HEADER)))
 
     def fetch(self, section: Section) -> Content | None:
         """
@@ -126,10 +125,16 @@ class View:
         return text
 
     def _pieces(self, section: Section) -> list[Piece] | None:
+        text = section.text
+        if not section.path and text.startswith("HEADER") and self._texts().header:
+            # What nearly every listing asks for: the index is not even decoded.
+            header = self.header()
+            named = text == "HEADER.FIELDS"
+            return [header if text == "HEADER" else select_fields(header, section.fields, chosen=named)]
         part = self._part(section.path)
         if part is None:
             return None
-        text, root = section.text, self.index.root
+        root = self.index.root
         if text == "MIME":
             return self._header() if part is root else [_span(part.header_start, part.body_start)]
         if section.path and text:
@@ -137,16 +142,16 @@ class View:
             if not is_message(part) or not part.parts:
                 return None
             part = part.parts[0]
-            header: list[Piece] = [_span(part.header_start, part.body_start)]
+            head: list[Piece] = [_span(part.header_start, part.body_start)]
         else:
-            header = self._header() if part is root else []
+            head = self._header() if part is root else []
         body = _span(part.body_start, part.body_end)
         if text.startswith("HEADER.FIELDS"):
-            block = self.header() if part is root else b"".join(self._blocks(_slice(header, 0, _MAX_HEADER)))
+            block = self.header() if part is root else b"".join(self._blocks(_slice(head, 0, _MAX_HEADER)))
             return [select_fields(block, section.fields, chosen=text == "HEADER.FIELDS")]
         if text == "HEADER":
-            return header
-        return [body] if text == "TEXT" or section.path else [*header, body]
+            return head
+        return [body] if text == "TEXT" or section.path else [*head, body]
 
     def _part(self, path: Sequence[int]) -> Part | None:
         """Return the part of that path, numbered as IMAP does; () is the message."""
@@ -254,20 +259,22 @@ def _window(blocks: Iterable[bytes], start: int, count: int) -> Iterator[bytes]:
 # --- header fields -------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=64)
-def _fields_pattern(fields: tuple[bytes, ...]) -> re.Pattern[bytes]:
-    names = b"|".join(re.escape(field) for field in fields)
-    return re.compile(rb"^(?:%s)[ \t]*:[^\n]*(?:\n|\Z)(?:[ \t][^\n]*(?:\n|\Z))*" % names, re.IGNORECASE | re.MULTILINE)
-
-
 def select_fields(header: bytes, fields: tuple[bytes, ...], *, chosen: bool) -> bytes:
-    """Return the fields of a header block that are named in *fields*, or not *chosen* all others, and an empty line."""
+    """
+    Return the fields of a header block that *fields* names, or if not *chosen* all others, and an empty line.
+
+    Names are lower case. Lines that are no field count as one that nobody names.
+    """
     block = b"" if header == b"\r\n" else header[:-2] if header.endswith(b"\r\n\r\n") else header
-    pattern = _fields_pattern(fields)
-    found = b"".join(pattern.findall(block)) if chosen else pattern.sub(b"", block)
-    if found and not found.endswith(b"\n"):
-        found += b"\r\n"
-    return found + b"\r\n"
+    wanted, found, keep = frozenset(fields), [], False
+    for line in block.split(b"\n"):
+        if not line.startswith((b" ", b"\t")):  # else it belongs to the field before it
+            name, colon, _ = line.partition(b":")
+            keep = (bool(colon) and name.rstrip(b" \t").lower() in wanted) is chosen
+        if keep:
+            found.append(line)
+    selected = b"\n".join(found).rstrip(b"\r\n")
+    return selected + b"\r\n\r\n" if selected else b"\r\n"
 
 
 _BCC = re.compile(rb"^bcc[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE | re.MULTILINE)

@@ -67,7 +67,7 @@ texts = st.lists(words | st.binary(max_size=3), max_size=12).map(b"".join)
 commands = st.integers(0, 2).flatmap(lambda n: st.tuples(*[texts] * (2 * n + 1)))
 
 
-@settings(max_examples=600)
+@settings(max_examples=200)
 @given(commands | commands.map(lambda parts: (b"a " + parts[0], *parts[1:])), st.booleans())
 def test_reading_raises_nothing_but_its_own_error(parts, utf8):
     try:
@@ -79,7 +79,7 @@ def test_reading_raises_nothing_but_its_own_error(parts, utf8):
     assert tag == b"*" or parts[0].startswith(tag)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(commands.map(lambda parts: (b"a APPEND INBOX " + parts[0], *parts[1:])))
 def test_an_unfinished_append_raises_nothing_but_its_own_error(parts):
     try:

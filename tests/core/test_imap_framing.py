@@ -60,13 +60,13 @@ pieces = st.sampled_from(
 streams = st.lists(pieces | st.binary(max_size=4), max_size=30).map(b"".join)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(streams, st.lists(st.integers(1, 40), min_size=1, max_size=5))
 def test_commands_are_the_same_however_their_octets_were_split(octets, sizes):
     assert said(run(octets, SMALL, sizes)) == said(run(octets, SMALL))
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(streams)
 def test_no_more_is_kept_than_the_limits_allow(octets):
     framer = Framer(SMALL)

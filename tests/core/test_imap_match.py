@@ -215,7 +215,7 @@ def plainly(key: SearchKey, one: One) -> bool:
             return matcher(key, exists=4, largest_uid=4, saved=[2])(one)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(keys, ones)
 def test_a_search_in_steps_finds_the_same_and_looks_no_further_than_it_may(key, one):
     whole = matcher(key, exists=4, largest_uid=4, saved=[2])(one)

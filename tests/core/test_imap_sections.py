@@ -144,7 +144,7 @@ def in_lines(octets: bytes) -> list[bytes]:
     return [line for each in octets.split(b"\n") if (line := each.rstrip(b"\r"))]
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(messages)
 def test_ranges_lie_inside_the_message_and_the_parts_put_together_are_the_whole(octets):
     asked: list[tuple[int, int]] = []

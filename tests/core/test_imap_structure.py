@@ -65,7 +65,7 @@ lines = st.sampled_from(
 messages = st.lists(lines | st.binary(max_size=4), max_size=40).map(b"".join)
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(messages)
 def test_every_answer_can_be_read_by_the_grammar_and_has_none_of_the_pitfalls(octets):
     check(octets)
@@ -116,16 +116,16 @@ tokens = st.sampled_from([*b"""a < > @ x.example " Ann . a@x <a@x> (c) : ; \\"""
 people = st.lists(tokens, max_size=8).map(b"".join)
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(st.lists(people | st.sampled_from([b'"Ann R" <a@x>', b" Ann <a@x> ", b"a@x"]), max_size=4).map(b",".join))
 def test_the_short_way_through_an_address_field_leads_where_the_long_one_does(field):
     assert address_list(field) == _whole_address_list(field)
 
 
 def test_long_address_fields_end_and_open_delimiters_cost_nothing():
-    assert address_list(b"a@b, " * 30_000).count(b'(NIL NIL "a" "b")') == 1000
-    assert address_list(b'"' * 100_000) == address_list(b'"' * 100_000)
-    assert address_list(b"a:" * 50_000).count(b"(NIL NIL NIL NIL)") <= 1000
+    assert address_list(b"a@b, " * 10_000).count(b'(NIL NIL "a" "b")') == 1000
+    assert address_list(b'"' * 50_000) == b"NIL"
+    assert address_list(b"a:" * 20_000).count(b"(NIL NIL NIL NIL)") <= 1000
 
 
 def test_the_authors_view_has_bcc_in_its_envelope():
