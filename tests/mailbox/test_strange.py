@@ -1,4 +1,4 @@
-"""What do the doors do when something is out of the ordinary? They answer, keep the line or say BYE; nothing is lost."""
+"""What do the doors do when something is out of the ordinary? They answer or say BYE, and nothing is lost."""
 
 from __future__ import annotations
 
