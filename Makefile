@@ -7,7 +7,7 @@
 #   make torture               by hand: many kills under load
 #   make lint                  style, types, directions of imports
 #   make docs                  write the generated parts of docs/ again
-#   make bench [ARGS=...]      benchmarks/accept.py
+#   make bench [ARGS=...]      benchmarks/accept.py; with BENCH=deliver, benchmarks/deliver.py
 #   make clean                 remove everything that make made
 
 PYTHON ?= python3
@@ -50,7 +50,7 @@ docs: .venv/.packages
 	$(BIN)/python docs/reference.py
 
 bench: .venv/.packages .venv/.debian
-	$(BIN)/python benchmarks/accept.py $(ARGS)
+	$(BIN)/python benchmarks/$(or $(BENCH),accept).py $(ARGS)
 
 clean:
 	rm -rf .venv .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

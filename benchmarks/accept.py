@@ -13,13 +13,10 @@ mail is opened and compared at the end, and the run fails if a single message is
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import random
 import shutil
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +29,7 @@ import flushes
 import processes
 import verify
 from generator import KIB, MIB, Failed, Generator, Load, Taken
+from measuring import conditions, spread, work_folder
 from postfix import Postfix
 from server import Server, colleague, outsider
 
@@ -214,15 +212,15 @@ def table(bench: Bench, loads: Sequence[Load]) -> list[str]:
         rate = [one.rate / other.rate for one, other in zip(ours, theirs, strict=False)]
         cells = [
             load.name,
-            _spread(cpu),
+            spread(cpu),
             f"{load.target:.2f}",
-            _spread([each.cpu * 1e3 for each in ours]),
-            _spread([each.cpu * 1e3 for each in theirs]),
-            _spread(rate),
+            spread([each.cpu * 1e3 for each in ours]),
+            spread([each.cpu * 1e3 for each in theirs]),
+            spread(rate),
             f"{max(each.memory for each in ours) / MIB:.0f}",
             f"{max((each.memory for each in theirs), default=0) / MIB:.0f}",
-            _spread([each.written / KIB for each in ours]),
-            _spread([each.written / KIB for each in theirs]),
+            spread([each.written / KIB for each in ours]),
+            spread([each.written / KIB for each in theirs]),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
@@ -237,17 +235,6 @@ def missed(bench: Bench, loads: Sequence[Load]) -> list[str]:
         if ratio > load.target:
             said.append(f"{load.name}: {ratio:.2f}, the target is {load.target:.2f}")
     return said
-
-
-def _spread(values: Sequence[float]) -> str:
-    """Write a median and its range with two or three digits that count."""
-    if not values:
-        return "-"
-
-    def write(value: float) -> str:
-        return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-    return f"{write(statistics.median(values))} ({write(min(values))}-{write(max(values))})"
 
 
 def memory(bench: Bench, sessions: int) -> bool:
@@ -281,9 +268,7 @@ def main() -> int:
         for load in LOADS
         if asked.load is None or load.name in asked.load
     ]
-    # Sockets are made in the home, whose path must be short.
-    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=asked.folder or "/tmp"))  # noqa: S108
-    folder.chmod(0o755)  # Postfix gives up root
+    folder = work_folder(asked.folder)
     good = True
     try:
         bench = Bench(folder, with_postfix=not asked.without_postfix, people=asked.people)
@@ -293,8 +278,7 @@ def main() -> int:
             for turn in range(asked.rounds):
                 bench.round(loads, turn)
             counted = bench.flushes(min(1.0, asked.scale)) if flushes.possible() else {}
-            print(f"\n{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()};", end=" ")
-            print(f"{asked.rounds} rounds, medians (lowest-highest); ratio: ours by Postfix's, per round\n")
+            print(f"\n{conditions(asked.rounds)}\n")
             print("\n".join(table(bench, loads)))
             told = ", ".join(f"{name} {count:.2f}" for name, count in counted.items())
             print(f"\nFlushes per message, {LOADS[0].name}: {told or 'not counted, strace is missing'}")

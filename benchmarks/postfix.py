@@ -19,8 +19,9 @@ import processes
 from generator import Failed, Sender
 
 DAEMONS = Path("/usr/lib/postfix/sbin")
+_SUBMISSIONS = "{address} inet n - n - 200 smtpd -o smtpd_tls_wrappermode=yes -o smtpd_sasl_auth_enable=yes\n"
+_PLAIN = "{address} inet n - n - 200 smtpd\n"
 _SERVICES = """\
-{address} inet n - n - 200 smtpd -o smtpd_tls_wrappermode=yes -o smtpd_sasl_auth_enable=yes
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
@@ -46,6 +47,7 @@ class Postfix:
     """One Postfix and its Dovecot, from `start` to `stop`."""
 
     name = "Postfix"
+    _door = _SUBMISSIONS
 
     def __init__(self, folder: Path, certificate: Path, key: Path, senders: Sequence[Sender]):
         missing = [tool for tool in ("postfix", "dovecot", "postconf") if shutil.which(tool, path=_path()) is None]
@@ -76,7 +78,7 @@ class Postfix:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
         self._write_config()
-        self._start_dovecot(wrap)
+        self._start_auth(wrap)
         command = [*wrap, "/usr/sbin/postfix", "-c", str(self._config), "start"]
         subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
         mark = self.queue / "pid" / "master.pid"
@@ -96,8 +98,8 @@ class Postfix:
         """Return how many messages are on hold, which is all it took."""
         return sum(len(files) for _, _, files in os.walk(self.queue / "hold"))
 
-    def _write_config(self) -> None:
-        settings = {
+    def _settings(self) -> dict[str, object]:
+        return {
             "compatibility_level": "3.6",
             "queue_directory": self.queue,
             "data_directory": self.folder / "data",
@@ -132,11 +134,13 @@ class Postfix:
             "smtpd_recipient_restrictions": "permit_sasl_authenticated, reject",
             "smtpd_data_restrictions": "check_client_access static:HOLD",
         }
-        lines = [f"{name} = {value}" for name, value in settings.items()]
-        (self._config / "main.cf").write_text("\n".join(lines) + "\n")
-        (self._config / "master.cf").write_text(_SERVICES.format(address=f"127.0.0.1:{self.port}"))
 
-    def _start_dovecot(self, wrap: Sequence[str]) -> None:
+    def _write_config(self) -> None:
+        lines = [f"{name} = {value}" for name, value in self._settings().items()]
+        (self._config / "main.cf").write_text("\n".join(lines) + "\n")
+        (self._config / "master.cf").write_text(self._door.format(address=f"127.0.0.1:{self.port}") + _SERVICES)
+
+    def _start_auth(self, wrap: Sequence[str]) -> None:
         owner = pwd.getpwnam("postfix")
         (self.queue / "private").mkdir(mode=0o700)
         shutil.chown(self.queue / "private", "postfix")
@@ -172,6 +176,47 @@ service auth {{
         )
         self._auth = subprocess.Popen([*wrap, "/usr/sbin/dovecot", "-F", "-c", str(file)])
         _wait(lambda: (self.queue / "private" / "auth").exists(), f"Dovecot starts (see {self._dovecot}/log)")
+
+
+class Relay(Postfix):
+    """
+    Postfix that passes on what it has, without AUTH and TLS: it keeps everything on hold until `release`.
+
+    *to* is the port of the next host on loopback, *parallel* how many connections it may have there.
+    """
+
+    _door = _PLAIN
+
+    def __init__(self, folder: Path, certificate: Path, key: Path, *, to: int, parallel: int):
+        super().__init__(folder, certificate, key, ())
+        self._to, self._parallel = to, parallel
+
+    def release(self) -> None:
+        """Let everything leave."""
+        for command in (["postsuper", "-H", "ALL"], ["postqueue", "-f"]):
+            subprocess.run([f"/usr/sbin/{command[0]}", "-c", str(self._config), *command[1:]], capture_output=True)
+
+    def waiting(self) -> int:
+        """Return how many messages have not left."""
+        return sum(
+            len(files)
+            for queue in ("hold", "incoming", "active", "deferred")
+            for _, _, files in os.walk(self.queue / queue)
+        )
+
+    def _settings(self) -> dict[str, object]:
+        return super()._settings() | {
+            "mynetworks": "127.0.0.0/8",
+            "smtpd_relay_restrictions": "permit_mynetworks, reject",
+            "smtpd_recipient_restrictions": "permit_mynetworks, reject",
+            "relayhost": f"[127.0.0.1]:{self._to}",
+            "initial_destination_concurrency": self._parallel,
+            "default_destination_concurrency_limit": self._parallel,
+            "smtp_tls_security_level": "may",
+        }
+
+    def _start_auth(self, wrap: Sequence[str]) -> None:
+        """Nobody signs in."""
 
 
 def _path() -> str:

@@ -1,4 +1,4 @@
-"""The server under test: a real home, the keeper and the submission role as processes of their own."""
+"""The server under test: a real home, the keeper and the roles that are measured as processes of their own."""
 
 from __future__ import annotations
 
@@ -35,13 +35,15 @@ SETTINGS = {
 
 
 class Server:
-    """Our keeper and SMTP doors on one home; `start` and `stop` as often as there are rounds."""
+    """Our keeper and, unless `roles` says otherwise, SMTP doors on one home; `start` and `stop` as often as needed."""
 
     name = "CryptnSend"
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, **settings: str):
+        """*settings* are variables of the environment besides those that every benchmark sets."""
         self.home = Home(folder)
-        self._environ = {**os.environ, **SETTINGS}
+        self.roles: tuple[str, ...] = ("keeper", "submission")
+        self._environ = {**os.environ, **SETTINGS, **settings}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.senders: list[Sender] = []
         self.archives: list[RecoveryFile] = []
@@ -85,16 +87,22 @@ class Server:
                 self.senders.append(Sender(address, device.password))
 
     def start(self, wrap: Sequence[str] = ()) -> None:
-        """Start both roles; *wrap* is a command to run the doors under, such as strace."""
+        """Start the roles; *wrap* is a command to run them under, such as strace."""
         self.home.forget_ports()
-        self._play("keeper", wrap)
-        self._until(lambda: self.home.keeper_socket("submission").is_socket(), "the keeper listens")
-        self._play("submission", wrap)
-        self._until(lambda: "submissions" in self.home.ports() and processes.answers(self.port), "the doors are open")
+        if "portal" not in self.roles:
+            self.home.announce({"portal": 443})  # the courier waits to learn where links lead
+        ready: dict[str, Callable[[], bool]] = {
+            "keeper": lambda: self.home.keeper_socket("submission").is_socket(),
+            "submission": lambda: "submissions" in self.home.ports() and processes.answers(self.port),
+            "courier": self.home.courier_wake.is_socket,
+        }
+        for role in self.roles:
+            self._play(role, wrap)
+            self._until(ready[role], f"the {role} is there")
 
     def stop(self) -> None:
-        """Let both roles finish and end."""
-        for role in ("submission", "keeper"):
+        """Let the roles finish and end."""
+        for role in reversed(self.roles):
             process = self._processes.pop(role, None)
             if process is not None:
                 process.terminate()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
+from cryptnsend.app import build
+from cryptnsend.config import Config
 from cryptnsend.delivery.courier import Outcome
 from cryptnsend.delivery.session import Timeouts
 from tests.delivery.peers import ENVELOPE, MESSAGE, QUICK, Peer, Wire, courier
@@ -92,6 +95,19 @@ def test_a_peer_that_falls_silent_is_a_delay(silent_after: str) -> None:
         assert hung_up.wait(60)
     assert outcome.kind == "delayed"
     assert outcome.status in ("4.4.1", "4.4.2")
+
+
+def test_we_wait_at_least_as_long_as_we_should(config: Config) -> None:
+    """RFC 5321 §4.5.3.2, in seconds: greeting, MAIL and RCPT, DATA, a block of the body, its end."""
+    app = build(config, "courier")
+    with closing(app.courier), closing(app.engine), closing(app.blobs):
+        timeouts = app.courier._gear.timeouts
+    for waits in (Timeouts(), timeouts):
+        assert waits.greeting >= 300
+        assert waits.command >= 300
+        assert waits.data >= 120
+        assert waits.block >= 180
+        assert waits.dot >= 600
 
 
 def test_a_peer_that_drips_is_bound_by_one_deadline_per_reply() -> None:

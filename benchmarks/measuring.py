@@ -1,0 +1,37 @@
+"""Where do benchmarks work, and how do they say what they found? Shared by all of them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def work_folder(on: Path | None) -> Path:
+    """Make a folder on the disk of *on*, by default under /tmp; sockets are made in it, so its path is short."""
+    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=on or "/tmp"))  # noqa: S108
+    folder.chmod(0o755)  # Postfix gives up root
+    return folder
+
+
+def conditions(rounds: int) -> str:
+    """Say on what was measured, and how busy it was with other things."""
+    load = " ".join(f"{each:.1f}" for each in os.getloadavg())
+    return (
+        f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}, load average {load};"
+        f" {rounds} rounds, medians (lowest-highest); ratio: ours by Postfix's, per round"
+    )
+
+
+def spread(values: Sequence[float]) -> str:
+    """Write a median and its range with two or three digits that count."""
+    if not values:
+        return "-"
+
+    def write(value: float) -> str:
+        return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+    return f"{write(statistics.median(values))} ({write(min(values))}-{write(max(values))})"
