@@ -196,7 +196,7 @@ def _too_much(files: list[Upload]) -> str | None:
     limit = desk().config.limits.reply_octets
     if sum(each.size for each in files) <= limit:
         return None
-    return gettext("The files are too large together. Up to %(size)d MB go with one reply.", size=limit // 1_000_000)
+    return gettext("The files are too large together. Up to %(size)d MB go with one reply.", size=limit // 1_048_576)
 
 
 def _nonce(typed: str) -> bytes:
