@@ -149,6 +149,8 @@ def account_there(token: str, found: Waiting, *, may_register: bool) -> str:
 
 def code_page(token: str, found: Waiting, error: str) -> str:
     """Render the code form again, as the visitor had it."""
+    if visitor() is None and found.has_account:
+        return render_template("password.html", waiting=found, token=token, error=None, code_error=error)
     page = "code-new-sender.html" if visitor() is not None else "code.html"
     return render_template(page, waiting=found, token=token, error=error)
 

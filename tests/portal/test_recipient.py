@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.portal.conftest import Visitor
@@ -65,6 +67,15 @@ def test_a_second_sender_asks_for_password_then_code(visitor: Visitor, world: Wo
     visitor.post("/m/second/code", {"code": CODE})
     assert "Echo and ECG" in visitor.follow().text
     assert "prove_as" in world.calls
+
+
+def test_a_wrong_code_where_there_is_a_password_leaves_both_fields_on_the_page(visitor: Visitor) -> None:
+    visitor.get("/m/second")
+    page = visitor.post("/m/second/code", {"code": "11111111"})
+    assert page.status_code == 422
+    assert "That is not the code. You have 4 tries left." in page.text
+    assert 'name="password"' in page.text
+    assert re.search(r"<details[^>]* open>\s*<summary>I never chose a password here", page.text)
 
 
 def test_a_code_for_an_address_with_a_proven_password_leads_to_that_password(visitor: Visitor, world: World) -> None:
