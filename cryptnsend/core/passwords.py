@@ -268,7 +268,9 @@ def check_strength(password: str, *, hints: Sequence[str], second_factor: bool, 
             min(score, 2), False, f"Use at least {least} characters; a few words in a row are easy to keep."
         )
     if _mostly_known(password, [*words, *_PRODUCT]):
-        return Strength(min(score, 1), False, "Leave out names, addresses, and words like “password” or this service's name.")
+        return Strength(
+            min(score, 1), False, "Leave out names, addresses, and words like “password” or this service's name."
+        )
     if score < 3:
         return Strength(score, False, "This would be guessed soon. Add a few words that have nothing to do with you.")
     return Strength(score, True, "")
