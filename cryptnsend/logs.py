@@ -26,6 +26,7 @@ import structlog
 from cryptnsend.core.errors import CryptnSendError
 
 OURS = "cryptnsend"
+EXACT = 1 << 53  # from here on, what reads JSON numbers as floating point rounds them: ids become text
 BLOTTED = "[withheld]"
 
 # Names of fields that carry what must not be written, whatever the value.
@@ -165,6 +166,8 @@ def _is_telling(name: str) -> bool:
 def _clean(value: Any) -> Any:
     if type(value) is str:
         return _without_secrets(value)
+    if type(value) is int:
+        return value if -EXACT < value < EXACT else str(value)
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping):

@@ -6,12 +6,14 @@ import json
 
 import click
 
-from cryptnsend.cli.options import NUMBER, Commands, for_scripts, home_option, json_option, show_json
-from cryptnsend.cli.owner import opened, owned
+from cryptnsend.cli.options import NUMBER, Commands, for_scripts, home_option, json_option, printable, show_json
+from cryptnsend.cli.owner import opened, organisation_of, owned
 from cryptnsend.config import Config
+from cryptnsend.core.contracts import Row
 from cryptnsend.core.errors import Denied, SealBroken
+from cryptnsend.core.model import INSTALLATION
 from cryptnsend.store.records import audit as trail
-from cryptnsend.store.records import upkeep
+from cryptnsend.store.records import operator
 
 
 @click.group(cls=Commands)
@@ -31,7 +33,8 @@ def verify(ctx: click.Context, config: Config, as_json: bool) -> None:
     """
     answers = []
     with owned(config) as app:
-        for organisation in upkeep.organisations(app.engine):
+        for row in operator.chains(app.engine):
+            organisation = row["id"]
             found = trail.verify(app.engine, organisation)
             problem = "" if found.broken is None else f"entry {found.broken} does not fit the one before it"
             if not problem:
@@ -39,32 +42,43 @@ def verify(ctx: click.Context, config: Config, as_json: bool) -> None:
                     app.keeper.checkpoint(organisation, found.head.seq, found.head.hash)
                 except (Denied, SealBroken) as error:
                     problem = str(error)
-            answers.append({"organisation": organisation, "entries": found.rows, "problem": problem})
+            answer = {"organisation": organisation, "name": _name(row), "entries": found.rows, "problem": problem}
+            answers.append(answer)
     if as_json:
         show_json(answers)
     else:
         for answer in answers:
             said = answer["problem"] or "whole"
-            click.echo(f"organisation {answer['organisation']}: {answer['entries']} entries, {said}")
+            click.echo(f"{printable(answer['name'])} ({answer['organisation']}): {answer['entries']} entries, {said}")
     if any(answer["problem"] for answer in answers):
         ctx.exit(1)
 
 
 @audit.command()
 @click.option(
-    "--organisation", type=NUMBER, help="Only this organisation's chain, by its number; 0 is the installation."
+    "--organisation",
+    metavar="NAME",
+    help="Only this organisation's chain, by its name or number; 0 is the installation.",
 )
 @click.option("--after", type=NUMBER, default=0, show_default=True, help="Only entries behind this one.")
 @home_option
-def export(config: Config, organisation: int | None, after: int) -> None:
+def export(config: Config, organisation: str | None, after: int) -> None:
     """
     Write the entries as JSON, one a line, with their hashes: enough to check the chain elsewhere.
 
     Ids are text, as with --json; `stored` is the text of `detail` that went into the hash.
     """
     with opened(config) as app:
-        chosen = upkeep.organisations(app.engine) if organisation is None else [organisation]
+        every = [row["id"] for row in operator.chains(app.engine)]
+        chosen = every if organisation is None else [organisation_of(app, organisation)]
         for org in chosen:
             for row in trail.entries(app.engine, org, after):
                 entry = {"organisation": org, **row, "detail": json.loads(row["detail"]), "stored": row["detail"]}
                 click.echo(json.dumps(for_scripts(entry | {"hash": row["hash"].hex()}), ensure_ascii=False))
+
+
+def _name(row: Row) -> str:
+    """Return what people call an organisation of `operator.chains`."""
+    if row["id"] == INSTALLATION:
+        return "the installation"
+    return str(row["address"] or "an organisation of one") if row["single"] else str(row["name"])

@@ -118,6 +118,7 @@ def restore(config: Config, folder: Path, as_json: bool) -> None:
     with owned(config, restoring=True) as app:
         app.keeper.restored()
         app.upkeep.restored()
+        app.owner.note_restore()
         selectors = _restore_keys(home, app.keeper, backups.file(folder, SIGNING_KEYS))
     rights.renew(config)
     home.restoring.unlink()

@@ -27,6 +27,7 @@ from cryptnsend.config import Config
 from cryptnsend.core.addresses import canonical
 from cryptnsend.core.contracts import Engine, Row
 from cryptnsend.core.errors import Denied, NoGrant
+from cryptnsend.core.policy import why
 from cryptnsend.flow.owner import BY_OWNER
 from cryptnsend.store.records import accounts, listing, operator
 
@@ -46,10 +47,10 @@ REPORT_COLUMNS = {"at": "reported", "message": "message", "author": "author", "r
 RECIPIENT_COLUMNS = {
     "address": "recipient",
     "decision": "decision",
-    "reason": "because",
     "notified": "notified",
     "opened": "opened",
     "state": "grant",
+    "why": "because",
 }
 
 
@@ -112,7 +113,7 @@ def show(config: Config, message_id: int, as_json: bool) -> None:
     click.echo(f"{'sealed:':10}{moment(row['created'])}")
     click.echo(f"{'ends:':10}{moment(row['expires'])}")
     for each in recipients:
-        each.update(notified=moment(each["notified"]), opened=moment(each["opened"]))
+        each.update(notified=moment(each["notified"]), opened=moment(each["opened"]), why=why(each["reason"]))
     show_table(recipients, RECIPIENT_COLUMNS, empty="It has no recipients.")
 
 

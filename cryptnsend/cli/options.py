@@ -16,7 +16,17 @@ from cryptnsend.core.errors import ConfigError, CryptnSendError, Temporary
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-NUMBER = click.IntRange(0, (1 << 63) - 1)  # of a row
+
+class Number(click.IntRange):
+    """The number of a row."""
+
+    name = "number"
+
+    def __init__(self) -> None:
+        super().__init__(0, (1 << 63) - 1)
+
+
+NUMBER = Number()
 IDS = frozenset(  # under which names an answer has the number of a row
     (
         *("id", "org", "organisation", "account", "author_account", "subscriber", "contact", "device"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import socket
 import subprocess
@@ -11,10 +12,12 @@ import sys
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
 
 from cryptnsend import rights
 from cryptnsend.config import Config
-from cryptnsend.core.errors import ConfigError, Denied, KeeperGone, SealBroken
+from cryptnsend.core.errors import ConfigError, Denied, KeeperGone, NoGrant, SealBroken
+from cryptnsend.core.model import INSTALLATION
 from cryptnsend.home import Home, locked, write_private
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from cryptnsend.keeper.requests import RecoveryFile
 
 ROLE = "owner"
+LONGEST = 150  # characters of a file's name
 PATIENCE = 20.0  # seconds that a keeper may take to start
 
 
@@ -136,6 +140,17 @@ class Kept(NamedTuple):
         )
 
 
+def organisation_of(app: App, said: str) -> int:
+    """Return the organisation that is called so, by its name or number. Raises Denied, NoGrant."""
+    from cryptnsend.store.records import operator
+
+    if not said.isdecimal():
+        return app.owner.organisation(said) or INSTALLATION
+    if not any(row["id"] == int(said) for row in operator.chains(app.engine)):
+        raise NoGrant(f"There is no organisation {said}.")
+    return int(said)
+
+
 def keep_recovery(config: Config, name: str, recovery: RecoveryFile | None) -> list[Kept]:
     """
     Write a recovery file to recovery/ of the home, if there is one, and return what was written.
@@ -144,7 +159,11 @@ def keep_recovery(config: Config, name: str, recovery: RecoveryFile | None) -> l
     """
     if recovery is None:
         return []
-    place = Home(config.server.home).recovery / f"{name}.txt"
+    # An address may have a slash in it, and be longer than a file's name.
+    file = quote(name, safe="@+")
+    if len(file) > LONGEST:
+        file = f"{file[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    place = Home(config.server.home).recovery / f"{file}.txt"
     write_private(place, recovery.text.encode())
     return [Kept(str(place), recovery.code)]
 

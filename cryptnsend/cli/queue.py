@@ -22,7 +22,7 @@ from cryptnsend.cli.options import (
     show_table,
     tell,
 )
-from cryptnsend.cli.owner import opened, owned
+from cryptnsend.cli.owner import opened, organisation_of, owned
 from cryptnsend.config import Config
 from cryptnsend.core.errors import NoGrant
 from cryptnsend.store.records import deliveries
@@ -108,9 +108,7 @@ class Wanted:
         return found
 
     def _number(self, app: App) -> int | None:
-        if self.organisation is None or self.organisation.isdecimal():
-            return int(self.organisation) if self.organisation else None
-        return app.owner.organisation(self.organisation)
+        return None if self.organisation is None else organisation_of(app, self.organisation)
 
 
 def filters(command: F) -> F:

@@ -310,6 +310,12 @@ class Owner:
         self._engine.write(lambda rows: self._audit(rows, INSTALLATION, "recovery.made", "installation", {})).result()
         return made
 
+    def note_restore(self) -> None:
+        """Put into the audit trail that its rows, and all others, came back from a backup."""
+        self._engine.write(
+            lambda rows: self._audit(rows, INSTALLATION, "installation.restored", "installation", {})
+        ).result()
+
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def k(self, address: str, password: str) -> bytes:

@@ -75,6 +75,12 @@ def create(
     """
     try:
         target.mkdir(mode=0o700)
+    except FileExistsError:
+        raise ConfigError(f"{target} exists. Name a folder that does not exist yet.") from None
+    except OSError as error:
+        words = f"{target} cannot be made: {error.strerror}."
+        raise ConfigError(f"{words} Name a new folder inside one that is there and may be written.") from error
+    try:
         (target / "blobs").mkdir(mode=0o700)
         with hold_deletions(hold):
             for name in sorted(databases, key=lambda name: name != MAIN):
@@ -83,8 +89,6 @@ def create(
             entries += [_copy([octets], target / name) for name, octets in files.items()]
             entries += _copy_blobs(target, blobs, progress)
         _write_manifest(target, entries, at)
-    except FileExistsError:
-        raise ConfigError(f"{target} exists. Name a folder that does not exist yet.") from None
     except OSError as error:
         raise _failed(error) from error
     return entries

@@ -188,3 +188,10 @@ def test_a_full_disk_loses_lines_and_nothing_else():
     code += "; import logging; logging.getLogger('other').error('%s', 'kumquat'); print('on')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=180, check=False)
     assert (done.stdout, done.stderr) == ("on\n", "")
+
+
+def test_ids_are_text_in_lines_too_and_other_numbers_stay_numbers() -> None:
+    line = logs.redact(
+        None, "info", {"event": "x", "account": 7530154379026923418, "size": 218, "at": 1, "of": [1 << 53]}
+    )
+    assert (line["account"], line["size"], line["of"]) == ("7530154379026923418", 218, [str(1 << 53)])

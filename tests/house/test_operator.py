@@ -143,6 +143,8 @@ def test_messages_are_listed_and_shown_without_a_word_of_theirs(house: House, op
     shown = operator.json("message", "show", message)
     assert {row["address"]: row["decision"] for row in shown["recipients"]} == {PAT: "vault", CARL: "vault"}
     operator("message", "show", 1, code=4)
+    assert "the organisation seals everything that nothing else applies to" in operator("message", "show", message)
+    assert "'abc' is not a valid number." in operator("message", "show", "abc", code=2)
 
 
 def test_a_message_is_taken_back_from_one_and_given_back(house: House, operator: Operator, message: int) -> None:
@@ -282,6 +284,11 @@ def test_the_audit_trail_is_exported_and_a_changed_entry_is_found(
     some = operator("audit", "export", "--organisation", org, "--after", 1).splitlines()
     assert {json.loads(line)["organisation"] for line in some} == {org}
     assert {each["problem"] for each in operator.json("audit", "verify")} == {""}
+    assert {each["name"] for each in operator.json("audit", "verify")} == {"the installation", ANN}
+    assert f"\n{ANN} ({org}): " in operator("audit", "verify")
+    assert operator("audit", "export", "--organisation", 0) == ""  # nothing happened to the installation itself
+    assert "There is no organisation 99." in operator("audit", "export", "--organisation", 99, code=4)
+    assert "no organisation 'Nope'" in operator("audit", "export", "--organisation", "Nope", code=4)
     house.tamper("UPDATE audit SET actor = 'nobody' WHERE action = 'message.sealed'")
     assert "does not fit" in operator("audit", "verify", code=1)
 
@@ -293,6 +300,20 @@ def test_a_missing_blob_is_found(house: House, operator: Operator) -> None:
     ((key, _),) = house.portal.blobs.keys()
     house.portal.blobs.delete(key)
     assert f"missing: blob {key}" in operator("vault", "verify", code=1)
+
+
+def test_a_backup_needs_a_folder_that_can_be_made(house: House, operator: Operator, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    assert "exists. Name a folder that does not exist yet" in operator("backup", tmp_path / "there", code=3)
+    said = operator("backup", tmp_path / "no" / "such" / "folder", code=3)
+    assert f"{tmp_path}/no/such/folder cannot be made: No such file or directory." in said
+
+
+@pytest.mark.parametrize("local", ["a/b", '"a/../../b"', "x" * 60 + "/é", "%2Fa"])
+def test_a_recovery_file_lies_in_its_folder_whatever_the_address(house: House, operator: Operator, local: str) -> None:
+    made = operator.json("subscriber", "add", f"{local}@gmail.example", "--own", passwords=(PASSWORD,))
+    file = Path(made["recovery"]["file"])
+    assert (file.parent, file.is_file()) == (house.home.recovery, True)
 
 
 def test_without_a_keeper_a_backup_has_all_but_the_signing_keys_and_says_so(

@@ -137,6 +137,11 @@ def test_a_home_is_made_and_brought_back_by_scripts(short_folder: Path) -> None:
     back = ask("recover", installation["file"], "--home", other, "--password-stdin", lines=(installation["code"],))
     assert Path(back["master_key"]).is_file()
     assert ask("restore", short_folder / "backup", "--home", other)["signing_keys"] == ["ed1", "rsa1"]
+    exported = CliRunner().invoke(main, ["audit", "export", "--organisation", "0", "--home", str(other)]).stdout
+    newest = json.loads(exported.splitlines()[-1])
+    assert (newest["action"], newest["actor"], newest["detail"]["source"]) == (
+        "installation.restored", "owner", "command line",
+    )  # fmt: skip
 
 
 def test_the_exported_audit_trail_is_enough_to_check_the_chain(house: House, operator: Operator) -> None:

@@ -10,6 +10,18 @@ def organisations(engine: Engine) -> list[Row]:
     return engine.query("SELECT id, name FROM organisations WHERE single = 0 AND id <> 0 ORDER BY id")
 
 
+def chains(engine: Engine) -> list[Row]:
+    """
+    Return every organisation (id, name, single, address), the installation first: each has an audit chain.
+
+    *address* is that of an organisation of one's subscriber, None for all others and for accounts that are closed.
+    """
+    return engine.query(
+        "SELECT o.id, o.name, o.single, (SELECT min(a.canonical) FROM accounts c JOIN addresses a ON a.account = c.id"
+        " WHERE c.org = o.id AND o.single = 1) AS address FROM organisations o ORDER BY o.id"
+    )
+
+
 def messages(engine: Engine, author: str | None, limit: int) -> list[Row]:
     """Return messages without their content, newest first; *author* is a canonical address or None."""
     return engine.query(
