@@ -29,6 +29,7 @@ from cryptnsend.store.records import (
     audit,
     drafts,
     endings,
+    mailboxes,
     messages,
     oversight,
     sessions,
@@ -41,6 +42,7 @@ HOUR = 3_600_000  # milliseconds
 DAY = 24 * HOUR
 ROUND = 30.0  # seconds between two rounds
 SWEEP = 3600.0  # seconds between two walks over all blobs, over what is stale, and over what is as old as the retention
+EXPUNGED_KEPT = 30 * DAY  # milliseconds for which mailboxes remember what was taken away
 MAILS_KEPT = 90 * DAY  # milliseconds for which the queue remembers mails about accounts
 CHECKPOINT = 600.0  # seconds between two messages to the keeper about the audit chains
 ACTOR = "upkeep"
@@ -145,6 +147,7 @@ class Upkeep:
         """Make rows that came from a backup end what had ended since; every session ends."""
         self._engine.write(endings.end_everything).result()
         now = self._clock.now()
+        self._engine.write(lambda rows: mailboxes.renumber(rows, now)).result()
         for entry in replay(self._journal).entries:
             self._replay(entry, now)
         self._uncut = not self._engine.checkpoint()
@@ -205,6 +208,7 @@ class Upkeep:
             self._forget_gone()
             self._forget_alone(now - MAILS_KEPT)
         self._engine.write(lambda rows: transport.forget(rows, now)).result()
+        self._engine.write(lambda rows: mailboxes.forget_gone(rows, now - EXPUNGED_KEPT)).result()
         while stale := upkeep.stale_links(self._engine, now):
             self._engine.write(partial(_drop, stale)).result()
 
@@ -228,6 +232,7 @@ class Upkeep:
         now = self._clock.now()
         for row in found:
             if upkeep.forget(rows, row["org"], row["id"], row["thread"]):
+                mailboxes.forget(rows, row["id"], now)
                 audit.append(rows, row["org"], now, ACTOR, "message.removed", str(row["id"]), {})
 
     def _forget_alone(self, before: int) -> None:
@@ -253,6 +258,14 @@ class Upkeep:
 
             self._uncut = True
             self._vault.discard(*self._engine.write(clear).result())
+
+        while closed := mailboxes.of_closed(self._engine):
+
+            def empty(rows: Rows, closed: Sequence[int] = closed) -> list[str]:
+                return [blob for account in closed for blob in mailboxes.clear(rows, account)]
+
+            self._uncut = True
+            self._vault.discard(*self._engine.write(empty).result())
 
     def _warn(self) -> None:
         """Remind who owns a password that was reset by mail, once a day, that waiting opens everything."""

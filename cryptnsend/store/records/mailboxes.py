@@ -353,6 +353,51 @@ def forget_gone(rows: Rows, before: int) -> int:
     return rows.execute("DELETE FROM gone WHERE at < :before", {"before": before})
 
 
+def forget(rows: Rows, message: int, now: int) -> None:
+    """Take a message of which nothing is left out of every mailbox, with the notices that stood in for it."""
+    found = rows.query(
+        "SELECT mailbox, uid, org FROM placed WHERE message = :message AND role <> 'filed'", {"message": message}
+    )
+    for row in found:
+        _, modseq = give(rows, row["mailbox"], 0)
+        place = (row["mailbox"], row["uid"])
+        rows.execute("DELETE FROM placed WHERE mailbox = ? AND uid = ?", place)
+        rows.execute("DELETE FROM stand_ins WHERE mailbox = ? AND uid = ?", place)
+        rows.execute(
+            "INSERT INTO gone(mailbox, uid, org, modseq, at) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT(mailbox, uid) DO NOTHING",
+            (*place, row["org"], modseq, now),
+        )
+
+
+def of_closed(reader: Reader, limit: int = 50) -> list[int]:
+    """Return closed accounts that still have mailboxes."""
+    found = reader.query(
+        "SELECT DISTINCT a.id FROM accounts a JOIN mailboxes b ON b.account = a.id WHERE a.state = 'closed'"
+        " LIMIT :limit",
+        limit=limit,
+    )
+    return [row["id"] for row in found]
+
+
+def clear(rows: Rows, account: int) -> list[str]:
+    """Remove all mailboxes of an account and what it filed; return the blobs to discard after COMMIT."""
+    own = "mailbox IN (SELECT id FROM mailboxes WHERE account = :account)"
+    values = {"account": account}
+    for table in ("placed", "stand_ins", "gone"):
+        rows.execute(f"DELETE FROM {table} WHERE {own}", values)  # noqa: S608
+    blobs = rows.query("SELECT blob_key FROM filed WHERE account = :account AND blob_key IS NOT NULL", values)
+    for table in ("put_away", "filed", "mailboxes"):
+        rows.execute(f"DELETE FROM {table} WHERE account = :account", values)  # noqa: S608
+    return [row["blob_key"] for row in blobs]
+
+
+def renumber(rows: Rows, now: int) -> None:
+    """Let no UID of before count any more, after rows of an earlier time came back (RFC 9051 §2.3.1.1)."""
+    validity = next_validity(rows, now)
+    rows.execute("UPDATE mailboxes SET uidvalidity = :validity", {"validity": validity})
+
+
 # -- what no longer is as it is served --------------------------------------------------------------------------------
 
 
