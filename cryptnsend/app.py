@@ -451,7 +451,7 @@ class App:
     def signers(self) -> Signers:
         from cryptnsend.delivery.signers import Signers
 
-        return Signers(self.keyring.signing, self.resolver.texts)
+        return Signers(self.keyring.signing, self.resolver.texts, self.clock.monotonic)
 
     @cached_property
     def letters(self) -> Letters:

@@ -15,13 +15,16 @@ from cryptnsend.delivery.dkim import RSA, DkimKey
 from cryptnsend.delivery.dns import DnsTrouble
 from cryptnsend.delivery.keyring import Texts, is_published
 
+SILENCE = 30.0  # seconds for which dead name servers are not asked again, so that they hold up no mail
+
 
 class Signers:
-    """Finds the keys for an author's domain. Thread-safe; keeps nothing but what the resolver keeps."""
+    """Finds the keys for an author's domain. Thread-safe; what DNS says, the resolver keeps."""
 
-    def __init__(self, own: Callable[[], Sequence[DkimKey]], texts: Texts):
+    def __init__(self, own: Callable[[], Sequence[DkimKey]], texts: Texts, monotonic: Callable[[], float]):
         """*own* are the keys that sign for our domain now."""
-        self._own, self._texts = own, texts
+        self._own, self._texts, self._monotonic = own, texts, monotonic
+        self._silent_until = 0.0
 
     def own(self) -> Sequence[DkimKey]:
         """Return the keys of our own domain."""
@@ -33,13 +36,18 @@ class Signers:
 
         Without an RSA key among them there are none: many receivers check nothing else.
         """
+        if self._monotonic() < self._silent_until:
+            return ()
         found: list[DkimKey] = []
         for key in sorted(self._own(), key=lambda key: key.algorithm != RSA):
             try:
                 theirs = DkimKey(key.selector, domain, key.private)
                 is_there = is_published(theirs, self._texts)
-            except (DnsTrouble, ValueError):
-                is_there = False
+            except DnsTrouble:
+                self._silent_until = self._monotonic() + SILENCE
+                return ()
+            except ValueError:  # no name that a key could stand under
+                return ()
             if is_there:
                 found.append(theirs)
             elif key.algorithm == RSA and not found:

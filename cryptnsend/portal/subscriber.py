@@ -206,6 +206,8 @@ def summary(entry: SentEntry) -> tuple[str, str, str]:
         return "", "clock", gettext("Time is up")
     if count("delayed") or any(each.way and each.way.late_at for each in reached):
         return "warn", "clock", gettext("On its way, delayed")
+    if count("readable") == total and total:
+        return "", "sent", gettext("Delivered readable")
     if count("relayed") == total and total:
         return "", "sent", gettext("Sent as ordinary mail")
     if count("waiting"):

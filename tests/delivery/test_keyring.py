@@ -24,8 +24,10 @@ class Zone(dict[str, list[str]]):
     """TXT records by name."""
 
     down = False  # nobody answers
+    asked = 0
 
     def __call__(self, name: str) -> list[str]:
+        self.asked += 1
         if self.down:
             raise DnsTrouble("no answer")
         return self.get(name, [])
@@ -214,8 +216,8 @@ def test_a_key_is_published_if_verifiers_take_what_it_signs(records: list[str], 
 # -- domains that delegate --------------------------------------------------------------------------------------------
 
 
-def signers(zone: Zone) -> Signers:
-    return Signers(lambda: FIRST, zone)
+def signers(zone: Zone, clock: HandClock | None = None) -> Signers:
+    return Signers(lambda: FIRST, zone, (clock or HandClock()).monotonic)
 
 
 def theirs(key: dkim.DkimKey, domain: str = "clinic.test") -> dkim.DkimKey:
@@ -258,11 +260,19 @@ def test_what_was_delegated_and_is_no_more_counts_for_nothing() -> None:
     assert signers(zone).of("clinic.test") == ()
 
 
-def test_what_cannot_be_looked_up_counts_for_nothing() -> None:
+def test_what_cannot_be_looked_up_counts_for_nothing(clock: HandClock) -> None:
+    """And is not asked for again with the next mail: each question to dead name servers takes seconds."""
     zone = Zone()
     zone.publish(*map(theirs, FIRST))
     zone.down = True
-    assert signers(zone).of("clinic.test") == ()
+    found = signers(zone, clock)
+    assert found.of("clinic.test") == found.of("other.test") == ()
+    assert zone.asked == 1
+    zone.down = False
+    clock.forward(29_000)
+    assert found.of("clinic.test") == ()
+    clock.forward(1_000)
+    assert len(found.of("clinic.test")) == 2
 
 
 def test_somebody_elses_key_under_our_selector_counts_for_nothing() -> None:
