@@ -266,7 +266,7 @@ def select_fields(header: bytes, fields: tuple[bytes, ...], *, chosen: bool) -> 
     Names are lower case. Lines that are no field count as one that nobody names.
     """
     block = b"" if header == b"\r\n" else header[:-2] if header.endswith(b"\r\n\r\n") else header
-    wanted, found, keep = frozenset(fields), [], False
+    wanted, found, keep = frozenset(fields), [], not chosen
     for line in block.split(b"\n"):
         if not line.startswith((b" ", b"\t")):  # else it belongs to the field before it
             name, colon, _ = line.partition(b":")

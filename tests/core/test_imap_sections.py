@@ -144,6 +144,12 @@ def in_lines(octets: bytes) -> list[bytes]:
     return [line for each in octets.split(b"\n") if (line := each.rstrip(b"\r"))]
 
 
+def test_lines_that_are_no_field_are_among_those_that_nobody_named():
+    seen = view(b" fold first\r\nno field\r\nTo: a\r\n b\r\n\r\nhi")
+    assert fetched(seen, "BODY[HEADER.FIELDS (TO)]") == b"To: a\r\n b\r\n\r\n"
+    assert fetched(seen, "BODY[HEADER.FIELDS.NOT (TO)]") == b" fold first\r\nno field\r\n\r\n"
+
+
 @settings(max_examples=150)
 @given(messages)
 def test_ranges_lie_inside_the_message_and_the_parts_put_together_are_the_whole(octets):
