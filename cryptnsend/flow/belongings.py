@@ -58,7 +58,7 @@ class Belongings(People):
 
         self._engine.write(write).result()
         self._alert(session.account, "new-device")
-        return NewDevice(made.id, shown, passwords.format_device_password(made.id, made.secret))
+        return NewDevice(made.id, shown, passwords.format_device_password(made.id, made.secret), scope)
 
     def revoke_device(self, session: Session, device: int) -> None:
         """Revoke a device password; it fails at its next use in every process."""

@@ -251,6 +251,8 @@ def _state(row: Row, over: bool) -> tuple[str, int | None]:
         return "opened", row["first_opened"]
     if over or row["state"] == "cancelled":
         return "ended", row["settled"]
+    if row["fetched"] is not None:
+        return "fetched", row["fetched"]
     done = {"notice": "notified", "handoff": "handoff", "relay": "relayed"}
     if row["state"] == "delivered" and row["left_as"] == "tls":
         return "readable", row["settled"]

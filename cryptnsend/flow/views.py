@@ -111,7 +111,7 @@ class Reached:
 
     address: str
     name: str
-    state: str  # waiting notified delayed bounced opened handoff readable relayed held ended
+    state: str  # waiting notified delayed bounced fetched opened handoff readable relayed held ended
     at: int | None  # when it came to this state
     reply: str  # the peer's words after a bounce or delay
     needs_code: bool
@@ -178,6 +178,7 @@ class NewDevice:
     id: int
     name: str
     password: str = field(repr=False)
+    scope: str = "submit"  # or read
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,10 @@ def setup() -> Any:
 @needs_subscriber
 def add_device() -> Any:
     """Make a device password and show it in the steps, this once."""
-    name = " ".join(request.form.get("name", "").split())[:NAME_LENGTH] or gettext("My computer")
-    made = desk().accounts.add_device(signed_in(), name, "submit")
+    asked = request.form.get("name") or request.form.get("reading") or ""
+    name = " ".join(asked.split())[:NAME_LENGTH] or gettext("My computer")
+    scope = "read" if request.form.get("scope") == "read" and desk().config.mailbox.enabled else "submit"
+    made = desk().accounts.add_device(signed_in(), name, scope)
     return setup_page(made)
 
 

@@ -210,3 +210,18 @@ def test_searches_find_by_rows_headers_and_text(
     client.store("1", "+FLAGS.SILENT", r"(\Seen)")
     client.store("2", "+FLAGS.SILENT", "(work)")
     assert said(client.search(None, *criteria.split(" ") if '"' not in criteria else (criteria,))) == found
+
+
+def test_the_sender_sees_that_a_mail_program_fetched_and_later_that_it_was_opened(
+    house: House, doors: MailDoors, ann: str
+) -> None:
+    house.add_subscriber("bob@gmail.example", name="Bob")
+    message = house.submit("bob@gmail.example", [ANN], house.mail("Hello", author="bob@gmail.example", to=(ANN,)))
+    house.prove(house.session(ANN), ANN, message)
+    bob, client = house.session("bob@gmail.example"), signed_in(doors)
+    client.select("INBOX")
+    client.fetch("1", "(BODY.PEEK[])")
+    assert house.pickup.status(bob, message).recipients[0].state == "fetched"
+    client.store("1", "+FLAGS", r"(\Seen)")
+    assert house.pickup.status(bob, message).recipients[0].state == "opened"
+    client.logout()

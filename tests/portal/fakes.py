@@ -316,7 +316,7 @@ class FakeAccounts:
 
     def add_device(self, session: Any, name: str, scope: str) -> NewDevice:
         self.world.devices.append(Device(len(self.world.devices) + 1, name, scope, NOW, None))
-        return NewDevice(len(self.world.devices), name, "k7m2q-x9hd4-wz3rp-6tbn5-cv8jy-f2abc-d3efg-h4jkm")
+        return NewDevice(len(self.world.devices), name, "k7m2q-x9hd4-wz3rp-6tbn5-cv8jy-f2abc-d3efg-h4jkm", scope)
 
     def revoke_device(self, session: Any, device: int) -> None:
         self.world.calls.append(f"revoke {device}")

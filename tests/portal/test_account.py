@@ -178,6 +178,16 @@ def test_the_set_up_page_has_the_values_and_keeps_copies_out_of_the_mailbox(
     assert "clear copy" in page or "the copies would lie open" in page
 
 
+def test_reading_has_a_device_password_of_its_own_and_our_incoming_server(ann: Visitor) -> None:
+    page = ann.get("/setup").text
+    assert "Read here too" in page
+    assert "993" in page
+    page = ann.post("/setup/devices", {"reading": "Phone", "scope": "read"}).text
+    assert page.count("k7m2q-x9hd4") == 1
+    assert "k7m2q-x9hd4" in page.split("Read here too")[1]
+    assert "Reads." in page.split("Your devices")[-1]
+
+
 def test_a_device_password_is_shown_once_and_revoked(ann: Visitor, world: World) -> None:
     ann.get("/setup?program=thunderbird")
     page = ann.post("/setup/devices", {"name": "  Front <desk> ", "program": "thunderbird"}).text
