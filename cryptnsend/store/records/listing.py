@@ -79,7 +79,8 @@ def reached(reader: Reader, org: int, ident: int) -> list[Row]:
     """Return every recipient of a message with their newest delivery, for its author alone."""
     return reader.query(
         "SELECT a.canonical, a.account, r.decision, r.form, r.reason, r.disclosed, r.notified,"
-        " r.first_opened, r.fetched, d.kind, d.form AS left_as, d.state, d.due, d.settled, d.reply, d.attempts, d.created, d.outcome,"
+        " r.first_opened, r.fetched, d.kind, d.form AS left_as,"
+        " d.state, d.due, d.settled, d.reply, d.attempts, d.created, d.outcome,"
         " c.state AS contact, c.account AS proven_by"
         " FROM recipients r JOIN addresses a ON a.id = r.address JOIN messages m ON m.id = r.message"
         " JOIN threads t ON t.id = m.thread"
