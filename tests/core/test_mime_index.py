@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from email.message import EmailMessage
 from email.mime.application import MIMEApplication
@@ -230,3 +232,43 @@ def test_an_index_of_this_version_stays_readable():
         3,
         {"filename": "f"},
     )
+
+
+def test_an_index_with_texts_for_imap_stays_readable():
+    """Version 2: JSON, an octet 0, and three texts behind their lengths."""
+    texts = (
+        b"(NIL NIL NIL NIL NIL NIL NIL \x01NIL NIL NIL)",
+        b'("text" "plain" NIL NIL NIL "7bit" 1 0\x02 NIL\x03)',
+        b"\r\n",
+    )
+    octets = b'{"root":{"h":0,"b":2,"e":3},"size":3,"v":2}\0'
+    for text in texts:
+        octets += len(text).to_bytes(4, "big") + text
+    index = Index.from_octets(octets)
+    assert (index.v, index.size, index.root.body_start) == (2, 3, 2)
+    assert index.imap is not None
+    assert (index.imap.envelope, index.imap.structure, index.imap.header) == texts
+
+
+def test_an_index_is_laid_out_as_the_vault_format_says():
+    """Read by docs/vault-format.md §2 alone."""
+    raw = HEAD + b"\r\nhello\r\n"
+    said, _, rest = index_message(raw).to_octets().partition(b"\0")
+    texts = []
+    while rest:
+        size = int.from_bytes(rest[:4], "big")
+        texts.append(rest[4 : 4 + size])
+        rest = rest[4 + size :]
+    envelope, structure, header = texts
+    described = json.loads(said)
+    assert described["v"] == 2
+    assert raw[described["root"]["h"] : described["root"]["b"]] == header == HEAD + b"\r\n"
+    assert raw[described["root"]["b"] : described["root"]["e"]] == b"hello\r\n"
+    assert envelope.count(b"\x01NIL") == 1
+    assert re.sub(rb"\x02[^\x03]*\x03", b"", structure) == b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 7 1)'
+
+
+def test_a_header_too_long_to_keep_is_left_out_of_the_index():
+    index = index_message(b"X: " + b"y" * 16_384 + b"\r\n\r\nhi")
+    assert index.imap is not None
+    assert index.imap.header == b""
