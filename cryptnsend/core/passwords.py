@@ -83,14 +83,24 @@ def prepared(password: str) -> bytes:
         raise WrongSecret("This password has characters that cannot be used.") from None
 
 
+_argon_lock = threading.Lock()  # see `derive`
+
+
 def derive(password: str, salt: bytes, params: Argon) -> bytes:
-    """Return K, 32 octets: what a password amounts to once it has cost memory and time. Releases the GIL meanwhile."""
+    """
+    Return K, 32 octets: what a password amounts to once it has cost memory and time. Releases the GIL meanwhile.
+
+    One at a time in a process: each uses several threads of OpenSSL's one pool, and two that share it fail for want of
+    threads, or wait for each other for ever. The processors are as busy as they would be anyway.
+    """
     if len(salt) != SALT:
         raise ValueError(f"a salt has {SALT} octets")
     argon = Argon2id(
         salt=salt, length=32, iterations=params.iterations, lanes=params.lanes, memory_cost=params.memory_kib
     )
-    return argon.derive(prepared(password))
+    octets = prepared(password)
+    with _argon_lock:
+        return argon.derive(octets)
 
 
 def wrap_seed(k: bytes, seed: bytes, *, pair: int, kind: str, rng: Random) -> bytes:

@@ -92,6 +92,26 @@ def test_case_width_and_number_of_spaces_are_kept(one, other):
     assert derive(one, SALT, FAST) != derive(other, SALT, FAST)
 
 
+def test_many_sign_in_at_once_and_each_gets_their_own_key():
+    """OpenSSL has one pool of threads for all derivations, and those that share it fail or wait for ever."""
+    params = Argon(memory_kib=64, iterations=2, lanes=4)
+    salts = [bytes([number]) * 16 for number in range(8)]
+    alone = [derive("pale river lantern oak", salt, params) for salt in salts]
+    found: dict[int, bytes] = {}
+
+    def many(number):
+        for _ in range(40):
+            found[number] = derive("pale river lantern oak", salts[number], params)
+
+    threads = [threading.Thread(target=many, args=(number,), daemon=True) for number in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(60)
+    assert not any(each.is_alive() for each in threads)
+    assert [found[number] for number in range(8)] == alone
+
+
 @given(st.text(min_size=1, max_size=30))
 def test_any_text_derives_the_same_however_it_was_composed(text):
     forms = {derive(unicodedata.normalize(form, text), SALT, FAST) for form in ("NFC", "NFD")}
