@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import click
 
-from cryptnsend.cli.options import NUMBER, Commands, for_scripts, home_option, json_option, printable, show_json
+from cryptnsend.cli.options import (
+    NUMBER,
+    Commands,
+    Progress,
+    for_scripts,
+    home_option,
+    json_option,
+    printable,
+    show_json,
+)
 from cryptnsend.cli.owner import opened, organisation_of, owned
 from cryptnsend.config import Config
 from cryptnsend.core.contracts import Row
@@ -32,10 +42,11 @@ def verify(ctx: click.Context, config: Config, as_json: bool) -> None:
     Finds any entry that was edited, removed, inserted or moved, and any end that was cut off. Exit code 1 if so.
     """
     answers = []
-    with owned(config) as app:
+    with owned(config) as app, Progress() as progress:
         for row in operator.chains(app.engine):
             organisation = row["id"]
-            found = trail.verify(app.engine, organisation)
+            until = partial(progress, printable(_name(row)), total=trail.head(app.engine, organisation).seq)
+            found = trail.verify(app.engine, organisation, until)
             problem = "" if found.broken is None else f"entry {found.broken} does not fit the one before it"
             if not problem:
                 try:

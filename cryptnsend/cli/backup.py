@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from cryptnsend import rights
-from cryptnsend.cli.options import home_option, json_option, password_option, read_password, tell
+from cryptnsend.cli.options import Progress, home_option, json_option, password_option, read_password, tell
 from cryptnsend.cli.owner import is_served, keeper_running, opened, owned
 from cryptnsend.config import Config
 from cryptnsend.core.errors import ConfigError, Denied, KeeperGone
@@ -35,29 +34,6 @@ _SELECTOR = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
 def databases(home: Home) -> dict[str, Path]:
     """Return which databases a backup has, by their names in it."""
     return {backups.MAIN: home.main_db, "ledger.db": home.ledger}
-
-
-class Progress:
-    """Progress bars on standard error, one for each thing that is copied or checked; none where nobody watches."""
-
-    def __init__(self) -> None:
-        self._bars: dict[str, Any] = {}
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        if not sys.stderr.isatty():
-            return
-        bar = self._bars.get(what)
-        if bar is None:
-            bar = self._bars[what] = click.progressbar(length=total, label=what, file=sys.stderr)
-            bar.__enter__()
-        bar.update(done - bar.pos)
-
-    def __exit__(self, *_: object) -> None:
-        for bar in self._bars.values():
-            bar.__exit__(None, None, None)
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import sys
@@ -120,6 +121,29 @@ def read_password(from_stdin: bool, what: str, *, new: bool = False) -> str:
     if not line.strip("\r\n"):
         raise click.UsageError(f"--password-stdin: standard input has no line for: {what}.")
     return line.rstrip("\r\n")
+
+
+class Progress:
+    """Progress bars on standard error, one after the other for what takes long; none where nobody watches."""
+
+    def __init__(self) -> None:
+        self._what, self._bar = "", contextlib.ExitStack()
+        self._update: Callable[[int], None] = lambda done: None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if not sys.stderr.isatty():
+            return
+        if what != self._what:
+            self._bar.close()
+            bar = self._bar.enter_context(click.progressbar(length=total, label=what, file=sys.stderr))
+            self._what, self._update = what, lambda done: bar.update(done - bar.pos)
+        self._update(done)
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
 
 
 def show_json(answer: Any) -> None:

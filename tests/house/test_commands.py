@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import io
 import json
 import sqlite3
 import subprocess
@@ -292,6 +293,30 @@ def test_a_new_password_is_typed_twice_and_not_shown():
 def test_what_strangers_wrote_cannot_steer_the_terminal(capsys):
     options.show_table([{"name": "a\x1b[2Jb\u202ec"}], {"name": "who"}, empty="none")
     assert capsys.readouterr().out == "who\na\ufffd[2Jb\ufffdc\n"
+
+
+class Watched(io.StringIO):
+    """A terminal somebody sits at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_bars_come_one_after_the_other_and_only_where_somebody_watches(monkeypatch):
+    for stream in (Watched(), io.StringIO()):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with options.Progress() as progress:
+            for what in ("main.db", "blobs"):
+                for done in (1, 2, 4):
+                    progress(what, done, 4)
+        lines = stream.getvalue().split("\n")[:-1]
+        if stream.isatty():
+            last = [line.rpartition("\r")[2] for line in lines]
+            assert [("main.db" in line, "blobs" in line, "100%" in line) for line in last] == [
+                (True, False, True), (False, True, True),
+            ]  # fmt: skip
+        else:
+            assert lines == []
 
 
 def test_an_empty_table_says_so(capsys):

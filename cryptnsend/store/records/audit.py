@@ -8,7 +8,7 @@ that the keeper has.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -96,8 +96,12 @@ def entries(reader: Reader, org: int, after: int = 0) -> Iterator[Row]:
         after = page[-1]["seq"]
 
 
-def verify(reader: Reader, org: int) -> Verified:
-    """Walk the chain of *org* from its first row and compare each hash; stops at the first row that does not fit."""
+def verify(reader: Reader, org: int, progress: Callable[[int], None] = lambda seq: None) -> Verified:
+    """
+    Walk the chain of *org* from its first row and compare each hash; stops at the first row that does not fit.
+
+    *progress* hears now and then at which row it is.
+    """
     newest = Head(0, START)
     for row in entries(reader, org, after=-(1 << 62)):  # a row slipped in before the first does not fit either
         fits = row["seq"] == newest.seq + 1 and row["hash"] == link(
@@ -106,4 +110,8 @@ def verify(reader: Reader, org: int) -> Verified:
         if not fits:
             return Verified(newest.seq, newest, newest.seq + 1)
         newest = Head(row["seq"], row["hash"])
+        if not newest.seq % _PAGE:
+            progress(newest.seq)
+    if newest.seq >= _PAGE:
+        progress(newest.seq)
     return Verified(newest.seq, newest, None)
