@@ -50,7 +50,7 @@ class Bouncing(MailHosts):
     def _write(self) -> None:
         super()._write()
         main = self._folder / "etc" / "main.cf"
-        text = main.read_text().replace("smtpd_data_restrictions = check_client_access static:HOLD\n", "")
+        text = main.read_text().replace(", check_client_access static:HOLD", "")
         text = text.replace("virtual_transport = discard", f"virtual_transport = smtp:[127.0.0.32]:{self.port}")
         main.write_text(
             text + f"transport_maps = inline:{{ {self._domain}=smtp:[127.0.0.1]:{self._back} }}\n"
