@@ -62,6 +62,20 @@ def test_a_reply_without_end_after_the_body_is_no_delivery() -> None:
     assert (outcome.kind, outcome.status, outcome.reply) == ("delayed", "4.4.2", "the peer's reply has no end")
 
 
+@pytest.mark.parametrize("octets", [b"250-and another line\r\n", b"250 2.0.0 ok\r\n"], ids=["one reply", "replies"])
+def test_replies_without_end_to_an_envelope_in_one_write_are_given_up(octets: bytes) -> None:
+    def serve(wire: Wire) -> None:
+        wire.say("220 hello")
+        wire.line()
+        wire.say("250-peer.example\r\n250 PIPELINING")
+        wire.line()
+        forever(wire, octets)
+
+    outcome = send_to(serve)
+    assert outcome.kind == "delayed"
+    assert outcome.code in (None, 250)
+
+
 def test_a_reply_of_many_lines_below_the_limit_is_read() -> None:
     def serve(wire: Wire) -> None:
         until_data(wire)
