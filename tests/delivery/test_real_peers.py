@@ -71,6 +71,7 @@ def test_a_private_authority_in_dns_is_proof_for_its_names_only(world: World) ->
         ("pat@bogus.test", "delayed", "4.4.3"),
         ("pat@null.test", "failed", "5.1.10"),
         ("pat@gone.test", "failed", "5.1.2"),
+        ("pat@circle.test", "delayed", "4.7.5"),
         ("pat@loop.test", "failed", "5.4.6"),
         ("pat@clear.test", "delivered", "2.0.0"),
         ("pat@busy.test", "delayed", "4.7.1"),

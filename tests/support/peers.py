@@ -109,6 +109,9 @@ mx.busy   A 127.0.0.14
 null      MX 0 .
 loop      MX 10 our.test.
 implicit  A 127.0.0.13
+circle    MX 10 mx.circle
+mx.circle CNAME mx2.circle
+mx2.circle CNAME mx.circle
 {many}"""
         zones = Zones(
             {
