@@ -51,14 +51,14 @@ def records(config: Config, addresses: Sequence[str] = ()) -> Iterator[Record]:
     )
     if config.inbound.enabled:
         yield from _protected(config)
-    for service, port in (("_submissions", config.ports.submissions), ("_submission", config.ports.submission)):
+    ports = config.ports
+    services = {"_submissions": ports.submissions, "_submission": ports.submission}
+    if config.mailbox.enabled:
+        services |= {"_imaps": ports.imaps, "_pop3s": ports.pop3s}
+    why = "how mail programs find us (RFC 6186, RFC 8314 §5.1)"
+    for service, port in services.items():
         if port:
-            yield Record(
-                f"{service}._tcp.{domain}",
-                "SRV",
-                f"0 1 {port} {host}.",
-                "how clients find us (RFC 6186, RFC 8314 §5.1)",
-            )
+            yield Record(f"{service}._tcp.{domain}", "SRV", f"0 1 {port} {host}.", why)
 
 
 def _places(config: Config, addresses: Sequence[str]) -> Iterator[Record]:

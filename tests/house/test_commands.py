@@ -229,6 +229,14 @@ def test_fixed_ports_are_announced_to_clients(short_folder):
     lines = [zone_line(record) for record in records(config)]
     assert "_submissions._tcp.mail.clinic.example. 3600 IN SRV 0 1 465 mail.clinic.example." in lines
     assert "_submission._tcp.mail.clinic.example. 3600 IN SRV 0 1 587 mail.clinic.example." in lines
+    config = make_home(short_folder / "other", {"ports": {"imaps": 993, "pop3s": 995}})
+    read = [(each.name, each.value) for each in records(config) if each.type == "SRV"]
+    assert read == [
+        ("_imaps._tcp.mail.clinic.example", "0 1 993 mail.clinic.example."),
+        ("_pop3s._tcp.mail.clinic.example", "0 1 995 mail.clinic.example."),
+    ]
+    closed = replace(config, mailbox=replace(config.mailbox, enabled=False))
+    assert "SRV" not in {each.type for each in records(closed)}
 
 
 def test_a_file_in_dkim_that_is_no_signing_key_is_told(config, home):
