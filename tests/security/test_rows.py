@@ -60,11 +60,12 @@ ATTACKS = {
     "recipient": "UPDATE recipients SET address = :eve_at WHERE address = :pat_at AND NOT EXISTS"
     " (SELECT 1 FROM recipients r WHERE r.message = recipients.message AND r.address = :eve_at)",
     "recipient-more": "INSERT OR IGNORE INTO recipients SELECT org, message, :eve_at, decision, form, reason, 1,"
-    " display_id, notified, NULL FROM recipients",
+    " display_id, notified, NULL, NULL FROM recipients",
     "recipient-disclosed": "UPDATE recipients SET disclosed = 1",
     "delivery-recipient": "UPDATE deliveries SET recipient = :eve_at",
     "delivery-form": "UPDATE deliveries SET form = 'tls', tls_class = 'declared' WHERE kind = 'handoff'",
     "delivery-kind": "UPDATE deliveries SET kind = 'relay'",
+    "delivery-way": "UPDATE deliveries SET tls_class = 'cleartext', dsn = '{}' WHERE kind IN ('relay', 'handoff')",
     "grant-holder": "UPDATE OR IGNORE grants SET holder = :eve_holder WHERE role = 'recipient'",
     "grant-contact": "UPDATE OR IGNORE grants SET holder = 'address:eve@evil.example',"
     " contact = 'eve@evil.example|' || :ann WHERE role = 'recipient'",
