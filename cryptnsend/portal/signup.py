@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask_babel import gettext
 
 from cryptnsend.core import words
@@ -28,6 +28,7 @@ from cryptnsend.portal.visits import (
     signed_in,
     source,
     start_session,
+    start_session_here,
     visitor,
 )
 
@@ -150,8 +151,7 @@ def welcome(fresh: SignedIn, address: str) -> Any:
     forget("invite")
     if fresh.recovery_file:
         # Shown in the answer itself: it goes nowhere else, and cannot be asked for again.
-        text = render_template(
-            "recovery-file.html", file=fresh.recovery_file, code=fresh.recovery_code, address=address
+        return start_session_here(
+            fresh, "recovery-file.html", file=fresh.recovery_file, code=fresh.recovery_code, address=address
         )
-        return start_session(make_response(text), fresh)
     return start_session(redirect(url_for("subscriber.setup"), 303), fresh)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any, ParamSpec, cast
 
-from flask import Response, abort, g, redirect, request, session, url_for
+from flask import Response, abort, g, make_response, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response as Answer
 
 from cryptnsend.portal.desk import desk
@@ -99,6 +99,15 @@ def cookie() -> str:
 def start_session(answer: Answer, fresh: SignedIn) -> Answer:
     """Give the browser its new session; everything it carried from page to page before is forgotten."""
     session.clear()
+    answer.set_cookie(SESSION_COOKIE, fresh.cookie, secure=True, httponly=True, samesite="Lax", path="/")
+    return answer
+
+
+def start_session_here(fresh: SignedIn, template: str, **values: Any) -> Answer:
+    """Give the browser its new session along with a page that is shown this once, as to somebody signed in."""
+    session.clear()  # before the page, whose forms carry a token of the session from now on
+    g.visitor = desk().accounts.session(fresh.cookie)
+    answer = make_response(render_template(template, **values))
     answer.set_cookie(SESSION_COOKIE, fresh.cookie, secure=True, httponly=True, samesite="Lax", path="/")
     return answer
 

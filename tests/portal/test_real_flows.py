@@ -200,6 +200,8 @@ def test_ann_signs_up_sets_up_and_removes_a_device(make_house: MakeHouse) -> Non
     ann.follow()
     page = ann.post("/sign-up/code", {"code": house.mailed_code(), "password": PASSWORD})
     assert "Your account is ready. Keep this file" in page.text
+    assert ">Sign in<" not in page.text  # Ann is signed in by this very answer
+    assert ann.post("/account/recovery-file/safe", {"first": "1"}).location == "/setup"
     ann.get("/setup")
     page = ann.post("/setup/devices", {"name": "Front desk"})
     shown = re.search(r'id="v-password"[^>]*>([^<]+)<', page.text)
