@@ -45,7 +45,7 @@ PAGES = {
         lazy_gettext("There is nothing at this address"),
         lazy_gettext(
             "A link in our mails is long: check that all of it came along, or copy it once more. "
-            "What was sent to you stands under “All messages” after you sign in."
+            "What was sent to you stands in the list of your messages, too."
         ),
     ),
     405: Page(

@@ -94,7 +94,10 @@ def world() -> World:
     }
     made.kept = kept_mails()
     endless = replace(made.letters[11], message=17, subject="x" * 120, text="https://" + "y" * 200, html=None)
-    made.letters[17] = replace(endless, sender_name="", sender_address=f"{'z' * 60}@{'clinic.' * 9}example")
+    others = ("june.lindgren.home@icloud.example",)
+    made.letters[17] = replace(
+        endless, sender_name="", sender_address=f"{'z' * 60}@{'clinic.' * 9}example", others=others
+    )
     return made
 
 
