@@ -142,5 +142,5 @@ def test_kills_while_others_bring_bounces_and_answers_lose_and_double_nothing(wr
 
 
 @pytest.mark.long
-def test_two_hundred_kills_while_others_bring_mail_lose_and_double_nothing(written: Written):
-    assert len(check_inbound(written, 200, seed=5)) > 200
+def test_a_hundred_kills_while_others_bring_mail_lose_and_double_nothing(written: Written):
+    assert len(check_inbound(written, 100, seed=5)) > 100
