@@ -22,7 +22,7 @@ from cryptnsend.store.records import listing, mailboxes
 from cryptnsend.store.records.mailboxes import SEEN, Mailbox, Placed, Placing
 from cryptnsend.store.vault import Stored, Vault
 
-PAGE = 200
+PAGE = 500
 LATE = 2 * 3_600_000  # milliseconds that a message may take from its id to its commit
 AGAIN = 300.0  # seconds until everything is looked at again
 REMEMBERED = 10_000  # mailboxes
@@ -72,6 +72,7 @@ class Placer:
                 mailboxes.looked(rows, box.id, placings[-1].message, holders)
 
             self._engine.write(write).result()
+            after = found[-1]["message"]  # or each page would look at all before it once more
         if holders != box.holders:
             newest = box.looked or first_id(self._clock.now())
             self._engine.write(lambda rows: mailboxes.looked(rows, box.id, newest, holders)).result()
