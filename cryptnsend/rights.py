@@ -142,11 +142,12 @@ def find(config: Config) -> People:
     return People(found, gid)
 
 
-def apart(config: Config) -> People:
+def apart(config: Config, *, others_run: bool = False) -> People:
     """
     Arrange the home for a user per role and return these, or put it back for one user and raise NotApart.
 
-    Raises ConfigError if the settings insist on users of their own, and it cannot be.
+    Raises ConfigError if the settings insist on users of their own, and it cannot be; or if *others_run*: roles that
+    are users of their own already, whose home must not be put back.
     """
     home = Home(config.server.home)
     try:
@@ -158,6 +159,9 @@ def apart(config: Config) -> People:
     except NotApart as reason:
         if config.users.separate == "always":
             raise ConfigError(f'{config.source}: [users] separate = "always" cannot be: {reason}') from reason
+        if others_run and is_apart(home):
+            words = f"{home.path}: roles run on this home as users of their own, and this one cannot."
+            raise ConfigError(f"{words} Why: {reason}") from reason
         if os.geteuid() == 0 and is_apart(home):
             settle(config, None, deep=True)
         else:

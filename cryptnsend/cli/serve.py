@@ -15,7 +15,7 @@ import click
 
 from cryptnsend import logs, metrics, rights
 from cryptnsend.cli.options import home_option
-from cryptnsend.cli.owner import must_be_restored, serve_command
+from cryptnsend.cli.owner import is_served, must_be_restored, serve_command
 from cryptnsend.config import Config
 from cryptnsend.core.errors import ConfigError, CryptnSendError
 from cryptnsend.home import Home, bind
@@ -58,8 +58,12 @@ def serve(
     rights.harden()
     logs.configure(config.log.level, config.log.file, role or "supervisor")
     if supervised is None:
-        must_be_restored(Home(config.server.home))
-        people = _people(config)
+        home = Home(config.server.home)
+        must_be_restored(home)
+        others_run = is_served(home)
+        # Nobody arranges a home anew under the feet of a server that runs on it.
+        with alone(home.serve_lock, home.path, shared=role is not None):
+            people = _people(config, others_run)
         if role is None or people is not None:
             ctx.exit(_supervise(config, people, role))
     assert role is not None  # noqa: S101 - a supervisor names it
@@ -79,11 +83,11 @@ def serve(
         raise
 
 
-def _people(config: Config) -> rights.People | None:
+def _people(config: Config, others_run: bool) -> rights.People | None:
     """Return the users that play the roles, with the home arranged for them, or say loudly why one user plays all."""
     log = logs.logger(__name__)
     try:
-        people = rights.apart(config)
+        people = rights.apart(config, others_run=others_run)
     except rights.NotApart as reason:
         log.warning("one user plays all roles", uid=os.getuid(), reason=str(reason))
         click.echo(f"{reason.words} {reason.remedy}", err=True)

@@ -105,7 +105,7 @@ def test_every_line_of_the_log_is_json_or_meant_for_the_person_who_started_it(se
     lines = served.log.read_text().splitlines()
     plain = [line for line in lines if not line.startswith("{")]
     assert all(json.loads(line)["level"] for line in lines if line.startswith("{"))
-    begins = ("All roles run", "The portal is at", "Mail clients", "  or port", "Other mail servers")
+    begins = ("All roles run", "The portal is at", "Mail clients", "  or port", "  and read at", "Other mail servers")
     assert {begin for begin in begins for line in plain if line.startswith(begin)} == set(begins)
     assert all(line.startswith(begins) for line in plain)
     assert f"answers to port {served.home.ports()['inbound']}." in served.log.read_text()

@@ -125,6 +125,21 @@ def test_doctor_finds_nothing_to_say_about_users_and_rights(apart: Apart | None)
     assert {found[each]["level"] for each in ("users", "permissions", "server")} == {"ok"}, found
 
 
+def test_a_second_server_leaves_the_home_of_the_first_as_it_is(apart: Apart | None) -> None:
+    """Also one that would have to play all roles as one user: it would lock the first one's roles out."""
+    if apart is None:
+        return
+    before = {name: mode for name, mode in modes(apart.config).items() if name in ("data", "keeper", "run")}
+    for role in ((), ("portal",)):
+        refused = subprocess.run(
+            [apart.python, "-m", "cryptnsend", "serve", *role, "--home", str(apart.home.path)],
+            env=apart.environ | {"CRYPTNSEND_USERS_SEPARATE": "never"},
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert (refused.returncode, "a server runs on this home already" in refused.stderr) == (3, True), refused.stderr
+        assert before.items() <= modes(apart.config).items()
+
+
 @pytest.mark.long
 def test_a_role_that_comes_back_keeps_its_privileged_port_and_nobody_is_refused_meanwhile(
     make_apart: MakeApart | None,
@@ -156,6 +171,10 @@ def test_one_role_as_root_is_its_own_user_too(make_apart: MakeApart | None) -> N
         wait_for(lambda: b"keeper.ready" in (server.folder / "keeper.log").read_bytes(), "the keeper", seconds=90)
         server.done("subscriber", "add", ANN, "--password-stdin", stdin=PASSWORD + "\n")
         assert server.home.keeper_socket("owner").stat().st_uid == PEOPLE.uids["keeper"]
+        server.environ["CRYPTNSEND_USERS_SEPARATE"] = "never"
+        refused = server.command("serve", "courier")
+        assert (refused.returncode, "as users of their own, and this one cannot" in refused.stderr) == (3, True)
+        assert modes(server.config)["data"] == (0, PEOPLE.gid, "2770")
     finally:
         process.terminate()
         assert process.wait(60) == 0
