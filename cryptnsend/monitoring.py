@@ -25,7 +25,7 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, genera
 
 from cryptnsend.core.contracts import Clock, Engine
 from cryptnsend.core.errors import ConfigError, Temporary
-from cryptnsend.home import Home
+from cryptnsend.home import Home, file_mode
 from cryptnsend.logs import logger
 from cryptnsend.metrics import COUNTERS, METRICS, PREFIX
 from cryptnsend.store.records import deliveries
@@ -198,7 +198,7 @@ def _bound(listen: str, path: Path | None) -> socket.socket:
     try:
         if path is not None:
             path.unlink(missing_ok=True)
-            before = os.umask(0o117)  # for this user and the group only
+            before = os.umask(0o777 & ~file_mode(path.parent))
             try:
                 held.bind(str(path))
             finally:

@@ -41,6 +41,8 @@ WALKS = {
     ("accounts", "subscribers"),
     ("deliveries", "listing"),
     ("operator", "messages"),
+    ("operator", "reports"),
+    ("operator", "unconfirmed_archives"),
 }
 # fmt: off
 GROWING = [

@@ -14,7 +14,6 @@ from cryptnsend.core.contracts import Engine, Reader, Row, Rows
 
 NOT_LEFT = ("checking", "due", "held", "delayed", "parked")  # states from which `drop` cancels
 FATAL_CRASHES = 3  # a delivery that took its worker down that often is parked, so that the others flow
-_DUE = "SELECT id, due FROM deliveries WHERE state = :state AND due <= :now{} ORDER BY due, id LIMIT :limit"
 
 
 def claim(rows: Rows, owner: str, now: int, lease: int, limit: int, crowded: Sequence[str] = ()) -> list[Row]:
@@ -27,7 +26,11 @@ def claim(rows: Rows, owner: str, now: int, lease: int, limit: int, crowded: Seq
     names = {f"crowded{at}": domain for at, domain in enumerate(crowded)}
     others = f" AND domain NOT IN ({', '.join(f':{name}' for name in names)})" if names else ""
     for state in ("due", "delayed"):
-        due += rows.query(_DUE.format(others), {"state": state, "now": now, "limit": limit, **names})
+        due += rows.query(
+            f"SELECT id, due FROM deliveries WHERE state = :state AND due <= :now{others}"  # noqa: S608 - names of ours
+            " ORDER BY due, id LIMIT :limit",
+            {"state": state, "now": now, "limit": limit, **names},
+        )
     found = sorted(due, key=lambda row: (row["due"], row["id"]))[:limit]
     for row in found:
         rows.execute(
@@ -245,8 +248,8 @@ def listing(
         " WHERE (d.state = :state OR (:state IS NULL AND d.state NOT IN ('delivered', 'failed', 'cancelled')))"
         " AND (:kind IS NULL OR d.kind = :kind) AND (:org IS NULL OR d.org = :org)"
         " AND (:domain IS NULL OR a.canonical LIKE '%@' || :domain ESCAPE '\\')"
-        # What is kept of an attempt is JSON without spaces, so that this finds its status in either database.
-        " AND (:reason IS NULL OR d.outcome LIKE '%\"status\":\"' || :reason || '%' ESCAPE '\\'"
+        # What is kept of an attempt is JSON without spaces, so that its status is found in either database.
+        " AND (:reason IS NULL OR d.outcome LIKE :status ESCAPE '\\'"
         " OR lower(d.reply) LIKE '%' || lower(:reason) || '%' ESCAPE '\\')"
         " AND (:before IS NULL OR d.created < :before) AND (:since IS NULL OR d.created >= :since)"
         " ORDER BY d.id DESC LIMIT :limit",
@@ -255,6 +258,7 @@ def listing(
         domain=_literal(domain),
         org=org,
         reason=_literal(reason),
+        status=f'%"status":"{_literal(reason)}%',
         before=before,
         since=since,
         limit=limit,
