@@ -1,6 +1,6 @@
 """What do the SMTP doors need from the rest of the house? The interfaces they are handed, and the envelope they fill.
 
-The doors know no flow, store or keeper: `app.py` passes a `Gatekeeper` and an `Intake` to `serve`.
+The doors know no flow, store or keeper: `app` passes a `Gatekeeper` and an `Intake` to `serve`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,274 @@
+"""What is done with mail that people write and read, and with their accounts?"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cryptnsend.app.foundation import Foundation
+from cryptnsend.config import Config
+
+if TYPE_CHECKING:
+    from cryptnsend.core.contracts import Scanner
+    from cryptnsend.flow import admit
+    from cryptnsend.flow.account import Accounts
+    from cryptnsend.flow.adoption import Adoption
+    from cryptnsend.flow.drafting import Drafts
+    from cryptnsend.flow.exporting import Exporting
+    from cryptnsend.flow.filing import Filing
+    from cryptnsend.flow.gate import Gate
+    from cryptnsend.flow.mailboxes import Mailboxes
+    from cryptnsend.flow.mailgate import MailGate
+    from cryptnsend.flow.opening import Opener
+    from cryptnsend.flow.owner import Owner
+    from cryptnsend.flow.pickup import Pickup
+    from cryptnsend.flow.replies import Replies
+    from cryptnsend.flow.scanning import Scanning
+    from cryptnsend.flow.sent import Sent
+    from cryptnsend.flow.serving import Shelf
+    from cryptnsend.flow.sessions import Sessions
+
+
+DAY = 86_400_000  # milliseconds
+MINUTE = 60_000
+
+
+@dataclass
+class Desk(Foundation):
+    """The pieces of submission, the portal, the mailboxes and the owner's commands."""
+
+    @cached_property
+    def admission(self) -> admit.Admission:
+        from cryptnsend.flow import admit, rules
+
+        config = self.config
+        return admit.Admission(
+            engine=self.engine,
+            vault=self.vault,
+            keeper=self.keeper,
+            holders=self.holders,
+            epochs=self.epochs,
+            clock=self.clock,
+            random=os.urandom,
+            settings=rules.Settings(
+                hostname=config.server.hostname,
+                domain=config.server.domain,
+                message_octets=config.limits.message_octets,
+                life=config.life.days * DAY,
+                messages_per_day=config.limits.messages_per_day,
+                new_recipients_per_day=config.limits.new_recipients_per_day,
+                default=config.policy.default,
+                plain_token=config.policy.plain_token,
+                newcomer=config.signup.newcomer_days * DAY,
+                newcomer_recipients_per_day=config.signup.newcomer_recipients_per_day,
+                cleartext=config.policy.cleartext,
+                tls_replies=config.policy.tls_replies,
+            ),
+            scanning=self.scanning,
+            wake=self.wake,
+        )
+
+    @cached_property
+    def scanning(self) -> Scanning:
+        """Return the scanners that are configured; what nobody is asked for is not brought in."""
+        from cryptnsend.flow.scanning import Scanning
+
+        viruses, spam = scanners(self.config)
+        return Scanning(everything=viruses, in_the_open=spam, engine=self.engine, clock=self.clock)
+
+    @cached_property
+    def gate(self) -> Gate:
+        from cryptnsend.flow.gate import Gate
+
+        return Gate(engine=self.engine, keeper=self.keeper, clock=self.clock, throttle=self._throttle("smtp"))
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        from cryptnsend.flow.account import Accounts, Settings
+
+        return Accounts(
+            engine=self.engine,
+            keeper=self.keeper,
+            sessions=self.sessions,
+            adoption=self.adoption,
+            throttle=self._throttle("page"),
+            clock=self.clock,
+            random=os.urandom,
+            settings=Settings(
+                signup=self.config.signup.mode,
+                argon=self.argon,
+                min_length=self.config.passwords.min_length,
+                tls_replies=self.config.policy.tls_replies,
+                postmaster=self.config.inbound.postmaster.lower(),
+            ),
+            wake=self.wake,
+        )
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        from cryptnsend.flow.sessions import Limits, Sessions
+
+        figures = self.config.sessions
+        limits = Limits(
+            recipient_idle=figures.recipient_idle_minutes * MINUTE,
+            subscriber_idle=figures.subscriber_idle_minutes * MINUTE,
+            absolute=figures.absolute_hours * 60 * MINUTE,
+        )
+        return Sessions(self.engine, self.clock, os.urandom, limits)
+
+    @cached_property
+    def adoption(self) -> Adoption:
+        from cryptnsend.flow.adoption import Adoption
+
+        return Adoption(self.engine, self.keeper, self.clock)
+
+    @cached_property
+    def opener(self) -> Opener:
+        from cryptnsend.flow.opening import Opener
+
+        return Opener(self.engine, self.vault, self.clock)
+
+    @cached_property
+    def pickup(self) -> Pickup:
+        from cryptnsend.flow.pickup import Pickup
+
+        return Pickup(
+            engine=self.engine,
+            keeper=self.keeper,
+            opener=self.opener,
+            adoption=self.adoption,
+            sent=self.sent,
+            throttle=self._throttle("code"),
+            clock=self.clock,
+            random=os.urandom,
+        )
+
+    @cached_property
+    def mail_gate(self) -> MailGate:
+        from cryptnsend.flow.mailgate import MailGate
+
+        throttle = self._throttle("mailbox")
+        return MailGate(engine=self.engine, keeper=self.keeper, clock=self.clock, throttle=throttle, random=os.urandom)
+
+    @cached_property
+    def mailboxes(self) -> Mailboxes:
+        from cryptnsend.flow.mailboxes import Mailboxes
+        from cryptnsend.flow.placing import Placer
+
+        placer = Placer(self.engine, self.vault, self.adoption, self.clock, self.config.server.domain)
+        return Mailboxes(self.engine, self.vault, placer, self.clock, os.urandom)
+
+    @cached_property
+    def shelf(self) -> Shelf:
+        from cryptnsend.flow.serving import Shelf
+
+        return Shelf(self.engine, self.vault, self.opener, self.clock)
+
+    @cached_property
+    def filing(self) -> Filing:
+        from cryptnsend.flow.filing import Filing
+
+        return Filing(
+            engine=self.engine,
+            vault=self.vault,
+            keeper=self.keeper,
+            opener=self.opener,
+            boxes=self.mailboxes,
+            clock=self.clock,
+            random=os.urandom,
+            quota=self.config.mailbox.filed_octets,
+        )
+
+    @cached_property
+    def sent(self) -> Sent:
+        from cryptnsend.flow.sent import Sent
+
+        return Sent(
+            engine=self.engine,
+            keeper=self.keeper,
+            opener=self.opener,
+            clock=self.clock,
+            undo=self.config.life.undo_days * DAY,
+            life=self.config.life.days * DAY,
+            wake=self.wake,
+        )
+
+    @cached_property
+    def exporting(self) -> Exporting:
+        from cryptnsend.flow.exporting import Exporting
+
+        return Exporting(
+            engine=self.engine,
+            vault=self.vault,
+            keeper=self.keeper,
+            opener=self.opener,
+            clock=self.clock,
+            random=os.urandom,
+            argon=self.argon,
+            by=self.typist,
+        )
+
+    @cached_property
+    def replies(self) -> Replies:
+        from cryptnsend.flow.replies import Replies
+
+        return Replies(
+            admission=self.admission,
+            pickup=self.pickup,
+            drafts=self.drafts,
+            clock=self.clock,
+            domain=self.config.server.domain,
+        )
+
+    @cached_property
+    def drafts(self) -> Drafts:
+        from cryptnsend.flow.drafting import Drafts
+
+        return Drafts(
+            engine=self.engine,
+            vault=self.vault,
+            keeper=self.keeper,
+            clock=self.clock,
+            random=os.urandom,
+            quota=self.config.limits.draft_octets,
+        )
+
+    @cached_property
+    def owner(self) -> Owner:
+        """Return what the owner's commands do about people."""
+        from cryptnsend.flow.owner import Owner
+
+        return Owner(
+            engine=self.engine,
+            keeper=self.keeper,
+            clock=self.clock,
+            random=os.urandom,
+            argon=self.argon,
+            domain=self.config.server.domain,
+            min_length=self.config.passwords.min_length,
+            custody=self.config.policy.custody,
+            wake=self.wake,
+            by=self.typist,
+        )
+
+
+def scanners(config: Config) -> tuple[list[Scanner], list[Scanner]]:
+    """
+    Return who looks at all mail, and who only at mail that travels in clear.
+
+    A further scanner joins here; its name is that of the setting which says where it is.
+    """
+    figures = config.scan
+    everything: list[Scanner] = []
+    in_the_open: list[Scanner] = []
+    if figures.clamav:
+        from cryptnsend.scan.clamd import Clamd
+
+        everything.append(Clamd(figures.clamav, figures.seconds))
+    if figures.rspamd:
+        from cryptnsend.scan.rspamd import Rspamd
+
+        in_the_open.append(Rspamd(figures.rspamd, figures.seconds, figures.rspamd_octets))
+    return everything, in_the_open

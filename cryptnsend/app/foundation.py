@@ -1,0 +1,112 @@
+"""What does every role stand on? Its home, the store, the vault, the keeper."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cryptnsend.clock import SystemClock
+from cryptnsend.config import Config
+from cryptnsend.home import Home, file_mode
+from cryptnsend.keeper.client import Keeper
+from cryptnsend.store.files import FileBlobs
+from cryptnsend.store.schema import STEPS
+from cryptnsend.store.sqlite import SqliteEngine
+from cryptnsend.store.vault import Vault
+
+if TYPE_CHECKING:
+    from cryptnsend.core import keys
+    from cryptnsend.core.passwords import Argon
+    from cryptnsend.flow.holders import Holders
+    from cryptnsend.flow.throttling import Throttle
+
+
+@dataclass
+class Foundation:
+    """What every role stands on; each piece is made when it is first asked for."""
+
+    config: Config
+    role: str
+
+    @cached_property
+    def home(self) -> Home:
+        return Home(self.config.server.home)
+
+    @cached_property
+    def clock(self) -> SystemClock:
+        return SystemClock()
+
+    @cached_property
+    def blobs(self) -> FileBlobs:
+        return FileBlobs(self.home.blobs, mode=file_mode(self.home.blobs) & 0o640)
+
+    @cached_property
+    def engine(self) -> SqliteEngine:
+        mode = file_mode(self.home.main_db.parent)
+        engine = SqliteEngine(self.home.main_db, settle=self.blobs.settle, mode=mode)
+        engine.migrate(STEPS)
+        return engine
+
+    @cached_property
+    def vault(self) -> Vault:
+        return Vault(self.blobs, os.urandom, self.home.deletions_lock)
+
+    @cached_property
+    def keeper(self) -> Keeper:
+        return Keeper(self.home.keeper_socket(self.role))
+
+    @cached_property
+    def holders(self) -> Holders:
+        from cryptnsend.flow.holders import Holders
+
+        return Holders(self.keeper, self.clock)
+
+    @cached_property
+    def wake(self) -> Callable[[], None]:
+        """Return what tells the courier that something is due."""
+        from cryptnsend.flow.wake import Ringer
+
+        return Ringer(self.home.courier_wake)
+
+    @cached_property
+    def epochs(self) -> keys.Epochs:
+        from cryptnsend.core import keys
+
+        return keys.Epochs(os.urandom, self.clock.now)
+
+    @cached_property
+    def argon(self) -> Argon:
+        from cryptnsend.core.passwords import Argon
+
+        figures = self.config.argon2
+        return Argon(figures.memory_kib, figures.iterations, figures.lanes)
+
+    def _throttle(self, door: str) -> Throttle:
+        """Return the count of wrong secrets at one door: smtp, mailbox, page, code."""
+        from cryptnsend.flow.throttling import Throttle
+
+        limits = self.config.limits
+        return Throttle(
+            self.engine,
+            self.clock,
+            os.urandom,
+            door,
+            failures=limits.sign_in_failures,
+            pause_minutes=limits.sign_in_pause_minutes,
+        )
+
+    @cached_property
+    def typist(self) -> Mapping[str, object]:
+        """Return what the audit trail says of who types a command."""
+        from cryptnsend.typist import typist
+
+        return typist()
+
+    def close(self) -> None:
+        """Let go of what was made and holds descriptors; safe to call twice."""
+        for name in ("engine", "blobs", "keeper"):
+            if name in vars(self):
+                getattr(self, name).close()
