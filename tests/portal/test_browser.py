@@ -249,7 +249,7 @@ def test_a_value_is_copied_with_one_button(make_page: MakePage, base: str) -> No
     page = make_page("ann")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=base)
     page.goto("/setup?program=thunderbird")
-    page.get_by_role("button", name="Copy User name").click()
+    page.get_by_role("button", name="Copy User name", exact=True).click()
     page.get_by_text("Copied").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == ANN
 
@@ -314,6 +314,17 @@ def test_what_is_typed_is_kept_without_a_button_and_found_again(make_page: MakeP
     page.get_by_role("button", name="Throw this draft away").click()
     page.get_by_role("heading", name="Drafts").wait_for()
     assert set(world.drafts) == {10, 14}
+
+
+def test_what_was_typed_just_before_signing_out_is_kept(make_page: MakePage, world: World) -> None:
+    page = make_page("pat")
+    page.clock.install()
+    page.goto("/messages/11")
+    page.fill("#text", "The last words")
+    page.get_by_role("button", name="Sign out").first.click()
+    page.wait_for_url(lambda url: "/messages/11" not in url)
+    assert world.drafts[11].writing.text == "The last words"
+    assert "pat" not in world.sessions
 
 
 def test_typing_keeps_a_reader_signed_in_and_what_comes_too_late_is_kept(make_page: MakePage, world: World) -> None:

@@ -106,6 +106,16 @@
       waits = setTimeout(save, 3000);
     });
     form.addEventListener("submit", () => { sent = true; clearTimeout(waits); });
+    // Another form leads away, perhaps out of the session: what was typed is kept first.
+    document.addEventListener("submit", async (event) => {
+      const other = event.target, button = event.submitter;
+      if (other === form || !changed || sent) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      await save(false);
+      changed = false;
+      other.requestSubmit(button);
+    }, true);
     document.addEventListener("visibilitychange", () => { if (document.visibilityState === "hidden") save(true); });
   }
 
