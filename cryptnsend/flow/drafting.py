@@ -156,9 +156,16 @@ class Drafts:
         return self._keep(writer, writing, parent, files, (), keep, (), nonce)
 
     def drop(self, session: Session, draft: int) -> None:
-        """Throw a draft away; raise NoGrant if there is none such."""
-        if drafts.draft(self._engine, session.account, draft) is None:
+        """
+        Throw a draft away; raise NoGrant if there is none such, Refusal if this session does not open it.
+
+        Whoever reset the password by mail may be somebody else, and must not destroy what they cannot read.
+        """
+        row = drafts.draft(self._engine, session.account, draft)
+        if row is None:
             raise NoGrant("There is no such draft here.")
+        if self._open(session, row) is None:
+            raise Refusal("This draft is locked since the password was replaced. Open it first, then throw it away.")
         self._drop(session.account, [draft])
 
     def sending(self, session: Session, parent: int) -> Sending:

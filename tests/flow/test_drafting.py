@@ -203,6 +203,8 @@ def test_a_draft_from_before_a_reset_waits_locked_until_the_pair_is_open_again(
     weak = house.reset(PAT)
     assert [(each.locked, each.writing.text) for each in drafts.listing(weak)] == [(True, "")]
     assert drafts.reply_to(weak, message) is None
+    with pytest.raises(Refusal, match="locked"):  # whoever came in by mail alone destroys nothing
+        drafts.drop(weak, drafts.listing(weak)[0].id)
     house.accounts.unlock(weak, "recovery", code, OTHER, SOURCE)
     found = drafts.reply_to(house.session(PAT, OTHER), message)
     assert found is not None
