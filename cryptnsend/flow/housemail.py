@@ -157,6 +157,7 @@ class HouseMail(Composing):
         if about is None:
             raise Moot("what it is about is gone")
         to = self._keeper.alert(row["author"])
+        is_answer = row["author"] != row["subscriber"]
         report = Report(
             what=row["template"],
             about=about,
@@ -166,7 +167,8 @@ class HouseMail(Composing):
             sent=row["message_created"],
             now=row["created"],
             give_up=self._settings.give_up,
-            link=self._url(f"/sent/{row['message']}"),
+            link=self._url(f"/{'messages' if is_answer else 'sent'}/{row['message']}"),
+            is_answer=is_answer,
             author=Mailbox(US, f"notice@{self._settings.domain}"),
             hostname=self._settings.hostname,
         )

@@ -24,7 +24,7 @@ _SUBJECTS = {
 _WORDS = {
     EXPIRED: "The time of this message from {author} is over, so it can no longer be opened. Ask the sender to send it"
     " again.",
-    SUSPENDED: "{author} took this message back, so it cannot be opened.",
+    SUSPENDED: "This message from {author} was taken back, so it cannot be opened now.",
     CODE: "This message from {author} opens with a code that its sender tells you. Open the link in the mail that told"
     " you of it, or sign in on the page, and type the code there. The message then takes the place of this note.",
     WAITING: "The password of this account was reset by mail. Confirm on the page that it is you; this message from"

@@ -36,6 +36,7 @@ class Report:
     now: int
     give_up: int
     link: str
+    is_answer: bool  # of a recipient, who has a page of the message and none of how it stands
     author: Mailbox
     hostname: str
 
@@ -63,6 +64,7 @@ def build_report(report: Report, faces: Faces, language: str) -> bytes:
         "until": moment(about["created"] + report.give_up),
         "sent": moment(report.sent),
         "link": report.link,
+        "is_answer": report.is_answer,
     }
     text, html = faces.render("report", language, subject, values)
     boundary = "=_r" + report.ident.strip("<>").partition("@")[0]

@@ -38,7 +38,7 @@ def report(what: str = "failed", message_id: str = "<c1@desk.example>", **about:
     row.update(about)
     made = Report(
         what, row, ANN, message_id, "<d77@mail.clinic.example>", SENT, SENT + HOUR, 32 * HOUR,
-        "https://mail.clinic.example/sent/1", Mailbox("CryptnSend", "notice@mail.clinic.example"),
+        "https://mail.clinic.example/sent/1", False, Mailbox("CryptnSend", "notice@mail.clinic.example"),
         "mail.clinic.example",
     )  # fmt: skip
     return build_report(made, FACES, "en")
@@ -217,6 +217,8 @@ def test_a_recipient_hears_of_a_reply_that_did_not_arrive(desk: Desk) -> None:
     assert mail.get_content_type() == "multipart/report"
     assert ANN in faces(mail)[0]
     assert b"Canary" not in mail.as_bytes()
+    # A recipient has no Sent page: the link leads to what they wrote.
+    assert all("/messages/" in face and "/sent/" not in face for face in faces(mail))
 
 
 def test_what_the_client_called_its_envelope_comes_back(desk: Desk) -> None:
