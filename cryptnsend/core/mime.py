@@ -16,7 +16,7 @@ from cryptnsend.core.mime_headers import (
 )
 from cryptnsend.core.mime_index import ImapText, Index, Part, imap_text
 from cryptnsend.core.mime_indexer import Indexer, index_message
-from cryptnsend.core.mime_names import is_dangerous, safe_filename, unique_names
+from cryptnsend.core.mime_names import is_dangerous, safe_filename, titled, unique_names
 from cryptnsend.core.mime_view import Attachment, Body, attachments, bodies, choose_bodies, decoded_size
 
 __all__ = [
@@ -53,5 +53,6 @@ __all__ = [
     "restore_stream",
     "rfc_date",
     "safe_filename",
+    "titled",
     "unique_names",
 ]

@@ -12,6 +12,7 @@ _RESERVED = re.compile(
     r"(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$|clock\$)(?:\s*\.|\s*\Z)", re.IGNORECASE
 )
 _NAME_OCTETS = 180
+_SLASHES = r"[/\\⁄∕＼／]"
 _EXTENSION = re.compile(r"\.[^.\s]{1,16}\Z")
 
 
@@ -25,12 +26,17 @@ def safe_filename(name: str) -> str:
     """
     name = unicodedata.normalize("NFC", name if len(name) <= 2000 else name[:1000] + name[-1000:])
     name = "".join(" " if c.isspace() else c for c in name if c.isspace() or unicodedata.category(c) not in UNSEEN)
-    name = re.split(r"[/\\⁄∕＼／]", name)[-1]
+    name = re.split(_SLASHES, name)[-1]
     name = re.sub(r'[<>:"|?*%]', "_", " ".join(name.split()))
     name = name.lstrip(". ").rstrip(". ")
     if name.startswith(("-", "~")) or _RESERVED.match(name):
         name = f"_{name}"
     return _shortened(name, _NAME_OCTETS) or "attachment"
+
+
+def titled(title: str, extension: str) -> str:
+    """Return a file name for something with a title of its own, a subject say, in which a slash begins no folder."""
+    return safe_filename(f"{re.sub(_SLASHES, '-', title[:100]) or 'message'}{extension}")
 
 
 def _shortened(name: str, octets: int) -> str:

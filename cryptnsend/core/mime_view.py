@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from cryptnsend.core.mime_index import Index, Part, is_message
-from cryptnsend.core.mime_names import is_dangerous, safe_filename, unique_names
+from cryptnsend.core.mime_names import is_dangerous, safe_filename, titled, unique_names
 
 
 class Body(NamedTuple):
@@ -119,7 +119,8 @@ def _is_inline(part: Part, related: bool) -> bool:
 def decoded_size(part: Part) -> int:
     """Return about how many octets the part has when decoded."""
     if part.encoding == "base64":
-        return part.size * 57 // 78  # lines of 76 digits and CRLF carry 57 octets
+        lines = -(-part.size // 78)  # of 76 digits and CRLF
+        return max(0, part.size - 2 * lines) * 3 // 4
     return part.size
 
 
@@ -138,8 +139,5 @@ _EXTENSIONS = {
 def _made_name(part: Part, path: str) -> str:
     extension = _EXTENSIONS.get(part.type, "")
     if is_message(part):
-        return (
-            safe_filename(f"{part.parts[0].subject or part.subject if part.parts else part.subject}"[:100] or "message")
-            + ".eml"
-        )
+        return titled(part.parts[0].subject or part.subject if part.parts else part.subject, ".eml")
     return f"{part.type.partition('/')[0]}-{path.replace('.', '-') or '1'}{extension}"

@@ -15,7 +15,7 @@ from cryptnsend.core import tokens
 from cryptnsend.core.addresses import Mailbox, canonical
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import NoGrant, SealBroken
-from cryptnsend.core.mime import Index, safe_filename
+from cryptnsend.core.mime import Index, titled
 from cryptnsend.core.model import Random, account_holder
 from cryptnsend.core.subject import peel
 from cryptnsend.flow import saving
@@ -183,7 +183,7 @@ class Pickup(Arrival):
         content_keys = self._opener.keys(session, row)
         cuts = self._opener.cuts(row, content_keys) if row["role"] == "author" else []
         subject = peel(index.subject).shown if index else ""
-        name = safe_filename(f"{subject[:100] or 'message'}.eml")
+        name = titled(subject, ".eml")
         return saving.whole(name, self._opener.raw(row, content_keys), cuts)
 
     def zip(self, session: Session, message: int, password: str) -> Iterator[bytes]:

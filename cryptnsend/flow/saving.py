@@ -12,7 +12,16 @@ from datetime import UTC, datetime
 
 import pyzipper
 
-from cryptnsend.core.mime import Attachment, Index, attachments, bodies, decode_part, restore_stream, safe_filename
+from cryptnsend.core.mime import (
+    Attachment,
+    Index,
+    attachments,
+    bodies,
+    decode_part,
+    restore_stream,
+    safe_filename,
+    titled,
+)
 from cryptnsend.core.mime import Part as MimePart
 from cryptnsend.flow.opening import Sealed
 from cryptnsend.flow.views import Part
@@ -65,7 +74,7 @@ def archive(files: Iterable[tuple[str, Iterator[bytes]]], password: str) -> Iter
 def mail_name(folder: str, at: int, subject: str, used: set[str]) -> str:
     """Return a file name for a message of *at* (UTC milliseconds) that no other has in *used*, and note it there."""
     day = datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H%M")
-    plain = safe_filename(f"{day} {subject[:60]}".strip())
+    plain = titled(f"{day} {subject[:60]}".strip(), "")
     name, number = f"{folder}/{plain}.eml", 1
     while name.lower() in used:
         number += 1

@@ -78,6 +78,10 @@ class Farewell(Exception):
     """Say this and close the connection."""
 
 
+class SignInEnded(Farewell):
+    """Who signed in may no longer: revoked, disabled, or the password was changed."""
+
+
 class Refused(Exception):
     """Signing in did not work; *code* is a response code of RFC 5530."""
 
@@ -108,8 +112,8 @@ class Connection(asyncio.Protocol):
         """Speak the protocol until one side has had enough."""
         raise NotImplementedError
 
-    def _farewell(self, text: str) -> bytes:
-        """Return the last words of the protocol."""
+    def _farewell(self, text: str, *, is_ended: bool = False) -> bytes:
+        """Return the last words of the protocol; *is_ended*: trying again with the same password leads nowhere."""
         raise NotImplementedError
 
     # -- the connection -----------------------------------------------------------------------------------------------
@@ -196,7 +200,7 @@ class Connection(asyncio.Protocol):
         except Gone:
             pass
         except Farewell as end:
-            self._outbox += self._farewell(str(end))
+            self._outbox += self._farewell(str(end), is_ended=isinstance(end, SignInEnded))
             with contextlib.suppress(Gone):
                 await self._flush()
         except Exception as error:
@@ -313,7 +317,7 @@ class Connection(asyncio.Protocol):
             except Temporary:
                 return  # what cannot be read now opens nothing either
             if not holds:
-                raise Farewell("This sign-in has ended; sign in again.")
+                raise SignInEnded("This sign-in has ended; sign in again.")
 
     def _count_junk(self) -> None:
         self._junk += 1

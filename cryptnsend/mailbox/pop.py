@@ -65,8 +65,8 @@ class PopSession(Connection):
         self._drop: Drop | None = None
         self._login_by = self._loop.time() + self._limits.before_login
 
-    def _farewell(self, text: str) -> bytes:
-        return f"-ERR [SYS/TEMP] {text}\r\n".encode("ascii", "replace")
+    def _farewell(self, text: str, *, is_ended: bool = False) -> bytes:
+        return f"-ERR [{'AUTH' if is_ended else 'SYS/TEMP'}] {text}\r\n".encode("ascii", "replace")
 
     def _forget(self) -> None:
         self._drop = None

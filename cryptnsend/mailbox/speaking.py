@@ -50,7 +50,7 @@ class Speaking(Connection):
             raise imap.BadCommand("Select a mailbox first.")
         return self._view
 
-    def _farewell(self, text: str) -> bytes:
+    def _farewell(self, text: str, *, is_ended: bool = False) -> bytes:
         return f"* BYE {text}\r\n".encode("ascii", "replace")
 
     def _forget(self) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import email.policy
 import re
+from email.message import EmailMessage
 
 import pytest
 from hypothesis import given
@@ -17,6 +19,7 @@ from cryptnsend.core.mime import (
     index_message,
     is_dangerous,
     safe_filename,
+    titled,
     unique_names,
 )
 
@@ -60,6 +63,30 @@ def test_any_name_becomes_one_that_every_system_takes(name):
     assert safe == safe.strip(" ")
     assert not safe.endswith(".")
     assert safe_filename(safe) == safe
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("Results 12/11", "Results 12-11.eml"),
+        ("Röntgen <b>résultats</b>", "Röntgen _b_résultats_-b_.eml"),
+        ("..", "eml"),
+        ("", "message.eml"),
+        ("a" * 300, "a" * 100 + ".eml"),
+    ],
+)
+def test_a_title_becomes_a_name_whole(title, name):
+    assert titled(title, ".eml") == name
+
+
+@pytest.mark.parametrize("size", [0, 1, 18, 56, 57, 58, 1000, 100_000])
+def test_a_decoded_size_is_right_to_two_octets(size):
+    mail = EmailMessage()
+    mail["From"], mail["Subject"] = "a@b.example", "x"
+    mail.set_content("text")
+    mail.add_attachment(b"\x81" * size, maintype="application", subtype="pdf", filename="a.pdf")
+    index = index_message(mail.as_bytes(policy=email.policy.SMTP))
+    assert abs(attachments(index)[0].size - size) <= 2
 
 
 def test_a_long_name_keeps_its_extension():
