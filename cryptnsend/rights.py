@@ -60,7 +60,9 @@ import os, sys
 try:
     import cryptnsend.config
     os.listdir(sys.argv[1])
-    open(sys.argv[2]).close()
+    os.stat(sys.argv[2])
+    for name in sys.argv[3:]:
+        open(name).close()
 except OSError as error:
     sys.exit(f"{error.filename} ({error.strerror})")
 except ImportError as error:
@@ -172,21 +174,27 @@ def apart(config: Config, *, others_run: bool = False) -> People:
 
 def check(config: Config) -> None:
     """Raise NotApart if one user plays all roles of this home, or would from its next start on."""
-    people = find(config)
+    people, served = find(config), is_apart(Home(config.server.home))
     if os.geteuid() == 0:
-        probe(config, people)
-    if not is_apart(Home(config.server.home)):
+        # Until root serves it, a home is closed to the roles on purpose.
+        probe(config, people, inside=served)
+    if not served:
         raise NotApart("This home was not served by root yet.", "Start `cryptnsend serve` as root, which arranges it.")
 
 
-def probe(config: Config, people: People) -> None:
-    """Let each user try to reach code, home and configuration. Raises NotApart with what one of them cannot reach."""
+def probe(config: Config, people: People, *, inside: bool = True) -> None:
+    """
+    Let each user try to reach code, home and, *inside* it, configuration.
+
+    Raises NotApart with what one of them cannot reach.
+    """
+    places = (str(Home(config.server.home).path), str(config.source))[: 2 if inside else 1]
     for role, uid in people.uids.items():
         who = f"[users] {role} (uid {uid})"
         launch = people.launch(role)
         try:
             done = subprocess.run(
-                [sys.executable, "-c", _PROBE, str(web_root()), str(config.source)],
+                [sys.executable, "-c", _PROBE, str(web_root()), *places],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -199,8 +207,8 @@ def probe(config: Config, people: People) -> None:
             raise NotApart(f"{who} cannot run {sys.executable}{closed}.", ELSEWHERE) from error
         if done.returncode:
             place = (done.stderr.strip().splitlines() or ["its code"])[-1]
-            closed = _closed(str(config.source), people.gid)
-            if place.startswith(str(config.source)):
+            closed = _closed(places[-1], people.gid)
+            if place.startswith(places):
                 remedy = "Open that folder to others with `chmod o+x`, or make a home elsewhere, as below /srv."
             else:
                 remedy, closed = ELSEWHERE, _closed(str(Path(__file__)), people.gid)
