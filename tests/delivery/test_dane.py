@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cryptnsend.delivery.dane import NotProven, is_usable, verify
@@ -234,6 +234,8 @@ def test_whatever_a_server_shows_is_judged(chain: list[bytes]) -> None:
 
 @given(st.integers(0, len(LEAF.der) - 1), st.integers(1, 255))
 def test_a_changed_certificate_never_passes_by_usage_2(place: int, change: int) -> None:
+    # How many bits of the signature's last octet are unused (X.690 §8.6.2) is not part of what is signed, nor of it.
+    assume(place != LEAF.der.rindex(LEAF.certificate.signature) - 1)
     octets = bytearray(LEAF.der)
     octets[place] ^= change
     refused([record(2, 0, 1, ROOT)], [bytes(octets), MIDDLE.der, ROOT.der])

@@ -37,10 +37,11 @@ REPORT = {
     "what": "failed", "notice": True, "stopped": False, "is_unseen": False, "about": "desk@pinestreet.example",
     "recipient": "ann.ruiz@gmail.com",
     "reply": "desk@pinestreet.example: no such user", "advice": "This address does not seem to exist.", "attempts": 1,
-    "since": WHEN, "until": UNTIL, "sent": WHEN, "link": f"https://{HOST}/sent/7528775680005029366",
+    "since": WHEN, "until": UNTIL, "sent": WHEN, "link": f"https://{HOST}/sent/7528775680005029366", "is_answer": False,
 }  # fmt: skip
 REPLY = {
-    "is_reply": True, "is_locked": True, "is_instead": False, "file": "secure-reply.zip", "when": WHEN, "link": LINK,
+    "is_reply": True, "is_locked": True, "is_readable": False, "instead_of": "", "file": "secure-reply.zip",
+    "when": WHEN, "link": LINK, "writer": "Walter Lindgren",
     "recipient": "ann.ruiz@gmail.com", "number": "9D5T-X3RB",
 }  # fmt: skip
 CODE = {"code": "731408", "until": UNTIL, "when": WHEN, "recipient": "walter.lindgren@yahoo.com", "host": HOST}
@@ -61,7 +62,9 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "receipt": ("receipt", RECEIPT | {"people": [TOLD, KEPT, TOLD | {"tries": 1}]}),
     "receipt of one": ("receipt", RECEIPT | {"people": [TOLD]}),
     "locked reply": ("reply", REPLY),
-    "linked reply": ("reply", REPLY | {"is_locked": False, "is_instead": True}),
+    "readable reply": ("reply", REPLY | {"is_locked": False, "is_readable": True}),
+    "linked reply": ("reply", REPLY | {"is_locked": False, "instead_of": "zip"}),
+    "linked, not readable": ("reply", REPLY | {"is_locked": False, "instead_of": "tls"}),
     "linked message": ("reply", REPLY | {"is_locked": False, "is_reply": False}),
     **{
         f"{what} {'notice' if notice else 'mail'}": ("report", REPORT | {"what": what, "notice": notice, "attempts": n})
@@ -72,6 +75,7 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
         f"stopped mail, {what}": ("report", REPORT | {"what": what, "notice": False, "stopped": True})
         for what in ("failed", "delayed")
     },
+    "an answer that failed": ("report", REPORT | {"is_answer": True}),
     "stopped mail, unseen": ("report", REPORT | {"notice": False, "stopped": True, "is_unseen": True}),
     **{f"code for {each}": ("code", CODE | {"purpose": each}) for each in ("reset", "signup", "alias", "exists")},
     "invitation": ("invitation", INVITED),
