@@ -166,6 +166,7 @@ class Pickup(Arrival):
             may_block=not is_author and about["author"] == about["subscriber"] != session.account,
             display_id=mine["display_id"] if mine and not is_author else "",
             by_mail=about["origin"] == "mail",
+            left_out=rendered.left_out,
         )
 
     def part(self, session: Session, message: int, part: str) -> Part:

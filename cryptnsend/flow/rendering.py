@@ -27,6 +27,7 @@ class Rendered:
     text: str | None
     html: str | None
     files: Sequence[File]
+    left_out: int = 0  # pictures and styles elsewhere that the HTML asks for
 
 
 def files_of(index: Index) -> list[Attachment]:
@@ -48,10 +49,10 @@ def render(index: Index | None, raw: Sealed) -> Rendered:
     found = raw.ranges(wanted)
     octets = {id(part): piece for part, piece in zip([*parts, *pictures.values()], found, strict=True)}
     shown: set[str] = set()
-    html = _html(texts, octets, _sources(pictures, octets, shown))
+    html, left_out = _html(texts, octets, _sources(pictures, octets, shown))
     text = "\n\n".join(_text(body, octets) for body in texts)
     left = [each for each in everything if not (each.inline and html is not None and each.cid in shown)]
-    return Rendered(text, html, [File(each.path, each.name, each.type, each.size) for each in left])
+    return Rendered(text, html, [File(each.path, each.name, each.type, each.size) for each in left], left_out)
 
 
 def _pictures(index: Index, everything: Sequence[Attachment]) -> dict[str, Part]:
@@ -80,19 +81,23 @@ def _sources(pictures: dict[str, Part], octets: dict[int, bytes], shown: set[str
     return source
 
 
-def _html(texts: Sequence[Body], octets: dict[int, bytes], source: Callable[[str], str | None]) -> str | None:
-    """Return sanitised HTML of all texts, or None where every one of them is plain text."""
+def _html(
+    texts: Sequence[Body], octets: dict[int, bytes], source: Callable[[str], str | None]
+) -> tuple[str | None, int]:
+    """Return sanitised HTML of all texts, None where each is plain, and how much it asked for from elsewhere."""
     if all(body.html is None for body in texts):
-        return None
-    pieces = []
+        return None, 0
+    pieces, left_out = [], 0
     for body in texts:
         if body.html is not None:
-            pieces.append(markup.sanitize(_decoded(body.html, octets), cid=source).html)
+            cleaned = markup.sanitize(_decoded(body.html, octets), cid=source)
+            pieces.append(cleaned.html)
+            left_out += cleaned.blocked_remote
         elif body.text is not None:
             flowed = body.text.params.get("format", "").lower() == "flowed"
             delsp = body.text.params.get("delsp", "").lower() == "yes"
             pieces.append(markup.text_to_html(_decoded(body.text, octets), flowed=flowed, delsp=delsp))
-    return "<hr>".join(pieces)
+    return "<hr>".join(pieces), left_out
 
 
 def _text(body: Body, octets: dict[int, bytes]) -> str:

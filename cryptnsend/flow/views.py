@@ -82,6 +82,7 @@ class Letter:
     may_block: bool = False  # it came from a subscriber whose mail the reader may refuse from now on
     display_id: str = ""
     by_mail: bool = False  # it travelled to us as ordinary mail
+    left_out: int = 0  # pictures and styles that the HTML wanted from elsewhere; fetching them would tell on the reader
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,6 +151,7 @@ def test_a_letter_is_shown_safe_and_whole(house: House, ann: int) -> None:
     assert f"data:image/png;base64,{base64.b64encode(PICTURE).decode()}" in letter.html
     assert "script" not in letter.html
     assert "evil" not in letter.html
+    assert letter.left_out == 1
     assert [(each.name, each.media_type) for each in letter.files] == [("lab.pdf", "application/pdf")]
     assert letter.to == ("Pat Lee <pat@yahoo.example>",)
     assert not letter.mine

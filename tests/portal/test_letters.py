@@ -199,6 +199,14 @@ def test_a_reply_goes_out_with_its_files_and_once_per_form(pat: Visitor, world: 
     assert reply["files"] == [("Blood pressure.jpg", "image/jpeg", picture), ("empty.txt", "text/plain", b"")]
 
 
+def test_a_reader_is_told_that_pictures_were_left_out(pat: Visitor, world: World) -> None:
+    words = "Pictures that this message wants to fetch from the Internet are left out."
+    assert words not in pat.get("/messages/14").text
+    world.letters[14] = replace(world.letters[14], left_out=2)
+    assert words in pat.get("/messages/14").text
+    assert words not in pat.get("/messages/14?view=text").text
+
+
 def test_a_file_field_that_was_left_empty_is_no_file(pat: Visitor, world: World) -> None:
     pat.get("/messages/11")
     pat.post("/messages/11/reply", form(pat, text="Hello", files=(io.BytesIO(b""), "")))
