@@ -36,7 +36,8 @@ def safe_filename(name: str) -> str:
 
 def titled(title: str, extension: str) -> str:
     """Return a file name for something with a title of its own, a subject say, in which a slash begins no folder."""
-    return safe_filename(f"{re.sub(_SLASHES, '-', title[:100]) or 'message'}{extension}")
+    plain = re.sub(rf"(?:[.\s]*{_SLASHES})+[.\s]*", "-", title[:100]).lstrip("-. ")
+    return safe_filename(f"{plain or 'message'}{extension}")
 
 
 def _shortened(name: str, octets: int) -> str:

@@ -70,7 +70,9 @@ def test_any_name_becomes_one_that_every_system_takes(name):
     [
         ("Results 12/11", "Results 12-11.eml"),
         ("Röntgen <b>résultats</b>", "Röntgen _b_résultats_-b_.eml"),
-        ("..", "eml"),
+        ("..", "message.eml"),
+        ("../../Results: <two>", "Results_ _two_.eml"),
+        ("2026-11-18 1106 ../../etc/passwd", "2026-11-18 1106-etc-passwd.eml"),
         ("", "message.eml"),
         ("a" * 300, "a" * 100 + ".eml"),
     ],
