@@ -19,7 +19,8 @@ RECORDS = HOUSE / "store" / "records"
 SQL = re.compile(r"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|DROP|PRAGMA|WITH)\s")
 # Where else statements may stand: schemas, the engine itself, and the keeper's own database.
 ELSEWHERE = {
-    "store/schema.py",
+    "store/schema/first.py",
+    "store/schema/later.py",
     "store/connection.py",
     "store/sqlite.py",
     "store/backup.py",

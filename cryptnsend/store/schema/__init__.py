@@ -1,0 +1,26 @@
+"""Which tables the main database has: steps that are only ever appended.
+
+The main database opens nothing by itself. Whatever releases a key rests in the keeper's ledger; rows here that speak
+of pairs, contacts or devices are copies, and a wrong copy may refuse or delay, never open.
+
+Conventions: `org` is the organisation a row belongs to (0 is the installation itself); ids are 63-bit, milliseconds
+and random bits, so that inserts go to the right edge; times are UTC milliseconds; a holder is "account:<id>",
+"address:<canonical>", "archive:<org>" or "keeper".
+"""
+
+from __future__ import annotations
+
+from cryptnsend.store.schema.first import FIRST, Step
+from cryptnsend.store.schema.later import (
+    DRAFTS,
+    FORGETTING,
+    FORMER_OWNERS,
+    MAILBOXES,
+    OVERSIGHT,
+    TRANSPORT,
+    TURNS,
+)
+
+__all__ = ["STEPS", "Step"]
+
+STEPS: tuple[Step, ...] = (FIRST, DRAFTS, TRANSPORT, OVERSIGHT, FORMER_OWNERS, MAILBOXES, FORGETTING, TURNS)

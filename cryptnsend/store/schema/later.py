@@ -1,0 +1,207 @@
+"""What came to the main database later? Drafts, oversight, mailboxes: a step each, the newest last."""
+
+from __future__ import annotations
+
+from cryptnsend.store.schema.first import Step
+
+DRAFTS = Step(
+    "0002-drafts",
+    (
+        """CREATE TABLE drafts(
+            id INTEGER PRIMARY KEY,
+            org INTEGER NOT NULL REFERENCES organisations,
+            account INTEGER NOT NULL REFERENCES accounts,   -- whose it is, and the only one who opens it
+            parent INTEGER REFERENCES messages,             -- the message it answers
+            pair INTEGER NOT NULL REFERENCES pairs,         -- the writer's, to which its key is sealed
+            suite INTEGER NOT NULL,
+            sealed_key BLOB NOT NULL,
+            body BLOB,                          -- what was written; large ones rest under blob_key
+            blob_key TEXT UNIQUE,
+            octets INTEGER NOT NULL,            -- sealed, its files not counted
+            created INTEGER NOT NULL,
+            changed INTEGER NOT NULL
+        ) STRICT""",
+        "CREATE INDEX drafts_account ON drafts(account, changed)",
+        "CREATE INDEX drafts_changed ON drafts(changed)",
+        """CREATE TABLE draft_files(
+            id INTEGER PRIMARY KEY,
+            org INTEGER NOT NULL REFERENCES organisations,
+            draft INTEGER NOT NULL REFERENCES drafts,
+            body BLOB,                          -- its key, name and kind stand in what was written
+            blob_key TEXT UNIQUE,
+            octets INTEGER NOT NULL             -- sealed
+        ) STRICT""",
+        "CREATE INDEX draft_files_draft ON draft_files(draft)",
+    ),
+)
+
+TRANSPORT = Step(
+    "0003-transport",
+    (
+        """CREATE TABLE sts_policies(            -- what domains promise by MTA-STS (RFC 8461)
+            org INTEGER NOT NULL REFERENCES organisations,
+            domain TEXT PRIMARY KEY,
+            ident TEXT NOT NULL,
+            body TEXT NOT NULL,
+            fetched INTEGER NOT NULL,
+            expires INTEGER NOT NULL
+        ) STRICT""",
+        """CREATE TABLE tls_results(             -- TLS sessions of a day (RFC 8460), counted by what they showed
+            org INTEGER NOT NULL REFERENCES organisations,
+            day INTEGER NOT NULL,
+            domain TEXT NOT NULL,
+            kind TEXT NOT NULL,                 -- tlsa sts no-policy-found
+            policy TEXT NOT NULL,               -- JSON: lines, hosts
+            result TEXT NOT NULL,               -- of RFC 8460 section 4.3, '' for success
+            host TEXT NOT NULL,
+            address TEXT NOT NULL,
+            sessions INTEGER NOT NULL,
+            PRIMARY KEY(day, domain, kind, policy, result, host, address)
+        ) STRICT""",
+        """CREATE TABLE tls_reports(             -- which reports go to whom
+            id INTEGER PRIMARY KEY,
+            org INTEGER NOT NULL REFERENCES organisations,
+            day INTEGER NOT NULL,
+            domain TEXT NOT NULL,
+            rua TEXT NOT NULL,                  -- mailto: or https:, '' where nobody asks
+            created INTEGER NOT NULL,
+            UNIQUE(day, domain, rua)
+        ) STRICT""",
+        # The state before the operator held it, '' otherwise.
+        "ALTER TABLE deliveries ADD COLUMN held TEXT NOT NULL DEFAULT ''",
+    ),
+)
+
+OVERSIGHT = Step(
+    "0004-oversight",
+    (
+        # Everybody's own doings; the many rows of submitted mail are left out, so that they cost nothing here.
+        "CREATE INDEX audit_doings ON audit(actor, at) WHERE action <> 'message.sealed'",
+        "CREATE INDEX accounts_closed ON accounts(id) WHERE state = 'closed'",
+        """CREATE TABLE marks(
+            org INTEGER NOT NULL REFERENCES organisations,
+            account INTEGER NOT NULL REFERENCES accounts,
+            what TEXT NOT NULL,                 -- recovery-file: its owner says that it is in a safe place
+            at INTEGER NOT NULL,
+            PRIMARY KEY(account, what)
+        ) STRICT""",
+    ),
+)
+
+FORMER_OWNERS = Step(
+    "0005-former-owners",
+    (
+        """CREATE TABLE former_owners(             -- whose an address was before: mail may still be sealed to them
+            org INTEGER NOT NULL REFERENCES organisations,
+            address INTEGER NOT NULL REFERENCES addresses,
+            account INTEGER NOT NULL REFERENCES accounts,
+            PRIMARY KEY(address, account)
+        ) STRICT, WITHOUT ROWID""",
+    ),
+)
+
+# What mail programs see. The rows that say where a message lies are narrow: nothing sealed is in them, so that flags
+# of a hundred thousand messages are read from few pages.
+MAILBOXES = Step(
+    "0006-mailboxes",
+    (
+        """CREATE TABLE mailboxes(
+            id INTEGER PRIMARY KEY,
+            org INTEGER NOT NULL REFERENCES organisations,
+            account INTEGER NOT NULL REFERENCES accounts,
+            name TEXT NOT NULL,
+            special TEXT NOT NULL,              -- inbox sent drafts trash, '' for one's own
+            uidvalidity INTEGER NOT NULL,
+            uidnext INTEGER NOT NULL,
+            modseq INTEGER NOT NULL,            -- the highest given (RFC 7162)
+            looked INTEGER NOT NULL,            -- the newest message placed: what is much older was looked at
+            holders TEXT NOT NULL,              -- whose grants were looked at
+            subscribed INTEGER NOT NULL,
+            UNIQUE(account, name)
+        ) STRICT""",
+        # The number given last in each organisation's mailboxes; it only grows, and a restore lets it jump.
+        "CREATE TABLE uidvalidities(org INTEGER PRIMARY KEY REFERENCES organisations, n INTEGER NOT NULL) STRICT",
+        """CREATE TABLE placed(
+            mailbox INTEGER NOT NULL REFERENCES mailboxes,
+            uid INTEGER NOT NULL,
+            org INTEGER NOT NULL REFERENCES organisations,
+            account INTEGER NOT NULL,
+            message INTEGER NOT NULL,           -- or what was filed, if that is the role
+            role TEXT NOT NULL,                 -- recipient author filed
+            served TEXT NOT NULL,               -- '' for the message itself, else why a notice stands in for it
+            modseq INTEGER NOT NULL,
+            flags INTEGER NOT NULL,             -- 1 seen 2 answered 4 flagged 8 deleted 16 draft
+            keywords TEXT NOT NULL,
+            received INTEGER NOT NULL,          -- the internal date
+            size INTEGER NOT NULL,              -- octets as served
+            PRIMARY KEY(mailbox, uid)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX placed_changed ON placed(mailbox, modseq)",
+        "CREATE INDEX placed_message ON placed(message)",
+        "CREATE INDEX placed_stand_ins ON placed(mailbox) WHERE served <> ''",
+        """CREATE TABLE gone(                      -- UIDs that were expunged, for those who look later
+            mailbox INTEGER NOT NULL REFERENCES mailboxes,
+            uid INTEGER NOT NULL,
+            org INTEGER NOT NULL REFERENCES organisations,
+            modseq INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            PRIMARY KEY(mailbox, uid)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX gone_changed ON gone(mailbox, modseq)",
+        "CREATE INDEX gone_at ON gone(at)",
+        """CREATE TABLE put_away(                  -- messages that their reader wants in no mailbox
+            account INTEGER NOT NULL REFERENCES accounts,
+            message INTEGER NOT NULL,
+            role TEXT NOT NULL,
+            org INTEGER NOT NULL REFERENCES organisations,
+            PRIMARY KEY(account, message, role)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE stand_ins(                 -- notices in the place of messages; they say what the rows say
+            mailbox INTEGER NOT NULL REFERENCES mailboxes,
+            uid INTEGER NOT NULL,
+            org INTEGER NOT NULL REFERENCES organisations,
+            octets BLOB NOT NULL,
+            PRIMARY KEY(mailbox, uid)
+        ) STRICT""",
+        """CREATE TABLE filed(                     -- what a mail program brought: drafts, copies
+            id INTEGER PRIMARY KEY,
+            org INTEGER NOT NULL REFERENCES organisations,
+            account INTEGER NOT NULL REFERENCES accounts,   -- whose it is, and the only one who opens it
+            pair INTEGER NOT NULL REFERENCES pairs,         -- theirs, to which its key is sealed
+            suite INTEGER NOT NULL,
+            sealed_key BLOB NOT NULL,
+            summary BLOB NOT NULL,              -- the index, sealed
+            body BLOB,                          -- large ones rest under blob_key
+            blob_key TEXT UNIQUE,
+            octets INTEGER NOT NULL             -- sealed
+        ) STRICT""",
+        "CREATE INDEX filed_account ON filed(account)",
+        # When a mail program fetched the content, which may have been before anybody looked at it.
+        "ALTER TABLE recipients ADD COLUMN fetched INTEGER",
+    ),
+)
+
+FORGETTING = Step(
+    "0007-forgetting",
+    (
+        # By which rows about a message are found when nothing of it is left but they.
+        "CREATE INDEX messages_gone ON messages(id) WHERE state = 'gone'",
+        "CREATE INDEX links_message ON links(message)",
+        "CREATE INDEX links_delivery ON links(delivery)",
+        "CREATE INDEX drafts_parent ON drafts(parent)",
+        "CREATE INDEX deliveries_alone ON deliveries(created) WHERE message IS NULL",
+    ),
+)
+
+TURNS = Step(
+    "0008-turns",
+    (
+        "ALTER TABLE deliveries ADD COLUMN domain TEXT NOT NULL DEFAULT ''",
+        "UPDATE deliveries SET domain = (SELECT substr(a.canonical, instr(a.canonical, '@') + 1) FROM addresses a"
+        " WHERE a.id = deliveries.recipient) WHERE recipient IS NOT NULL AND state IN ('due', 'delayed', 'held')",
+        # With the domain in the index, a claim passes over thousands of deliveries without reading one of them; with
+        # the id, what is due at the same moment is in order already.
+        "DROP INDEX deliveries_due",
+        "CREATE INDEX deliveries_due ON deliveries(state, due, id, domain)",
+    ),
+)
