@@ -22,6 +22,8 @@ from cryptnsend.cli.owner import opened, owned
 from cryptnsend.config import Config
 from cryptnsend.core.contracts import Row
 
+SCOPES = {"send": "submit", "read": "read", "mail": "mail"}  # as people say it → as it rests
+SHOWN = {"submit": "sending", "read": "reading", "mail": "sending, reading"}
 COLUMNS = {"id": "device", "name": "name", "scope": "for", "created": "made", "used": "last used"}
 
 
@@ -34,7 +36,11 @@ def device() -> None:
 @click.argument("address")
 @click.option("--name", required=True, help="What it is for, as 'Outlook at the office'.")
 @click.option(
-    "--scope", type=click.Choice(["submit", "read"]), default="submit", show_default=True, help="Sending, or reading."
+    "--scope",
+    type=click.Choice(list(SCOPES)),
+    default="send",
+    show_default=True,
+    help="Sending (SMTP), reading (IMAP and POP), or both (mail).",
 )
 @password_option
 @home_option
@@ -45,7 +51,7 @@ def add(config: Config, address: str, name: str, scope: str, from_stdin: bool, a
         app.owner.show(address)  # nobody types a password for an address that is wrong
     password = read_password(from_stdin, f"Password of {address}")
     with owned(config) as app:
-        made = app.owner.add_device(address, password, name, scope)
+        made = app.owner.add_device(address, password, name, SCOPES[scope])
     answer = {"id": made.id, "name": made.name, "password": made.password}
     tell(as_json, answer, f"Device {made.id}, {made.name}. Its password, shown this once:\n{made.password}")
 
@@ -59,7 +65,7 @@ def list_(config: Config, address: str, as_json: bool) -> None:
     with opened(config) as app:
         rows = app.owner.devices(address)
     if as_json:
-        show_json(rows)
+        show_json(as_asked(rows))
         return
     show_devices(rows, empty=f"{address} has no device password.")
 
@@ -75,7 +81,21 @@ def revoke(config: Config, device_id: int, as_json: bool) -> None:
     tell(as_json, {"id": device_id, "revoked": revoked}, f"Device {device_id} is revoked.")
 
 
+def as_asked(rows: Iterable[Row]) -> list[Row]:
+    """Return devices with their scope in the words that `--scope` takes."""
+    words = {scope: word for word, scope in SCOPES.items()}
+    return [{**row, "scope": words[row["scope"]]} for row in rows]
+
+
 def show_devices(rows: Iterable[Row], *, empty: str) -> None:
     """Print devices side by side, or the sentence *empty*."""
-    shown = [{**row, "created": moment(row["created"]), "used": moment(row["used"]) or "never"} for row in rows]
+    shown = [
+        {
+            **row,
+            "scope": SHOWN[row["scope"]],
+            "created": moment(row["created"]),
+            "used": moment(row["used"]) or "never",
+        }
+        for row in rows
+    ]
     show_table(shown, COLUMNS, empty=empty)

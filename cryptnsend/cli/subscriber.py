@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cryptnsend.cli.device import show_devices
+from cryptnsend.cli.device import as_asked, show_devices
 from cryptnsend.cli.options import (
     Commands,
     home_option,
@@ -108,10 +108,10 @@ def show(config: Config, address: str, as_json: bool) -> None:
     """Show one subscriber and their devices."""
     with opened(config) as app:
         row = app.owner.show(address)
-    if as_json:
-        show_json(row)
-        return
     devices = row.pop("devices")
+    if as_json:
+        show_json({**row, "devices": as_asked(devices)})
+        return
     row["organisation"] = row["organisation"] or OWN
     for key, value in row.items():
         shown = ", ".join(value) if isinstance(value, list) else value

@@ -27,6 +27,11 @@ from cryptnsend.core.tokens import ALPHABET
 
 SALT = 16
 DEVICE_SECRET = 16
+DEVICE_USES = {  # scope of a device password → what it is for, at which doors
+    "submit": frozenset({"submit"}),
+    "read": frozenset({"read"}),
+    "mail": frozenset({"submit", "read"}),
+}
 MAX_PASSWORD = 1024  # characters; far above any passphrase, far below what would keep Argon2id's input stage busy
 
 _KINDS = frozenset({"password", "recovery", "device", "export"})
@@ -202,6 +207,11 @@ def recovery_key(code: str) -> bytes:
 
 def _recovery_checksum(chance: bytes) -> str:
     return _spell(hashlib.sha256(framed("recovery checksum", chance)).digest()[:5])[:4]
+
+
+def serves(scope: str, use: str) -> bool:
+    """Say whether a device password of this *scope* is for this *use*: to `submit`, or to `read`."""
+    return use in DEVICE_USES.get(scope, frozenset())
 
 
 def new_device_password(device_id: int, rng: Random) -> str:

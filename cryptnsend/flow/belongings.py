@@ -17,7 +17,6 @@ from cryptnsend.flow.views import Code, Device, NewDevice, Profile
 from cryptnsend.keeper import requests
 from cryptnsend.store.records import accounts, devices
 
-DEVICE_SCOPES = ("submit", "read")
 _NUMBER = re.compile(r"(?=(?:.*[0-9]){3})[0-9 +().\-/]{3,32}(?: ?(?:x|ext\.?) ?[0-9]{1,6})?")
 
 
@@ -47,9 +46,10 @@ class Belongings(People):
 
     def add_device(self, session: Session, name: str, scope: str) -> NewDevice:
         """Make a device password and return it, this once."""
-        if scope not in DEVICE_SCOPES:
-            raise Denied("A device password is for sending (submit) or for reading (read).")
-        made = self._keeper.device_add(session.ticket, scope, session.seeds if scope == "read" else None)
+        if scope not in passwords.DEVICE_USES:
+            raise Denied("A device password is for sending (submit), for reading (read), or for both (mail).")
+        seeds = session.seeds if passwords.serves(scope, "read") else None
+        made = self._keeper.device_add(session.ticket, scope, seeds)
         now, shown = self._clock.now(), name.strip()[:60] or "device"
 
         def write(rows: Rows) -> None:
@@ -73,6 +73,22 @@ class Belongings(People):
         self._engine.write(write).result()
         self._keeper.device_revoke(session.ticket, device)
         self._alert(session.account, "device-revoked")
+
+    def revoke_devices(self, session: Session) -> int:
+        """Revoke every device password of this account, and return how many there were."""
+        now, live = self._clock.now(), devices.listing(self._engine, session.account)
+
+        def write(rows: Rows) -> None:
+            for each in live:
+                devices.revoke(rows, session.account, each["id"], now)
+                self._append(rows, session.organisation, session.account, "device.revoked", {"device": each["id"]})
+
+        self._engine.write(write).result()
+        for each in live:
+            self._keeper.device_revoke(session.ticket, each["id"])
+        if live:
+            self._alert(session.account, "devices-revoked")
+        return len(live)
 
     # -- profile and passphrase ---------------------------------------------------------------------------------------
 

@@ -48,7 +48,7 @@ class SignedIn(Protocol):
 class Gate:
     """Checks user names and passwords for the SMTP doors. Thread-safe; `authenticate` blocks."""
 
-    scope = "submit"  # of the device passwords that open this door
+    scope = "submit"  # what a device password has to be for at this door
 
     def __init__(self, *, engine: Engine, keeper: Keeper, clock: Clock, throttle: Throttle):
         self._engine, self._keeper, self._clock, self._throttle = engine, keeper, clock, throttle
@@ -116,7 +116,7 @@ class Gate:
             return
 
         def write(rows: Rows) -> None:
-            devices.add(rows, device, who.organisation, who.account, "device", self.scope, now)
+            devices.add(rows, device, who.organisation, who.account, "device", who.scope, now)
             devices.used(rows, device, now)
 
         self._engine.write(write).result()

@@ -234,10 +234,10 @@ class Owner:
         return devices.listing(self._engine, self._row(address)["id"])
 
     def add_device(self, address: str, password: str, name: str, scope: str) -> NewDevice:
-        """Make a device password for who has this account password; scope is submit or read."""
+        """Make a device password for who has this account password; scope is a key of `DEVICE_USES`."""
         who = _canonical(address)
         opened = self._keeper.open(who, self.k(who, password))
-        made = self._keeper.device_add(opened.ticket, scope, opened.seeds if scope == "read" else None)
+        made = self._keeper.device_add(opened.ticket, scope, opened.seeds if passwords.serves(scope, "read") else None)
         now = self._clock.now()
 
         def write(rows: Rows) -> None:

@@ -179,7 +179,7 @@ class NewDevice:
     id: int
     name: str
     password: str = field(repr=False)
-    scope: str = "submit"  # or read
+    scope: str = "submit"  # read, mail
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,7 +261,7 @@ class Keeper(Channel):
         return self._ask(q.Opened, "profile", ticket=ticket, name=name, form=form, locale=locale, k=k)
 
     def device_add(self, ticket: bytes, scope: str, seeds: Mapping[int, bytes] | None = None) -> q.NewDevice:
-        """Make a device password of scope `submit`, or `read`: that one opens the pairs of the session's *seeds*."""
+        """Make a device password to `submit`, to `read`, or for `mail`, both; who reads opens the pairs of *seeds*."""
         return self._ask(q.NewDevice, "device_add", ticket=ticket, scope=scope, seeds=dict(seeds or {}))
 
     def device_revoke(self, ticket: bytes, device: int) -> None:

@@ -1,5 +1,7 @@
 """Is this a device's password? A keyed MAC over account, device, scope and secret: nothing slow, nothing to guess.
 
+Its scope says at which doors it is one: `submit` to send, `read`, or `mail` for both.
+
 A reading device has a pair that grows from its secret; the keeper knows the public half. The seeds of its account are
 sealed to it, so that pairs made later can be added while the secret is elsewhere. What belongs to another line of the
 account (see weakness.py) is not: it comes when its holder has shown that the two lines are theirs.
@@ -10,35 +12,36 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 
+import msgspec
+
 from cryptnsend.core import keys
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, NoGrant, SealBroken, WrongSecret
 from cryptnsend.core.model import account_holder, new_id
-from cryptnsend.core.passwords import DEVICE_SECRET, device_key
+from cryptnsend.core.passwords import DEVICE_SECRET, DEVICE_USES, device_key, serves
 from cryptnsend.core.seal import framed
 from cryptnsend.keeper import accounts, ledger, tickets
 from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.requests import DeviceRow, NewDevice, Opened, Who
 from cryptnsend.keeper.rows import Account, Device
 
-READ = "read"
-SCOPES = ("submit", READ)
+SUBMIT, READ = "submit", "read"
 WRONG = "This device password is not right, or it was revoked."
 
 
 def check(context: Context, device: int, secret: bytes, scope: str) -> Who:
-    """Return whose device it is; raise `WrongSecret` for anything that is not a live device of that scope."""
+    """Return whose device it is; raise `WrongSecret` for anything that is not a live device for this *scope*."""
     reads = context.reads
     row = ledger.device(reads, device)
     account = ledger.account(reads, row.account if row else 0)
-    verifier = _verifier(context, row.account if row else 0, device, scope, secret)
-    is_right = row is not None and hmac.compare_digest(verifier, row.verifier)
+    verifier = _verifier(context, row.account if row else 0, device, row.scope if row else scope, secret)
+    is_right = row is not None and hmac.compare_digest(verifier, row.verifier) and serves(row.scope, scope)
     if not is_right or row is None or row.revoked is not None or account is None or not account.may_sign_in:
         raise WrongSecret(WRONG)
     if account.is_weak and account.weak_answered is None:
         # Somebody who is not the one that reset the password is about: time alone confirms nothing any more.
         context.commit(lambda rows: ledger.set_account(rows, account.id, weak_answered=context.clock.now()))
-    return accounts.who(context, account)
+    return msgspec.structs.replace(accounts.who(context, account), scope=row.scope)
 
 
 def line_of(context: Context, reads: ledger.Reads, account: Account, device: int, secret: bytes) -> int:
@@ -63,7 +66,8 @@ def open_seeds(context: Context, device: int, secret: bytes) -> Opened:
     row, account = ledger.device(reads, device), accounts.row(reads, checked.account)
     seeds = sealed_seeds(context, reads, account.id, device, secret)
     is_of_line = row is not None and row.line == account.line
-    return accounts.opened(context, account, seeds, with_ticket=is_of_line, by_device=True)
+    opened = accounts.opened(context, account, seeds, with_ticket=is_of_line, by_device=True)
+    return msgspec.structs.replace(opened, scope=checked.scope)
 
 
 def sealed_seeds(context: Context, reads: ledger.Reads, account: int, device: int, secret: bytes) -> dict[int, bytes]:
@@ -119,24 +123,25 @@ def _place(device: int, pair: int) -> bytes:
 
 def add(context: Context, ticket: bytes, scope: str, seeds: dict[int, bytes]) -> NewDevice:
     """Make a device password for who is signed in; one that reads opens the pairs of these *seeds*, their own."""
-    if scope not in SCOPES:
+    if scope not in DEVICE_USES:
         raise Denied("There is no such use of a device password.")
+    reading = serves(scope, READ)
     account = tickets.signed_in_well(context, context.reads, ticket)
-    if not account.has("subscriber") and scope == "submit":
+    if not account.has("subscriber") and serves(scope, SUBMIT):
         raise Denied("Only subscribers may send through this server.")
-    if scope == READ:
+    if reading:
         check_own(context.reads, account, seeds)
     now, secret = context.clock.now(), context.rng(DEVICE_SECRET)
     ident = new_id(now, context.rng)
     row = Device(
         ident, account.id, account.line, scope, _verifier(context, account.id, ident, scope, secret), now, None,
-        keys.public_of(device_key(secret)) if scope == READ else None,
+        keys.public_of(device_key(secret)) if reading else None,
     )  # fmt: skip
 
     def insert(rows: Rows) -> None:
         tickets.signed_in_well(context, rows, ticket)
         ledger.insert(rows, "devices", row)
-        if scope == READ:
+        if reading:
             reseal(context, rows, account.id, seeds)
 
     context.commit(insert)

@@ -108,6 +108,7 @@ class Who(Said, frozen=True):
     state: str  # active, weak
     credential_version: int
     addresses: tuple[str, ...]  # the first is the original address
+    scope: str = ""  # of the device password that it was, if it was one
 
 
 class PairRow(Said, frozen=True):
@@ -186,6 +187,7 @@ class Opened(Secret, frozen=True):
     recovery: RecoveryFile | None = None  # of the archive, where this request made one
     tell_address: str = ""
     tell_subscribers: tuple[int, ...] = ()
+    scope: str = ""  # of the device password that opened this, if it was one
 
 
 class Unlocked(Secret, frozen=True):

@@ -56,6 +56,35 @@ def test_a_reading_device_may_not_submit(house: House, ann: int) -> None:
         house.sign_in_smtp(ANN, made.password)
 
 
+def test_one_password_for_mail_is_good_at_both_doors_until_it_is_revoked(house: House, ann: int) -> None:
+    made = house.accounts.add_device(house.session(ANN), "phone", "mail")
+    read = house.mailbox.mail_gate.authenticate(ANN, made.password, "192.0.2.7")
+    assert house.sign_in_smtp(ANN, made.password).device == read.device == made.id
+    assert read.session.seeds
+    house.accounts.revoke_device(house.session(ANN), made.id)
+    assert not house.mailbox.mail_gate.still_valid(read)
+    with pytest.raises(WrongSecret):
+        house.sign_in_smtp(ANN, made.password)
+    with pytest.raises(WrongSecret):
+        house.mailbox.mail_gate.authenticate(ANN, made.password, "192.0.2.7")
+
+
+def test_all_devices_are_revoked_at_once_and_their_owner_is_told_once(house: House, ann: int) -> None:
+    house.add_subscriber("bob@outlook.example")
+    session, bobs = house.session(ANN), house.accounts.add_device(house.session("bob@outlook.example"), "pc", "submit")
+    passwords = [house.accounts.add_device(session, name, name).password for name in ("submit", "read", "mail")]
+    assert house.accounts.revoke_devices(session) == 3
+    assert house.accounts.devices(session) == []
+    for password in passwords:
+        for gate in (house.gate, house.mailbox.mail_gate):
+            with pytest.raises(WrongSecret):
+                gate.authenticate(ANN, password, "192.0.2.7")
+    assert house.sign_in_smtp("bob@outlook.example", bobs.password).device == bobs.id
+    assert [template for who, template in house.alerts() if who == ANN].count("devices-revoked") == 1
+    assert house.accounts.revoke_devices(session) == 0
+    assert [template for who, template in house.alerts() if who == ANN].count("devices-revoked") == 1
+
+
 def test_the_page_shows_when_a_device_was_used(house: House, ann: int) -> None:
     ident, password = device(house)
     house.sign_in_smtp(ANN, password)

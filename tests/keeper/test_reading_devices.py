@@ -172,3 +172,72 @@ def test_mail_sealed_to_the_account_opens_by_the_device(keeper: Running) -> None
         grant.organisation, grant.message, grant.holder, "recipient", grant.contact, grant.custody
     )
     assert keys.unwrap_content(key, grant.wrap, binding) == content
+
+
+# -- one password for sending and reading -----------------------------------------------------------------------------
+
+
+def mail_device_of(keeper: Running, person: Person) -> q.NewDevice:
+    opened = person.sign_in(keeper)
+    return keeper.portal.device_add(opened.ticket, "mail", opened.seeds)
+
+
+def sends_by(keeper: Running, device: q.NewDevice) -> q.Who:
+    return keeper.submission.check_device(device.id, device.secret, "submit")
+
+
+def test_a_mail_device_signs_in_at_both_doors_and_opens_its_accounts_pairs(keeper: Running) -> None:
+    ann = subscriber(keeper, ANN)
+    device = mail_device_of(keeper, ann)
+    assert sends_by(keeper, device).account == ann.account
+    assert opened_by(keeper, device).seeds == ann.sign_in(keeper).seeds
+    assert sends_by(keeper, device).scope == opened_by(keeper, device).scope == "mail"
+    for scope in ("mail", "", "everything"):
+        with pytest.raises(WrongSecret):
+            keeper.submission.check_device(device.id, device.secret, scope)
+
+
+def test_a_mail_device_needs_somebody_who_may_send(keeper: Running) -> None:
+    ann, pat = subscriber(keeper, ANN), Person(PAT)
+    opened = register(keeper, send(keeper, ann, PAT), code_for(keeper, ann, PAT), pat)
+    with pytest.raises(Denied, match="Only subscribers"):
+        keeper.portal.device_add(opened.ticket, "mail", opened.seeds)
+
+
+def test_revoking_a_mail_device_ends_it_at_both_doors(keeper: Running) -> None:
+    ann = subscriber(keeper, ANN)
+    device = mail_device_of(keeper, ann)
+    keeper.portal.device_revoke(ann.ticket, device.id)
+    for door in (sends_by, opened_by):
+        with pytest.raises(WrongSecret):
+            door(keeper, device)
+    assert keeper.engine.query("SELECT * FROM device_seeds") == []
+
+
+def test_a_mail_device_goes_on_after_a_password_change_and_opens_what_comes_later(keeper: Running) -> None:
+    ann = subscriber(keeper, ANN)
+    device = mail_device_of(keeper, ann)
+    changed(keeper, ann)
+    assert sends_by(keeper, device).account == ann.account
+    assert opened_by(keeper, device).seeds == ann.sign_in(keeper).seeds
+
+
+def test_after_a_reset_by_mail_no_mail_device_is_made_and_an_older_one_reads_old_mail_alone(keeper: Running) -> None:
+    ann = subscriber(keeper, ANN)
+    device, before = mail_device_of(keeper, ann), ann.sign_in(keeper).seeds
+    back = Person(ANN)
+    opened = reset_by_mail(keeper, back)
+    with pytest.raises(Denied, match="reset by mail"):
+        keeper.portal.device_add(opened.ticket, "mail", opened.seeds)
+    assert opened_by(keeper, device).seeds == before
+    assert opened_by(keeper, device).ticket == b""
+    keeper.portal.unlock(opened.ticket, "device", device.secret, back.k, device.id)
+    assert opened_by(keeper, device).seeds == back.sign_in(keeper).seeds
+
+
+def test_a_mail_device_that_sends_stops_the_clock_of_an_intruder(keeper: Running) -> None:
+    ann = subscriber(keeper, ANN)
+    device = mail_device_of(keeper, ann)
+    reset_by_mail(keeper, Person(ANN))
+    sends_by(keeper, device)
+    assert keeper.engine.query("SELECT weak_answered FROM accounts WHERE weak_answered IS NOT NULL")

@@ -51,11 +51,12 @@ def test_strict_custody_is_read_by_password_and_by_device(make_house: Callable[.
         doors.stop()
 
 
+@pytest.mark.parametrize("scope", ["read", "mail"])
 def test_old_and_new_mail_stay_readable_for_a_device_after_a_new_password(
-    house: House, doors: MailDoors, ann: str
+    house: House, doors: MailDoors, ann: str, scope: str
 ) -> None:
     reply(house, "Before.")
-    password = device(house)[1]
+    password = device(house, scope)[1]
     session = house.session(ANN)
     house.accounts.change_password(session, PASSWORD, OTHER, "192.0.2.7", "Firefox")
     message = house.submit(ANN, [PAT], house.mail("Later", author=ANN, to=(PAT,)))
@@ -68,8 +69,11 @@ def test_old_and_new_mail_stay_readable_for_a_device_after_a_new_password(
     client.logout()
 
 
-def test_a_revoked_device_is_sent_away_at_its_next_command(house: House, doors: MailDoors, ann: str) -> None:
-    ident, password = device(house)
+@pytest.mark.parametrize("scope", ["read", "mail"])
+def test_a_revoked_device_is_sent_away_at_its_next_command(
+    house: House, doors: MailDoors, ann: str, scope: str
+) -> None:
+    ident, password = device(house, scope)
     client = doors.imap()
     client.login(ANN, password)
     client.select("INBOX")

@@ -314,6 +314,11 @@ class FakeAccounts:
 
     devices = list_devices
 
+    def revoke_devices(self, session: Any) -> int:
+        count = len(self.world.devices)
+        self.world.devices.clear()
+        return count
+
     def add_device(self, session: Any, name: str, scope: str) -> NewDevice:
         self.world.devices.append(Device(len(self.world.devices) + 1, name, scope, NOW, None))
         return NewDevice(len(self.world.devices), name, "k7m2q-x9hd4-wz3rp-6tbn5-cv8jy-f2abc-d3efg-h4jkm", scope)

@@ -23,7 +23,7 @@ def device(house: House, scope: str) -> str:
 
 def test_what_one_sends_to_oneself_is_read_by_imap_and_pop(served: House) -> None:
     served.run("subscriber", "add", ANN, "--password-stdin", stdin=PASSWORD + "\n")
-    sends, reads, ports = device(served, "submit"), device(served, "read"), served.home.ports()
+    sends, reads, ports = device(served, "send"), device(served, "read"), served.home.ports()
     with smtplib.SMTP_SSL("localhost", ports["submissions"], context=served.context(), timeout=60) as client:
         client.login(ANN, sends)
         client.sendmail(
