@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cryptnsend.flow import admit
     from cryptnsend.flow.account import Accounts
     from cryptnsend.flow.adoption import Adoption
+    from cryptnsend.flow.copies import Copies
     from cryptnsend.flow.drafting import Drafts
     from cryptnsend.flow.exporting import Exporting
     from cryptnsend.flow.filing import Filing
@@ -157,7 +158,7 @@ class Desk(Foundation):
         from cryptnsend.flow.mailboxes import Mailboxes
         from cryptnsend.flow.placing import Placer
 
-        placer = Placer(self.engine, self.vault, self.adoption, self.clock, self.config.server.domain)
+        placer = Placer(self.engine, self.vault, self.adoption, self.copies, self.clock, self.config.server.domain)
         return Mailboxes(self.engine, self.vault, placer, self.clock, os.urandom)
 
     @cached_property
@@ -167,6 +168,12 @@ class Desk(Foundation):
         return Shelf(self.engine, self.vault, self.opener, self.clock)
 
     @cached_property
+    def copies(self) -> Copies:
+        from cryptnsend.flow.copies import Copies
+
+        return Copies(self.engine, self.opener, self.shelf)
+
+    @cached_property
     def filing(self) -> Filing:
         from cryptnsend.flow.filing import Filing
 
@@ -174,7 +181,7 @@ class Desk(Foundation):
             engine=self.engine,
             vault=self.vault,
             keeper=self.keeper,
-            opener=self.opener,
+            copies=self.copies,
             boxes=self.mailboxes,
             clock=self.clock,
             random=os.urandom,

@@ -1,14 +1,13 @@
 """What becomes of a message that a mail program brings into a mailbox? It is sealed to its owner as it streams in.
 
-Programs put a copy of what they sent into Sent. That message is sealed already: a copy is recognised by the Message-ID
-of one's own submission and an equal body, and kept once. Header fields are not compared, since programs keep Bcc and
-add fields of their own, nor are line ends.
+Programs put a copy of what they sent into Sent. Where that message is sealed already, nothing more is kept; where the
+copy is here first, it goes when the message is placed (flow/copies.py).
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 
 from cryptnsend.core import keys
 from cryptnsend.core.cards import read_card
@@ -17,22 +16,25 @@ from cryptnsend.core.errors import CryptnSendError, NoGrant, Refusal, SealBroken
 from cryptnsend.core.mime import Index, Indexer
 from cryptnsend.core.model import Ids, PairCard, Random, account_holder
 from cryptnsend.core.seal import Sealer, pad, seal
+from cryptnsend.flow.copies import Copies, Print
 from cryptnsend.flow.mailboxes import Mailboxes, parse_flags
-from cryptnsend.flow.opening import Opener
 from cryptnsend.flow.serving import LABEL, PART, SUMMARY
 from cryptnsend.flow.sessions import Session
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.store.records import filed, grants, listing, mailboxes
+from cryptnsend.store.records import filed, listing, mailboxes
 from cryptnsend.store.records.mailboxes import Mailbox, Placing
 from cryptnsend.store.vault import Stored, Vault
 
-HEADER = 1024 * 1024  # octets of a header block that are looked at for its end
+_BARE_LF = re.compile(rb"(?<!\r)\n")
 LATEST = 253_370_764_800_000  # UTC milliseconds: the year 9999
-LINE_ENDS = 64 * 1024  # at the end of a body that are waited with
 
 
 class OverQuota(Refusal):
     """What an account filed takes all the room there is."""
+
+
+class _Submitted(CryptnSendError):
+    """The message of which this may be a copy was submitted while the copy came in: look again."""
 
 
 class Filing:
@@ -44,14 +46,14 @@ class Filing:
         engine: Engine,
         vault: Vault,
         keeper: Keeper,
-        opener: Opener,
+        copies: Copies,
         boxes: Mailboxes,
         clock: Clock,
         random: Random,
         quota: int,
     ):
         """*quota*: sealed octets that all an account filed may take together."""
-        self._engine, self._vault, self._keeper, self._opener = engine, vault, keeper, opener
+        self._engine, self._vault, self._keeper, self._copies = engine, vault, keeper, copies
         self._boxes, self._clock, self._random, self._quota = boxes, clock, random, quota
         self._ids = Ids(random)
 
@@ -68,21 +70,6 @@ class Filing:
         if card.holder != holder:
             raise SealBroken("The keeper answered with another holder's card.")
         return card.pair(card.custody)
-
-    def _known(self, incoming: Incoming, index: Index) -> int | None:
-        """Return the message of one's own that this is a copy of, or None."""
-        if incoming.box.special != "sent" or not index.message_id:
-            return None
-        session, holder = incoming.session, account_holder(incoming.session.account)
-        for message in mailboxes.submitted(self._engine, session.account, index.message_id):
-            for row in grants.held(self._engine, holder, message):
-                if row["role"] == "author" and row["state"] == "active" and self._opener.opens(session, row):
-                    print_ = Print()
-                    for piece in self._opener.raw(row, self._opener.keys(session, row)).chunks():
-                        print_.feed(piece)
-                    if print_.digest() == incoming.print.digest():
-                        return message
-        return None
 
     def _found_in_sent(self, incoming: Incoming, message: int) -> int:
         """Return the UID of a message of one's own in Sent, placing it there if it lies elsewhere by now."""
@@ -110,10 +97,12 @@ class Incoming:
         self._ident, self._key = house._ids.new(now), keys.new_key(house._random)
         self._sealer, self._writer = Sealer(self._key, self._ident, PART), house._vault.writer()
         self._indexer, self.print = Indexer(), Print()
-        self._size = 0
+        self._size, self._cr = 0, b""  # octets that were sealed; a CR at their end
 
     def feed(self, octets: bytes) -> None:
-        """Seal the next octets."""
+        """Seal the next octets, with a CR before each LF that has none: of other lines no index can be made."""
+        before, self._cr = self._cr, b"\r" if octets.endswith(b"\r") else b""
+        octets = _BARE_LF.sub(b"\r\n", before + octets)[len(before) :]
         self._size += len(octets)
         self._indexer.feed(octets)
         self.print.feed(octets)
@@ -126,28 +115,49 @@ class Incoming:
     def finish(self) -> tuple[int, int]:
         """Return UIDVALIDITY and UID once the message is durable; raise OverQuota, StoreBroken."""
         house, index = self._house, self._indexer.finish()
-        known = house._known(self, index)
-        if known is not None:
-            self.abort()
-            return self.box.uidvalidity, house._found_in_sent(self, known)
-        self._writer.write(self._sealer.finalize())
-        body = self._writer.close()
-        row = self._row(index, body)
+        row: filed.Filed | None = None
+        while True:
+            asked = house._copies.submitted(self.session, self._message_id(index))
+            known = house._copies.original(self.session, asked, self.print.digest())
+            if known is not None:
+                self._discard(row)
+                return self.box.uidvalidity, house._found_in_sent(self, known)
+            if row is None:
+                self._writer.write(self._sealer.finalize())
+                row = self._row(index, self._writer.close())
+            try:
+                return self.box.uidvalidity, self._file(row, self._message_id(index), asked)
+            except _Submitted:
+                continue
+            except CryptnSendError as error:
+                if not isinstance(error, StoreBroken):  # then the rows were undone; else upkeep looks for them
+                    self._discard(row)
+                raise
+
+    def _message_id(self, index: Index) -> str:
+        """Return under which Message-ID this may have been submitted; "" where it cannot be a copy."""
+        return index.message_id if self.box.special == "sent" else ""
+
+    def _file(self, row: filed.Filed, message_id: str, asked: Sequence[int]) -> int:
+        """Write the rows and return the UID; raise _Submitted if there are more submissions by now than *asked*."""
+        house = self._house
 
         def write(rows: Rows) -> int:
+            if message_id and mailboxes.submitted_of(rows, self.session.account, message_id) != list(asked):
+                raise _Submitted
             if filed.used(rows, self.session.account) + row.octets > house._quota:
                 raise OverQuota("Your drafts and copies take all the room there is for them. Remove some of them.")
             filed.add(rows, row)
             placing = Placing(self._ident, "filed", "", self.flags, self.keywords, self.received, self._size)
             return mailboxes.place(rows, self.box, [placing])[0]
 
-        blobs = [body.blob_key] if body.blob_key else []
-        try:
-            return self.box.uidvalidity, house._engine.write(write, blobs=blobs).result()
-        except CryptnSendError as error:
-            if not isinstance(error, StoreBroken):  # then the rows were undone; else upkeep looks for them
-                house._vault.discard(*blobs)
-            raise
+        return house._engine.write(write, blobs=[row.blob_key] if row.blob_key else []).result()
+
+    def _discard(self, row: filed.Filed | None) -> None:
+        """Throw away what was sealed, durable or not."""
+        self.abort()
+        if row is not None and row.blob_key:
+            self._house._vault.discard(row.blob_key)
 
     def _row(self, index: Index, body: Stored) -> filed.Filed:
         house, holder = self._house, account_holder(self.session.account)
@@ -157,41 +167,3 @@ class Incoming:
             keys.seal_to(self._pair.public, self._key, label=LABEL, owner=holder, holder=holder, ref=self._ident),
             summary, body.body, body.blob_key, house._vault.size(body) + len(summary),
         )  # fmt: skip
-
-
-class Print:
-    """What two copies of a message have in common: the body, whatever ends its lines and follows the last of them."""
-
-    def __init__(self) -> None:
-        self._header = bytearray()
-        self._in_body = False
-        self._held = b""  # line ends that count only if something follows
-        self._hash = hashlib.sha256()
-
-    def feed(self, octets: bytes) -> None:
-        """Take the next octets of the whole message."""
-        if self._in_body:
-            self._body(octets)
-            return
-        self._header += octets
-        ends = [at + len(gap) for gap in (b"\r\n\r\n", b"\n\n") if (at := self._header.find(gap)) >= 0]
-        if ends or len(self._header) > HEADER:
-            self._in_body = True
-            rest = bytes(self._header[min(ends, default=HEADER) :])
-            self._header.clear()
-            self._body(rest)
-
-    def _body(self, octets: bytes) -> None:
-        # A CR at the very end may belong to a line end; it waits with the line ends themselves.
-        plain = (self._held + octets).replace(b"\r\n", b"\n")
-        kept = plain.rstrip(b"\r\n")
-        held = plain[len(kept) :]
-        self._hash.update(kept)
-        if len(held) > LINE_ENDS:
-            self._hash.update(held[:-1])
-            held = held[-1:]
-        self._held = held
-
-    def digest(self) -> bytes:
-        """Return the print of what was fed."""
-        return self._hash.digest()

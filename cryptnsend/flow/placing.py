@@ -3,6 +3,7 @@
 INBOX has what an account was sent, Sent what it sent; a placing gets the next UID, and what is taken away does not come
 back. What is new is found from the newest message placed on, with room for those that were being written at that time.
 Now and then everything is looked at again: a message that ended makes place for a notice, one that opens takes its own.
+A message takes the place of the copy that a mail program put into Sent before it was submitted.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from cryptnsend.core.model import account_holder, first_id, time_of
 from cryptnsend.core.seal import plain_size
 from cryptnsend.flow import holdings, notices
 from cryptnsend.flow.adoption import Adoption
+from cryptnsend.flow.copies import Copies
 from cryptnsend.flow.holdings import Place
 from cryptnsend.flow.sessions import Session
-from cryptnsend.store.records import listing, mailboxes
+from cryptnsend.store.records import filed, listing, mailboxes
 from cryptnsend.store.records.mailboxes import SEEN, Mailbox, Placed, Placing
 from cryptnsend.store.vault import Stored, Vault
 
@@ -32,9 +34,9 @@ ROLES = {"inbox": "recipient", "sent": "author"}
 class Placer:
     """Fills mailboxes. Shared by all connections of a process; thread-safe."""
 
-    def __init__(self, engine: Engine, vault: Vault, adoption: Adoption, clock: Clock, domain: str):
+    def __init__(self, engine: Engine, vault: Vault, adoption: Adoption, copies: Copies, clock: Clock, domain: str):
         self._engine, self._vault, self._adoption, self._clock = engine, vault, adoption, clock
-        self._domain = domain
+        self._copies, self._domain = copies, domain
         self._lock = threading.Lock()
         self._renewed: dict[int, float] = {}  # mailbox → when everything was looked at
 
@@ -64,18 +66,33 @@ class Placer:
         # Whoever has one address more may have mail from long ago.
         after = first_id(time_of(box.looked) - LATE) if box.looked and holders == box.holders else 0
         while found := self._unplaced(session, places, role, after):
-            placings = [self._placing(row, role) for row in found]
-
-            def write(rows: Rows, placings: Sequence[Placing] = placings) -> None:
-                fresh = [each for each in placings if not mailboxes.is_placed(rows, box.account, each.message, role)]
-                mailboxes.place(rows, box, fresh)
-                mailboxes.looked(rows, box.id, placings[-1].message, holders)
-
-            self._engine.write(write).result()
+            self._place(session, box, role, [self._placing(row, role) for row in found], holders)
             after = found[-1]["message"]  # or each page would look at all before it once more
         if holders != box.holders:
             newest = box.looked or first_id(self._clock.now())
             self._engine.write(lambda rows: mailboxes.looked(rows, box.id, newest, holders)).result()
+
+    def _place(self, session: Session, box: Mailbox, role: str, placings: Sequence[Placing], holders: str) -> None:
+        """Place messages, each instead of the copies of it that a mail program brought; those go."""
+        own = [each.message for each in placings if role == "author" and not each.served]
+        copies = {message: self._copies.of(session, box, message) for message in own}
+
+        def write(rows: Rows) -> list[str | None]:
+            fresh, blobs = [], []
+            for each in placings:
+                if mailboxes.is_placed(rows, box.account, each.message, role):
+                    continue
+                uids = [copy.uid for copy in copies.get(each.message, ())]
+                brought = mailboxes.several(rows, box.id, uids) if uids else []
+                lost = mailboxes.take_away(rows, box, brought, self._clock.now(), put_away=False)
+                blobs += [filed.drop(rows, box.account, ident) for ident in lost]
+                fresh.append(_instead(each, brought))
+            mailboxes.place(rows, box, fresh)
+            mailboxes.looked(rows, box.id, placings[-1].message, holders)
+            return blobs
+
+        blobs = self._engine.write(write).result()
+        self._vault.discard(*(each for each in blobs if each))
 
     def _unplaced(self, session: Session, places: Sequence[Place], role: str, after: int) -> list[Row]:
         """Return a page of what lies nowhere yet, oldest first; of two ways to a message the account's own."""
@@ -162,3 +179,10 @@ class Placer:
         if role == "author":
             return [Place(account_holder(session.account), "")]
         return holdings.places(self._engine, session.account, session.addresses)
+
+
+def _instead(placing: Placing, copies: Sequence[Placed]) -> Placing:
+    """Return the placing of a message with what the mail program noted at its copies."""
+    if not copies:
+        return placing
+    return placing._replace(flags=placing.flags | copies[-1].flags, keywords=copies[-1].keywords)

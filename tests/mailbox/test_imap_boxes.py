@@ -77,6 +77,30 @@ def test_another_text_under_the_same_message_id_is_kept_as_well(house: House, cl
     assert said(client.select("Sent")) == b"2"
 
 
+def test_a_copy_that_comes_before_its_message_makes_place_for_it(house: House, client: imaplib.IMAP4_SSL) -> None:
+    octets = house.mail("Results", "All is well. " * 4000, author=ANN, bcc=("eve@yahoo.example",))
+    client.append("Sent", r"(\Seen $Label1)", None, b"X-Mozilla-Status: 0001\r\n" + octets.replace(b"\r\n", b"\n"))
+    client.append("Sent", "", None, house.mail("Other", "Not ours.", author=ANN))
+    assert said(client.select("Sent")) == b"2"
+    house.submit(ANN, [PAT, "eve@yahoo.example"], octets)
+    said(client.noop())
+    assert client.response("EXPUNGE")[1] == [b"1"]
+    assert client.response("EXISTS")[1][-1] == b"2"
+    assert rb"UID 3 FLAGS (\Seen $Label1)" in said(client.fetch("2", "(UID FLAGS)"))
+    assert octets in said(client.fetch("2", "(BODY.PEEK[])"))  # with Bcc, and without what the program added
+    assert house.engine.query("SELECT count(*) AS n FROM filed") == [{"n": 1}]
+    assert len(list(house.portal.blobs.keys())) == 1  # the content of the copy is gone
+
+
+def test_a_copy_that_differs_stays_beside_the_message_that_comes_later(house: House, client: imaplib.IMAP4_SSL) -> None:
+    octets = house.mail("Results", "All is well.", author=ANN)
+    client.append("Sent", "", None, octets.replace(b"well", b"ill"))
+    client.append("Drafts", "", None, octets)
+    house.submit(ANN, [PAT], octets)
+    assert said(client.select("Sent")) == b"2"
+    assert said(client.select("Drafts")) == b"1"
+
+
 def test_flags_and_keywords_are_kept_and_told_to_others(house: House, doors: MailDoors, ann: str) -> None:
     reply(house)
     one, other = signed_in(doors), signed_in(doors)

@@ -457,15 +457,34 @@ def grants(reader: Reader, holder: str, role: str, messages: Sequence[int]) -> l
     )
 
 
+_SUBMITTED = (
+    "SELECT id FROM messages WHERE message_id = :message_id AND author = :account AND state = 'sealed'"
+    " ORDER BY id DESC LIMIT 4"
+)
+
+
 def submitted(reader: Reader, account: int, message_id: str) -> list[int]:
     """Return the messages that this account submitted under a Message-ID, newest first."""
+    return [row["id"] for row in reader.query(_SUBMITTED, message_id=message_id, account=account)]
+
+
+def submitted_of(rows: Rows, account: int, message_id: str) -> list[int]:
+    """Do what `submitted` does, as seen inside the transaction."""
+    return [row["id"] for row in rows.query(_SUBMITTED, {"message_id": message_id, "account": account})]
+
+
+def filed_in(reader: Reader, box: Mailbox, after: int, limit: int) -> list[Placed]:
+    """Return what a mail program filed in a mailbox since the id *after*, newest first."""
     found = reader.query(
-        "SELECT id FROM messages WHERE message_id = :message_id AND author = :account AND state = 'sealed'"
-        " ORDER BY id DESC LIMIT 4",
-        message_id=message_id,
-        account=account,
+        "SELECT p.uid, p.message, p.role, p.served, p.modseq, p.flags, p.keywords, p.received, p.size FROM filed f"
+        " JOIN placed p ON p.message = f.id WHERE f.account = :account AND f.id > :after AND p.mailbox = :id"
+        " AND p.role = 'filed' ORDER BY f.id DESC LIMIT :limit",
+        account=box.account,
+        after=after,
+        id=box.id,
+        limit=limit,
     )
-    return [row["id"] for row in found]
+    return [Placed(**row) for row in found]
 
 
 def where(reader: Reader, ident: int, message: int, role: str) -> int | None:
