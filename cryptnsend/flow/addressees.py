@@ -131,6 +131,7 @@ class Addressees:
                 return None
             if not set(people) - set(card.addresses) <= messages.thread_people(rows, answered["thread"], card.holder):
                 return None
+            _check_open(rows, subscriber)
         strictest = STRICT if STRICT in (custody, owner.custody) else MANAGED
         return Thread(answered["thread"], org, subscriber, strictest, new=False, parent=answered["id"])
 
@@ -180,6 +181,18 @@ class Addressees:
         if card is not None and self._holders.is_proven(known.statement, card, person.canonical, thread.subscriber):
             person.proven = True
             person.is_member = person.is_member or "subscriber" in card.roles
+
+
+def _check_open(rows: Rows, subscriber: int) -> None:
+    """Raise Refusal for a thread whose subscriber has closed their account: nobody could open what joins it."""
+    state = cards.account_states(rows, subscriber)
+    if state is not None and state[2] == "closed":
+        raise Refusal(
+            "Whoever this conversation belongs to has closed their account here, so that nobody would read your"
+            " answer. Reach them in another way.",
+            code=550,
+            status="5.2.1",
+        )
 
 
 def _are_members(one: Card, other: Card) -> bool:

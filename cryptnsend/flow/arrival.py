@@ -126,7 +126,7 @@ class Arrival:
             sent=about["created"],
             to=mine["canonical"],
             display_id=mine["display_id"],
-            state="new",
+            state="left" if self._has_left(about) else "new",
             has_account=True,
             digits=self._keeper.own_digits(session.ticket, mine["canonical"], about["subscriber"]),
         )
@@ -210,7 +210,12 @@ class Arrival:
         proven = contact is not None and contact["account"] is not None and contact["proven_by"] == contact["account"]
         if own or (proven and contact is not None and contact["contact"] in ("proven", "waived")):
             return "known", None
-        return "new", None
+        return ("left" if self._has_left(message) else "new"), None
+
+    def _has_left(self, message: Row) -> bool:
+        """Say whether nobody can tell a code for this message any more, because its subscriber closed the account."""
+        account = accounts.account(self._engine, message["subscriber"])
+        return account is not None and account["state"] == "closed"
 
     def _proven(self, link: Row, *, anew: bool) -> None:
         """

@@ -56,15 +56,17 @@ class Letters(HouseMail, Relayed, Readable):
             raise Moot("taken back or expired before the notice left")
         author = mailing.author(self._engine, org, message)
         teller = mailing.subscriber(self._engine, org, message)  # whose code it is, in a thread with several authors
-        told = self._keeper.notice(row["recipient_address"], row["subscriber"], message, author["address"])
         known, phrase = mailing.contact(self._engine, org, address, row["subscriber"])
+        if teller["state"] == "closed" and not known:
+            raise Moot("its sender has closed the account, and nobody can tell the code for it any more")
+        told = self._keeper.notice(row["recipient_address"], row["subscriber"], message, author["address"])
         name = safe_display_name(author["name"])
         words = self._words
         values = {
             "sender": name or author["address"],
             "sender_address": author["address"],
             "phone": phone_number(author["phone"]),
-            "teller": safe_display_name(teller["name"]) or teller["address"],
+            "teller": safe_display_name(teller["name"]) or teller["address"] or author["address"],
             "organisation": safe_display_name(author["organisation"]),
             "recipient": told.address,
             "when": moment(row["message_created"]),

@@ -23,7 +23,9 @@ class Waiting:
     sent: int
     to: str
     display_id: str
-    state: str  # new: the sender's code is needed · known: proven before · expired · suspended: taken back
+    # new: the sender's code is needed · known: proven before · expired · suspended: taken back · left: the code is
+    # needed, and whoever could tell it has closed their account
+    state: str
     has_account: bool
     phrase: str = ""  # check phrase of this contact, '' before the first
     ended: int | None = None  # when it expired or was taken back

@@ -28,7 +28,7 @@ from cryptnsend.core import words
 from cryptnsend.core.errors import Ended, NoGrant, WrongSecret
 from cryptnsend.flow.views import Entry, Letter, Part, Waiting
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.recipient import WRONG, digits, not_the_code
+from cryptnsend.portal.recipient import OVER, WRONG, digits, not_the_code
 from cryptnsend.portal.security import FILE_POLICY, LETTER_POLICY, allow_saving, check_form
 from cryptnsend.portal.uploads import safe_name
 from cryptnsend.portal.visits import cookie, forget, needs_session, recall, signed_in, source, visitor
@@ -95,6 +95,8 @@ def needs_code(message: int) -> Any:
     if entry is None or entry.state != "code":
         return redirect(url_for("letters.read", message=message), 303)
     page: dict[str, Any] = {"waiting": desk().pickup.awaited(signed_in(), message), "error": None, "token": None}
+    if page["waiting"].state in OVER:
+        return render_template("dead-end.html", waiting=page["waiting"]), 410
     if request.method != "POST":
         return render_template("code-new-sender.html", **page)
     typed = digits(request.form.get("code", ""))

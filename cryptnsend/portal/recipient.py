@@ -35,6 +35,7 @@ blueprint = Blueprint("recipient", __name__)
 blueprint.before_request(check_form)
 
 WRONG = 422  # a form that was understood and is not right: the page again, with words
+OVER = ("expired", "suspended", "left")  # states of a message that no code opens any more
 NOT_DIGITS = re.compile(r"[\s\-.]")
 
 
@@ -46,7 +47,7 @@ def waiting(token: str) -> Any:
     except Denied:
         return render_template("unknown-link.html"), 404
     somebody = visitor()
-    if found.state in ("expired", "suspended"):
+    if found.state in OVER:
         return render_template("dead-end.html", waiting=found), 410
     if somebody is None:
         return entrance(token, found)
@@ -158,7 +159,7 @@ def code_page(token: str, found: Waiting, error: str) -> str:
 def alive(token: str) -> Waiting:
     """Return what the link stands for; raise Ended (a 404 page) if it stands for nothing that can be opened now."""
     found = desk().pickup.waiting(token)
-    if found.state in ("expired", "suspended"):
+    if found.state in OVER:
         raise Ended("This message can no longer be opened.")
     return found
 

@@ -50,6 +50,7 @@ def furnished() -> World:
         ),
         "expired": Waiting(message=12, state="expired", has_account=True, ended=NOW - DAY, **base),
         "suspended": Waiting(message=13, state="suspended", has_account=True, ended=NOW - DAY, **base),
+        "left": Waiting(message=15, state="left", has_account=False, **base),
     }
     files = [
         File("2", "Lab results 17 November.pdf", "application/pdf", 214_000),

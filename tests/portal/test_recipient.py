@@ -91,6 +91,7 @@ def test_a_code_for_an_address_with_a_proven_password_leads_to_that_password(vis
     [
         ("expired", 410, "This message was kept until"),
         ("suspended", 410, "took this message back"),
+        ("left", 410, "has closed the account that sent this"),
         ("nobody", 404, "This link opens nothing"),
     ],
 )
@@ -100,7 +101,7 @@ def test_dead_ends_have_pages_of_their_own(visitor: Visitor, token: str, status:
     assert words in page.text
 
 
-@pytest.mark.parametrize("token", ["expired", "suspended"])
+@pytest.mark.parametrize("token", ["expired", "suspended", "left"])
 def test_neither_code_nor_password_is_taken_for_what_has_ended(visitor: Visitor, world: World, token: str) -> None:
     visitor.get("/sign-in")
     assert visitor.post(f"/m/{token}/code", {"code": CODE}).status_code == 404

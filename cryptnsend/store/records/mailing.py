@@ -21,10 +21,14 @@ def author(engine: Engine, org: int, message: int) -> Row:
 
 
 def subscriber(engine: Engine, org: int, message: int) -> Row:
-    """Return name and address of the subscriber whose thread a message stands in."""
+    """
+    Return name, address and state of the subscriber whose thread a message stands in.
+
+    The address is empty if they have none any more: their account is closed.
+    """
     return engine.query(
-        "SELECT c.name, a.canonical AS address FROM messages m JOIN threads t ON t.id = m.thread"
-        " JOIN accounts c ON c.id = t.subscriber JOIN addresses a ON a.account = c.id"
+        "SELECT c.name, c.state, coalesce(a.canonical, '') AS address FROM messages m JOIN threads t ON t.id = m.thread"
+        " JOIN accounts c ON c.id = t.subscriber LEFT JOIN addresses a ON a.account = c.id"
         " WHERE m.org = :org AND m.id = :message ORDER BY a.id LIMIT 1",
         org=org,
         message=message,
