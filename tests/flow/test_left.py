@@ -48,7 +48,7 @@ def test_an_answer_that_nobody_would_read_is_refused_in_words_and_not_kept(desk:
     message = house.submit(ANN, [PAT], house.mail())
     pat = house.register(PAT, message)
     close(desk)
-    with pytest.raises(Refusal, match="closed their account here.*Reach them in another way"):
+    with pytest.raises(Refusal, match=r"closed their account here.*Reach them in another way"):
         house.replies.send(pat, message, everybody=False, text="My chest hurts.", files=(), nonce=NONCE)
     assert not house.pickup.sent(pat)
     assert not list(house.portal.blobs.keys())
