@@ -7,6 +7,7 @@
 #   make torture               by hand: many kills under load
 #   make lint                  style, types, directions of imports
 #   make docs                  write the generated parts of docs/ again
+#   make words                 bring the catalogues of web/translations in step with the words in the source
 #   make bench [ARGS=...]      benchmarks/accept.py; with BENCH=deliver, benchmarks/deliver.py
 #   make clean                 remove everything that make made
 
@@ -25,7 +26,7 @@ install = apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: demo test test-long torture lint docs bench clean
+.PHONY: demo test test-long torture lint docs words bench clean
 
 demo: .venv/.packages
 	$(BIN)/cryptnsend demo $(ARGS)
@@ -48,6 +49,9 @@ lint: .venv/.packages
 
 docs: .venv/.packages
 	$(BIN)/python docs/reference.py
+
+words: .venv/.packages
+	$(BIN)/python docs/words.py
 
 bench: .venv/.packages .venv/.debian
 	$(BIN)/python benchmarks/$(or $(BENCH),accept).py $(ARGS)

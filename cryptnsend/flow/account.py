@@ -117,7 +117,7 @@ class Accounts(Belongings, Oversight, Estate):
         self._seen(opened, source)
         return SignedIn(self._enter(opened, address, agent))
 
-    def start_signup(self, address: str, source: str, invite: str = "") -> Started:
+    def start_signup(self, address: str, source: str, invite: str = "", language: str = "") -> Started:
         """
         Mail a code that proves an address; with an invitation the code is in the mail that brought it.
 
@@ -129,7 +129,7 @@ class Accounts(Belongings, Oversight, Estate):
             return self._invited(address, invite)
         if self._settings.signup != "open":
             raise Denied("Nobody can sign up here by themselves. Ask the people who run this server to invite you.")
-        return self._mail_code(address, "signup", source)
+        return self._mail_code(address, "signup", source, language)
 
     def subscribe(
         self, session: Session, password: str, source: str, agent: str, id: int | None = None, code: str = ""
@@ -179,9 +179,9 @@ class Accounts(Belongings, Oversight, Estate):
 
     # -- getting back in ----------------------------------------------------------------------------------------------
 
-    def start_reset(self, address: str, source: str) -> Started:
+    def start_reset(self, address: str, source: str, language: str = "") -> Started:
         """Mail a code for a new password; the same answer for every address. Raises Throttled."""
-        return self._mail_code(address, "reset", source)
+        return self._mail_code(address, "reset", source, language)
 
     def finish_reset(self, ident: int, code: str, password: str, source: str, agent: str) -> SignedIn:
         """Set a new password by a mailed code alone: a weak reset. The owner and their senders are told."""

@@ -124,6 +124,10 @@ class Belongings(People):
         if is_new:
             self._alert(session.account, "replies-readable")
 
+    def set_language(self, session: Session, language: str) -> None:
+        """Speak *language* (a tag of RFC 5646) to this account from now on, on pages and in mails."""
+        self._take(self._keeper.profile(session.ticket, locale=language), "account.language", {"language": language})
+
     def _may_tls(self, org: int) -> bool:
         text = self._engine.write(lambda rows: accounts.policy(rows, org)).result()
         return may_have_tls_replies(text or "{}", self._settings.tls_replies)

@@ -24,7 +24,6 @@ from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import LinkRow
 
 AUTO = (("Auto-Submitted", "auto-generated"),)  # RFC 3834 §5
-LANGUAGE = "en"
 US = "CryptnSend"
 BOUNCES = 30 * 86_400_000  # milliseconds for which a mail may still come back
 
@@ -84,8 +83,11 @@ class Composing:
         self._engine, self._parcels, self._keeper = engine, parcels, keeper
         self._clock, self._signers = clock, signers
         self._settings, self._base_url = settings, base_url
-        self._faces = Faces(web / "mail", web / "translations")
-        self._words = self._faces.words(LANGUAGE).gettext
+        self._faces = Faces(web)
+
+    def _words(self, row: Row) -> Callable[[str], str]:
+        """Return what puts English words into the language of a delivery's reader."""
+        return self._faces.words(row["language"]).gettext
 
     def _own(self, row: Row, template: str, to: str, subject: str, values: dict[str, Any]) -> Letter:
         """Build a mail from the house itself, which nobody answers."""
@@ -106,7 +108,7 @@ class Composing:
         links: tuple[Link, ...] = (),
         enclosures: tuple[Enclosure, ...] = (),
     ) -> Letter:
-        text, html = self._faces.render(template, LANGUAGE, subject, values)
+        text, html = self._faces.render(template, row["language"], subject, values)
         path, bounce = self._bounces(row)
         built = build_message(
             Outgoing(

@@ -30,7 +30,7 @@ class Estate(People):
             raise Denied("This is not an address. It looks like ann@example.org.")
         if name in session.addresses:
             raise Denied("This address is yours already.")
-        return self._mail_code(address, "alias", source)
+        return self._mail_code(address, "alias", source, session.locale)
 
     def finish_alias(self, session: Session, ident: int, code: str) -> None:
         """Take the mailed code: the address is theirs. It proves no contact. Raises WrongSecret, Ended, Denied."""

@@ -12,7 +12,7 @@ from cryptnsend.core.addresses import Mailbox
 from cryptnsend.core.contracts import Row
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.delivery.tlsrpt import mailbox, web
-from cryptnsend.flow.composing import LANGUAGE, US, Composing, Letter, Link
+from cryptnsend.flow.composing import US, Composing, Letter, Link
 from cryptnsend.flow.mailwords import moment
 from cryptnsend.flow.parcels import Moot
 from cryptnsend.flow.reports import Report, build_report
@@ -30,16 +30,16 @@ class HouseMail(Composing):
         told = self._keeper.receipt(row["subscriber"], waiting)
         codes = {code.address: code for code in told.codes}
         people = [
-            _newcomer(address, codes.get(address))
+            _newcomer(address, codes.get(address), row["language"])
             for address in waiting
             if told.on_portal or (address in codes and codes[address].state not in ("proven", "waived"))
         ]
         if not people:
             raise Moot("nobody needs a code any more")
-        words = self._words
+        words = self._words(row)
         values = {
             "people": people,
-            "when": moment(row["message_created"]),
+            "when": moment(row["message_created"], row["language"]),
             "recipient": told.address,
             "link": self._url(f"/sent/{row['message']}"),
             "host": self._host(),
@@ -50,7 +50,7 @@ class HouseMail(Composing):
         return self._own(row, "receipt", told.address, subject, values)
 
     def _code(self, row: Row) -> Letter:
-        words = self._words
+        words = self._words(row)
         if row["template"] == "invitation":
             invited = self._keeper.invitation(row["subject_id"])
             values = {
@@ -58,7 +58,7 @@ class HouseMail(Composing):
                 "recipient": invited.address,
                 "link": self._url(f"/invite/{invited.token}"),
                 "code": invited.code,
-                "until": moment(invited.expires),
+                "until": moment(invited.expires, row["language"]),
             }
             letter = self._own(row, "invitation", invited.address, words("You are invited to send secure mail"), values)
             return replace(letter, links=(*letter.links, Link(invited.row, invited.expires)))
@@ -68,8 +68,8 @@ class HouseMail(Composing):
         values = {
             "purpose": told.purpose,
             "code": told.code,  # to be copied, not said
-            "until": moment(told.expires),
-            "when": moment(row["created"]),
+            "until": moment(told.expires, row["language"]),
+            "when": moment(row["created"], row["language"]),
             "recipient": told.address,
             "host": self._host(),
         }
@@ -87,12 +87,13 @@ class HouseMail(Composing):
         to = self._last_address(row["subject_id"]) if is_last else self._keeper.alert(row["subject_id"])
         values = {
             "template": row["template"],
-            "when": moment(row["created"]),
+            "when": moment(row["created"], row["language"]),
             "recipient": to,
             "host": self._host(),
             "link": "",
         }
-        subject = self._words("About your CryptnSend account")
+        words = self._words(row)
+        subject = words("About your CryptnSend account")
         if row["template"] != "reset-waiting":
             return self._own(row, "alert", to, subject, values)
         # The one warning with a link: by it an owner who can no longer sign in stops the waiting.
@@ -109,12 +110,13 @@ class HouseMail(Composing):
         to = self._keeper.alert(row["subject_id"])
         values = {
             "sender": about["display"],
-            "sent": moment(about["created"]),
-            "when": moment(row["created"]),
+            "sent": moment(about["created"], row["language"]),
+            "when": moment(row["created"], row["language"]),
             "message": str(row["message"]),
             "recipient": to,
         }
-        return self._own(row, "reported", to, self._words("A message was reported"), values)
+        words = self._words(row)
+        return self._own(row, "reported", to, words("A message was reported"), values)
 
     def _last_address(self, subject: int) -> str:
         told = self._keeper.mail_code(subject)
@@ -130,11 +132,12 @@ class HouseMail(Composing):
         to = self._keeper.alert(row["subject_id"])
         values = {
             "reason": about["reason"],
-            "when": moment(about["created"]),
+            "when": moment(about["created"], row["language"]),
             "link": self._url(f"/kept/{row['message']}"),
             "recipient": to,
         }
-        return self._own(row, "kept", to, self._words("Mail is kept apart for you"), values)
+        words = self._words(row)
+        return self._own(row, "kept", to, words("Mail is kept apart for you"), values)
 
     def _by_mail(self, row: Row) -> Letter:
         """Tell whoever answered by ordinary mail what became of it, with the link to the page."""
@@ -146,8 +149,14 @@ class HouseMail(Composing):
             # The link is good for this address only, and opens nothing without the subscriber's code.
             told = self._keeper.notice(to, row["subscriber"], row["message"] if is_kept else row["parent"])
             place, links = f"/m/{told.link.token}", (Link(told.link.row, None),)
-        values = {"is_kept": is_kept, "when": moment(row["created"]), "link": self._url(place), "recipient": to}
-        subject = self._words("About your answer by ordinary mail")
+        values = {
+            "is_kept": is_kept,
+            "when": moment(row["created"], row["language"]),
+            "link": self._url(place),
+            "recipient": to,
+        }
+        words = self._words(row)
+        subject = words("About your answer by ordinary mail")
         letter = self._own(row, "by-mail", to, subject, values)
         return replace(letter, links=(*letter.links, *links))
 
@@ -172,7 +181,7 @@ class HouseMail(Composing):
             author=Mailbox(US, f"notice@{self._settings.domain}"),
             hostname=self._settings.hostname,
         )
-        octets = build_report(report, self._faces, LANGUAGE)
+        octets = build_report(report, self._faces, row["language"])
         # The null reverse-path, so that a report never bounces back (RFC 3464 §2).
         return Letter("", to, self._signed(octets, row))
 
@@ -193,10 +202,15 @@ class HouseMail(Composing):
         return Letter(path, to, self._signed(mail, row), "report", links=(bounce,))
 
 
-def _newcomer(address: str, code: Code | None) -> dict[str, Any]:
+def _newcomer(address: str, code: Code | None, language: str) -> dict[str, Any]:
     if code is None or code.code is None or code.expires is None:
         return {"address": address, "code": "", "until": "", "tries": 0}
-    return {"address": address, "code": _spaced(code.code), "until": moment(code.expires), "tries": code.tries_left}
+    return {
+        "address": address,
+        "code": _spaced(code.code),
+        "until": moment(code.expires, language),
+        "tries": code.tries_left,
+    }
 
 
 def _spaced(code: str) -> str:

@@ -61,7 +61,7 @@ class Letters(HouseMail, Relayed, Readable):
             raise Moot("its sender has closed the account, and nobody can tell the code for it any more")
         told = self._keeper.notice(row["recipient_address"], row["subscriber"], message, author["address"])
         name = safe_display_name(author["name"])
-        words = self._words
+        words = self._words(row)
         values = {
             "sender": name or author["address"],
             "sender_address": author["address"],
@@ -69,8 +69,8 @@ class Letters(HouseMail, Relayed, Readable):
             "teller": safe_display_name(teller["name"]) or teller["address"] or author["address"],
             "organisation": safe_display_name(author["organisation"]),
             "recipient": told.address,
-            "when": moment(row["message_created"]),
-            "until": day(row["expires"]),
+            "when": moment(row["message_created"], row["language"]),
+            "until": day(row["expires"], row["language"]),
             "is_known": known,
             "phrase": one_line(phrase),
             "has_account": row["recipient_account"] is not None,
@@ -99,7 +99,7 @@ class Letters(HouseMail, Relayed, Readable):
 
     def _handoff(self, row: Row) -> Letter:
         """Bring a message to an original inbox, or tell that it waits; who wrote it, only where it arrives readable."""
-        org, message, words = row["org"], row["message"], self._words
+        org, message, words = row["org"], row["message"], self._words(row)
         if not mailing.still_waits(self._engine, org, message, row["recipient"]):
             raise Moot("taken back before it left")
         to = self._parcels.inbox(row)
@@ -117,7 +117,7 @@ class Letters(HouseMail, Relayed, Readable):
             "is_readable": row["form"] == "tls",
             "instead_of": row["decided_form"] if row["form"] == "link" and row["decided_form"] != "link" else "",
             "file": file,
-            "when": moment(row["message_created"]),
+            "when": moment(row["message_created"], row["language"]),
             "link": self._url(f"/m/{told.link.token}"),
             "recipient": to,
             "number": row["display_id"],

@@ -11,12 +11,14 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
-from gettext import NullTranslations, translation
+from gettext import NullTranslations
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+
+from cryptnsend.languages import catalogue, known, written
 
 WIDTH = 70  # columns of the plain face
 
@@ -27,8 +29,8 @@ _IDENT = re.compile(r"<[\x21-\x3b\x3d\x3f-\x7e]{1,900}>")
 class Faces:
     """Renders mails from the templates in *folder*, in the reader's language where there is a catalogue for it."""
 
-    def __init__(self, folder: Path, catalogues: Path):
-        self._folder, self._catalogues = folder, catalogues
+    def __init__(self, web: Path):
+        self._web = web
 
     def render(self, name: str, language: str, subject: str, values: dict[str, Any]) -> tuple[str, str]:
         """Return (plain text, HTML) of one mail."""
@@ -36,26 +38,21 @@ class Faces:
         html = self._environment(language, html=True)
         plain = text.render(values, face="text.j2")
         rows = html.get_template(f"{name}.j2").render(values, face="html.j2")
-        page = html.get_template("layout.html").render(rows=Markup(rows), subject=subject, language=language)  # noqa: S704 - it was escaped as it was rendered
+        page = html.get_template("layout.html").render(rows=Markup(rows), subject=subject, language=known(language))  # noqa: S704 - it was escaped as it was rendered
         return plain.strip() + "\n", page
 
     def words(self, language: str) -> NullTranslations:
         """Return the catalogue of a language; what is not in it stays English."""
-        return _catalogue(self._catalogues, language)
+        return catalogue(self._web, known(language))
 
     def _environment(self, language: str, *, html: bool) -> Environment:
-        return _environment(self._folder, self._catalogues, language, html)
+        return _environment(self._web, known(language), html)
 
 
 @cache
-def _catalogue(folder: Path, language: str) -> NullTranslations:
-    return translation("messages", folder, [language], fallback=True)
-
-
-@cache
-def _environment(folder: Path, catalogues: Path, language: str, html: bool) -> Environment:
+def _environment(web: Path, language: str, html: bool) -> Environment:
     made = Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader(web / "mail"),
         autoescape=html,  # noqa: S701 - the other face is plain text, which has nothing to escape
         undefined=StrictUndefined,
         extensions=["jinja2.ext.i18n"],
@@ -63,7 +60,7 @@ def _environment(folder: Path, catalogues: Path, language: str, html: bool) -> E
         auto_reload=False,  # each mail would ask the disk six times whether a template has changed
     )
     made.filters["wrapped"] = _wrapped
-    said = _catalogue(catalogues, language)
+    said = catalogue(web, language)
     made.install_gettext_callables(said.gettext, said.ngettext, newstyle=True)  # type: ignore[attr-defined]
     return made
 
@@ -81,16 +78,14 @@ def _wrapped(words: str) -> str:
     return "\n".join([*lines, line] if line else lines)
 
 
-def day(milliseconds: int) -> str:
+def day(milliseconds: int, language: str) -> str:
     """Return a day as "19 December 2026"."""
-    at = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return f"{at.day} {at:%B %Y}"
+    return written(datetime.fromtimestamp(milliseconds / 1000, UTC), "day", language)
 
 
-def moment(milliseconds: int) -> str:
+def moment(milliseconds: int, language: str) -> str:
     """Return a time as "Thursday 19 November 2026 at 17:42 UTC"; the reader's zone is not known to a mail."""
-    at = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return f"{at:%A} {at.day} {at:%B %Y} at {at:%H:%M} UTC"
+    return f"{written(datetime.fromtimestamp(milliseconds / 1000, UTC), 'sentence', language)} UTC"
 
 
 def phone_number(text: str) -> str:

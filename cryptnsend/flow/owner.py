@@ -22,6 +22,7 @@ from cryptnsend.flow.mailwords import moment
 from cryptnsend.flow.mainrows import write_opened
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import Opened, OrganisationRow, RecoveryFile
+from cryptnsend.languages import ENGLISH
 from cryptnsend.store.records import accounts, audit, deliveries, devices, messages, operator, oversight, sessions
 
 BY_OWNER = oversight.OPERATOR  # who the audit says it was
@@ -254,7 +255,7 @@ class Owner:
             raise NoGrant(f"There is no device {device}.")
         if row["revoked"] is not None:
             self._keeper.revoke(device)  # a command may have died before the keeper heard of it
-            raise Denied(f"Device {device} is revoked already, since {moment(row['revoked'])}.")
+            raise Denied(f"Device {device} is revoked already, since {moment(row['revoked'], ENGLISH)}.")
         now = self._clock.now()
 
         def write(rows: Rows) -> None:

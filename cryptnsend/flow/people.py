@@ -93,19 +93,23 @@ class People:
         if not found.ok:
             raise Denied(found.advice)
 
-    def _mail_code(self, address: str, purpose: str, source: str) -> Started:
-        """Queue a mailed code; for an address nobody has, the same row is made and nothing leaves. Raises Throttled."""
+    def _mail_code(self, address: str, purpose: str, source: str, language: str) -> Started:
+        """
+        Queue a mailed code, in the language of the page that it was asked for on.
+
+        For an address nobody has, the same row is made and nothing leaves. Raises Throttled.
+        """
         name = canonical_or_nobody(address)
         network = network_of(source)
         # One network must not fill strangers' inboxes; how many codes an address gets from all, the keeper counts.
         self._throttle.ask(MAILS, network or source, MAILS_IN_ALL)
         self._throttle.ask(f"{MAILS} to {name}", network or source, MAILS_TO_ONE)
         proof = self._keeper.mail_proof(name, purpose, network)
-        self._queue("code", "", proof.id)
+        self._queue("code", "", proof.id, language)
         return Started(proof.id, proof.expires)
 
-    def _queue(self, kind: str, template: str, subject: int) -> None:
-        delivery = self._mail(kind, template, subject)
+    def _queue(self, kind: str, template: str, subject: int, language: str = "") -> None:
+        delivery = self._mail(kind, template, subject)._replace(language=language)
         self._engine.write(lambda rows: messages.add_deliveries(rows, [delivery])).result()
         self._wake()
 

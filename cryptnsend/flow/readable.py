@@ -19,7 +19,7 @@ from cryptnsend.core.mime_build import quoted_printable
 from cryptnsend.core.mime_words import encode_field, encode_ids, encode_mailboxes, encode_token
 from cryptnsend.core.seal import framed
 from cryptnsend.delivery.dkim import sign
-from cryptnsend.flow.composing import AUTO, LANGUAGE, Composing, Letter, Link
+from cryptnsend.flow.composing import AUTO, Composing, Letter, Link
 from cryptnsend.flow.parcels import split_header
 
 
@@ -41,7 +41,7 @@ class Readable(Composing):
         key = leaving.keys[:32]
         # Nobody outside knows it, so that no message can have it in its text; the same with each try.
         boundary = "=_" + hashlib.sha256(framed("readable", key, row["id"])).hexdigest()[:32]
-        text, _ = self._faces.render("reply", LANGUAGE, subject, values)
+        text, _ = self._faces.render("reply", row["language"], subject, values)
         top = b"".join(
             (
                 encode_field("Date", rfc_date(row["created"])),

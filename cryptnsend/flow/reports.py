@@ -60,9 +60,9 @@ def build_report(report: Report, faces: Faces, language: str) -> bytes:
         "reply": about["reply"],
         "advice": _stopped_advice(_status(about), words) if _was_stopped(about) else _advice(_status(about), words),
         "attempts": about["attempts"],
-        "since": moment(about["created"]),
-        "until": moment(about["created"] + report.give_up),
-        "sent": moment(report.sent),
+        "since": moment(about["created"], language),
+        "until": moment(about["created"] + report.give_up, language),
+        "sent": moment(report.sent, language),
         "link": report.link,
         "is_answer": report.is_answer,
     }

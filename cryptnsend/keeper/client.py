@@ -349,7 +349,7 @@ class Keeper(Channel):
         params: str,
         k: bytes,
         name: str,
-        locale: str = "en",
+        locale: str = "",
     ) -> q.Opened:
         """
         Make an account on the owner's word; without *organisation* it gets one of its own.

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
-from flask_babel import Babel
 from jinja2 import StrictUndefined
 from werkzeug.routing import IntegerConverter, ValidationError
 
@@ -23,6 +22,7 @@ from cryptnsend.portal import (
     estate,
     help,
     kept,
+    language,
     letters,
     pages,
     recipient,
@@ -76,17 +76,16 @@ def create_app(
         __name__, template_folder=str(web / "templates"), static_folder=str(web / "static"), static_url_path="/static"
     )
     app.secret_key = secret or os.urandom(32)
-    app.config["BABEL_TRANSLATION_DIRECTORIES"] = str(web / "translations")
     app.config["UPLOAD_FOLDER"] = spool
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.extensions[EXTENSION] = Desk(pieces, config, ports, fingerprints(web / "static"))
-    Babel(app, locale_selector=lambda: "en", timezone_selector=lambda: "UTC")  # type: ignore[no-untyped-call]
+    language.speak(app)
     app.url_map.converters["int"] = RowNumber
     errors.watch(app)
     security.protect(app)
     words.register(app)
     pages.register(app)
-    for module in (help, recipient, letters, kept, writing, account, estate, signup, subscriber):
+    for module in (language, help, recipient, letters, kept, writing, account, estate, signup, subscriber):
         app.register_blueprint(module.blueprint)
     return app

@@ -15,6 +15,7 @@ from cryptnsend.core import words
 from cryptnsend.core.errors import Denied, Ended, Throttled, WrongSecret
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import SignedIn
+from cryptnsend.portal.language import spoken
 from cryptnsend.portal.recipient import WRONG, not_the_code, too_weak
 from cryptnsend.portal.security import check_form
 from cryptnsend.portal.visits import (
@@ -91,7 +92,7 @@ def forgot() -> Any:
     if "@" not in address:
         error = gettext("An address has an @ in it. Type the one our mails come to.")
         return render_template("forgot.html", address=address, error=error), WRONG
-    started = desk().accounts.start_reset(address, source())
+    started = desk().accounts.start_reset(address, source(), spoken())
     remember("reset", {"id": str(started.id), "address": address, "expires": started.expires})
     return redirect(url_for("account.forgot_code"), 303)
 

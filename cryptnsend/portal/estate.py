@@ -46,6 +46,7 @@ DOINGS = {  # what the access log says of an action of the audit trail
     "account.recovery-made": lazy_gettext("Made a recovery code"),
     "account.objected": lazy_gettext("Objected to a new password"),
     "account.profile": lazy_gettext("Changed name or number on notices"),
+    "account.language": lazy_gettext("Chose a language"),
     "account.address-added": lazy_gettext("Added an address"),
     "recovery.made": lazy_gettext("Made a recovery file"),
     "recovery.confirmed": lazy_gettext("Confirmed the recovery file"),

@@ -19,6 +19,7 @@ from cryptnsend.core.errors import Denied, Ended, WrongSecret
 from cryptnsend.core.passwords import check_strength
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import SignedIn, Waiting
+from cryptnsend.portal.language import spoken
 from cryptnsend.portal.security import check_form
 from cryptnsend.portal.visits import (
     agent,
@@ -126,7 +127,7 @@ def choose() -> Any:
     if weakness:
         return render_template("choose-password.html", waiting=found, error=weakness, suggestion=None), WRONG
     try:
-        fresh = desk().accounts.register(base64.b64decode(ticket), chosen, "", source(), agent(), "en")
+        fresh = desk().accounts.register(base64.b64decode(ticket), chosen, "", source(), agent(), spoken())
     except Denied:
         forget("proof", "anew")
         if found.has_account:

@@ -16,6 +16,7 @@ from cryptnsend.core.errors import Denied, Ended, Throttled, WrongSecret
 from cryptnsend.portal.account import ADDRESS_LENGTH
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import SignedIn
+from cryptnsend.portal.language import spoken
 from cryptnsend.portal.recipient import WRONG, not_the_code, too_weak
 from cryptnsend.portal.security import check_form
 from cryptnsend.portal.visits import (
@@ -56,7 +57,7 @@ def start() -> Any:
     if page["error"] or page["name_error"]:
         return render_template("sign-up.html", **page), WRONG
     try:
-        started = desk().accounts.start_signup(address, source(), invite or "")
+        started = desk().accounts.start_signup(address, source(), invite or "", spoken())
     except Throttled:
         raise
     except Denied as denied:
@@ -95,7 +96,7 @@ def join() -> Any:
         page["error"] = gettext("That is not your password.")
         return render_template("subscribe.html", **page), WRONG
     try:
-        started = desk().accounts.start_signup(somebody.address, source(), invite) if invite else None
+        started = desk().accounts.start_signup(somebody.address, source(), invite, spoken()) if invite else None
         fresh = desk().accounts.subscribe(
             somebody, typed_password, source(), agent(), started.id if started else None, typed
         )
@@ -130,7 +131,7 @@ def finish() -> Any:
         return render_template("sign-up-code.html", **page), WRONG
     try:
         fresh = desk().accounts.finish_signup(
-            int(begun["id"]), typed, chosen, begun["name"], source(), agent(), "en", recall("invite") or ""
+            int(begun["id"]), typed, chosen, begun["name"], source(), agent(), spoken(), recall("invite") or ""
         )
     except WrongSecret as wrong:
         page["code_error"] = not_the_code(wrong)

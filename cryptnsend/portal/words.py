@@ -14,14 +14,9 @@ from flask import Flask
 from flask_babel import format_datetime, gettext, ngettext
 from markupsafe import Markup, escape
 
-# One entry per kind of time: the pattern of the words, in Unicode's date field symbols.
-PATTERNS = {
-    "long": "EEEE d MMMM yyyy, HH:mm",
-    "short": "EEE d MMMM, HH:mm",
-    "day": "d MMMM yyyy",
-    "clock": "HH:mm",
-    "date": "d MMM",
-}
+from cryptnsend.languages import pattern
+from cryptnsend.portal.language import spoken
+
 TITLES = re.compile(r"(Dr|Prof|Mr|Mrs|Ms|Mx|Sr|Sra|Fr|Rev)\.?")
 _PLAIN, _QUOTED = Markup("<p>{}</p>"), Markup("<blockquote><p>{}</p></blockquote>")
 KINDS = (  # the beginning or end of a media type, and what people call such a file
@@ -47,7 +42,7 @@ def register(app: Flask) -> None:
 def when(milliseconds: int, style: str = "short") -> Markup:
     """Return a `<time>` element for UTC *milliseconds*."""
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    words = _written(moment, PATTERNS[style])
+    words = _written(moment, pattern(style, spoken()))
     zone = "" if style in ("day", "date") else " UTC"
     return Markup('<time datetime="{}" data-style="{}">{}{}</time>').format(
         moment.strftime("%Y-%m-%dT%H:%M:%SZ"), style, words, zone

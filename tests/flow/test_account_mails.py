@@ -62,6 +62,9 @@ def test_an_invitation_has_link_and_code_and_goes_to_the_invited_only(desk: Desk
     assert row["expires"] > house.clock.now()
 
 
+MAIL = {"id": 1, "created": 0, "language": ""}  # of a row of the queue, what all kinds have
+
+
 def test_every_alert_has_its_words_and_no_link_but_the_one_to_object_by(desk: Desk, ann: int) -> None:
     """Each template that a flow names is there; a warning with a link is what tricksters send."""
     named = set()
@@ -69,7 +72,10 @@ def test_every_alert_has_its_words_and_no_link_but_the_one_to_object_by(desk: De
         named |= set(re.findall(r'_alert\([^)]*?"([a-z-]+)"\)', inspect.getsource(each)))
         named |= set(re.findall(r'account\["id"\], "([a-z-]+)"', inspect.getsource(each)))
     assert {"new-device", "password-reset", "contact-reset", "reset-waiting"} <= named
-    letters, row = desk.house.courier.letters, {"id": 1, "subject_id": ann, "created": 0, "kind": "alert"}
+    letters, row = (
+        desk.house.courier.letters,
+        MAIL | {"subject_id": ann, "kind": "alert"},
+    )
     for template in named:
         mail = parsed(_octets(letters.compose({**row, "template": template})))
         text, html = faces(mail)
@@ -135,7 +141,10 @@ def test_whoever_closes_an_account_is_told_at_its_original_address(desk: Desk, a
 def test_the_last_word_reaches_nobody_by_an_edited_row(desk: Desk, ann: int) -> None:
     desk.house.accounts.start_reset(ANN, SOURCE)
     subject = desk.row("code")["subject_id"]
-    letters, row = desk.house.courier.letters, {"id": 1, "created": 0, "kind": "alert", "template": "account-closed"}
+    letters, row = (
+        desk.house.courier.letters,
+        MAIL | {"kind": "alert", "template": "account-closed"},
+    )
     for wrong in (subject, ann):
         with pytest.raises(Moot):
             letters.compose({**row, "subject_id": wrong})

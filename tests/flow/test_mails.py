@@ -21,7 +21,7 @@ from tests.flow.conftest import Post, faces, parsed
 from tests.flow.letters import passphrase
 from tests.support.house import House
 
-FACES = Faces(web_root() / "mail", web_root() / "translations")
+FACES = Faces(web_root())
 WHEN, UNTIL = "Thursday 19 November 2026 at 10:42 UTC", "Sunday 22 November 2026 at 10:42 UTC"
 HOST = "mail.cryptnsend.example"
 LINK = f"https://{HOST}/m/aaa3ezdaa26phngjuh3k7jzymx3ukkpjwxphkgbtziczi"

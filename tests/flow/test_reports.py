@@ -25,7 +25,7 @@ from tests.flow.conftest import DELIVERED, LATER, REFUSED, Desk, Post, faces
 from tests.support.house import HOUR, House
 
 ANN, PAT, BOB, NOBODY = "ann@gmail.example", "pat@yahoo.example", "bob@icloud.example", "x@nowhere.example"
-FACES = Faces(web_root() / "mail", web_root() / "translations")
+FACES = Faces(web_root())
 SENT = 1_795_000_000_000
 
 

@@ -260,7 +260,7 @@ class FakeAccounts:
         token = ticket.removeprefix(b"ticket ").decode()
         return SignedIn(self.world.sign_in(self.world.waiting[token].to))
 
-    def start_reset(self, address: str, source: str) -> Started:
+    def start_reset(self, address: str, source: str, language: str = "") -> Started:
         self.world.calls.append(f"start_reset {address}")
         return Started(77, NOW + 600_000)
 
@@ -268,7 +268,7 @@ class FakeAccounts:
         self._code(code)
         return SignedIn(self.world.sign_in(PAT, weak=True))
 
-    def start_signup(self, address: str, source: str, invite: str = "") -> Started:
+    def start_signup(self, address: str, source: str, invite: str = "", language: str = "") -> Started:
         self.world.calls.append(f"start_signup {address} {invite}".strip())
         return Started(78, NOW + 600_000)
 
@@ -389,6 +389,12 @@ class FakeAccounts:
         if form == "tls" and self.world.profile.form != "tls":
             self.confirm(session, password, source)
         self.world.profile = Profile(name, phone, form)
+
+    def set_language(self, session: Any, language: str) -> None:
+        self.world.calls.append(f"set_language {language}")
+        for ident, found in self.world.sessions.items():
+            if found == session:
+                self.world.sessions[ident] = replace(found, locale=language)
 
     def passphrases(self, session: Any, password: str, source: str) -> Sequence[tuple[int, str]]:
         self.confirm(session, password, source)

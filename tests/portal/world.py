@@ -36,6 +36,7 @@ class FakeSession:
     organisation: int = 0
     weak: bool = False
     locked: tuple[int, ...] = ()
+    locale: str = ""
 
     @property
     def addresses(self) -> tuple[str, ...]:

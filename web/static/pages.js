@@ -11,11 +11,12 @@
     clock: { hour: "2-digit", minute: "2-digit", hour12: false },
     date: { day: "numeric", month: "short" },
   };
+  const language = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
   for (const time of document.querySelectorAll("time[data-style]")) {
     const moment = new Date(time.dateTime);
     const format = styles[time.dataset.style];
     if (!isNaN(moment) && format) {
-      time.textContent = new Intl.DateTimeFormat("en-GB", format).format(moment).replace(" at ", ", ").replace(/^([^ ,]+), /, "$1 ");
+      time.textContent = new Intl.DateTimeFormat(language, format).format(moment).replace(" at ", ", ").replace(/^([^ ,]+), /, "$1 ");
     }
   }
 

@@ -41,7 +41,7 @@ def put_account(
         " state = excluded.state, credential_version ="
         " CASE WHEN accounts.credential_version > excluded.credential_version"
         " THEN accounts.credential_version ELSE excluded.credential_version END,"
-        " name = CASE excluded.name WHEN '' THEN accounts.name ELSE excluded.name END",
+        " name = CASE excluded.name WHEN '' THEN accounts.name ELSE excluded.name END, locale = excluded.locale",
         (ident, org, ",".join(roles), state, version, name, locale, now),
     )
 

@@ -100,6 +100,7 @@ class Delivery(NamedTuple):
     queue_wrap: bytes | None
     created: int
     domain: str = ""  # of the recipient, so that none gets all the courier's threads; "" counts for no domain
+    language: str = ""  # of the page it was asked for on; "" is what its reader chose
 
 
 # What an admission inserts, in the order that references ask for; an audit row comes last.
@@ -115,8 +116,8 @@ _GRANTS = Later(5, "INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _DELIVERIES = Later(
     5,
     "INSERT INTO deliveries(id, org, kind, form, message, recipient, subject_id, template, reverse_path, dsn,"
-    " tls_class, due, queue_epoch, queue_wrap, created, domain, state, attempts, fence, outcome, reply)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'due', 0, 0, '', '')",
+    " tls_class, due, queue_epoch, queue_wrap, created, domain, language, state, attempts, fence, outcome, reply)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'due', 0, 0, '', '')",
 )
 _COUNTERS = Later(
     5,

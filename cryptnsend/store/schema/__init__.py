@@ -15,6 +15,7 @@ from cryptnsend.store.schema.later import (
     DRAFTS,
     FORGETTING,
     FORMER_OWNERS,
+    LANGUAGES,
     MAILBOXES,
     OVERSIGHT,
     TRANSPORT,
@@ -23,4 +24,14 @@ from cryptnsend.store.schema.later import (
 
 __all__ = ["STEPS", "Step"]
 
-STEPS: tuple[Step, ...] = (FIRST, DRAFTS, TRANSPORT, OVERSIGHT, FORMER_OWNERS, MAILBOXES, FORGETTING, TURNS)
+STEPS: tuple[Step, ...] = (
+    FIRST,
+    DRAFTS,
+    TRANSPORT,
+    OVERSIGHT,
+    FORMER_OWNERS,
+    MAILBOXES,
+    FORGETTING,
+    TURNS,
+    LANGUAGES,
+)

@@ -205,3 +205,11 @@ TURNS = Step(
         "CREATE INDEX deliveries_due ON deliveries(state, due, id, domain)",
     ),
 )
+
+LANGUAGES = Step(
+    "0009-languages",
+    (
+        # Of the page on which a mail was asked for; '' leaves it to what the reader chose.
+        "ALTER TABLE deliveries ADD COLUMN language TEXT NOT NULL DEFAULT ''",
+    ),
+)

@@ -1,0 +1,104 @@
+"""In which language does a page speak, and who decides?"""
+
+from __future__ import annotations
+
+import pytest
+
+from cryptnsend.portal import Portal
+from cryptnsend.portal.words import when
+from tests.portal.conftest import BASE, Visitor
+from tests.portal.world import World
+
+SPANISH = {"Accept-Language": "es-MX,es;q=0.9,en;q=0.5"}
+
+
+def spoken(visitor: Visitor, path: str = "/sign-in", asked: str = "") -> str:
+    answer = visitor.client.get(path, headers={"Accept-Language": asked}, base_url=BASE)
+    assert f'<html lang="{answer.headers["Content-Language"]}">' in answer.text
+    return str(answer.headers["Content-Language"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "language"),
+    [
+        ("es-MX,es;q=0.9,en;q=0.5", "es"),
+        ("en-GB,es;q=0.8", "en"),
+        ("de, fr;q=0.5", "en"),
+        ("de, es;q=0.1", "es"),
+        ("*", "en"),
+        ("", "en"),
+        ("es;q=abc, \x7f", "en"),
+    ],
+)
+def test_a_page_speaks_as_the_browser_asks(visitor: Visitor, asked: str, language: str) -> None:
+    assert spoken(visitor, asked=asked) == language
+
+
+def test_a_choice_outlives_what_the_browser_asks(visitor: Visitor) -> None:
+    visitor.get("/sign-in")
+    visitor.post("/language", {"language": "es", "back": "/sign-in"})
+    assert visitor.page is not None
+    assert visitor.page.status_code == 303
+    assert visitor.page.headers["Location"] == "/sign-in"
+    assert spoken(visitor, asked="en") == "es"
+    visitor.get("/sign-in")
+    visitor.post("/language", {"language": "en", "back": "/sign-in"})
+    assert spoken(visitor, asked=SPANISH["Accept-Language"]) == "en"
+
+
+def test_an_account_keeps_its_language_in_every_browser(ann: Visitor, app: Portal, world: World) -> None:
+    ann.get("/account")
+    ann.post("/language", {"language": "es", "back": "/account"})
+    assert "set_language es" in world.calls
+    other = Visitor(app)
+    other.carry(ann.client.get_cookie("__Host-cryptnsend", domain="open.cryptnsend.example").value)  # type: ignore[union-attr]
+    assert spoken(other, "/account", asked="en") == "es"
+
+
+def test_a_language_that_we_do_not_speak_is_english(visitor: Visitor) -> None:
+    visitor.get("/sign-in")
+    visitor.post("/language", {"language": "../../etc", "back": "/sign-in"})
+    assert spoken(visitor, asked=SPANISH["Accept-Language"]) == "en"
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "https://evil.example/",
+        "//evil.example/",
+        "/\\evil.example/",
+        "\\\\evil.example",
+        "javascript:alert(1)",
+        "sign-in",
+        "/no/such/page",
+        "/language",
+        "/sign-out",
+        "",
+        "/sign-in\r\nSet-Cookie: a=b",
+    ],
+)
+def test_choosing_a_language_leads_only_to_pages_of_ours(visitor: Visitor, back: str) -> None:
+    visitor.get("/sign-in")
+    visitor.post("/language", {"language": "es", "back": back})
+    assert visitor.page is not None
+    assert visitor.page.headers["Location"] == "/"
+
+
+def test_choosing_a_language_takes_the_token_of_the_page(visitor: Visitor) -> None:
+    visitor.get("/sign-in")
+    answer = visitor.client.post("/language", data={"language": "es"}, base_url=BASE)
+    assert answer.status_code == 400
+    assert spoken(visitor, asked="en") == "en"
+
+
+def test_the_choice_leads_back_to_the_very_page(visitor: Visitor) -> None:
+    page = visitor.get("/help?x=1")
+    assert 'name="back" value="/help?x=1"' in page.text
+    assert page.text.count('lang="es">Español</button>') == 1
+
+
+def test_times_are_written_in_the_language_of_the_page(ann: Visitor, app: Portal) -> None:
+    with app.test_request_context(headers=SPANISH):
+        assert "jueves 19 de noviembre de 2026, 17:42 UTC" in when(1_795_110_120_000, "long")
+    with app.test_request_context():
+        assert "Thursday 19 November 2026, 17:42 UTC" in when(1_795_110_120_000, "long")
