@@ -8,6 +8,7 @@ import pytest
 
 from cryptnsend.core.errors import Refusal
 from tests.flow.admitting import submit
+from tests.flow.conftest import DELIVERED, LATER, REFUSED, Desk
 from tests.flow.rows import count, deliveries, everything, recipients
 from tests.support.house import DAY, HOUR, MINUTE, House
 
@@ -86,6 +87,30 @@ def test_a_mail_whose_grant_was_shredded_can_be_sent_again(house: House, ann: in
     first = submit(house, octets, [PAT, CARL])
     house.tamper("DELETE FROM grants WHERE message = :m AND holder = :h", m=first.message, h=f"address:{PAT}")
     assert submit(house, octets, [PAT, CARL]).message != first.message
+
+
+@pytest.mark.parametrize("subject", ["Results", ":: Results"])
+def test_a_mail_that_did_not_arrive_can_be_sent_again(desk: Desk, subject: str) -> None:
+    desk.house.add_subscriber(ANN)
+    octets = desk.house.mail(subject)
+    first = submit(desk.house, octets)
+    desk.say(REFUSED, DELIVERED)
+    desk.deliver()
+    again = submit(desk.house, octets)
+    assert (again.message == first.message, again.repeated) == (False, False)
+    desk.deliver()
+    kind = "relay" if subject.startswith("::") else "notice"
+    assert [row["state"] for row in desk.house.queued(kind)] == ["failed", "delivered"]
+    assert submit(desk.house, octets).message == again.message
+
+
+def test_a_mail_that_is_still_tried_is_known_again(desk: Desk) -> None:
+    desk.house.add_subscriber(ANN)
+    octets = desk.house.mail()
+    first = submit(desk.house, octets)
+    desk.say(LATER)
+    desk.deliver()
+    assert submit(desk.house, octets).message == first.message
 
 
 def test_a_mail_is_known_again_after_its_recipient_registered(house: House, ann: int) -> None:

@@ -213,7 +213,7 @@ def resent(rows: Rows, author: int, macs: Sequence[bytes], since: int) -> int | 
     Return the message that the same author submitted with the same envelope and octets after *since*.
 
     *macs* are what it has under today's and yesterday's key. Only if it still reaches everyone: a message with a
-    suspended, shredded or never made grant is sent anew.
+    suspended, shredded or never made grant is sent anew, and so is one that did not get to somebody.
     """
     found = rows.query(
         "SELECT m.id FROM messages m WHERE m.author = :author AND m.resend_mac IN (:today, :yesterday)"
@@ -223,6 +223,8 @@ def resent(rows: Rows, author: int, macs: Sequence[bytes], since: int) -> int | 
         "  WHERE r.message = m.id AND r.decision IN ('vault', 'handoff') AND NOT EXISTS"
         "  (SELECT 1 FROM grants g WHERE g.message = m.id AND g.role = 'recipient'"
         "   AND (g.holder = 'address:' || a.canonical OR g.holder = 'account:' || a.account)))"
+        " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.message = m.id AND d.kind IN ('notice', 'handoff', 'relay')"
+        "  AND d.state IN ('failed', 'parked', 'cancelled'))"
         " ORDER BY m.id DESC LIMIT 1",
         {"author": author, "today": macs[0], "yesterday": macs[-1], "since": since},
     )
