@@ -61,22 +61,29 @@ class Belongings(People):
         return NewDevice(made.id, shown, passwords.format_device_password(made.id, made.secret), scope)
 
     def revoke_device(self, session: Session, device: int) -> None:
-        """Revoke a device password; it fails at its next use in every process."""
+        """
+        Revoke a device password; it fails at its next use in every process.
+
+        The keeper goes first: if it is out of reach, the device stays in the list, to be tried again. Otherwise its
+        secret would still show who its owner is, and a backup that comes back would let it in.
+        """
         now = self._clock.now()
         if not devices.is_live(self._engine, session.account, device):
             raise NoGrant("There is no such device.")
+        self._keeper.device_revoke(session.ticket, device)
 
         def write(rows: Rows) -> None:
             devices.revoke(rows, session.account, device, now)
             self._append(rows, session.organisation, session.account, "device.revoked", {"device": device})
 
         self._engine.write(write).result()
-        self._keeper.device_revoke(session.ticket, device)
         self._alert(session.account, "device-revoked")
 
     def revoke_devices(self, session: Session) -> int:
-        """Revoke every device password of this account, and return how many there were."""
+        """Revoke every device password of this account, the keeper first, and return how many there were."""
         now, live = self._clock.now(), devices.listing(self._engine, session.account)
+        for each in live:
+            self._keeper.device_revoke(session.ticket, each["id"])
 
         def write(rows: Rows) -> None:
             for each in live:
@@ -84,8 +91,6 @@ class Belongings(People):
                 self._append(rows, session.organisation, session.account, "device.revoked", {"device": each["id"]})
 
         self._engine.write(write).result()
-        for each in live:
-            self._keeper.device_revoke(session.ticket, each["id"])
         if live:
             self._alert(session.account, "devices-revoked")
         return len(live)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cryptnsend.core.errors import Denied, Temporary, Throttled, WrongSecret
+from cryptnsend.core.errors import Denied, KeeperGone, Temporary, Throttled, WrongSecret
 from tests.support.house import HOUR, MINUTE, PASSWORD, House
 
 ANN = "ann@gmail.example"
@@ -109,6 +109,23 @@ def test_a_revoked_device_is_refused_at_once_in_every_process(house: House, ann:
         with pytest.raises(WrongSecret):
             gate.authenticate(ANN, password, "203.0.113.4")
     other.keeper.close()
+
+
+def test_a_device_that_the_keeper_could_not_revoke_stays_in_the_list_to_be_tried_again(house: House, ann: int) -> None:
+    ident, password = device(house)
+    session = house.session(ANN)
+    house.stop_keeper()
+    with pytest.raises(KeeperGone):
+        house.accounts.revoke_device(session, ident)
+    with pytest.raises(KeeperGone):
+        house.accounts.revoke_devices(session)
+    assert [each.id for each in house.accounts.devices(session)] == [ident]
+    house.start_keeper()
+    house.accounts.revoke_device(session, ident)
+    (known,) = house.keeper("owner").device_list(ANN)
+    assert known.revoked is not None
+    with pytest.raises(WrongSecret):
+        house.sign_in_smtp(ANN, password)
 
 
 def test_revoking_counts_even_if_the_keeper_never_hears_of_it(house: House, ann: int) -> None:
