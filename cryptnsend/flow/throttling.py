@@ -34,6 +34,16 @@ def network_of(source: str) -> str:
     return str(ipaddress.ip_network((address, 24 if address.version == 4 else 64), strict=False))
 
 
+def counted_as(source: str) -> str:
+    """
+    Return what wrong secrets from a source are counted under: an IPv4 address itself, IPv6 by /64.
+
+    Behind one IPv4 address there may be many people; of IPv6, whoever has one address has the other 2^64 as well.
+    """
+    network = network_of(source)
+    return network if ":" in network else source
+
+
 class Throttle:
     """Failures at one door (smtp, page). Thread-safe."""
 
@@ -46,18 +56,22 @@ class Throttle:
 
     def check(self, subject: str, source: str) -> None:
         """Raise Throttled while this source must wait for this subject."""
-        until = throttle.paused_until(self._engine, self._door, subject, source)
+        until = throttle.paused_until(self._engine, self._door, subject, counted_as(source))
         now = self._clock.now()
         if until > now:
             self._refuse(until - now)
 
-    def failed(self, subject: str, source: str, secret: str) -> None:
-        """Count a wrong *secret*, unless this very one was counted before; raise Throttled if it was one too many."""
-        if self._is_known(subject, secret):
+    def failed(self, subject: str, source: str, secret: str | None = None) -> None:
+        """
+        Count a wrong *secret*, unless this very one was counted before; raise Throttled if it was one too many.
+
+        Without a *secret* it counts each time: for what people type, and no program repeats by itself.
+        """
+        if secret is not None and self._is_known(subject, secret):
             return
-        now = self._clock.now()
+        now, counted = self._clock.now(), counted_as(source)
         until = self._engine.write(
-            lambda rows: throttle.failed(rows, self._door, subject, source, now, self._free, self._pause)
+            lambda rows: throttle.failed(rows, self._door, subject, counted, now, self._free, self._pause)
         ).result()
         if until > now:
             self._refuse(until - now)
@@ -71,13 +85,14 @@ class Throttle:
         self.check(subject, source)
         now = self._clock.now()
         self._engine.write(
-            lambda rows: throttle.asked(rows, self._door, subject, source, now, free, self._pause)
+            lambda rows: throttle.asked(rows, self._door, subject, counted_as(source), now, free, self._pause)
         ).result()
 
     def forgive(self, subject: str, source: str) -> None:
         """Forget this source's failures after a success; costs nothing when there were none."""
-        if throttle.has_failures(self._engine, self._door, subject, source):
-            self._engine.write(lambda rows: throttle.forgive(rows, self._door, subject, source)).result()
+        counted = counted_as(source)
+        if throttle.has_failures(self._engine, self._door, subject, counted):
+            self._engine.write(lambda rows: throttle.forgive(rows, self._door, subject, counted)).result()
 
     def _is_known(self, subject: str, secret: str) -> bool:
         mark = hmac.digest(self._key, f"{subject}\0{secret}".encode(), hashlib.sha256)

@@ -33,6 +33,18 @@ def test_unknown_addresses_and_wrong_passwords_get_one_answer(house: House, ann:
     assert len(answers - {"A password has between 1 and 1024 characters."}) == 1
 
 
+def test_whoever_has_many_addresses_of_one_network_guesses_no_more_often(house: House, ann: int) -> None:
+    for number in range(9):
+        with pytest.raises(WrongSecret):
+            house.accounts.sign_in(ANN, f"guess {number}", f"2001:db8:1:2::{number + 1:x}", AGENT)
+    with pytest.raises(Throttled):
+        house.accounts.sign_in(ANN, "another guess", "2001:db8:1:2:ffff::1", AGENT)
+    with pytest.raises(Throttled):
+        house.accounts.sign_in(ANN, PASSWORD, "2001:db8:1:2:1::1", AGENT)
+    assert house.accounts.sign_in(ANN, PASSWORD, "2001:db8:1:3::1", AGENT)
+    assert house.accounts.sign_in(ANN, PASSWORD, "::ffff:192.0.2.7", AGENT)
+
+
 def test_guessing_on_the_page_pauses_its_source_and_not_the_owner(house: House, ann: int) -> None:
     for number in range(9):
         with pytest.raises(WrongSecret):

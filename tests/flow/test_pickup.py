@@ -110,6 +110,19 @@ def test_five_wrong_codes_use_the_code_up_and_lose_nothing(house: House, ann: in
     assert house.pickup.show(pat, message).subject == "Results"
 
 
+def test_the_same_wrong_code_for_ever_fills_no_audit_trail(house: House, ann: int) -> None:
+    message = sent(house)
+    token, org = house.link(message, PAT), house.session(ANN).organisation
+    for _ in range(9):
+        with pytest.raises(WrongSecret):
+            house.pickup.prove(token, "1", "198.51.100.9")
+    for _ in range(20):
+        with pytest.raises(Throttled):
+            house.pickup.prove(token, "1", "198.51.100.9")
+    assert [action for _, action in house.audited(org)].count("code.wrong") == 10
+    assert house.register(PAT, message)
+
+
 def test_guessing_codes_pauses_the_source(house: House, ann: int) -> None:
     token = house.link(sent(house), PAT)
     house.code(ANN, PAT)
