@@ -158,6 +158,7 @@ class Limits:
     connections_per_ip: int = setting(50, "Open SMTP sessions from one address.", low=1, high=100_000)
     idle_seconds: int = setting(300, "How long an SMTP session may stay silent.", unit="seconds", low=5, high=3600)
     messages_per_day: int = setting(1000, "Messages a subscriber may send in a day.", low=1)
+    replies_per_day: int = setting(100, "Answers that somebody who only receives may send in a day.", low=1)
     new_recipients_per_day: int = setting(
         200, "Recipients a subscriber may write to for the first time in a day.", low=0
     )

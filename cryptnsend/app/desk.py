@@ -59,6 +59,7 @@ class Desk(Foundation):
                 message_octets=config.limits.message_octets,
                 life=config.life.days * DAY,
                 messages_per_day=config.limits.messages_per_day,
+                replies_per_day=config.limits.replies_per_day,
                 new_recipients_per_day=config.limits.new_recipients_per_day,
                 default=config.policy.default,
                 plain_token=config.policy.plain_token,

@@ -12,6 +12,7 @@
     │   ├── KeeperGone
     │   ├── ScannerGone
     │   ├── NotYet         a spam filter asks to come again
+    │   ├── Enough         a day's share is used up
     │   └── StoreBroken
     ├── Denied             the keeper or a flow says no to a person: wrong code, wrong password, not yours
     │   ├── WrongSecret    counts as a guess
@@ -115,6 +116,12 @@ class NotYet(Temporary):
     """A spam filter wants to see the message once more, later."""
 
     code, status = 451, "4.7.1"
+
+
+class Enough(Temporary):
+    """What somebody may send, or be kept, in a day is used up; the text says when it goes on."""
+
+    code, status = 450, "4.7.1"
 
 
 class StoreBroken(Temporary):

@@ -18,6 +18,10 @@ from cryptnsend.flow.holders import Holders
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.store.records import cards, links, messages
 
+NOBODY_READS = (
+    "Whoever this conversation belongs to has closed their account here, so that nobody would read your answer. Reach"
+    " them in another way."
+)
 REFERENCES = 20  # Message-IDs of a References field that are looked at, newest first
 
 
@@ -131,7 +135,10 @@ class Addressees:
                 return None
             if not set(people) - set(card.addresses) <= messages.thread_people(rows, answered["thread"], card.holder):
                 return None
-            _check_open(rows, subscriber)
+            if _is_closed(rows, subscriber):
+                if author.subscriber:
+                    return None  # whoever sends here goes on in a thread of their own
+                raise Refusal(NOBODY_READS, code=550, status="5.1.1")
         strictest = STRICT if STRICT in (custody, owner.custody) else MANAGED
         return Thread(answered["thread"], org, subscriber, strictest, new=False, parent=answered["id"])
 
@@ -183,16 +190,10 @@ class Addressees:
             person.is_member = person.is_member or "subscriber" in card.roles
 
 
-def _check_open(rows: Rows, subscriber: int) -> None:
-    """Raise Refusal for a thread whose subscriber has closed their account: nobody could open what joins it."""
+def _is_closed(rows: Rows, subscriber: int) -> bool:
+    """Say whether a thread's subscriber has closed their account, so that nobody could open what joins it."""
     state = cards.account_states(rows, subscriber)
-    if state is not None and state[2] == "closed":
-        raise Refusal(
-            "Whoever this conversation belongs to has closed their account here, so that nobody would read your"
-            " answer. Reach them in another way.",
-            code=550,
-            status="5.2.1",
-        )
+    return state is not None and state[2] == "closed"
 
 
 def _are_members(one: Card, other: Card) -> bool:

@@ -12,7 +12,7 @@ from email.utils import formatdate
 
 from cryptnsend.core import keys, tokens
 from cryptnsend.core.contracts import Clock, Engine, Rows
-from cryptnsend.core.errors import CryptnSendError, Refusal, StoreBroken, Temporary
+from cryptnsend.core.errors import CryptnSendError, Enough, Refusal, StoreBroken, Temporary
 from cryptnsend.core.model import INSTALLATION, Card, Ids, PairCard, Random, account_holder, archive_holder
 from cryptnsend.flow.holders import Holders
 from cryptnsend.flow.sealing import Sealed, Sealing
@@ -124,9 +124,7 @@ class Apart:
             raise Temporary("This cannot be kept now. Try again later.")
         org = card.organisation
         if messages.count(rows, org, why.account, now // DAY, "kept", 1) > house.settings.per_day:
-            full = Temporary("Too much has come for this person today.")
-            full.code, full.status = 450, "4.7.1"
-            raise full
+            raise Enough("Too much has come for this person today.")
         thread = house.ids.new(now)
         messages.add_thread(rows, thread, org, why.account, card.custody)
         row = messages.Message(

@@ -10,7 +10,7 @@ import msgspec
 
 from cryptnsend.core import policy
 from cryptnsend.core.contracts import Rows
-from cryptnsend.core.errors import Refusal, Temporary
+from cryptnsend.core.errors import Enough, Refusal
 from cryptnsend.core.model import Card
 from cryptnsend.flow.granting import Author, Person
 from cryptnsend.store.records import accounts, messages
@@ -28,6 +28,7 @@ class Settings:
     message_octets: int
     life: int
     messages_per_day: int
+    replies_per_day: int  # of those who only receive
     new_recipients_per_day: int
     default: str
     plain_token: bool
@@ -94,20 +95,19 @@ def check_refused(decisions: Mapping[str, policy.Decision]) -> None:
 
 
 def check_caps(rows: Rows, settings: Settings, author: Author, card: Card, people: Sequence[Person], now: int) -> None:
-    """Count a message against what its author may send in a day; raise Temporary beyond that."""
+    """
+    Count a message against what its author may send in a day; raise Enough beyond that.
+
+    Answers of those who only receive count as well: somebody's disk and mailbox take them.
+    """
+    org, account = author.organisation, author.account
+    most = settings.messages_per_day if author.subscriber else settings.replies_per_day
+    if messages.count(rows, org, account, now // DAY, "messages", 1) > most:
+        raise Enough(f"You have sent {most} messages today. Go on tomorrow (UTC).")
     if not author.subscriber:
         return
-    org, account = author.organisation, author.account
-    if messages.count(rows, org, account, now // DAY, "messages", 1) > settings.messages_per_day:
-        raise _over(f"You have sent {settings.messages_per_day} messages today. Go on tomorrow (UTC).")
     new = sum(1 for each in people if each.new_contact)
     most = settings.most_new_recipients(card, now)
     if new and messages.count(rows, org, account, now // DAY, "new-recipients", new) > most:
         why = ", as many as a new account may" if settings.is_newcomer(card, now) else ""
-        raise _over(f"You have written to {most} new people today{why}. Go on tomorrow (UTC).")
-
-
-def _over(text: str) -> Temporary:
-    over = Temporary(text)
-    over.code, over.status = 450, "4.7.1"
-    return over
+        raise Enough(f"You have written to {most} new people today{why}. Go on tomorrow (UTC).")

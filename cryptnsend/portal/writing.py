@@ -13,7 +13,7 @@ from typing import Any
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask_babel import gettext
 
-from cryptnsend.core.errors import Denied, Ended, Infected, NoGrant, Refusal, Temporary
+from cryptnsend.core.errors import Denied, Ended, Enough, Infected, NoGrant, Refusal, Temporary
 from cryptnsend.flow.views import Upload, Writing
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.letters import letter_page, own_entry
@@ -64,6 +64,8 @@ def reply(message: int) -> Any:
             )
         except Refusal as refused:
             problem = str(refused)
+        except Enough as enough:
+            problem, status = str(enough), 429
         except Temporary:
             problem, status = gettext("This cannot be sent at this moment. It is kept; try again in a minute."), 503
     if problem:

@@ -84,3 +84,17 @@ def test_the_list_of_who_is_signed_in_asks_for_no_code_that_nobody_can_tell(desk
     assert house.pickup.awaited(pat, waits).state == "new"
     close(desk)
     assert house.pickup.awaited(pat, waits).state == "left"
+
+
+def test_a_colleague_goes_on_in_a_conversation_of_their_own(desk: Desk) -> None:
+    house = desk.house
+    clinic = house.organisation("Clinic")
+    house.add_subscriber(ANN, organisation=clinic)
+    house.add_subscriber(BOB, organisation=clinic, name="Bob Stone")
+    message = house.submit(ANN, [BOB], house.mail(to=[BOB]))
+    close(desk)
+    answer = house.replies.send(house.session(BOB), message, everybody=False, text="Gone?", files=(), nonce=NONCE)
+    (row,) = house.engine.query(
+        "SELECT t.subscriber FROM messages m JOIN threads t ON t.id = m.thread WHERE m.id = :id", id=answer
+    )
+    assert row["subscriber"] == house.account(BOB)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from cryptnsend.core.errors import Ended, NoGrant, TooBig
+from cryptnsend.core.errors import Ended, Enough, NoGrant, TooBig
 from cryptnsend.core.mime import index_message
 from cryptnsend.flow.views import Upload
-from tests.support.house import House, MakeHouse
+from tests.support.house import DAY, House, MakeHouse
 
 ANN, PAT, CARL, DORA, EVE = (
     "ann@gmail.example", "pat@yahoo.example", "carl@mail.example", "dora@mail.example", "eve@mail.example",
@@ -145,6 +145,19 @@ def test_a_form_sent_twice_makes_one_reply(house: House, ann: int) -> None:
     other = house.replies.send(pat, message, everybody=False, text="x", files=[], nonce=b"2" * 16)
     assert first == again != other
     assert len(house.queued("handoff")) == 2
+
+
+def test_answers_of_who_only_receives_have_a_daily_limit(make_house: MakeHouse) -> None:
+    house = make_house(limits={"replies_per_day": 2, "messages_per_day": 3})
+    house.add_subscriber(ANN)
+    message = house.submit(ANN, [PAT], house.mail())
+    pat = house.register(PAT, message)
+    for number in range(2):
+        house.replies.send(pat, message, everybody=False, text="Yes", files=(), nonce=bytes([number]) * 16)
+    with pytest.raises(Enough, match="2 messages today"):
+        house.replies.send(pat, message, everybody=False, text="And", files=(), nonce=b"3" * 16)
+    house.clock.forward(DAY)
+    assert house.replies.send(house.session(PAT), message, everybody=False, text="And", files=(), nonce=b"3" * 16)
 
 
 def test_a_reply_that_is_too_large_leaves_nothing(make_house: MakeHouse) -> None:

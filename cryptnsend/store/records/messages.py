@@ -223,8 +223,8 @@ def resent(rows: Rows, author: int, macs: Sequence[bytes], since: int) -> int | 
         "  WHERE r.message = m.id AND r.decision IN ('vault', 'handoff') AND NOT EXISTS"
         "  (SELECT 1 FROM grants g WHERE g.message = m.id AND g.role = 'recipient'"
         "   AND (g.holder = 'address:' || a.canonical OR g.holder = 'account:' || a.account)))"
-        " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.message = m.id AND d.kind IN ('notice', 'handoff', 'relay')"
-        "  AND d.state IN ('failed', 'parked', 'cancelled'))"
+        " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.message = m.id"
+        "  AND d.kind IN ('notice', 'handoff', 'relay') AND d.state IN ('failed', 'parked', 'cancelled'))"
         " ORDER BY m.id DESC LIMIT 1",
         {"author": author, "today": macs[0], "yesterday": macs[-1], "since": since},
     )
