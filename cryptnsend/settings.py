@@ -443,6 +443,10 @@ class Portal:
         allowed="empty, or https://host or https://host:port without a path",
     )
     threads: int = setting(16, "Requests under way at the same time.", low=1, high=512)
+    undo_seconds: int = setting(
+        15, "How long a message written on a page waits before it leaves, so that its author can have it back.",
+        unit="seconds", low=0, high=300,
+    )  # fmt: skip
     style_page: bool = setting(
         False, "Show at /style what pages are made of, for those who build pages; the demo does."
     )

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from cryptnsend.flow.drafting import Drafts
     from cryptnsend.flow.exporting import Exporting
     from cryptnsend.flow.filing import Filing
+    from cryptnsend.flow.following import Following
     from cryptnsend.flow.gate import Gate
     from cryptnsend.flow.mailboxes import Mailboxes
     from cryptnsend.flow.mailgate import MailGate
+    from cryptnsend.flow.newmail import NewMail
     from cryptnsend.flow.opening import Opener
     from cryptnsend.flow.owner import Owner
     from cryptnsend.flow.pickup import Pickup
@@ -229,6 +231,29 @@ class Desk(Foundation):
             clock=self.clock,
             domain=self.config.server.domain,
         )
+
+    @cached_property
+    def newmail(self) -> NewMail:
+        from cryptnsend.flow.newmail import NewMail
+        from cryptnsend.flow.passing import Passing
+
+        return NewMail(
+            engine=self.engine,
+            admission=self.admission,
+            passing=Passing(self.engine, self.opener),
+            drafts=self.drafts,
+            sent=self.sent,
+            clock=self.clock,
+            domain=self.config.server.domain,
+            most=self.config.limits.recipients,
+            pause=self.config.portal.undo_seconds * 1000,
+        )
+
+    @cached_property
+    def following(self) -> Following:
+        from cryptnsend.flow.following import Following
+
+        return Following(engine=self.engine, sent=self.sent, clock=self.clock, random=os.urandom, wake=self.wake)
 
     @cached_property
     def drafts(self) -> Drafts:

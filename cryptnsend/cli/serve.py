@@ -327,7 +327,16 @@ def pages(config: Config, secret: bytes) -> Any:
     logs.configure(config.log.level, config.log.file, "portal")
     _count(config, "portal")
     home, built = Home(config.server.home), _build(config, "portal")
-    pieces = Pieces(built.accounts, built.pickup, built.replies, built.drafts, built.clock.now, os.urandom)
+    pieces = Pieces(
+        accounts=built.accounts,
+        pickup=built.pickup,
+        replies=built.replies,
+        drafts=built.drafts,
+        now=built.clock.now,
+        random=os.urandom,
+        newmail=built.newmail,
+        following=built.following,
+    )
     return create_app(pieces, config, secret=secret, ports=home.ports, spool=home.spool)
 
 

@@ -165,3 +165,21 @@ class _Work:
 
     def done(self, html: str) -> Sanitized:
         return Sanitized(html, self.blocked, list(self.links))
+
+
+# What people write on a page: words with a little form, and nothing that hides or fetches.
+_WRITTEN = {"p", "div", "br", "b", "strong", "i", "em", "u", "ul", "ol", "li", "blockquote", "a"}
+
+
+def tidy(html: str) -> str:
+    """Return what somebody wrote with a page's own tools as small, plain HTML, "" if no word is in it; never raises."""
+    if too_heavy(html[:MAX_OCTETS]):
+        return text_to_html(to_text(html)[:_MAX_TEXT])
+    cleaned = nh3.Cleaner(
+        tags=_WRITTEN,
+        clean_content_tags=_DROPPED,
+        attributes={"a": {"href"}},
+        url_schemes={"http", "https", "mailto"},
+        link_rel="noopener noreferrer nofollow",
+    ).clean(printable(html[:MAX_OCTETS]))
+    return cleaned.strip() if to_text(cleaned).strip() else ""

@@ -42,6 +42,7 @@ class Outgoing:
     text: str
     html: str = ""
     cc: Sequence[Mailbox] = ()
+    bcc: Sequence[Mailbox] = ()  # for messages that are sealed: the admission cuts it out again, for the author alone
     reply_to: Sequence[Mailbox] = ()
     in_reply_to: Sequence[str] = ()
     references: Sequence[str] = ()
@@ -81,6 +82,8 @@ def _header(message: Outgoing) -> bytes:
     ]
     if message.cc:
         fields.append(encode_mailboxes("Cc", message.cc))
+    if message.bcc:
+        fields.append(encode_mailboxes("Bcc", message.bcc))
     if message.reply_to:
         fields.append(encode_mailboxes("Reply-To", message.reply_to))
     if message.in_reply_to:

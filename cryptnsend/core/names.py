@@ -41,6 +41,11 @@ _LOOKALIKES = tuple(brand.translate(_LOOKS) for brand in _BRANDS)
 _ALONE = {name.translate(_LOOKS) for name in ("apple", "chase", "dhl", "ebay", "irs", "meta", "stripe", "ups", "visa")}
 
 
+def fold_looks(text: str) -> str:
+    """Return *text* with letters that look alike made the same, for comparing only."""
+    return text.translate(_LOOKS)
+
+
 @lru_cache(1024)
 def safe_display_name(name: str) -> str:
     """

@@ -15,6 +15,7 @@ from cryptnsend.core.mime_headers import header_end
 from cryptnsend.core.mime_words import encode_field
 
 Token = Literal["plain", "secure", "pdf"]
+PROTECTING = frozenset({"secure", "pdf"})
 
 _MARKS = r"re|res|aw|antw|antwort|sv|vs|odp|rif|ref|ynt|ang|bls|fw|fwd|wg|rv|tr|enc|doorst|vl|pd|i|r"
 _PREFIX = re.compile(rf"\s*(?:{_MARKS})(?:\[\d{{1,3}}\]|\(\d{{1,3}}\))?[ ]?:(?!:)\s*", re.IGNORECASE)

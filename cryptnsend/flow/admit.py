@@ -28,12 +28,24 @@ from cryptnsend.flow.rules import Settings, check_caps, check_refused, form_of, 
 from cryptnsend.flow.scanning import Case, Scanning, Wait
 from cryptnsend.flow.sealing import Sealed, Sealing
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.store.records import audit, cards, messages
+from cryptnsend.store.records import audit, cards, messages, plans
 from cryptnsend.store.vault import Vault
 
 DAY = 86_400_000  # milliseconds
 RESEND_WINDOW = DAY
 WARM = 10.0  # seconds for which the keeper's answers are taken as they are
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """
+    When a message begins to be anybody's but its author's (UTC milliseconds), and whether its author hears of openings.
+
+    Its time and its id are those of its start, so that it stands in everybody's lists where it arrived.
+    """
+
+    starts: int
+    tell: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +98,16 @@ class Admission:
         parent: int | None = None,
         nonce: bytes | None = None,
         life: int | None = None,
+        plan: Plan | None = None,
     ) -> Draft:
         """
         Start a message. *origin* is smtp, page, reply or mail; *parent* the message a reply answers.
 
         *nonce* is the form's, so that a form sent twice makes one message; *life* is how long recipients may open it,
-        in milliseconds. Scanners look at it while it comes in, but for mail from other servers: their door has it
-        looked at, since it may be sealed for two ends.
+        in milliseconds; *plan* is what its author asks for besides. Scanners look at it while it comes in, but for mail
+        from other servers: their door has it looked at, since it may be sealed for two ends.
         """
-        return Draft(self, author, envelope, origin, parent, nonce, life)
+        return Draft(self, author, envelope, origin, parent, nonce, life, plan)
 
     def is_cold(self) -> bool:
         """Say whether what the keeper told is so old that it should be asked again, which may have to wait for it."""
@@ -134,16 +147,21 @@ class Draft:
         parent: int | None,
         nonce: bytes | None,
         life: int | None,
+        plan: Plan | None,
     ):
         self._house, self._author, self._envelope, self._origin = admission, author, envelope, origin
         self._parent, self._nonce, self._life = parent, nonce, life
+        self._plan = plan
         self._people: dict[str, Addressee] = {}
-        self.message = admission.ids.new(admission.clock.now())
+        # Ids of a time to come are made apart: the house's own only grow, and would stay in that time.
+        self._ids = admission.ids if plan is None else Ids(admission.random)
+        self.message = self._ids.new(admission.clock.now() if plan is None else plan.starts)
         self._sealing = Sealing(self.message, admission.vault, admission.random, admission.settings.message_octets)
         self._sealed: Sealed | None = None
         case = Case(author.account, account_holder(author.account), str(self.message), origin)
         self._scan = admission.scanning.begin(case) if origin != "mail" else None
         self.newcomer_until: int | None = None
+        self.people: list[Person] = []
         self._macs: list[bytes] = []
 
     def header(self, octets: bytes) -> None:
@@ -251,13 +269,14 @@ class Draft:
         """
         Return what would happen for each recipient, by canonical address, and keep nothing of it.
 
-        `newcomer_until` tells afterwards, in UTC milliseconds, how long the author has a newcomer's limits.
+        `newcomer_until` tells afterwards, in UTC milliseconds, how long the author has a newcomer's limits, and
+        `people` what is known of everybody.
         """
         decided: dict[str, policy.Decision] = {}
 
         def look(rows: Rows) -> None:
             now, settings = self._house.clock.now(), self._house.settings
-            card, _, _, decisions = self._decide(rows, self._sender(rows), index, now)
+            card, _, self.people, decisions = self._decide(rows, self._sender(rows), index, now)
             decided.update(decisions)
             if settings.is_newcomer(card, now):
                 self.newcomer_until = card.open_since + settings.newcomer
@@ -333,9 +352,10 @@ class Draft:
         check_refused(decisions)
         check_caps(rows, house.settings, author, card, people, now)
         life = house.settings.life if self._life is None else self._life
+        begins = now if self._plan is None else self._plan.starts
         making = Making(
             house.epochs,
-            house.ids,
+            self._ids,
             house.random,
             house.settings.domain,
             house.holders.anchored(),
@@ -344,7 +364,7 @@ class Draft:
             card,
             author,
             sealed.keys,
-            now,
+            begins,
             used,
         )
         if sender.address is None or sender.account != author.account:
@@ -362,6 +382,8 @@ class Draft:
         if author.account == thread.subscriber:
             making.receipt([person for person in people if needs_code(person, decisions[person.canonical])], own)
         making.write(rows)
+        if self._plan is not None:
+            plans.add(rows, thread.organisation, self.message, begins, self._plan.tell)
         audit.append(
             rows,
             thread.organisation,

@@ -24,7 +24,7 @@ from cryptnsend.core.errors import CryptnSendError, Ended, KeeperGone, NoGrant, 
 from cryptnsend.core.model import Ids, PairCard, Random, account_holder
 from cryptnsend.core.seal import Sealer, open_sealed, open_stream, pad, seal, unpad
 from cryptnsend.flow.sessions import Session
-from cryptnsend.flow.views import Drafted, KeptFile, Upload, Writing
+from cryptnsend.flow.views import Drafted, KeptFile, Upload, Wishes, Writing
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.store.records import drafts, grants
 from cryptnsend.store.vault import Stored, Vault
@@ -68,6 +68,15 @@ class _Content(msgspec.Struct):
     nonce: bytes
     files: list[_File]
     kept: list[int]  # files of earlier drafts of the same reply, which whoever kept this one could not open
+    html: str = ""
+    sender: str = ""
+    about: int = 0
+    plain: bool = False
+    days: int = 0
+    tell: bool = False
+    later: int = 0
+    at: int = 0
+    before: int = 0  # the draft that this one goes on with, which whoever kept it could not open
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +86,19 @@ class _Opened:
 
 
 class Sending:
-    """What was kept of an answer: goes with the rows that make the answer a message, so that there is never both."""
+    """What was kept of a message: goes with the rows that make a message of it, so that there is never both."""
 
-    def __init__(self, vault: Vault, session: Session, parent: int):
-        self._vault, self._session, self._parent = vault, session, parent
+    def __init__(self, vault: Vault, session: Session, parent: int, same: Sequence[int] = ()):
+        self._vault, self._session, self._parent, self._same = vault, session, parent, same
         self._gone: Sequence[str] = ()
 
     def write(self, rows: Rows) -> None:
         """Delete the rows; may run again after a failed batch."""
-        self._gone = drafts.drop_sent(rows, self._session.account, self._parent, self._session.seeds.keys())
+        account = self._session.account
+        if self._parent:
+            self._gone = drafts.drop_sent(rows, account, self._parent, self._session.seeds.keys())
+        else:
+            self._gone = [blob for each in self._same for blob in drafts.drop(rows, account, each)]
 
     def done(self) -> None:
         """Discard the blobs, once the rows are gone for good; upkeep sweeps them otherwise."""
@@ -136,24 +149,25 @@ class Drafts:
             raise NoGrant("There is no such draft here.")
         known = {each.id: each for one in reversed(before) for each in one.content.files}
         stay = [each for ident, each in known.items() if keep is None or ident in keep]
-        return self._keep(session, writing, parent, files, stay, (), before, nonce)
+        return self._keep(session, writing, parent, files, stay, (), before, nonce, 0)
 
     def save_for_later(
         self,
         writer: Writer,
         writing: Writing,
         *,
-        parent: int,
+        parent: int = 0,
+        draft: int = 0,
         files: Iterable[Upload] = (),
         keep: Collection[int] = (),
         nonce: bytes = b"",
     ) -> int:
         """
-        Keep a reply whose writer's session has ended meanwhile; errors as `save`.
+        Keep a message whose writer's session has ended meanwhile; errors as `save`.
 
         What was kept before cannot be opened now, so it stays beside it until the writer is back.
         """
-        return self._keep(writer, writing, parent, files, (), keep, (), nonce)
+        return self._keep(writer, writing, parent, files, (), keep, (), nonce, draft)
 
     def drop(self, session: Session, draft: int) -> None:
         """
@@ -166,24 +180,28 @@ class Drafts:
             raise NoGrant("There is no such draft here.")
         if self._open(session, row) is None:
             raise Refusal("This draft is locked since the password was replaced. Open it first, then throw it away.")
-        self._drop(session.account, [draft])
+        self._drop(session.account, [draft, *(each.row["id"] for each in self._before(session, 0, draft)[1:])])
 
-    def sending(self, session: Session, parent: int) -> Sending:
-        """Return what throws away, in the transaction of the answer to a message, what was kept of it."""
-        return Sending(self._vault, session, parent)
+    def sending(self, session: Session, parent: int, draft: int = 0) -> Sending:
+        """Return what throws away, in the transaction of a message, what was kept of it."""
+        same = [] if parent else [each.row["id"] for each in self._before(session, 0, draft)]
+        return Sending(self._vault, session, parent, same)
 
     # -- finding again ------------------------------------------------------------------------------------------------
 
     def listing(self, session: Session) -> Sequence[Drafted]:
         """Return all drafts of an account, the latest first; what its present password does not open is `locked`."""
         found: list[Drafted] = []
-        answered = set()
+        answered, gone_on = set(), set()
         for row in drafts.listing(self._engine, session.account, self._most):
             opened = self._open(session, row)
             if opened is None:
                 found.append(_closed(row))
             elif not row["parent"]:
-                found.append(self._shown([opened]))
+                same = self._before(session, 0, row["id"])
+                gone_on |= {each.row["id"] for each in same[1:]}
+                if row["id"] not in gone_on:
+                    found.append(self._shown(same))
             elif row["parent"] not in answered:
                 answered.add(row["parent"])
                 found.append(self._shown(self._before(session, row["parent"], 0)))
@@ -200,11 +218,10 @@ class Drafts:
 
     def draft(self, session: Session, ident: int) -> Drafted:
         """Return one draft; raise NoGrant if there is none such, or none that opens."""
-        row = drafts.draft(self._engine, session.account, ident)
-        opened = self._open(session, row) if row else None
-        if opened is None:
+        same = self._before(session, 0, ident)
+        if not same:
             raise NoGrant("There is no such draft here.")
-        return self._shown([opened])
+        return self._shown(same)
 
     def uploads(
         self, session: Session, *, parent: int = 0, draft: int = 0, keep: Collection[int] | None = None
@@ -224,10 +241,16 @@ class Drafts:
         """Return the drafts that are one and the same writing, the latest first: those this session opens."""
         if parent:
             same = drafts.answering(self._engine, session.account, parent)
-        else:
-            one = drafts.draft(self._engine, session.account, draft) if draft else None
-            same = [one] if one else []
-        return [opened for row in same if (opened := self._open(session, row)) is not None]
+            return [opened for row in same if (opened := self._open(session, row)) is not None]
+        found: list[_Opened] = []
+        while draft and draft not in [each.row["id"] for each in found]:
+            row = drafts.draft(self._engine, session.account, draft)
+            one = self._open(session, row) if row else None
+            if one is None:
+                break
+            found.append(one)
+            draft = one.content.before
+        return found
 
     def _keep(
         self,
@@ -239,8 +262,9 @@ class Drafts:
         kept: Collection[int],
         before: Sequence[_Opened],
         nonce: bytes,
+        goes_on: int,
     ) -> int:
-        now = self._clock.now()
+        now, wishes = self._clock.now(), writing.wishes
         ident = before[0].row["id"] if before else self._ids.new(now)
         pair = self._pair(writer, parent)
         sealed: list[tuple[_File, Stored]] = []
@@ -249,7 +273,8 @@ class Drafts:
                 sealed.append(self._seal_file(each, now))  # one by one: those before one that fails have to go
             content = _Content(
                 1, writing.text, writing.subject, [*writing.to], [*writing.cc], [*writing.bcc], writing.everybody,
-                nonce, [*stay, *(file for file, _ in sealed)], sorted(kept),
+                nonce, [*stay, *(file for file, _ in sealed)], sorted(kept), writing.html, writing.sender,
+                writing.about, wishes.plain, wishes.days, wishes.tell, wishes.later, wishes.at, goes_on,
             )  # fmt: skip
             key = keys.new_key(self._random)
             body = self._vault.put([seal(key, ident, PART, pad(msgspec.msgpack.encode(content)))])
@@ -389,6 +414,10 @@ class Drafts:
                 tuple(content.cc),
                 tuple(content.bcc),
                 content.everybody,
+                content.html,
+                content.sender,
+                content.about,
+                Wishes(content.plain, content.days, content.tell, content.later, content.at),
             ),
             files=tuple(
                 KeptFile(each.id, each.name, each.media_type, each.size) for each in (*earlier, *content.files)

@@ -82,6 +82,8 @@ class HouseMail(Composing):
             return self._by_mail(row)
         if row["template"] == "reported":
             return self._reported(row)
+        if row["template"] == "opened":
+            return self._opened(row)
         # A closed account has no address any more: the keeper remembers it for this one mail.
         is_last = row["template"] == "account-closed"
         to = self._last_address(row["subject_id"]) if is_last else self._keeper.alert(row["subject_id"])
@@ -117,6 +119,21 @@ class HouseMail(Composing):
         }
         words = self._words(row)
         return self._own(row, "reported", to, words("A message was reported"), values)
+
+    def _opened(self, row: Row) -> Letter:
+        """Tell an author who asked for it that a recipient has opened a message; not who, and nothing of it."""
+        about = listing.message(self._engine, row["message"])
+        if about is None:
+            raise Moot("the message is gone")
+        to = self._keeper.alert(row["subject_id"])
+        values = {
+            "sent": moment(about["created"], row["language"]),
+            "when": moment(row["created"], row["language"]),
+            "link": self._url(f"/sent/{row['message']}"),
+            "recipient": to,
+        }
+        words = self._words(row)
+        return self._own(row, "opened", to, words("A secure message of yours was opened"), values)
 
     def _last_address(self, subject: int) -> str:
         told = self._keeper.mail_code(subject)

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.errors import Denied, NoGrant
-from cryptnsend.core.model import Ids, Random, account_holder
+from cryptnsend.core.model import Ids, Random
+from cryptnsend.flow.opened import note_opened
 from cryptnsend.flow.placing import Placer
 from cryptnsend.flow.sessions import Session
-from cryptnsend.store.records import audit, filed, listing, mailboxes
+from cryptnsend.store.records import filed, listing, mailboxes
 from cryptnsend.store.records.mailboxes import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, Mailbox, Placed, Placing
 from cryptnsend.store.vault import Vault
 
@@ -85,7 +86,7 @@ class Mailboxes:
 
     def __init__(self, engine: Engine, vault: Vault, placer: Placer, clock: Clock, random: Random):
         self._engine, self._vault, self._placer, self._clock = engine, vault, placer, clock
-        self._ids = Ids(random)
+        self._ids, self._random = Ids(random), random
 
     # -- mailboxes ----------------------------------------------------------------------------------------------------
 
@@ -263,9 +264,8 @@ class Mailboxes:
         """Note that a recipient has seen a message, the first time."""
         now = self._clock.now()
         for mine in listing.mine_of(rows, session.account, message):
-            if listing.opened(rows, mine["org"], message, mine["address"], now):
-                actor = account_holder(session.account)
-                audit.append(rows, mine["org"], now, actor, "message.opened", str(message), {"by": "mail program"})
+            by = {"by": "mail program"}
+            note_opened(rows, mine["org"], message, mine["address"], session.account, now, self._random, by)
 
     # -- copies and endings -------------------------------------------------------------------------------------------
 

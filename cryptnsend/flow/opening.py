@@ -86,7 +86,12 @@ class Opener:
 
         Raises NoGrant where there is none, and Ended for one that was taken back or has expired.
         """
-        found = {row["role"]: row for row in grants.held(self._engine, account_holder(session.account), message)}
+        now = self._clock.now()
+        found = {
+            row["role"]: row
+            for row in grants.held(self._engine, account_holder(session.account), message)
+            if row["role"] == "author" or row["starts"] is None or row["starts"] <= now
+        }
         row = found.get("recipient") or found.get("author")
         author = found.get("author")
         if row is not None and author is not None and not self.opens(session, row):

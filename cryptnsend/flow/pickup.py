@@ -17,20 +17,22 @@ from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import NoGrant, SealBroken
 from cryptnsend.core.mime import Index, titled
 from cryptnsend.core.model import Random, account_holder
+from cryptnsend.core.names import safe_display_name
 from cryptnsend.core.subject import peel
 from cryptnsend.flow import saving
 from cryptnsend.flow.adoption import NEWEST, Adoption
 from cryptnsend.flow.arrival import Arrival, is_over, sender_name
 from cryptnsend.flow.holdings import held, places
 from cryptnsend.flow.kept import Kept
+from cryptnsend.flow.opened import note_opened
 from cryptnsend.flow.opening import NOTHING, Opener
 from cryptnsend.flow.rendering import files_of, render
 from cryptnsend.flow.sent import Sent
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.throttling import Throttle
-from cryptnsend.flow.views import Entry, Letter, Part, SentEntry, Status
+from cryptnsend.flow.views import Entry, Letter, Part, SentEntry, Status, Turn
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.store.records import audit, grants, links, listing
+from cryptnsend.store.records import grants, links, listing
 
 PAGE = 100  # messages looked up at once, where all are
 
@@ -83,7 +85,8 @@ class Pickup(Arrival):
         """Return a page of own messages, newest first, older than the message *before*; opens indexes, never bodies."""
         older = NEWEST if before is None else before
         where = places(self._engine, session.account, session.addresses)
-        pages = [grants.page(self._engine, each.holder, "recipient", older, limit, each.contact) for each in where]
+        now = self._clock.now()
+        pages = [grants.page(self._engine, each.holder, "recipient", older, limit, each.contact, now) for each in where]
         entries: dict[int, Row] = {}
         for row in heapq.merge(*pages, key=lambda each: -int(each["message"])):
             entries.setdefault(row["message"], row)  # of two ways to one message the account's own comes first
@@ -204,7 +207,8 @@ class Pickup(Arrival):
         holder, used = account_holder(session.account), set[str]()
         for role, folder in (("recipient", "received"), ("author", "sent")):
             older = NEWEST
-            while found := grants.page(self._engine, holder, role, older, PAGE):
+            now = self._clock.now() if role == "recipient" else None
+            while found := grants.page(self._engine, holder, role, older, PAGE, now=now):
                 older = found[-1]["message"]
                 for row in found:
                     if row["state"] != "active" or not self._opener.opens(session, row):
@@ -258,6 +262,24 @@ class Pickup(Arrival):
     def restore(self, session: Session, message: int, address: str | None = None) -> None:
         """Give a message back that was taken back; see `Sent.restore`."""
         self._sent.restore(session, message, address)
+
+    def shred(self, session: Session, message: int, address: str | None = None) -> None:
+        """Take a message back for good; see `Sent.shred`."""
+        self._sent.shred(session, message, address)
+
+    def thread(self, session: Session, message: int) -> Sequence[Turn]:
+        """Return the conversation that a message of one's own belongs to, oldest first, as far as it may be opened."""
+        holder, now = account_holder(session.account), self._clock.now()
+        return [
+            Turn(
+                message=row["id"],
+                name=safe_display_name(row["name"]),
+                address=row["display"],
+                at=row["created"],
+                mine=row["author"] == session.account,
+            )
+            for row in listing.thread(self._engine, holder, message, now)
+        ]
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
@@ -320,13 +342,13 @@ class Pickup(Arrival):
     def _opened(self, session: Session, row: Row, mine: Row | None) -> None:
         if mine is None or mine["first_opened"] is not None:
             return
-        now, holder = self._clock.now(), account_holder(session.account)
+        now = self._clock.now()
 
-        def write(rows: Rows) -> None:
-            if listing.opened(rows, row["org"], row["message"], mine["address"], now):
-                audit.append(rows, row["org"], now, holder, "message.opened", str(row["message"]), {})
+        def write(rows: Rows) -> bool:
+            return note_opened(rows, row["org"], row["message"], mine["address"], session.account, now, self._random)
 
-        self._engine.write(write).result()
+        if self._engine.write(write).result():
+            self._sent.ring()
 
 
 def _author_of(index: Index | None) -> str:

@@ -98,7 +98,9 @@ class Placer:
         """Return a page of what lies nowhere yet, oldest first; of two ways to a message the account's own."""
         found: dict[int, Row] = {}
         for place in places:
-            rows = mailboxes.unplaced(self._engine, session.account, place.holder, place.contact, role, after, PAGE)
+            rows = mailboxes.unplaced(
+                self._engine, session.account, place.holder, place.contact, role, after, PAGE, self._clock.now()
+            )
             for row in rows:
                 found.setdefault(row["message"], row)
         return [found[message] for message in sorted(found)[:PAGE]]

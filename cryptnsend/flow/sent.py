@@ -25,7 +25,7 @@ from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Reached, SentEntry, Status
 from cryptnsend.flow.ways import Way, way_of
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.store.records import audit, grants, kept, listing
+from cryptnsend.store.records import audit, grants, kept, listing, plans
 
 LATE_LASTS = 6 * 86_400_000  # milliseconds: a host that cannot pass a mail on returns it after five days at most
 
@@ -51,6 +51,10 @@ class Sent:
         self._engine, self._keeper, self._opener, self._clock = engine, keeper, opener, clock
         self.undo, self._life, self._wake = undo, life, wake
 
+    def ring(self) -> None:
+        """Let the courier know that something is due."""
+        self._wake()
+
     def list(self, session: Session, before: int | None = None, limit: int = 50) -> Sequence[SentEntry]:
         """Return a page of what was sent, newest first, older than the message *before*."""
         older = NEWEST if before is None else before
@@ -69,8 +73,9 @@ class Sent:
             at=about["created"],
             recipients=reached,
             ends=about["expires"],
-            taken_back=max(taken) - self.undo if taken else None,
+            taken_back=max(max(taken) - self.undo, about["created"]) if taken else None,
             undo_until=max(taken) if taken else None,
+            tell=bool((plans.of(self._engine, about["org"], message) or {}).get("tell")),
         )
 
     def expire(self, session: Session, message: int, address: str | None = None) -> None:
@@ -79,19 +84,38 @@ class Sent:
 
         What has not left yet does not leave. Doing it twice changes nothing.
         """
-        self.take_back(self._owned(session, message), address, account_holder(session.account))
+        self.take_back(self.owned(session, message), address, account_holder(session.account))
 
-    def take_back(self, about: Row, address: str | None, actor: str, by: Mapping[str, object] = NOTHING_MORE) -> None:
+    def shred(self, session: Session, message: int, address: str | None = None) -> None:
+        """
+        Take a message back as `expire` does, for good: nobody can give it back, and upkeep deletes what opens it next.
+
+        What was taken back before goes with it.
+        """
+        about = self.owned(session, message)
+        self.take_back(about, address, account_holder(session.account), {"for": "good"}, for_good=True)
+
+    def take_back(
+        self,
+        about: Row,
+        address: str | None,
+        actor: str,
+        by: Mapping[str, object] = NOTHING_MORE,
+        *,
+        for_good: bool = False,
+    ) -> None:
         """Do what `expire` does, for *actor* who may: the author, or the owner of the home. *by* is for the audit."""
         message, now = about["id"], self._clock.now()
-        self._check_sent_to(about, address)
-        ending = self._of(about, grants.to_suspend(self._engine, about["org"], message), address)
+        self.check_sent_to(about, address)
+        until = now if for_good else now + self.undo
+        kept = self.of(about, grants.suspended(self._engine, about["org"], message), address) if for_good else ()
+        ending = self.of(about, grants.to_suspend(self._engine, about["org"], message), address)
         staying = [
             row["id"]
             for row in grants.waiting_deliveries(self._engine, about["org"], message)
             if address is None or row["canonical"] == address
         ]
-        if not ending and not staying:
+        if not ending and not staying and not kept:
             return
         if ending:
             self._keeper.ended("suspend", ending)
@@ -99,7 +123,8 @@ class Sent:
             self._keeper.ended("cancel", staying)
 
         def write(rows: Rows) -> None:
-            count = grants.suspend(rows, about["org"], ending, now + self.undo)
+            count = grants.suspend(rows, about["org"], ending, until)
+            grants.end_now(rows, about["org"], kept, now)
             grants.cancel(rows, about["org"], staying, now)
             self._note(rows, actor, about, "grant.suspended", {**by, "grants": count, "deliveries": len(staying)})
 
@@ -111,9 +136,9 @@ class Sent:
 
         Raises Denied when there is nothing left to give back.
         """
-        self.give_back(self._owned(session, message), address, account_holder(session.account))
+        self.give_back(self.owned(session, message), address, account_holder(session.account))
 
-    def _check_sent_to(self, about: Row, address: str | None) -> None:
+    def check_sent_to(self, about: Row, address: str | None) -> None:
         """Raise Denied for somebody the message was not sent to: a typing error must not pass for a thing done."""
         if address is None:
             return
@@ -124,9 +149,9 @@ class Sent:
     def give_back(self, about: Row, address: str | None, actor: str, by: Mapping[str, object] = NOTHING_MORE) -> None:
         """Do what `restore` does, for *actor* who may: the author, or the owner of the home. *by* is for the audit."""
         message, now = about["id"], self._clock.now()
-        self._check_sent_to(about, address)
+        self.check_sent_to(about, address)
         kept = [row for row in grants.suspended(self._engine, about["org"], message) if row["ends"] > now]
-        coming = self._of(about, kept, address)
+        coming = self.of(about, kept, address)
         if not coming:
             raise Denied("There is nothing to give back: nothing was taken back, or the days for that are over.")
         expires = about["expires"]
@@ -177,7 +202,8 @@ class Sent:
             raise NoGrant(NOTHING)
         return about
 
-    def _owned(self, session: Session, message: int) -> Row:
+    def owned(self, session: Session, message: int) -> Row:
+        """Return an own message that this session opens; raise NoGrant for every other."""
         if not self._opener.opens(session, self._opener.as_author(session, message)):
             # After a reset by mail: who cannot open it might be anybody, and what is taken back is shredded in the end.
             raise NoGrant("This message is locked since the password was reset. Show that it is you first.")
@@ -187,7 +213,7 @@ class Sent:
         return about
 
     @staticmethod
-    def _of(about: Row, rows: Sequence[Row], address: str | None) -> tuple[int, ...]:
+    def of(about: Row, rows: Sequence[Row], address: str | None) -> tuple[int, ...]:
         """Return the ids of those grants that are for *address*, or of all."""
         wanted = None if address is None else contact_name(address, about["subscriber"])
         return tuple(row["id"] for row in rows if wanted is None or row["contact"] == wanted)

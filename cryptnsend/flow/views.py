@@ -146,6 +146,39 @@ class Status:
     ends: int | None
     taken_back: int | None = None  # since when
     undo_until: int | None = None
+    tell: bool = False  # whether its author hears when it is opened
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a sent message: `action` as in the audit trail, where it is entry `seq`."""
+
+    at: int
+    action: str
+    who: str  # a recipient's address, "you", "server"
+    seq: int
+    mark: str  # how the hash of that entry begins
+    by_program: bool = False  # a mail program did it
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the audit trail says of a message, and how far the trail reached when that was read."""
+
+    events: Sequence[Event]
+    entries: int
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a conversation that its reader may open."""
+
+    message: int
+    name: str
+    address: str
+    at: int
+    mine: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +256,23 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
+class Wishes:
+    """What somebody wants of a new message besides. `days`: 0 is the usual life; `later`: minutes until it leaves."""
+
+    plain: bool = False  # as ordinary mail, where the rules allow it
+    days: int = 0
+    tell: bool = False  # say when it is opened
+    later: int = 0
+    at: int = 0  # or when it leaves, UTC milliseconds
+
+
+@dataclass(frozen=True, slots=True)
 class Writing:
-    """What somebody is writing. Replies know whom they go to; `to`, `cc`, `bcc` are for new messages, as typed."""
+    """
+    What somebody is writing. Replies know whom they go to; `to`, `cc`, `bcc` are for new messages, as typed.
+
+    `html` is what a script made of the text, and is cleaned before anybody sees it; "" for plain text.
+    """
 
     text: str = field(repr=False)
     subject: str = field(default="", repr=False)
@@ -232,6 +280,45 @@ class Writing:
     cc: Sequence[str] = ()
     bcc: Sequence[str] = field(default=(), repr=False)
     everybody: bool = False  # a reply to all
+    html: str = field(default="", repr=False)
+    sender: str = ""  # which of one's own addresses it is from, "" for the first
+    about: int = 0  # the message that is passed on with it
+    wishes: Wishes = Wishes()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Somebody who was written to before."""
+
+    address: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Addressed:
+    """
+    What would become of a message for one recipient. `way`: vault handoff pdf relay hold refuse.
+
+    `meant` is an address that was written to before, or is at a large provider, and looks so much like this new one
+    that it may be a mistake; `differs` says in what: domain, local.
+    """
+
+    address: str
+    name: str
+    way: str
+    why: str
+    is_new: bool
+    needs_code: bool
+    meant: str = ""
+    differs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What would become of a message; `wrong` are pieces of the fields that are no addresses."""
+
+    people: Sequence[Addressed] = ()
+    wrong: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

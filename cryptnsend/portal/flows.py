@@ -12,15 +12,20 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cryptnsend.flow.views import (
+    Addressed,
     Blocked,
     Browser,
+    Checked,
     Code,
     Device,
     Doing,
     Drafted,
     Entry,
+    Event,
+    Evidence,
     File,
     KeptMail,
+    Known,
     Letter,
     NewDevice,
     Part,
@@ -30,23 +35,32 @@ from cryptnsend.flow.views import (
     SignedIn,
     Started,
     Status,
+    Turn,
     Upload,
     Waiting,
+    Wishes,
     Writing,
 )
 
 __all__ = [
     "Accounts",
+    "Addressed",
+    "Checked",
     "Code",
     "Device",
     "Drafted",
     "Drafts",
     "Entry",
+    "Event",
+    "Evidence",
     "File",
+    "Following",
     "Kept",
     "KeptMail",
+    "Known",
     "Letter",
     "NewDevice",
+    "NewMail",
     "Part",
     "Pickup",
     "Pieces",
@@ -59,8 +73,10 @@ __all__ = [
     "SignedIn",
     "Started",
     "Status",
+    "Turn",
     "Upload",
     "Waiting",
+    "Wishes",
     "Writing",
 ]
 
@@ -142,6 +158,8 @@ class Pickup(Protocol):
     def status(self, session: Any, message: int) -> Status: ...
     def expire(self, session: Any, message: int, address: str | None = None) -> None: ...
     def restore(self, session: Any, message: int, address: str | None = None) -> None: ...
+    def shred(self, session: Any, message: int, address: str | None = None) -> None: ...
+    def thread(self, session: Any, message: int) -> Sequence[Turn]: ...
 
 
 class Replies(Protocol):
@@ -176,7 +194,8 @@ class Drafts(Protocol):
         writer: Any,
         writing: Writing,
         *,
-        parent: int,
+        parent: int = 0,
+        draft: int = 0,
         files: Iterable[Upload] = (),
         keep: Collection[int] = (),
         nonce: bytes = b"",
@@ -188,6 +207,34 @@ class Drafts(Protocol):
         self, session: Any, *, parent: int = 0, draft: int = 0, keep: Collection[int] | None = None
     ) -> Sequence[Upload]: ...
     def drop(self, session: Any, draft: int) -> None: ...
+
+
+class NewMail(Protocol):
+    """New messages of subscribers: checked while they are written, sent, had back, passed on."""
+
+    def known(self, session: Any, typed: str = "", limit: int = 8) -> Sequence[Known]: ...
+    def may_plain(self, session: Any) -> bool: ...
+    def check(self, session: Any, writing: Writing) -> Checked: ...
+    def send(
+        self,
+        session: Any,
+        writing: Writing,
+        *,
+        draft: int = 0,
+        keep: Collection[int] | None = None,
+        files: Iterable[Upload] = (),
+        nonce: bytes,
+    ) -> int: ...
+    def take_up(self, session: Any, message: int) -> int: ...
+    def pass_on(self, session: Any, message: int) -> int: ...
+
+
+class Following(Protocol):
+    """What an author does about a message that went out, besides taking it back."""
+
+    def remind(self, session: Any, message: int, address: str | None = None) -> int: ...
+    def extend(self, session: Any, message: int, until: int, address: str | None = None) -> None: ...
+    def proof(self, session: Any, message: int) -> Evidence: ...
 
 
 class Accounts(Protocol):
@@ -260,3 +307,5 @@ class Pieces:
     drafts: Drafts
     now: Callable[[], int]
     random: Callable[[int], bytes]
+    newmail: NewMail
+    following: Following

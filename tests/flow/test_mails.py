@@ -87,6 +87,7 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
         "reported",
         {"sender": LONG, "sent": WHEN, "when": UNTIL, "message": "7528775680005029366", "recipient": LONG},
     ),
+    "opened": ("opened", {"sent": WHEN, "when": UNTIL, "link": f"https://{HOST}/sent/1", "recipient": LONG}),
     "closed account": ("alert", CODE | {"template": "account-closed", "link": ""}),
     **{
         f"kept: {reason}": (

@@ -16,7 +16,16 @@ ANN, PAT, HOLM, JUNE = "ann@gmail.example", "pat@yahoo.example", "holm@cardio.ex
 
 def portal(house: House) -> Portal:
     built = house.portal
-    pieces = Pieces(house.accounts, house.pickup, house.replies, house.portal.drafts, house.clock.now, os.urandom)
+    pieces = Pieces(
+        house.accounts,
+        house.pickup,
+        house.replies,
+        house.portal.drafts,
+        house.clock.now,
+        os.urandom,
+        newmail=house.portal.newmail,
+        following=house.portal.following,
+    )
     assert built.role == "portal"
     return create_app(pieces, house.config, secret=secrets.token_bytes(32), ports=dict, spool=house.home.run)
 

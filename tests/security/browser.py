@@ -17,7 +17,16 @@ BASE = "https://mail.clinic.example"
 
 def portal(house: House) -> Portal:
     """Make the pages of a house as `serve portal` does."""
-    pieces: Any = Pieces(house.accounts, house.pickup, house.replies, house.portal.drafts, house.clock.now, os.urandom)
+    pieces: Any = Pieces(
+        house.accounts,
+        house.pickup,
+        house.replies,
+        house.portal.drafts,
+        house.clock.now,
+        os.urandom,
+        newmail=house.portal.newmail,
+        following=house.portal.following,
+    )
     return create_app(pieces, house.config, secret=b"s" * 32, ports=dict, spool=house.home.run)
 
 

@@ -96,6 +96,17 @@ def entries(reader: Reader, org: int, after: int = 0) -> Iterator[Row]:
         after = page[-1]["seq"]
 
 
+def about(reader: Reader, org: int, object: str, limit: int = 500) -> list[Row]:
+    """Return what happened to one thing since it was sealed, in order, each with its place in the chain."""
+    return reader.query(
+        "SELECT seq, at, actor, action, detail, hash FROM audit WHERE org = :org AND object = :object"
+        " AND action <> 'message.sealed' ORDER BY seq LIMIT :limit",
+        org=org,
+        object=object,
+        limit=limit,
+    )
+
+
 def verify(reader: Reader, org: int, progress: Callable[[int], None] = lambda seq: None) -> Verified:
     """
     Walk the chain of *org* from its first row and compare each hash; stops at the first row that does not fit.

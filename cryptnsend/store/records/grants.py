@@ -15,7 +15,8 @@ def held(reader: Reader, holder: str, message: int) -> list[Row]:
     """Return a holder's grants on one message, each with the epoch it rests under."""
     return reader.query(
         "SELECT g.id, g.org, g.message, g.holder, g.role, g.contact, g.custody, g.wrap, g.state, g.ends, e.id AS epoch,"
-        " e.pair, e.suite, e.owner, e.holder AS epoch_holder, e.sealed, p.role AS pair_role, p.state AS pair_state"
+        " e.pair, e.suite, e.owner, e.holder AS epoch_holder, e.sealed, p.role AS pair_role, p.state AS pair_state,"
+        " (SELECT s.starts FROM plans s WHERE s.message = g.message) AS starts"
         " FROM grants g JOIN epochs e ON e.id = g.epoch JOIN pairs p ON p.id = e.pair"
         " WHERE g.message = :message AND g.holder = :holder ORDER BY g.role",
         message=message,
@@ -32,12 +33,14 @@ def former_owners(reader: Reader, account: int) -> list[Row]:
     )
 
 
-def page(reader: Reader, holder: str, role: str, before: int, limit: int, contact: str = "") -> list[Row]:
+def page(
+    reader: Reader, holder: str, role: str, before: int, limit: int, contact: str = "", now: int | None = None
+) -> list[Row]:
     """
     Return an account's grants of one role on messages older than *before*, newest first, with their epochs.
 
-    Only those whose contact begins with *contact*. *role* is author or recipient; the needless look at it is how the
-    index of just these is found.
+    Only those whose contact begins with *contact*, and with *now* only what has started by then. *role* is author or
+    recipient; the needless look at it is how the index of just these is found.
     """
     return reader.query(
         "SELECT g.id, g.org, g.message, g.holder, g.role, g.contact, g.custody, g.wrap, g.state, g.ends, e.id AS epoch,"
@@ -45,12 +48,14 @@ def page(reader: Reader, holder: str, role: str, before: int, limit: int, contac
         " FROM grants g JOIN epochs e ON e.id = g.epoch JOIN pairs p ON p.id = e.pair"
         " WHERE g.holder = :holder AND g.role = :role AND g.role <> 'archive' AND g.message < :before"
         " AND (:contact = '' OR substr(g.contact, 1, length(:contact)) = :contact)"
+        " AND (:now IS NULL OR NOT EXISTS (SELECT 1 FROM plans s WHERE s.message = g.message AND s.starts > :now))"
         " ORDER BY g.message DESC LIMIT :limit",
         holder=holder,
         role=role,
         before=before,
         limit=limit,
         contact=contact,
+        now=now,
     )
 
 
@@ -131,6 +136,43 @@ def suspend(rows: Rows, org: int, idents: Sequence[int], until: int) -> int:
             (until, org, ident),
         )
         for ident in idents
+    )
+
+
+def end_now(rows: Rows, org: int, idents: Sequence[int], now: int) -> None:
+    """Let nobody give these suspended grants back any more: upkeep shreds them next."""
+    rows.many(
+        "UPDATE grants SET ends = ? WHERE org = ? AND id = ? AND state = 'suspended' AND ends > ?",
+        [(now, org, ident, now) for ident in idents],
+    )
+
+
+def set_end(rows: Rows, org: int, idents: Sequence[int], ends: int) -> int:
+    """Let these grants open until *ends*, sooner or later than before; return how many still were active."""
+    return sum(
+        rows.execute(
+            "UPDATE grants SET ends = ? WHERE org = ? AND id = ? AND state = 'active' AND ends IS NOT NULL",
+            (ends, org, ident),
+        )
+        for ident in idents
+    )
+
+
+def set_life(rows: Rows, org: int, message: int, expires: int) -> None:
+    """Let a message end at another time for all its recipients."""
+    rows.execute(
+        "UPDATE messages SET expires = :expires WHERE org = :org AND id = :message",
+        {"expires": expires, "org": org, "message": message},
+    )
+
+
+def notices(reader: Reader, org: int, message: int) -> list[Row]:
+    """Return how often each recipient (address id) of a message was written to, and when the latest was made."""
+    return reader.query(
+        "SELECT recipient, count(*) AS n, max(created) AS latest FROM deliveries"
+        " WHERE org = :org AND message = :message AND kind IN ('notice', 'handoff') GROUP BY recipient",
+        org=org,
+        message=message,
     )
 
 

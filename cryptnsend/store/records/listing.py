@@ -78,7 +78,7 @@ def disclosed(reader: Reader, org: int, ident: int) -> list[str]:
 def reached(reader: Reader, org: int, ident: int) -> list[Row]:
     """Return every recipient of a message with their newest delivery, for its author alone."""
     return reader.query(
-        "SELECT a.canonical, a.account, r.decision, r.form, r.reason, r.disclosed, r.notified,"
+        "SELECT a.canonical, a.account, r.address, r.decision, r.form, r.reason, r.disclosed, r.notified,"
         " r.first_opened, r.fetched, d.kind, d.form AS left_as,"
         " d.state, d.due, d.settled, d.reply, d.attempts, d.created, d.outcome,"
         " c.state AS contact, c.account AS proven_by"
@@ -90,6 +90,22 @@ def reached(reader: Reader, org: int, ident: int) -> list[Row]:
         " WHERE r.org = :org AND r.message = :message ORDER BY r.disclosed DESC, a.canonical",
         org=org,
         message=ident,
+    )
+
+
+def thread(reader: Reader, holder: str, ident: int, now: int, limit: int = 200) -> list[Row]:
+    """Return the messages of one conversation that *holder* may open by now, oldest first, with their authors."""
+    return reader.query(
+        "SELECT m.id, m.created, m.author, c.name, a.display FROM messages o JOIN messages m ON m.thread = o.thread"
+        " JOIN accounts c ON c.id = m.author JOIN addresses a ON a.id = m.author_address WHERE o.id = :id"
+        " AND EXISTS (SELECT 1 FROM grants g WHERE g.message = m.id AND g.holder = :holder"
+        "  AND g.role IN ('author', 'recipient') AND g.state = 'active')"
+        " AND NOT EXISTS (SELECT 1 FROM plans s WHERE s.message = m.id AND s.starts > :now AND m.author <> o.author)"
+        " ORDER BY m.id LIMIT :limit",
+        id=ident,
+        holder=holder,
+        now=now,
+        limit=limit,
     )
 
 

@@ -161,11 +161,13 @@ def looked(rows: Rows, ident: int, message: int, holders: str) -> None:
 # -- what lies in them ------------------------------------------------------------------------------------------------
 
 
-def unplaced(reader: Reader, account: int, holder: str, contact: str, role: str, after: int, limit: int) -> list[Row]:
+def unplaced(
+    reader: Reader, account: int, holder: str, contact: str, role: str, after: int, limit: int, now: int
+) -> list[Row]:
     """
     Return grants of a holder on messages newer than *after* that lie in no mailbox of the account, oldest first.
 
-    Only those whose contact begins with *contact*.
+    Only those whose contact begins with *contact*, and what has started by *now*.
     """
     return reader.query(
         "SELECT g.message, g.state, g.contact, p.role AS pair_role, p.state AS pair_state, m.created, m.expires,"
@@ -178,6 +180,7 @@ def unplaced(reader: Reader, account: int, holder: str, contact: str, role: str,
         "  AND x.role = :role)"
         " AND NOT EXISTS (SELECT 1 FROM put_away y WHERE y.message = g.message AND y.account = :account"
         "  AND y.role = :role)"
+        " AND NOT EXISTS (SELECT 1 FROM plans s WHERE s.message = g.message AND s.starts > :now)"
         " ORDER BY g.message LIMIT :limit",
         holder=holder,
         role=role,
@@ -186,6 +189,7 @@ def unplaced(reader: Reader, account: int, holder: str, contact: str, role: str,
         prefix=len(contact),
         after=after,
         limit=limit,
+        now=now,
     )
 
 

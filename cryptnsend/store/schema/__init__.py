@@ -18,6 +18,7 @@ from cryptnsend.store.schema.later import (
     LANGUAGES,
     MAILBOXES,
     OVERSIGHT,
+    PLANS,
     TRANSPORT,
     TURNS,
 )
@@ -34,4 +35,5 @@ STEPS: tuple[Step, ...] = (
     FORGETTING,
     TURNS,
     LANGUAGES,
+    PLANS,
 )

@@ -213,3 +213,18 @@ LANGUAGES = Step(
         "ALTER TABLE deliveries ADD COLUMN language TEXT NOT NULL DEFAULT ''",
     ),
 )
+
+PLANS = Step(
+    "0010-plans",
+    (
+        """CREATE TABLE plans(                     -- what its author asked for with a message written on a page
+            message INTEGER PRIMARY KEY REFERENCES messages,
+            org INTEGER NOT NULL REFERENCES organisations,
+            starts INTEGER NOT NULL,            -- before then nobody but its author knows of it
+            tell INTEGER NOT NULL               -- 1: its author wants to hear when it is opened
+        ) STRICT""",
+        # Whom somebody wrote to, the latest first; and what happened to one message, without the many rows of its kind.
+        "CREATE INDEX contacts_subscriber ON contacts(subscriber, id)",
+        "CREATE INDEX audit_objects ON audit(object, org) WHERE action <> 'message.sealed'",
+    ),
+)

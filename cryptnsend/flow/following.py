@@ -1,0 +1,125 @@
+"""What more may an author do about what they sent? Tell its recipients once more, change its end, prove openings.
+
+Everything here is for its author alone, and each act stands in the audit trail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from cryptnsend.core.contracts import Clock, Engine, Rows
+from cryptnsend.core.errors import Denied
+from cryptnsend.core.model import Random, account_holder, new_id
+from cryptnsend.flow.sent import Sent
+from cryptnsend.flow.sessions import Session
+from cryptnsend.flow.views import Event, Evidence
+from cryptnsend.store.records import audit, grants, listing, messages
+
+DAY, MINUTE = 86_400_000, 60_000  # milliseconds
+LONGEST = 2555 * DAY
+PAUSE = 10 * MINUTE  # between two notices to one recipient
+MOST = 6  # notices of one message to one recipient
+MARK = 16  # hexadecimal digits of a hash that are shown
+
+
+class Following:
+    """Acts on sent messages. Shared by all requests of a process."""
+
+    def __init__(self, *, engine: Engine, sent: Sent, clock: Clock, random: Random, wake: Callable[[], None]):
+        self._engine, self._sent, self._clock, self._random, self._wake = engine, sent, clock, random, wake
+
+    def remind(self, session: Session, message: int, address: str | None = None) -> int:
+        """
+        Send the notice again, to *address* or to all who have not opened the message; return to how many.
+
+        Raises Denied where it would be too soon or too often, or where nobody waits for one.
+        """
+        about, now = self._sent.owned(session, message), self._clock.now()
+        self._sent.check_sent_to(about, address)
+        told = {row["recipient"]: row for row in grants.notices(self._engine, about["org"], message)}
+        open_to = {one.address for one in self._sent.status(session, message).recipients if not one.suspended}
+        waiting = [
+            row
+            for row in listing.reached(self._engine, about["org"], message)
+            if row["canonical"] in open_to
+            and address in (None, row["canonical"])
+            and row["decision"] != "relay"
+            and row["first_opened"] is None
+            and row["state"] not in ("checking", "due", "held", "leased", "delayed")
+        ]
+        if not waiting:
+            raise Denied("Nobody waits for a notice: it was opened, has ended, or a notice is on its way.")
+        fresh = [
+            row
+            for row in waiting
+            if row["address"] not in told
+            or (told[row["address"]]["n"] < MOST and told[row["address"]]["latest"] + PAUSE <= now)
+        ]
+        if not fresh:
+            raise Denied("The last notice left a moment ago, or there were many. Wait, or call them.")
+        deliveries = [
+            messages.Delivery(
+                new_id(now, self._random), about["org"], "notice", "", message, row["address"], None, "",
+                "", "{}", "opportunistic", now, None, None, now, row["canonical"].rpartition("@")[2],
+            )
+            for row in fresh
+        ]  # fmt: skip
+
+        def write(rows: Rows) -> None:
+            messages.add_deliveries(rows, deliveries)
+            self._note(rows, session, about["org"], message, "notice.repeated", {"recipients": len(fresh)})
+
+        self._engine.write(write).result()
+        self._wake()
+        return len(fresh)
+
+    def extend(self, session: Session, message: int, until: int, address: str | None = None) -> None:
+        """
+        Let a message be opened until another time (UTC milliseconds), by *address* or by all who can open it now.
+
+        Raises Denied for a time that is over or too far away, and where nobody can open it any more.
+        """
+        about, now = self._sent.owned(session, message), self._clock.now()
+        self._sent.check_sent_to(about, address)
+        if until <= now:
+            raise Denied("Choose a day to come. To end it now, take it back.")
+        if until > now + LONGEST:
+            raise Denied("A message can be opened for seven years at most.")
+        idents = self._sent.of(about, grants.to_suspend(self._engine, about["org"], message), address)
+        if not idents:
+            raise Denied("Nobody can open it any more. Give it back first, if that is still possible.")
+
+        def write(rows: Rows) -> None:
+            count = grants.set_end(rows, about["org"], idents, until)
+            if address is None:
+                grants.set_life(rows, about["org"], message, until)
+            self._note(rows, session, about["org"], message, "grant.extended", {"grants": count, "until": until})
+
+        self._engine.write(write).result()
+
+    def proof(self, session: Session, message: int) -> Evidence:
+        """Return what the audit trail says of an own message since it was sealed."""
+        about = self._sent.owned(session, message)
+        people = {
+            account_holder(row["account"]): row["canonical"]
+            for row in listing.reached(self._engine, about["org"], message)
+            if row["account"] is not None
+        }
+        people[account_holder(session.account)] = "you"
+        head = audit.head(self._engine, about["org"])  # first, so that no event can be newer than what is vouched for
+        events = [
+            Event(
+                row["at"], row["action"], people.get(row["actor"], "server"), row["seq"], row["hash"].hex()[:MARK],
+                "by" in msgspec.json.decode(row["detail"], type=dict[str, object]),
+            )
+            for row in audit.about(self._engine, about["org"], str(message))
+            if row["seq"] <= head.seq
+        ]  # fmt: skip
+        return Evidence(events, head.seq, head.hash.hex()[:MARK])
+
+    def _note(
+        self, rows: Rows, session: Session, org: int, message: int, action: str, detail: dict[str, object]
+    ) -> None:
+        audit.append(rows, org, self._clock.now(), account_holder(session.account), action, str(message), detail)

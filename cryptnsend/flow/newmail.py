@@ -1,0 +1,269 @@
+"""How does a subscriber write a new message on a page? Checked while it is written, admitted like any other mail.
+
+The message leaves a little after the button was pressed, or at a time its author chose, and is nobody else's before:
+until then it can be had back as a draft. What would happen to it is asked of the admission itself, which keeps nothing
+of the question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from cryptnsend.core.addresses import Mailbox, canonical
+from cryptnsend.core.charsets import one_line
+from cryptnsend.core.contracts import Clock, Engine
+from cryptnsend.core.errors import Ended, NoGrant, Refusal
+from cryptnsend.core.html import tidy, to_text
+from cryptnsend.core.lookalikes import closest
+from cryptnsend.core.mime import Enclosure, Outgoing, build_message
+from cryptnsend.core.names import safe_display_name
+from cryptnsend.core.typed import read_people
+from cryptnsend.flow.admit import Admission, Draft, Plan
+from cryptnsend.flow.drafting import Drafts
+from cryptnsend.flow.granting import Addressee, Author, Envelope, needs_code
+from cryptnsend.flow.passing import Passing
+from cryptnsend.flow.rules import rules_of
+from cryptnsend.flow.sent import Sent
+from cryptnsend.flow.sessions import Session
+from cryptnsend.flow.views import Addressed, Checked, Known, Upload, Writing
+from cryptnsend.store.records import accounts, people
+
+KNOWN = 20_000  # people that a new address is compared with, the latest
+SUGGESTED = 8
+MINUTE, DAY = 60_000, 86_400_000  # milliseconds
+LATEST = 366 * DAY  # how far ahead a message may leave
+LONGEST = 2555  # days that a message may be opened
+
+
+@dataclass(frozen=True, slots=True)
+class Recipients:
+    """Whom a message is for, each once: who stands in To is not in Cc again, and a Bcc is nobody of these."""
+
+    to: tuple[Mailbox, ...]
+    cc: tuple[Mailbox, ...]
+    bcc: tuple[Mailbox, ...]
+    wrong: tuple[str, ...]
+
+    @property
+    def all(self) -> tuple[Mailbox, ...]:
+        """Return everybody."""
+        return (*self.to, *self.cc, *self.bcc)
+
+
+class NewMail:
+    """Sends new messages from pages. Shared by all requests of a process."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        admission: Admission,
+        passing: Passing,
+        drafts: Drafts,
+        sent: Sent,
+        clock: Clock,
+        domain: str,
+        most: int,
+        pause: int,
+    ):
+        """*most*: recipients of one message; *pause*: milliseconds for which it waits, so that it can be had back."""
+        self._engine, self._passing, self._drafts, self._sent, self._clock = engine, passing, drafts, sent, clock
+        self._admission, self._domain, self._most, self._pause = admission, domain, most, pause
+
+    # -- while it is written ------------------------------------------------------------------------------------------
+
+    def known(self, session: Session, typed: str = "", limit: int = SUGGESTED) -> Sequence[Known]:
+        """Return people whom this subscriber wrote to and whose name or address has a word that begins like *typed*."""
+        wanted = typed.casefold().strip()
+        found: list[Known] = []
+        for row in people.written_to(self._engine, session.organisation, session.account, KNOWN if wanted else limit):
+            name = safe_display_name(row["name"])
+            if wanted and not _begins(wanted, row["canonical"], name):
+                continue
+            found.append(Known(row["display"], name))
+            if len(found) == limit:
+                break
+        return found
+
+    def may_plain(self, session: Session) -> bool:
+        """Say whether the rules let this subscriber send ordinary mail on purpose."""
+        text = self._engine.write(lambda rows: accounts.policy(rows, session.organisation)).result()
+        return rules_of(text or "{}", self._admission.settings).allow_plain and not session.weak
+
+    def check(self, session: Session, writing: Writing) -> Checked:
+        """
+        Return what would become of a message, recipient by recipient, and which addresses look like mistakes.
+
+        Keeps nothing. Raises Refusal for an address that can never be used, Temporary where nobody can tell now.
+        """
+        addressed = recipients_of(writing)
+        if not addressed.all:
+            return Checked(wrong=addressed.wrong)
+        draft = self._begin(session, writing, addressed, None, None, None)
+        try:
+            draft.header(next(build_message(self._outgoing(session, writing, addressed, (), draft, 0))))
+            decisions = draft.explain()
+        except BaseException:
+            draft.abort()
+            raise
+        own = {*session.addresses}
+        rows = people.written_to(self._engine, session.organisation, session.account, KNOWN)
+        known = {row["canonical"] for row in rows} | own
+        names = {canonical(each.address): each.name for each in addressed.all}
+        near = {each.canonical: closest(each.canonical, known) for each in draft.people if each.new_contact}
+        return Checked(
+            [
+                Addressed(
+                    address=person.canonical,
+                    name=names.get(person.canonical, ""),
+                    way=type(decisions[person.canonical]).__name__.lower(),
+                    why=decisions[person.canonical].explain(),
+                    is_new=person.new_contact,
+                    needs_code=needs_code(person, decisions[person.canonical]),
+                    meant=found.address if (found := near.get(person.canonical)) else "",
+                    differs=found.what if found else "",
+                )
+                for person in draft.people
+            ],
+            addressed.wrong,
+        )
+
+    # -- when it is sent ----------------------------------------------------------------------------------------------
+
+    def send(
+        self,
+        session: Session,
+        writing: Writing,
+        *,
+        draft: int = 0,
+        keep: Collection[int] | None = None,
+        files: Iterable[Upload] = (),
+        nonce: bytes,
+    ) -> int:
+        """
+        Seal and admit a message, and return its id. The same nonce again returns the same id and sends nothing.
+
+        It goes with those files of the *draft* that *keep* names, and *files*; the draft goes in the same transaction.
+        Raises Refusal (TooBig among them) where it cannot be sent, Temporary where it can be later.
+        """
+        addressed = recipients_of(writing)
+        if addressed.wrong:
+            raise Refusal(f"This is no address: {addressed.wrong[0]}. Correct it, or take it out.")
+        if not addressed.all:
+            raise Refusal("Type the address of who is to get it.")
+        if len(addressed.all) > self._most:
+            raise Refusal(f"A message can have {self._most} recipients at most.")
+        wishes, starts = writing.wishes, self._starts(writing)
+        life = min(wishes.days, LONGEST) * DAY if wishes.days > 0 else None
+        begun = self._begin(session, writing, addressed, nonce, life, Plan(starts, wishes.tell))
+        everything = [*self._drafts.uploads(session, draft=draft, keep=keep), *files] if draft else [*files]
+        try:
+            built = build_message(self._outgoing(session, writing, addressed, everything, begun, starts))
+            begun.header(next(built))
+            for block in built:
+                begun.body(block)
+        except BaseException:
+            begun.abort()
+            raise
+        kept = self._drafts.sending(session, 0, draft)
+        sent = begun.commit_now(kept.write).message
+        kept.done()
+        return sent
+
+    def take_up(self, session: Session, message: int) -> int:
+        """
+        Have a message back that has not left yet, as a draft, and return the draft's id.
+
+        It leaves for nobody then. Raises NoGrant for what is not one's own, Ended once it has begun to leave.
+        """
+        if self._sent.status(session, message).at <= self._clock.now():
+            raise Ended("It has left already. You can still take it back.")
+        writing, files = self._passing.again(session, message)
+        draft = self._drafts.save(session, writing, files=files)
+        self._sent.shred(session, message)
+        return draft
+
+    def pass_on(self, session: Session, message: int) -> int:
+        """Begin a message that passes on another one with its files; return the draft's id. Raises as `Pickup.show`."""
+        writing, files = self._passing.quoted(session, message)
+        return self._drafts.save(session, writing, files=files)
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _starts(self, writing: Writing) -> int:
+        now, wishes = self._clock.now(), writing.wishes
+        asked = max(wishes.at, now + wishes.later * MINUTE if wishes.later > 0 else 0)
+        if asked > now + LATEST:
+            raise Refusal("A message can leave a year from now at the latest.")
+        return max(asked, now + self._pause)
+
+    def _begin(
+        self,
+        session: Session,
+        writing: Writing,
+        addressed: Recipients,
+        nonce: bytes | None,
+        life: int | None,
+        plan: Plan | None,
+    ) -> Draft:
+        sender = self._sender(session, writing)
+        own = frozenset(session.addresses)
+        author = Author(session.account, session.organisation, sender, own, "subscriber" in session.roles)
+        envelope = Envelope("", tuple(Addressee(each.address) for each in addressed.all), protocol="HTTPS")
+        return self._admission.begin(author, envelope, "page", nonce=nonce, life=life, plan=plan)
+
+    @staticmethod
+    def _sender(session: Session, writing: Writing) -> str:
+        if writing.sender and writing.sender not in session.addresses:
+            raise NoGrant("This is none of your addresses.")
+        return writing.sender or session.address
+
+    def _outgoing(
+        self,
+        session: Session,
+        writing: Writing,
+        addressed: Recipients,
+        files: Sequence[Upload],
+        draft: Draft,
+        starts: int,
+    ) -> Outgoing:
+        html = tidy(writing.html) if writing.html else ""
+        subject = one_line(writing.subject)
+        return Outgoing(
+            author=Mailbox(safe_display_name(session.name), self._sender(session, writing)),
+            to=addressed.to,
+            cc=addressed.cc,
+            bcc=addressed.bcc,
+            subject=f":: {subject}" if writing.wishes.plain else subject,
+            date=starts or self._clock.now(),
+            message_id=f"<m{draft.message}@{self._domain}>",
+            text=to_text(html) if html else writing.text,
+            html=html,
+            references=self._passing.reference(session, writing.about) if writing.about else (),
+            enclosures=tuple(Enclosure(each.name, each.media_type, each.chunks()) for each in files),
+        )
+
+
+def recipients_of(writing: Writing) -> Recipients:
+    """Return whom a message is for; an address that stands there twice counts where it shows most."""
+    seen: set[str] = set()
+    wrong: list[str] = []
+
+    def fresh(fields: Sequence[str]) -> Iterator[Mailbox]:
+        for field in fields:
+            typed = read_people(field)
+            wrong.extend(typed.wrong)
+            for each in typed.people:
+                name = canonical(each.address)
+                if name not in seen:
+                    seen.add(name)
+                    yield Mailbox(safe_display_name(each.name), each.address)
+
+    return Recipients(tuple(fresh(writing.to)), tuple(fresh(writing.cc)), tuple(fresh(writing.bcc)), tuple(wrong))
+
+
+def _begins(wanted: str, address: str, name: str) -> bool:
+    local, _, domain = address.partition("@")
+    parts = local.replace(".", " ").replace("-", " ").replace("_", " ").split()
+    return any(word.startswith(wanted) for word in (address, domain, *parts, name.casefold(), *name.casefold().split()))

@@ -1,0 +1,115 @@
+"""What of a message goes into another one? All of it when it is written anew, its words and files when passed on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from cryptnsend.core.addresses import Mailbox, parse_mailboxes
+from cryptnsend.core.contracts import Engine, Row
+from cryptnsend.core.errors import NoGrant
+from cryptnsend.core.html import tidy
+from cryptnsend.core.mime import Attachment, Index, choose_bodies, part_text
+from cryptnsend.core.subject import PROTECTING, Token, peel
+from cryptnsend.flow import saving
+from cryptnsend.flow.mailwords import moment, usable_ids
+from cryptnsend.flow.opening import Opener, Sealed
+from cryptnsend.flow.rendering import SHOWN, files_of, render
+from cryptnsend.flow.sessions import Session
+from cryptnsend.flow.views import Upload, Wishes, Writing
+from cryptnsend.store.records import listing, plans
+
+DAY = 86_400_000  # milliseconds
+
+
+class Passing:
+    """Opens messages for their words. Shared by all requests of a process; keeps nothing."""
+
+    def __init__(self, engine: Engine, opener: Opener):
+        self._engine, self._opener = engine, opener
+
+    def reference(self, session: Session, message: int) -> Sequence[str]:
+        """
+        Return the Message-ID of what is passed on, if it can be named and who passes it on can open it.
+
+        By it the admission knows what is quoted: words of a sealed conversation do not leave plain.
+        """
+        row = self._opener.grant(session, message)
+        about = listing.message(self._engine, row["message"])
+        return usable_ids([about["message_id"]]) if about is not None else ()
+
+    def again(self, session: Session, message: int) -> tuple[Writing, Sequence[Upload]]:
+        """Return an own message as it was written, with everybody it was for; raise NoGrant for others."""
+        row = self._opener.as_author(session, message)
+        keys = self._opener.keys(session, row)
+        index, raw, about = self._opener.index(row, keys), self._opener.raw(row, keys), self._about(message)
+        if index is None:
+            raise NoGrant("This message cannot be written anew.")
+        secret = b"".join(octets for _, octets in self._opener.cuts(row, keys)).decode("utf-8", "replace")
+        body = choose_bodies(index)
+        parts = [part for part in (body.text, body.html) if part is not None]
+        texts = dict(zip(map(id, parts), raw.ranges([(part.body_start, part.body_end) for part in parts]), strict=True))
+        peeled, plan = peel(index.subject), plans.of(self._engine, about["org"], message)
+        asked: Token | None = peeled.token
+        is_plain = asked is not None and asked not in PROTECTING
+        return Writing(
+            text=part_text(body.text, [texts[id(body.text)]], SHOWN).replace("\r\n", "\n") if body.text else "",
+            subject=peeled.shown if is_plain else index.subject,
+            to=_typed(index.to),
+            cc=_typed(index.cc),
+            bcc=_typed(parse_mailboxes(secret.partition(":")[2].replace("\r\n", " "))),
+            html=tidy(part_text(body.html, [texts[id(body.html)]], SHOWN)) if body.html else "",
+            wishes=Wishes(
+                plain=is_plain,
+                days=(about["expires"] - about["created"]) // DAY if about["expires"] else 0,
+                tell=bool(plan and plan["tell"]),
+            ),
+        ), self._files(index, raw)
+
+    def quoted(self, session: Session, message: int) -> tuple[Writing, Sequence[Upload]]:
+        """Return the words of a message as they are passed on, with its files; errors as of `Opener.grant`."""
+        row = self._opener.grant(session, message)
+        keys = self._opener.keys(session, row)
+        index, raw, about = self._opener.index(row, keys), self._opener.raw(row, keys), self._about(message)
+        if index is None:
+            raise NoGrant("This message can be passed on as a file only.")
+        shown = render(index, raw)
+        author = index.author or Mailbox("", about["display"])
+        subject = peel(index.subject).shown
+        head = [
+            "---------- Passed on ----------",
+            f"From: {_written(author)}",
+            f"Date: {moment(about["created"], session.locale)}",
+            f"Subject: {subject}",
+            f"To: {', '.join(map(_written, index.to))}",
+        ]
+        subject = subject if subject.lower().startswith(("fw:", "fwd:")) else f"Fwd: {subject}"
+        text = "\n".join(("", "", *head, "", (shown.text or "").strip("\n"), ""))
+        return Writing(text=text, subject=subject, about=message), self._files(index, raw)
+
+    def _about(self, message: int) -> Row:
+        about = listing.message(self._engine, message)
+        if about is None:
+            raise NoGrant("There is no such message here.")
+        return about
+
+    def _files(self, index: Index, raw: Sealed) -> Sequence[Upload]:
+        """Return what is attached, each file checked once more when it is read."""
+
+        def upload(found: Attachment) -> Upload:
+            part = saving.part(index, found, raw)
+            return Upload(part.name, part.media_type, part.size or 0, partial(_chunks, index, found, raw))
+
+        return [upload(each) for each in files_of(index)]
+
+
+def _chunks(index: Index, found: Attachment, raw: Sealed) -> Iterator[bytes]:
+    return saving.part(index, found, raw).chunks
+
+
+def _typed(people: Sequence[Mailbox]) -> tuple[str, ...]:
+    return (", ".join(map(_written, people)),) if people else ()
+
+
+def _written(person: Mailbox) -> str:
+    return f"{person.name} <{person.address}>" if person.name else person.address
