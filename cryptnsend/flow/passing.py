@@ -79,7 +79,7 @@ class Passing:
         head = [
             "---------- Passed on ----------",
             f"From: {_written(author)}",
-            f"Date: {moment(about["created"], session.locale)}",
+            f"Date: {moment(about['created'], session.locale)}",
             f"Subject: {subject}",
             f"To: {', '.join(map(_written, index.to))}",
         ]
