@@ -20,6 +20,7 @@ from cryptnsend.portal import Portal, create_app
 from cryptnsend.portal.flows import Pieces
 from cryptnsend.portal.visits import SESSION_COOKIE
 from tests.portal.fakes import FakeAccounts, FakeDrafts, FakePickup, FakeReplies
+from tests.portal.fakes_sent import FakeFollowing, FakeNewMail
 from tests.portal.furnished import furnished
 from tests.portal.world import ANN, NOW, PAT, World
 
@@ -76,7 +77,14 @@ def config(**sections: Any) -> Config:
 
 def pieces(world: World) -> Pieces:
     return Pieces(
-        FakeAccounts(world), FakePickup(world), FakeReplies(world), FakeDrafts(world), lambda: NOW, os.urandom
+        FakeAccounts(world),
+        FakePickup(world),
+        FakeReplies(world),
+        FakeDrafts(world),
+        lambda: NOW,
+        os.urandom,
+        newmail=FakeNewMail(world),
+        following=FakeFollowing(world),
     )
 
 

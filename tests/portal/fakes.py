@@ -25,6 +25,7 @@ from cryptnsend.flow.views import (
     SignedIn,
     Started,
     Status,
+    Turn,
     Upload,
     Waiting,
     Writing,
@@ -147,6 +148,12 @@ class FakePickup:
     def restore(self, session: Any, message: int, address: str | None = None) -> None:
         self.world.calls.append(f"restore {address or 'all'}")
 
+    def shred(self, session: Any, message: int, address: str | None = None) -> None:
+        self.world.calls.append(f"shred {address or 'all'}")
+
+    def thread(self, session: Any, message: int) -> Sequence[Turn]:
+        return self.world.threads.get(message, ())
+
 
 class FakeReplies:
     def __init__(self, world: World):
@@ -169,7 +176,7 @@ class FakeReplies:
 
 
 class FakeDrafts:
-    """One draft per answered message; files are kept as they are."""
+    """Drafts by the message they answer, or by their own id; files are kept as they are."""
 
     def __init__(self, world: World):
         self.world = world
@@ -181,19 +188,21 @@ class FakeDrafts:
         self.world.calls.append(f"save {session.address} {parent}")
         if self.world.refuse:
             raise Refusal(self.world.refuse)
-        before = self.world.drafts.get(parent)
+        key = parent or draft or 900 + len(self.world.drafts)
+        before = self.world.drafts.get(key)
         stay = [each for each in before.files if keep is None or each.id in keep] if before else []
         for each in files:
             self.world.draft_files[len(self.world.draft_files) + 1] = b"".join(each.chunks())
             stay.append(KeptFile(len(self.world.draft_files), each.name, each.media_type, each.size))
-        self.world.drafts[parent] = Drafted(500 + parent, parent, writing, tuple(stay), NOW - 60_000, nonce)
-        return 500 + parent
+        ident = 500 + parent if parent else key
+        self.world.drafts[key] = Drafted(ident, parent, writing, tuple(stay), NOW - 60_000, nonce)
+        return ident
 
     def save_for_later(
-        self, writer: Any, writing: Writing, *, parent: int, files: Any = (), keep: Collection[int] = (),
-        nonce: bytes = b"",
+        self, writer: Any, writing: Writing, *, parent: int = 0, draft: int = 0, files: Any = (),
+        keep: Collection[int] = (), nonce: bytes = b"",
     ) -> int:  # fmt: skip
-        return self.save(writer, writing, parent=parent, files=files, keep=keep, nonce=nonce)
+        return self.save(writer, writing, parent=parent, draft=draft, files=files, keep=keep, nonce=nonce)
 
     def listing(self, session: Any) -> Sequence[Drafted]:
         return list(self.world.drafts.values())
@@ -204,10 +213,16 @@ class FakeDrafts:
     def reply_to(self, session: Any, parent: int) -> Drafted | None:
         return self.world.drafts.get(parent)
 
+    def draft(self, session: Any, ident: int) -> Drafted:
+        for each in self.world.drafts.values():
+            if each.id == ident:
+                return each
+        raise NoGrant("There is no such draft here.")
+
     def uploads(
         self, session: Any, *, parent: int = 0, draft: int = 0, keep: Collection[int] | None = None
     ) -> Sequence[Upload]:
-        before = self.world.drafts.get(parent)
+        before = self.world.drafts.get(parent or draft)
         return [
             Upload(each.name, each.media_type, each.size, lambda each=each: iter([self.world.draft_files[each.id]]))  # type: ignore[misc]
             for each in (before.files if before else ())
@@ -215,10 +230,12 @@ class FakeDrafts:
         ]
 
     def drop(self, session: Any, draft: int) -> None:
-        if draft - 500 not in self.world.drafts:
-            raise NoGrant("There is no such draft here.")
-        self.world.calls.append(f"drop {draft}")
-        del self.world.drafts[draft - 500]
+        for key, each in self.world.drafts.items():
+            if each.id == draft:
+                self.world.calls.append(f"drop {draft}")
+                del self.world.drafts[key]
+                return
+        raise NoGrant("There is no such draft here.")
 
 
 class FakeAccounts:

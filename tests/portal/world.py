@@ -17,6 +17,7 @@ from cryptnsend.flow.views import (
     Letter,
     Profile,
     Status,
+    Turn,
     Waiting,
 )
 
@@ -66,6 +67,10 @@ class World:
     drafts: dict[int, Drafted] = field(default_factory=dict)  # by answered message
     draft_files: dict[int, bytes] = field(default_factory=dict)
     away: dict[str, FakeSession] = field(default_factory=dict)  # sessions whose time is over
+    mails: list[dict[str, Any]] = field(default_factory=list)  # new messages that were sent
+    threads: dict[int, list[Turn]] = field(default_factory=dict)
+    may_plain: bool = True
+    pause: int = 15_000  # milliseconds until a new message leaves
     calls: list[str] = field(default_factory=list)
     tries: int = 5
     may_register: bool = True

@@ -1,0 +1,98 @@
+"""Flows of what a subscriber writes and sends, with everything in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from cryptnsend.core.addresses import canonical
+from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal
+from cryptnsend.core.typed import read_people
+from cryptnsend.flow.views import Addressed, Checked, Event, Evidence, Known, Upload, Writing
+from tests.portal.fakes import FakeDrafts
+from tests.portal.world import NOW, PAT, World
+
+KNOWN = (Known(PAT, "Pat Lee"), Known("j.okafor@okafor-lind.com", "Okafor & Lind"), Known("maria@outlook.example", ""))
+
+
+class FakeNewMail:
+    """Everybody but KNOWN is new; who is at okafor-lind.co is taken for a mistake."""
+
+    def __init__(self, world: World):
+        self.world = world
+
+    def known(self, session: Any, typed: str = "", limit: int = 8) -> Sequence[Known]:
+        return [each for each in KNOWN if typed.casefold() in f"{each.address} {each.name}".casefold()][:limit]
+
+    def may_plain(self, session: Any) -> bool:
+        return self.world.may_plain
+
+    def check(self, session: Any, writing: Writing) -> Checked:
+        self.world.calls.append("check")
+        known = {each.address for each in KNOWN}
+        people, wrong = [], list[str]()
+        for field in (*writing.to, *writing.cc, *writing.bcc):
+            typed = read_people(field)
+            wrong += typed.wrong
+            for each in typed.people:
+                name = canonical(each.address)
+                is_new = name not in known
+                meant = name + "m" if name.endswith("okafor-lind.co") else ""
+                way = "relay" if writing.wishes.plain else "vault"
+                needs = is_new and way == "vault"
+                people.append(Addressed(name, each.name, way, "", is_new, needs, meant, "domain" if meant else ""))
+        return Checked(people, wrong)
+
+    def send(
+        self, session: Any, writing: Writing, *, draft: int = 0, keep: Collection[int] | None = None,
+        files: Iterable[Upload] = (), nonce: bytes,
+    ) -> int:  # fmt: skip
+        if self.world.refuse:
+            raise Refusal(self.world.refuse)
+        known = FakeDrafts(self.world).uploads(session, draft=draft, keep=keep) if draft else []
+        sent = [(each.name, b"".join(each.chunks())) for each in (*known, *files)]
+        self.world.mails.append({"writing": writing, "nonce": nonce, "files": sent})
+        self.world.drafts.pop(draft, None)
+        about = self.world.sent[21]
+        self.world.sent[40] = replace(about, message=40, subject=writing.subject, at=NOW + self.world.pause)
+        return 40
+
+    def take_up(self, session: Any, message: int) -> int:
+        if message not in self.world.sent:
+            raise NoGrant("There is nothing here.")
+        if self.world.sent[message].at <= NOW:
+            raise Ended("It has left already. You can still take it back.")
+        self.world.calls.append(f"take_up {message}")
+        return FakeDrafts(self.world).save(session, self.world.mails[-1]["writing"])
+
+    def pass_on(self, session: Any, message: int) -> int:
+        letter = self.world.letters[message]
+        return FakeDrafts(self.world).save(session, Writing(letter.text or "", f"Fwd: {letter.subject}", about=message))
+
+
+class FakeFollowing:
+    def __init__(self, world: World):
+        self.world = world
+
+    def remind(self, session: Any, message: int, address: str | None = None) -> int:
+        if self.world.refuse:
+            raise Denied(self.world.refuse)
+        self.world.calls.append(f"remind {address or 'all'}")
+        return 1
+
+    def extend(self, session: Any, message: int, until: int, address: str | None = None) -> None:
+        if until <= NOW:
+            raise Denied("Choose a day to come. To end it now, take it back.")
+        self.world.calls.append(f"extend {address or 'all'} {until}")
+
+    def proof(self, session: Any, message: int) -> Evidence:
+        if message not in self.world.sent:
+            raise NoGrant("There is nothing here.")
+        events = [
+            Event(NOW - 3_000_000, "message.opened", "maria@outlook.example", 412, "9f2c41aa03b7d5e8"),
+            Event(NOW - 2_000_000, "message.fetched", PAT, 413, "0011223344556677", True),
+            Event(NOW - 1_000_000, "grant.suspended", "you", 417, "7711223344556677"),
+            Event(NOW - 900_000, "grant.shredded", "server", 418, "8811223344556677"),
+        ]
+        return Evidence(events, 420, "c0ffee0123456789")
