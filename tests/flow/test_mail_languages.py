@@ -26,7 +26,7 @@ def test_a_newcomer_is_written_to_in_the_senders_language(desk: Desk, ann: int) 
     desk.house.submit(ANN, [EVE], desk.house.mail(to=[EVE]))
     mail = sent(desk, EVE)
     assert str(mail["Subject"]) == "Dr. Ann Ruiz le ha enviado un mensaje seguro"
-    assert str(mail["From"]).startswith('"Dr. Ann Ruiz a través de CryptnSend" <notice@')
+    assert str(mail["From"]).startswith('"Dr. Ann Ruiz por CryptnSend" <notice@')
     text, html = faces(mail)
     assert '<html lang="es">' in html
     assert "le escribió el miércoles 18 de noviembre de 2026 a las 11:06 UTC" in words(mail)
@@ -54,7 +54,7 @@ def test_receipt_and_reply_speak_the_subscribers_language(desk: Desk, ann: int) 
     reply(house, message)
     mail = sent(desk, ANN)
     assert str(mail["Subject"]) == "Tiene una respuesta segura"
-    assert "Respuesta segura a través de CryptnSend" in str(mail["From"])
+    assert "Respuesta segura por CryptnSend" in str(mail["From"])
 
 
 def test_a_mailed_code_speaks_as_the_page_it_was_asked_for_on(desk: Desk, ann: int) -> None:
