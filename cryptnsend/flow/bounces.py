@@ -17,10 +17,11 @@ from cryptnsend.core import bounces as reading
 from cryptnsend.core.automatic import automatic
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import Temporary
-from cryptnsend.core.model import Random, new_id
+from cryptnsend.core.model import Random
+from cryptnsend.flow import telling
 from cryptnsend.flow.keeping import BY_MAIL
-from cryptnsend.flow.outcomes import TELLING, UNASKED, asked_of
-from cryptnsend.store.records import audit, bounces, messages
+from cryptnsend.flow.telling import TELLING
+from cryptnsend.store.records import audit, bounces
 
 LATE = ("late_at", "late_by", "late")  # what is known of a delay at the next host
 
@@ -104,14 +105,9 @@ class Bounces:
             return False
         now = self._clock.now()
         audit.append(rows, row["org"], now, BY_MAIL, "delivery.failed", str(row["message"]), {"delivery": ident})
-        if "FAILURE" not in (asked_of(row) or UNASKED):
-            return False
-        report = messages.Delivery(
-            new_id(now, self._random), row["org"], "dsn", "", row["message"], row["author_address"], ident, "failed",
-            "", "{}", "opportunistic", now, None, None, now,
-        )  # fmt: skip
-        messages.add_deliveries(rows, [report])
-        return True
+        if telling.wants(row, "FAILURE"):
+            telling.tell(rows, row, "failed", now, self._random)
+        return telling.let_go(rows, row, now)
 
 
 def _words(said: reading.Bounce) -> str:

@@ -18,7 +18,7 @@ from cryptnsend.flow.parcels import Moot
 from cryptnsend.flow.reports import Report, build_report
 from cryptnsend.flow.tlsreports import report_file, report_mail
 from cryptnsend.keeper.requests import Code
-from cryptnsend.store.records import deliveries, kept, listing, mailing, transport
+from cryptnsend.store.records import deliveries, kept, listing, reports, transport
 
 
 class HouseMail(Composing):
@@ -178,15 +178,14 @@ class HouseMail(Composing):
         return replace(letter, links=(*letter.links, *links))
 
     def _report(self, row: Row) -> Letter:
-        """Report on one delivery (RFC 3464) to the author's original inbox, in plain words and without content."""
-        about = mailing.reported(self._engine, row["org"], row["subject_id"])
-        if about is None:
+        """Report on deliveries (RFC 3464) to the author's original inbox, in plain words and without content."""
+        about = reports.entries(self._engine, row["org"], row["message"], row["id"])
+        if not about:
             raise Moot("what it is about is gone")
         to = self._keeper.alert(row["author"])
         is_answer = row["author"] != row["subscriber"]
         report = Report(
-            what=row["template"],
-            about=about,
+            about=tuple(about),
             to=to,
             message_id=row["message_id"],
             ident=self._ident(row),

@@ -17,9 +17,11 @@ from cryptnsend.core.contracts import Clock, Row, Rows
 from cryptnsend.core.model import INSTALLATION, KEEPER, Random, address_holder, contact_name, new_id
 from cryptnsend.delivery.courier import Envelope, Outcome
 from cryptnsend.delivery.retry import Schedule, delay_is_due, next_try
+from cryptnsend.flow import telling
 from cryptnsend.flow.composing import Letter
 from cryptnsend.flow.holders import Holders
 from cryptnsend.flow.parcels import asks_requiretls
+from cryptnsend.flow.telling import TELLING
 from cryptnsend.store.records import audit, cards, deliveries, messages, transport
 
 FEWEST = 4  # tries before anything is given up, whatever the clock says
@@ -27,8 +29,6 @@ DAY = 86_400_000  # milliseconds
 SHOWN = 50  # lines and hosts of a policy that a report shows
 SCANNED_AGAIN = 60_000  # milliseconds until a mail is shown to a scanner again that could not look at it
 SOON = 1000  # milliseconds until the next look at a destination that had no connection free
-TELLING = frozenset({"notice", "relay", "handoff"})  # kinds whose fate the sender is told
-UNASKED = frozenset({"FAILURE", "DELAY"})  # what the sender is told without having asked (RFC 3461 §4.1)
 
 log = structlog.get_logger("courier")
 
@@ -52,16 +52,24 @@ class Outcomes:
     def write(self, rows: Rows, row: Row, letter: Letter, outcome: Outcome) -> bool:
         """Write one attempt's outcome and what follows from it; return whether something new is due at once."""
         self._count(rows, outcome)
+        is_new = self._follow(rows, row, letter, outcome)
+        return telling.let_go(rows, row, self._clock.now()) or is_new
+
+    def _follow(self, rows: Rows, row: Row, letter: Letter, outcome: Outcome) -> bool:
+        """Write what follows; return whether the mail itself goes another way, at once."""
         if outcome.kind == "delivered":
-            return self._delivered(rows, row, outcome)
+            self._delivered(rows, row, outcome)
+            return False
         if outcome.kind == "delayed":
-            return self._delayed(rows, row, outcome)
+            self._delayed(rows, row, outcome)
+            return False
         unprotected = outcome.reason in (Outcome.PROOF_MISSING, Outcome.TLS_MISSING)
         if (outcome.reason in (Outcome.TOO_LARGE, Outcome.CONTENT) or unprotected) and _can_be_link(row):
             return self.as_link(rows, row)
         if unprotected and row["kind"] == "relay":
             return self._into_vault(rows, row, letter, outcome)
-        return self._failed(rows, row, outcome)
+        self._failed(rows, row, outcome)
+        return False
 
     def _count(self, rows: Rows, outcome: Outcome) -> None:
         """Count the attempt's TLS sessions for the reports to those who ask for them (RFC 8460)."""
@@ -79,23 +87,22 @@ class Outcomes:
         now = self._clock.now()
         return deliveries.become(rows, row["id"], row["fence"], "handoff", "link", "opportunistic", now)
 
-    def _delivered(self, rows: Rows, row: Row, outcome: Outcome) -> bool:
+    def _delivered(self, rows: Rows, row: Row, outcome: Outcome) -> None:
         if not self.settle(rows, row, "delivered", outcome.reply, _how(outcome)) or row["kind"] not in TELLING:
-            return False
+            return
         now = self._clock.now()
         deliveries.notified(rows, row["org"], row["message"], row["recipient"], now)
         detail = {"delivery": row["id"]}
         audit.append(rows, row["org"], now, KEEPER, f"{row['kind']}.sent", str(row["message"]), detail)
-        if "SUCCESS" not in asked_of(row):
-            return False
-        # RFC 3461 §5.2.2: what happens behind the vault is not ours to report, so a vaulted mail is "relayed".
-        return self._tell(rows, row, "relayed")
+        if telling.wants(row, "SUCCESS"):
+            # RFC 3461 §5.2.2: what happens behind the vault is not ours to report, so a vaulted mail is "relayed".
+            telling.tell(rows, row, "relayed", now, self._random)
 
-    def _delayed(self, rows: Rows, row: Row, outcome: Outcome) -> bool:
+    def _delayed(self, rows: Rows, row: Row, outcome: Outcome) -> None:
         now, ident, fence = self._clock.now(), row["id"], row["fence"]
         if outcome.reason == Outcome.BUSY:
             deliveries.untouched(rows, ident, fence, now + SOON)
-            return False
+            return
         due = next_try(row["attempts"], row["created"], now, self._chance, self._schedule)
         if due is not None and outcome.reason == Outcome.SCAN:
             due = min(due, now + SCANNED_AGAIN)
@@ -103,34 +110,28 @@ class Outcomes:
             # The courier was down, or the clock jumped: nobody has really been tried for that long.
             due = now + self._schedule.first
         if due is None:
-            return self._failed(rows, row, outcome)
-        if not deliveries.delay(rows, ident, fence, due, _how(outcome), outcome.reply):
-            return False
-        late = row["delayed_told"] is None and delay_is_due(row["created"], now, self._schedule)
-        if late and row["kind"] in TELLING and "DELAY" in (asked_of(row) or UNASKED):
-            deliveries.told_of_delay(rows, ident, now)
-            return self._tell(rows, row, "delayed")
-        return False
+            self._failed(rows, row, outcome)
+        elif deliveries.delay(rows, ident, fence, due, _how(outcome), outcome.reply):
+            late = row["delayed_told"] is None and delay_is_due(row["created"], now, self._schedule)
+            if late and row["kind"] in TELLING and telling.wants(row, "DELAY"):
+                telling.tell_of_delays(rows, row, now, self._random, self._schedule)
 
-    def _failed(self, rows: Rows, row: Row, outcome: Outcome) -> bool:
+    def _failed(self, rows: Rows, row: Row, outcome: Outcome) -> None:
         if not self.settle(rows, row, "failed", outcome.reply, _how(outcome)):
-            return False
+            return
         if row["kind"] not in TELLING:
             log.error("own mail failed", delivery=row["id"], kind=row["kind"])
-            return False
-        detail = {"delivery": row["id"]}
-        audit.append(rows, row["org"], self._clock.now(), KEEPER, "delivery.failed", str(row["message"]), detail)
-        return self._tell(rows, row, "failed") if "FAILURE" in (asked_of(row) or UNASKED) else False
+            return
+        now, detail = self._clock.now(), {"delivery": row["id"]}
+        audit.append(rows, row["org"], now, KEEPER, "delivery.failed", str(row["message"]), detail)
+        if telling.wants(row, "FAILURE"):
+            telling.tell(rows, row, "failed", now, self._random)
 
-    def _tell(self, rows: Rows, row: Row, what: str) -> bool:
-        """Queue a report to the author's original inbox about one delivery; who that is, the keeper says."""
-        self._queue(rows, row, "dsn", row["id"], what)
-        return True
-
-    def _queue(self, rows: Rows, row: Row, kind: str, subject: int | None, template: str) -> None:
+    def _receipt(self, rows: Rows, row: Row) -> None:
+        """Let the author have a code to tell, which they did not expect."""
         now = self._clock.now()
         due = messages.Delivery(
-            new_id(now, self._random), row["org"], kind, "", row["message"], row["author_address"], subject, template,
+            new_id(now, self._random), row["org"], "receipt", "", row["message"], row["author_address"], None, "codes",
             "", "{}", "opportunistic", now, None, None, now,
         )  # fmt: skip
         messages.add_deliveries(rows, [due])
@@ -174,13 +175,8 @@ class Outcomes:
         deliveries.decided(rows, row["org"], row["message"], row["recipient"], "vault", why)
         known = cards.contact(rows, row["recipient"], row["subscriber"])
         if known is None or known[0] not in ("proven", "waived"):
-            self._queue(rows, row, "receipt", None, "codes")  # the sender did not expect to have a code to tell
+            self._receipt(rows, row)
         return True
-
-
-def asked_of(row: Row) -> frozenset[str]:
-    """Return what the author asked to be told (RFC 3461 §4.1): empty if they said nothing."""
-    return frozenset(_dsn(row).get("notify", "").split(",")) - {""}
 
 
 def envelope_of(row: Row, letter: Letter) -> Envelope:

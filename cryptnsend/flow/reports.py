@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -19,16 +20,15 @@ from cryptnsend.core.mime_words import encode_field, encode_ids, encode_mailboxe
 from cryptnsend.delivery.outcome import Outcome
 from cryptnsend.flow.mailwords import Faces, moment, usable_ids
 
-ACTIONS = ("failed", "delayed", "relayed")  # RFC 3464 §2.3.3
+ACTIONS = ("failed", "delayed", "relayed")  # of RFC 3464 §2.3.3, the worst first
 _DSN = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One report. `about` is a row of `mailing.reported`; times are UTC milliseconds."""
+    """One report. `about` has rows of `reports.entries`, at least one; times are UTC milliseconds."""
 
-    what: str  # one of ACTIONS
-    about: Row
+    about: tuple[Row, ...]
     to: str
     message_id: str  # of the mail it is about, as its author's program gave it
     ident: str  # its own Message-ID
@@ -43,30 +43,20 @@ class Report:
 
 def build_report(report: Report, faces: Faces, language: str) -> bytes:
     """Return the whole report as octets."""
-    about, words = report.about, faces.words(language).gettext
-    notice = about["kind"] != "relay"
-    subject = {
-        "failed": words("Not delivered: your message to %(address)s"),
-        "delayed": words("Delayed: your message to %(address)s"),
-        "relayed": words("Delivered: your message to %(address)s"),
-    }[report.what] % {"address": about["address"]}
+    words = faces.words(language)
+    # What is worst comes first, and gives the report its subject.
+    about = sorted(report.about, key=lambda each: ACTIONS.index(each["action"]))
+    what = about[0]["action"]
+    subject = _subject(what, [each["address"] for each in about if each["action"] == what], words.ngettext)
     values = {
-        "what": report.what,
-        "notice": notice,
-        "stopped": _was_stopped(about),
-        "is_unseen": _status(about).startswith("4"),
-        "about": about["address"],
+        "what": what,
+        "each": [_shown(each, report.give_up, words.gettext, language) for each in about],
         "recipient": report.to,
-        "reply": about["reply"],
-        "advice": _stopped_advice(_status(about), words) if _was_stopped(about) else _advice(_status(about), words),
-        "attempts": about["attempts"],
-        "since": moment(about["created"], language),
-        "until": moment(about["created"] + report.give_up, language),
         "sent": moment(report.sent, language),
         "link": report.link,
         "is_answer": report.is_answer,
     }
-    text, html = faces.render("report", language, subject, values)
+    text, html = faces.render("report" if len(about) == 1 else "report-of-several", language, subject, values)
     boundary = "=_r" + report.ident.strip("<>").partition("@")[0]
     original = usable_ids([report.message_id])
     head = [
@@ -92,6 +82,36 @@ def build_report(report: Report, faces: Faces, language: str) -> bytes:
     return b"".join(head) + _joined(parts, boundary)
 
 
+def _subject(what: str, addresses: Sequence[str], ngettext: Callable[[str, str, int], str]) -> str:
+    many = len(addresses)
+    return {
+        "failed": ngettext(
+            "Not delivered: your message to %(address)s", "Not delivered: your message to %(num)s people", many
+        ),
+        "delayed": ngettext("Delayed: your message to %(address)s", "Delayed: your message to %(num)s people", many),
+        "relayed": ngettext(
+            "Delivered: your message to %(address)s", "Delivered: your message to %(num)s people", many
+        ),
+    }[what] % {"address": addresses[0], "num": many}
+
+
+def _shown(about: Row, give_up: int, words: Callable[[str], str], language: str) -> dict[str, Any]:
+    """Return what people are told about one recipient."""
+    status, stopped = _status(about), _was_stopped(about)
+    return {
+        "what": about["action"],
+        "notice": about["kind"] != "relay",
+        "stopped": stopped,
+        "is_unseen": status.startswith("4"),
+        "about": about["address"],
+        "reply": about["reply"] if about["action"] != "relayed" else "",
+        "advice": _stopped_advice(status, words) if stopped else _advice(status, words),
+        "attempts": about["attempts"],
+        "since": moment(about["created"], language),
+        "until": moment(about["created"] + give_up, language),
+    }
+
+
 def _words(text: str, html: str, boundary: str) -> bytes:
     """Return the part for people, in both faces."""
     faces = [
@@ -111,41 +131,47 @@ def _joined(parts: Sequence[bytes], boundary: str) -> bytes:
 
 
 def _status_fields(report: Report) -> bytes:
-    """Return the machine's half: fields of the message, then of the recipient (RFC 3464 §2.2, §2.3)."""
-    about = report.about
-    asked = msgspec.json.decode(about["dsn"], type=_DSN)
-    outcome = _outcome(about)
+    """Return the machine's half: fields of the message, then of each recipient (RFC 3464 §2.2, §2.3)."""
     message = [
         encode_field("Reporting-MTA", f"dns; {report.hostname}"),
         encode_field("Arrival-Date", rfc_date(report.sent)),
     ]
-    if asked.get("envid"):
-        message.insert(0, encode_field("Original-Envelope-Id", _ascii(asked["envid"])))
-    recipient = []
+    # Of the whole envelope, so that each recipient's row has the same.
+    if envid := _asked(report.about[0]).get("envid"):
+        message.insert(0, encode_field("Original-Envelope-Id", _ascii(envid)))
+    return b"\r\n".join([b"".join(message), *(_recipient_fields(each, report.give_up) for each in report.about)])
+
+
+def _recipient_fields(about: Row, give_up: int) -> bytes:
+    asked, outcome, action, recipient = _asked(about), _outcome(about), about["action"], []
     if asked.get("orcpt"):
         kind, _, original = asked["orcpt"].partition(";")
         recipient.append(encode_field("Original-Recipient", f"{_ascii(kind)};{_ascii(original)}"))
     kind = "rfc822" if about["address"].isascii() else "utf-8"
     recipient += [
         encode_field("Final-Recipient", f"{kind};{_ascii(about['address'])}"),
-        encode_field("Action", report.what),
-        encode_field("Status", "2.0.0" if report.what == "relayed" else _status(about)),
+        encode_field("Action", action),
+        encode_field("Status", "2.0.0" if action == "relayed" else _status(about)),
     ]
     if host := outcome.get("returned_by") or outcome.get("host"):
         recipient.append(encode_field("Remote-MTA", f"dns; {host}"))
-    if about["reply"] and report.what != "relayed":
+    if about["reply"] and action != "relayed":
         said = " ".join(filter(None, (outcome.get("code"), outcome.get("status"), about["reply"])))
         # RFC 3464 §2.3.6: smtp is for what another server said.
         kind = "x-scanner" if _was_stopped(about) else "smtp"
         recipient.append(encode_field("Diagnostic-Code", f"{kind}; {said}"))
-    if report.what == "delayed":
-        recipient.append(encode_field("Will-Retry-Until", rfc_date(about["created"] + report.give_up)))
-    return b"".join(message) + b"\r\n" + b"".join(recipient)
+    if action == "delayed":
+        recipient.append(encode_field("Will-Retry-Until", rfc_date(about["created"] + give_up)))
+    return b"".join(recipient)
 
 
 def _ascii(text: str) -> str:
     r"""Return *text* in ASCII, other characters as \x{…}, which is how a 7-bit report writes them (RFC 6533 §3)."""
     return re.sub(r"[^\x20-\x5b\x5d-\x7e]", lambda found: f"\\x{{{ord(found[0]):X}}}", text)
+
+
+def _asked(about: Row) -> dict[str, str]:
+    return msgspec.json.decode(about["dsn"], type=_DSN)
 
 
 def _outcome(about: Row) -> dict[str, str]:

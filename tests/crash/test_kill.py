@@ -126,9 +126,7 @@ def check_inbound(written: Written, kills: int, seed: int) -> dict[str, str]:
     app = build(config, "owner")
     with closing(app.engine), closing(app.blobs):
         failed = {row["id"] for row in app.engine.query("SELECT id FROM deliveries WHERE state = 'failed'")}
-        told = Counter(
-            row["subject_id"] for row in app.engine.query("SELECT subject_id FROM deliveries WHERE kind = 'dsn'")
-        )
+        told = Counter(row["delivery"] for row in app.engine.query("SELECT delivery FROM report_entries"))
     returned = {int(tag.partition("-")[2]) for tag in acknowledged if tag.startswith("bounce-")}
     assert returned
     assert answered

@@ -29,15 +29,23 @@ FACES = Faces(web_root())
 SENT = 1_795_000_000_000
 
 
-def report(what: str = "failed", message_id: str = "<c1@desk.example>", **about: Any) -> bytes:
-    """Build a report without a house."""
-    row = {
-        "kind": "notice", "state": "failed", "attempts": 1, "created": SENT, "dsn": "{}", "address": PAT,
-        "display": PAT, "outcome": _how(REFUSED), "reply": REFUSED.reply,
+def entry(what: str = "failed", **about: Any) -> dict[str, Any]:
+    """Return what is told about one recipient."""
+    return {
+        "action": what, "kind": "notice", "state": "failed", "attempts": 1, "created": SENT, "dsn": "{}",
+        "address": PAT, "outcome": _how(REFUSED), "reply": REFUSED.reply, **about,
     }  # fmt: skip
-    row.update(about)
+
+
+def report(what: str = "failed", message_id: str = "<c1@desk.example>", **about: Any) -> bytes:
+    """Build a report on one recipient without a house."""
+    return report_on(entry(what, **about), message_id=message_id)
+
+
+def report_on(*about: dict[str, Any], message_id: str = "<c1@desk.example>") -> bytes:
+    """Build a report without a house."""
     made = Report(
-        what, row, ANN, message_id, "<d77@mail.clinic.example>", SENT, SENT + HOUR, 32 * HOUR,
+        about, ANN, message_id, "<d77@mail.clinic.example>", SENT, SENT + HOUR, 32 * HOUR,
         "https://mail.clinic.example/sent/1", False, Mailbox("CryptnSend", "notice@mail.clinic.example"),
         "mail.clinic.example",
     )  # fmt: skip
@@ -45,6 +53,12 @@ def report(what: str = "failed", message_id: str = "<c1@desk.example>", **about:
 
 
 def read(octets: bytes) -> tuple[EmailMessage, Message, Message]:
+    """Return a report on one recipient, and its fields per message and per recipient."""
+    whole, message, (recipient,) = read_all(octets)
+    return whole, message, recipient
+
+
+def read_all(octets: bytes) -> tuple[EmailMessage, Message, list[Message]]:
     """Return the report, and its fields per message and per recipient, as the standard library reads them."""
     whole = email.message_from_bytes(octets, policy=email.policy.default)
     assert isinstance(whole, EmailMessage)
@@ -56,8 +70,8 @@ def read(octets: bytes) -> tuple[EmailMessage, Message, Message]:
     assert status.get_content_type() == "message/delivery-status"
     plain = email.message_from_bytes(octets)  # the old policy: these fields are no header fields of mail
     _, status_, _ = plain.get_payload()  # type: ignore[misc]
-    message, recipient = status_.get_payload()  # type: ignore[union-attr, misc]
-    return whole, message, recipient  # type: ignore[return-value]
+    message, *recipients = status_.get_payload()  # type: ignore[union-attr, misc]
+    return whole, message, recipients  # type: ignore[return-value]
 
 
 def test_a_failure_has_all_the_fields_it_must_have() -> None:

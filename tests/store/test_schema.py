@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from cryptnsend.store.records import audit, upkeep
 from cryptnsend.store.schema import STEPS
 from cryptnsend.store.sqlite import SqliteEngine
 
-SAVED = sorted(Path(__file__).with_name("schemas").glob("v*.sql"))
+SAVED = sorted(Path(__file__).with_name("schemas").glob("v*.sql"), key=lambda path: int(path.stem[1:]))
 SCHEMA = (
     "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
     " AND name <> '_sqlite_migrations' ORDER BY type, name"
@@ -64,3 +65,22 @@ def test_steps_have_names_in_order() -> None:
     names = [step.name for step in STEPS]
     assert names == sorted(set(names))
     assert [int(name.partition("-")[0]) for name in names] == list(range(1, len(names) + 1))
+
+
+def test_reports_that_wait_since_before_still_know_what_they_are_about(tmp_path: Path) -> None:
+    """Until step 11 each was about one delivery, which stood in its own row."""
+    path, v8 = tmp_path / "old.db", Path(__file__).with_name("schemas") / "v8.sql"
+    columns = "id, org, kind, form, message, subject_id, template, reverse_path, dsn, tls_class, state, due, attempts"
+    with closing(sqlite3.connect(path)) as conn:
+        conn.executescript(v8.read_text("utf-8"))
+        for ident, kind, about in ((901, "notice", None), (902, "dsn", 901), (903, "dsn", 900), (904, "alert", 901)):
+            conn.execute(
+                f"INSERT INTO deliveries({columns}, fence, outcome, reply, created)"  # noqa: S608 - from above
+                " VALUES (?, 7, ?, '', 1, ?, 'failed', '', '{}', 'opportunistic', 'due', 1, 0, 0, '', '', 1)",
+                (ident, kind, about),
+            )
+        conn.commit()
+    with closing(engine_on(path, None)) as engine:
+        assert engine.query("SELECT report, delivery, org, action FROM report_entries") == [
+            {"report": 902, "delivery": 901, "org": 7, "action": "failed"}
+        ]

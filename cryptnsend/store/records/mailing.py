@@ -84,14 +84,3 @@ def answered(engine: Engine, org: int, message: int) -> str | None:
     )
     ident: str | None = found[0]["message_id"] if found else None
     return ident
-
-
-def reported(engine: Engine, org: int, delivery: int) -> Row | None:
-    """Return how a delivery stands, for a report about it."""
-    found = engine.query(
-        "SELECT d.kind, d.state, d.attempts, d.outcome, d.reply, d.created, d.dsn, a.canonical AS address, a.display"
-        " FROM deliveries d JOIN addresses a ON a.id = d.recipient WHERE d.org = :org AND d.id = :delivery",
-        org=org,
-        delivery=delivery,
-    )
-    return found[0] if found else None

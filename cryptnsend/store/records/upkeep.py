@@ -160,6 +160,9 @@ def forget(rows: Rows, org: int, message: int, thread: int) -> bool:
     values = {"message": message}
     rows.execute("DELETE FROM links WHERE delivery IN (SELECT id FROM deliveries WHERE message = :message)", values)
     rows.execute("DELETE FROM links WHERE message = :message AND purpose <> 'invite'", values)
+    rows.execute(
+        "DELETE FROM report_entries WHERE report IN (SELECT id FROM deliveries WHERE message = :message)", values
+    )
     rows.execute("DELETE FROM deliveries WHERE message = :message", values)
     rows.execute("DELETE FROM recipients WHERE message = :message", values)
     rows.execute("DELETE FROM plans WHERE message = :message", values)

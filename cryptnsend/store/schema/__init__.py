@@ -19,6 +19,7 @@ from cryptnsend.store.schema.later import (
     MAILBOXES,
     OVERSIGHT,
     PLANS,
+    REPORTS,
     TRANSPORT,
     TURNS,
 )
@@ -36,4 +37,5 @@ STEPS: tuple[Step, ...] = (
     TURNS,
     LANGUAGES,
     PLANS,
+    REPORTS,
 )

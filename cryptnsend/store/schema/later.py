@@ -228,3 +228,20 @@ PLANS = Step(
         "CREATE INDEX audit_objects ON audit(object, org) WHERE action <> 'message.sealed'",
     ),
 )
+
+REPORTS = Step(
+    "0011-reports",
+    (
+        """CREATE TABLE report_entries(            -- which deliveries a report to an author is about
+            report INTEGER NOT NULL REFERENCES deliveries,      -- of kind dsn
+            delivery INTEGER NOT NULL REFERENCES deliveries,
+            org INTEGER NOT NULL REFERENCES organisations,
+            action TEXT NOT NULL,               -- failed delayed relayed
+            PRIMARY KEY(report, delivery)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX report_entries_delivery ON report_entries(delivery)",
+        # Each was about one delivery before.
+        "INSERT INTO report_entries(report, delivery, org, action) SELECT r.id, d.id, r.org, r.template"
+        " FROM deliveries r JOIN deliveries d ON d.id = r.subject_id WHERE r.kind = 'dsn'",
+    ),
+)
