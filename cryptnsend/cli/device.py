@@ -71,14 +71,34 @@ def list_(config: Config, address: str, as_json: bool) -> None:
 
 
 @device.command()
-@click.argument("device_id", metavar="DEVICE", type=NUMBER)
+@click.argument("named", metavar="[ADDRESS] DEVICE", nargs=-1, required=True)
 @home_option
 @json_option
-def revoke(config: Config, device_id: int, as_json: bool) -> None:
-    """Revoke DEVICE: its password fails at the next use."""
+def revoke(config: Config, named: tuple[str, ...], as_json: bool) -> None:
+    """
+    Revoke DEVICE: its password fails at the next use.
+
+    DEVICE is a number as `device list` shows it, or, behind the ADDRESS of its account, a number or a name.
+    """
+    if len(named) > 2:
+        raise click.UsageError("Name one device. A name with spaces stands in quotes: 'Outlook at the office'.")
+    *address, which = named
+    number = None if address else _number(which)  # before anything is opened
     with owned(config) as app:
+        device_id = app.owner.device(address[0], which) if number is None else number
         revoked = app.owner.revoke_device(device_id)
     tell(as_json, {"id": device_id, "revoked": revoked}, f"Device {device_id} is revoked.")
+
+
+def _number(which: str) -> int:
+    """Return the number of a device that is named without its account."""
+    try:
+        return NUMBER.convert(which, None, None)
+    except click.BadParameter as error:
+        raise click.UsageError(
+            f"{which!r} alone names no device. Say whose it is: cryptnsend device revoke ADDRESS NAME,"
+            " or give the number that cryptnsend device list ADDRESS shows."
+        ) from error
 
 
 def as_asked(rows: Iterable[Row]) -> list[Row]:

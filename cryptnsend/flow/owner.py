@@ -248,6 +248,19 @@ class Owner:
         self._engine.write(write).result()
         return NewDevice(made.id, name, passwords.format_device_password(made.id, made.secret))
 
+    def device(self, address: str, which: str) -> int:
+        """Return the id of an account's device by its id or name. Raises NoGrant, Denied where a name is ambiguous."""
+        known = self.devices(address)
+        found = [row["id"] for row in known if str(row["id"]) == which]
+        found = found or [row["id"] for row in known if row["name"].casefold() == which.casefold()]
+        if len(found) > 1:
+            numbers = ", ".join(map(str, sorted(found)))
+            raise Denied(f"{address} has {len(found)} devices named {which!r}: {numbers}. Name one by its number.")
+        if found:
+            return int(found[0])
+        there = ", ".join(f"{row['name']!r} ({row['id']})" for row in reversed(known))
+        raise NoGrant(f"{address} has no device {which!r}. " + (f"There are: {there}." if there else "There is none."))
+
     def revoke_device(self, device: int) -> int:
         """Revoke a device password, which fails at its very next use; return when that was. Raises NoGrant, Denied."""
         row = devices.named(self._engine, device)

@@ -126,6 +126,29 @@ def test_a_device_is_made_listed_and_revoked(house: House, operator: Operator) -
     operator("device", "add", ANN, "--name", "Outlook", passwords=("a wrong password",), code=4)
 
 
+def test_a_device_is_revoked_by_its_number_or_as_somebodys_by_its_name(house: House, operator: Operator) -> None:
+    house.add_subscriber(ANN)
+    house.add_subscriber(BOB)
+
+    def made(address: str, name: str) -> str:
+        return str(operator.json("device", "add", address, "--name", name, passwords=(PASSWORD,))["id"])
+
+    phone, bobs = made(ANN, "Phone"), made(BOB, "Phone")
+    assert operator.json("device", "revoke", ANN, "phone")["id"] == phone
+    assert [row["id"] for row in operator.json("device", "list", BOB)] == [bobs], "a name is looked for at one account"
+    first, second = made(ANN, "Outlook"), made(ANN, "Outlook")
+    said = operator("device", "revoke", ANN, "Outlook", code=4)
+    assert f"{first}, {second}" in said
+    assert operator.json("device", "revoke", ANN, second)["id"] == second
+    said = operator("device", "revoke", ANN, "Phone", code=4)
+    assert f"There are: 'Outlook' ({first})." in said
+    assert "has no device" in operator("device", "revoke", ANN, bobs, code=4)
+    said = operator("device", "revoke", "Outlook", code=2)
+    assert "cryptnsend device revoke ADDRESS NAME" in said
+    assert "stands in quotes" in operator("device", "revoke", ANN, "Outlook", "2", code=2)
+    assert "no account with the address" in operator("device", "revoke", "zoe@nowhere.example", "x", code=4)
+
+
 # -- messages ---------------------------------------------------------------------------------------------------------
 
 
