@@ -118,7 +118,7 @@ def test_a_device_is_made_listed_and_revoked(house: House, operator: Operator) -
     signed_in = house.sign_in_smtp(ANN, made["password"])
     assert [row["name"] for row in operator.json("device", "list", ANN)] == ["Outlook"]
     assert made["password"] not in operator("device", "list", ANN)
-    assert f"{made['id']}  Outlook  submit" in operator("subscriber", "show", ANN)
+    assert f"{made['id']}  Outlook  sending" in operator("subscriber", "show", ANN)
     operator("device", "revoke", made["id"])
     assert "is revoked already, since" in operator("device", "revoke", made["id"], code=4)
     assert house.gate.still_valid(signed_in) is False
