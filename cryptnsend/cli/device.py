@@ -7,7 +7,6 @@ from collections.abc import Iterable
 import click
 
 from cryptnsend.cli.options import (
-    NUMBER,
     Commands,
     home_option,
     json_option,
@@ -92,13 +91,12 @@ def revoke(config: Config, named: tuple[str, ...], as_json: bool) -> None:
 
 def _number(which: str) -> int:
     """Return the number of a device that is named without its account."""
-    try:
-        return NUMBER.convert(which, None, None)
-    except click.BadParameter as error:
-        raise click.UsageError(
-            f"{which!r} alone names no device. Say whose it is: cryptnsend device revoke ADDRESS NAME,"
-            " or give the number that cryptnsend device list ADDRESS shows."
-        ) from error
+    if which.isascii() and which.isdigit() and int(which) < 1 << 63:
+        return int(which)
+    raise click.UsageError(
+        f"{which!r} alone names no device. Say whose it is: cryptnsend device revoke ADDRESS NAME,"
+        " or give the number that cryptnsend device list ADDRESS shows."
+    )
 
 
 def as_asked(rows: Iterable[Row]) -> list[Row]:
