@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import trustme
 
 from cryptnsend.demo.house import House
 from cryptnsend.demo.internet import Internet
@@ -16,10 +19,31 @@ CHEAP = {
 
 
 @pytest.fixture(scope="session")
-def served() -> Iterator[House]:
-    """A running server that tests share: each uses addresses of its own."""
-    with Internet() as internet, House(internet, values=CHEAP) as house:
+def served_authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file with the certificate that programs have to trust which talk to `served`."""
+    path = tmp_path_factory.mktemp("authority") / "authority.pem"
+    _authority().cert_pem.write_to_path(str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A running server that tests share: each uses addresses of its own. An authority vouches for it, as in earnest."""
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    issued = _authority().issue_cert("localhost", "127.0.0.1", common_name="localhost", key_type=trustme.KeyType.ECDSA)
+    chain = (*issued.cert_chain_pems, _authority().cert_pem)  # the root too, which `House.context` trusts by it
+    certificate.write_bytes(b"".join(each.bytes() for each in chain))
+    key.touch(0o600)
+    key.write_bytes(issued.private_key_pem.bytes())
+    values = {**CHEAP, "tls": {"certificate": str(certificate), "key": str(key)}}
+    with Internet() as internet, House(internet, values=values) as house:
         yield house
+
+
+@functools.cache
+def _authority() -> trustme.CA:
+    return trustme.CA(key_type=trustme.KeyType.ECDSA)
 
 
 @pytest.fixture

@@ -1,0 +1,31 @@
+"""Thunderbird, as it comes with Debian, set up by hand with our values."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.clients.conftest import MakeDesk
+from tests.clients.desk import SECRET
+from tests.clients.thunderbird import Thunderbird
+
+pytestmark = pytest.mark.long
+
+
+def test_thunderbird_sends_ten_with_a_file_finds_its_copies_and_reads_the_reply(make_desk: MakeDesk) -> None:
+    desk = make_desk("thunderbird")
+    scan = desk.folder / "scan.bin"
+    scan.write_bytes(f"{SECRET}\n".encode() * 5000)
+    with Thunderbird(desk.folder / "thunderbird", desk.authority) as program:
+        program.set_up(desk.ann, desk.device, desk.ports)
+        for subject, text in desk.letters(10):
+            program.send([desk.pat], subject, text, [scan])
+        assert sorted(program.subjects("SentMail")) == sorted(desk.written)
+        text, files = program.read("SentMail", desk.written[0])
+        assert f"The sign of {desk.written[0]} is clear." in text
+        assert files == ["scan.bin"]
+        desk.check_all_is_sealed_and_kept_once()
+        subject = desk.reply("Thank you, I am relieved.")
+        text, files = program.read("Inbox", subject)
+        assert "Thank you, I am relieved." in text
+        assert files == ["note.txt"]
+    assert desk.flags("INBOX") == [{"\\Seen"}]
