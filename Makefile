@@ -8,6 +8,7 @@
 #   make lint                  style, types, directions of imports
 #   make docs                  write the generated parts of docs/ again
 #   make words                 bring the catalogues of web/translations in step with the words in the source
+#   make screenshots          a picture of every page, into docs/screenshots/all; ARGS="setup sent" for some
 #   make bench [ARGS=...]      benchmarks/accept.py; with BENCH=deliver, benchmarks/deliver.py
 #   make clean                 remove everything that make made
 
@@ -26,7 +27,7 @@ install = apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: demo test test-long torture lint docs words bench clean
+.PHONY: demo test test-long torture lint docs words screenshots bench clean
 
 demo: .venv/.packages
 	$(BIN)/cryptnsend demo $(ARGS)
@@ -52,6 +53,9 @@ docs: .venv/.packages
 
 words: .venv/.packages
 	$(BIN)/python docs/words.py
+
+screenshots: .venv/.packages .venv/.debian
+	$(BIN)/python docs/screenshots.py $(ARGS)
 
 bench: .venv/.packages .venv/.debian
 	$(BIN)/python benchmarks/$(or $(BENCH),accept).py $(ARGS)

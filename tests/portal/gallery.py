@@ -1,0 +1,122 @@
+"""Every page of the portal with something on it, served as browsers see it: for tests and for pictures of pages."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from werkzeug.serving import make_server
+
+from cryptnsend.flow.views import Drafted, KeptFile, Writing
+from cryptnsend.making import make_certificate
+from cryptnsend.portal import create_app
+from tests.portal.conftest import config, pieces
+from tests.portal.furnished import furnished, kept_mails
+from tests.portal.world import ANN, CODE, DAY, NOW, PASSWORD, PAT, FakeSession, World
+
+PEOPLE = {
+    "": None,
+    "pat": FakeSession(1, PAT, name="Pat Lee"),
+    "weak": FakeSession(2, PAT, weak=True),
+    "ann": FakeSession(3, ANN, ("subscriber",), "Dr. Ann Ruiz"),
+    "officer": FakeSession(4, ANN, ("subscriber", "officer"), "Dr. Ann Ruiz"),
+}
+PAGES = [  # who looks, at what
+    *(("", url) for url in ("/", "/m/new", "/m/known", "/m/second", "/m/expired", "/m/suspended", "/m/nobody")),
+    *(
+        ("", url)
+        for url in (
+            "/sign-in",
+            "/forgot",
+            "/sign-up",
+            "/real",
+            "/help",
+            "/help/sending",
+            "/help/too-large",
+            "/privacy",
+            "/nothing",
+            "/style",
+        )
+    ),
+    *(
+        ("pat", url)
+        for url in ("/messages", "/messages/11", "/messages/14", "/messages/15", "/messages/17", "/messages/16/code")
+    ),
+    *(("pat", url) for url in ("/messages/11/zip", "/m/second", "/account", "/account/password", "/account/recovery")),
+    *(("pat", url) for url in ("/drafts", "/account/addresses", "/messages/11/block", "/account/blocked")),
+    *(("pat", url) for url in ("/account/browsers", "/account/log", "/account/export", "/account/close")),
+    *(("ann", url) for url in ("/kept", *(f"/kept/{number}" for number in range(31, 36)), "/kept?before=33")),
+    *(("pat", url) for url in ("/kept", "/kept/31")),
+    *(("officer", url) for url in ("/messages", "/account", "/account/recovery-file", "/account/close", "/drafts")),
+    *(("", url) for url in ("/answer/objects", "/closed")),
+    *(("weak", url) for url in ("/messages", "/account", "/account/unlock", "/forgot/done")),
+    *(("ann", url) for url in ("/messages", "/messages/11", "/sent", "/sent/21", "/sent/19", "/m/known", "/account")),
+    *(("ann", url) for url in ("/setup", "/setup?program=apple", "/setup?program=thunderbird", "/setup?program=other")),
+    *(("ann", url) for url in ("/account/profile", "/account/passphrase")),
+]
+FORMS: list[tuple[str, str, dict[str, str], str]] = [  # who, page, what is typed, which button: another page answers
+    ("", "/m/new", {"#code": "111111"}, "main form .button"),
+    ("", "/m/new", {"#code": CODE}, "main form .button"),
+    ("", "/forgot", {"#address": PAT}, "main form .button"),
+    ("", "/sign-up", {"#name": "Dr. Ann Ruiz", "#address": ANN}, "main form .button"),
+    ("pat", "/messages/11", {"#text": "Thank you."}, "main form .button"),
+    ("pat", "/account/recovery", {"#password": PASSWORD}, "main form .button"),
+    ("ann", "/sent/21", {}, ".person form .button"),
+    ("ann", "/setup", {"#name": "Front desk"}, "main form .button"),
+    ("ann", "/account/passphrase", {"#password": PASSWORD}, "main form .button"),
+    ("pat", "/messages/16/code", {"#code": "11111111"}, "main form .button"),
+    ("pat", "/account/addresses", {"#address": "pat.lee@work.example"}, "main form .button"),
+    ("pat", "/account/close", {"#password": PASSWORD}, "main form .button"),
+    ("officer", "/account/recovery-file", {"#password": PASSWORD}, "main form .button.second"),
+    ("", "/answer/objects", {}, "main form .button"),
+]
+
+
+def inhabited() -> World:
+    """Return a world in which every page has something to show, also what hardly fits."""
+    made = furnished()
+    scan = KeptFile(1, "Scan of the medicine box, both sides.pdf", "application/pdf", 214_000)
+    words = Writing("I have one more question about the iron tablets.", everybody=True)
+    made.drafts = {
+        14: Drafted(514, 14, words, (scan,), NOW - 60_000, b"n" * 16),
+        10: Drafted(510, 10, Writing(""), (), NOW - 20 * DAY, b"", locked=True),
+    }
+    made.kept = kept_mails()
+    endless = replace(made.letters[11], message=17, subject="x" * 120, text="https://" + "y" * 200, html=None)
+    others = ("june.lindgren.home@icloud.example",)
+    made.letters[17] = replace(
+        endless, sender_name="", sender_address=f"{'z' * 60}@{'clinic.' * 9}example", others=others
+    )
+    made.sessions.update({name: each for name, each in PEOPLE.items() if each})
+    return made
+
+
+@contextmanager
+def served(world: World, folder: Path) -> Iterator[str]:
+    """Serve the pages over TLS on loopback and give their address; the certificate is written into *folder*."""
+    plain = config()
+    settings = replace(
+        plain,
+        server=replace(plain.server, hostname="localhost"),
+        portal=replace(plain.portal, style_page=True),
+        tls=replace(plain.tls, certificate=folder / "certificate.pem", key=folder / "key.pem"),
+    )
+    make_certificate(settings)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(settings.tls.certificate, settings.tls.key)
+    app = create_app(pieces(world), settings, ports=lambda: {"submissions": 465, "submission": 587})
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = make_server("127.0.0.1", 0, app, threaded=True, ssl_context=context)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"https://localhost:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
