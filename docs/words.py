@@ -66,7 +66,9 @@ def main() -> None:
         fresh = Catalog(locale=language, header_comment="", fuzzy=False)
         for words in spoken():
             known = kept.get(words if isinstance(words, str) else words[0])
-            fresh.add(words, known.string if known is not None else "")
+            # A text that is counted from now on needs a translation for each number.
+            fits = known is not None and isinstance(known.string, tuple) == isinstance(words, tuple)
+            fresh.add(words, known.string if fits else "")
         path = ROOT / "web" / FOLDER / f"{language}.po"
         with path.open("wb") as file:
             file.write(HEADER.format(language=language, plural=fresh.plural_forms).encode())
