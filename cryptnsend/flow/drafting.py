@@ -88,13 +88,15 @@ class _Opened:
 class Sending:
     """What was kept of a message: goes with the rows that make a message of it, so that there is never both."""
 
-    def __init__(self, vault: Vault, session: Session, parent: int, same: Sequence[int] = ()):
+    def __init__(self, vault: Vault, session: Session, parent: int, nonce: bytes, now: int, same: Sequence[int] = ()):
         self._vault, self._session, self._parent, self._same = vault, session, parent, same
+        self._nonce, self._now = nonce, now
         self._gone: Sequence[str] = ()
 
     def write(self, rows: Rows) -> None:
-        """Delete the rows; may run again after a failed batch."""
+        """Delete the rows, and note that the form was sent; may run again after a failed batch."""
         account = self._session.account
+        drafts.note_sent(rows, self._session.organisation, account, self._nonce, self._parent, self._now)
         if self._parent:
             self._gone = drafts.drop_sent(rows, account, self._parent, self._session.seeds.keys())
         else:
@@ -182,10 +184,14 @@ class Drafts:
             raise Refusal("This draft is locked since the password was replaced. Open it first, then throw it away.")
         self._drop(session.account, [draft, *(each.row["id"] for each in self._before(session, 0, draft)[1:])])
 
-    def sending(self, session: Session, parent: int, draft: int = 0) -> Sending:
-        """Return what throws away, in the transaction of a message, what was kept of it."""
+    def sending(self, session: Session, parent: int, nonce: bytes, draft: int = 0) -> Sending:
+        """
+        Return what throws away, in the transaction of a message, what was kept of it.
+
+        From then on nothing is kept of the form with this *nonce*.
+        """
         same = [] if parent else [each.row["id"] for each in self._before(session, 0, draft)]
-        return Sending(self._vault, session, parent, same)
+        return Sending(self._vault, session, parent, nonce, self._clock.now(), same)
 
     # -- finding again ------------------------------------------------------------------------------------------------
 

@@ -166,7 +166,7 @@ class NewMail:
         except BaseException:
             begun.abort()
             raise
-        kept = self._drafts.sending(session, 0, draft)
+        kept = self._drafts.sending(session, 0, nonce, draft)
         sent = begun.commit_now(kept.write).message
         kept.done()
         return sent

@@ -6,19 +6,23 @@ envelope. Whoever was written to in secret is neither shown, granted to nor coun
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from cryptnsend.core.addresses import Mailbox
 from cryptnsend.core.contracts import Clock
+from cryptnsend.core.errors import Refusal
 from cryptnsend.core.mime import Enclosure, Outgoing, build_message
 from cryptnsend.core.names import safe_display_name
+from cryptnsend.core.seal import framed
 from cryptnsend.flow.admit import Admission
 from cryptnsend.flow.drafting import Drafts
 from cryptnsend.flow.granting import Addressee, Author, Envelope
 from cryptnsend.flow.pickup import Answering, Pickup
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Upload
+from cryptnsend.store.records import messages
 
 REFERENCES = 20  # Message-IDs in References: the first, and the newest of the others
 SUBJECT = 900  # characters
@@ -33,16 +37,33 @@ class Replies:
         self._clock, self._domain = clock, domain
 
     def send(
-        self, session: Session, message: int, *, everybody: bool, text: str, files: Iterable[Upload], nonce: bytes
+        self,
+        session: Session,
+        message: int,
+        *,
+        everybody: bool,
+        text: str,
+        files: Iterable[Upload],
+        nonce: bytes,
+        kept: Collection[int] | None = (),
     ) -> int:
         """
-        Seal and admit a reply, and return its id. The same nonce again returns the same id and sends nothing.
+        Seal and admit a reply, and return its id.
 
-        What was kept of it as a draft goes in the same transaction.
+        The same form again, by its *nonce* and all that was typed and chosen, returns the same id and sends nothing.
 
-        Raises NoGrant or Ended where the message cannot be read, Refusal (TooBig among them) where it cannot be sent.
+        *kept* names the files of its draft that go along, None all of them. What was kept of it as a draft goes in the
+        same transaction.
+
+        Raises NoGrant or Ended where the message cannot be read, Refusal (TooBig among them) where it cannot be sent,
+        or where a file that was to go along is not there any more.
         """
-        answering = self._pickup.answering(session, message)
+        answering, fresh = self._pickup.answering(session, message), tuple(files)
+        once = _digest(nonce, message, everybody, text, fresh, kept)
+        whole = (*self._drafts.uploads(session, parent=message, keep=kept), *fresh)
+        is_short = bool(kept) and len(whole) - len(fresh) < len(set(kept or ()))
+        if is_short and messages.sent_by(self._admission.engine, session.account, once) is None:
+            raise Refusal("A file that was to go along is not here any more. Look through the files, then send again.")
         others = answering.others if everybody else ()
         addressed = (answering.author, *others)
         aliases = frozenset((*session.addresses, answering.address))
@@ -50,18 +71,18 @@ class Replies:
             session.account, session.organisation, answering.address, aliases, "subscriber" in session.roles
         )
         envelope = Envelope("", tuple(Addressee(each.address) for each in addressed), protocol="HTTPS")
-        draft = self._admission.begin(author, envelope, "reply", parent=message, nonce=nonce)
+        draft = self._admission.begin(author, envelope, "reply", parent=message, nonce=once)
         try:
-            built = build_message(self._outgoing(session, answering, others, text, files, draft.message))
+            built = build_message(self._outgoing(session, answering, others, text, whole, draft.message))
             draft.header(next(built))
             for block in built:
                 draft.body(block)
         except BaseException:
             draft.abort()
             raise
-        kept = self._drafts.sending(session, message)
-        sent = draft.commit_now(kept.write).message
-        kept.done()
+        draft_of_it = self._drafts.sending(session, message, nonce)
+        sent = draft.commit_now(draft_of_it.write).message
+        draft_of_it.done()
         return sent
 
     def _outgoing(
@@ -70,7 +91,7 @@ class Replies:
         answering: Answering,
         others: tuple[Mailbox, ...],
         text: str,
-        files: Iterable[Upload],
+        files: Sequence[Upload],
         message: int,
     ) -> Outgoing:
         parents = [each for each in (*answering.references, answering.message_id) if _IDENT.fullmatch(each)]
@@ -86,6 +107,25 @@ class Replies:
             references=(parents[:1] + parents[1:][-REFERENCES + 1 :]) if parents else (),
             enclosures=tuple(Enclosure(each.name, each.media_type, each.chunks()) for each in files),
         )
+
+
+def _digest(
+    nonce: bytes, message: int, everybody: bool, text: str, files: Sequence[Upload], kept: Collection[int] | None
+) -> bytes:
+    """
+    Return what is the same for a form that was sent twice, and only then.
+
+    The nonce alone is not enough: whoever goes back to a page that was sent already, and writes something else there,
+    would hear that it is on its way.
+    """
+    named = "all" if kept is None else " ".join(map(str, sorted(set(kept))))
+    whole = hashlib.sha256(framed("reply", nonce, message, int(everybody), text, named))
+    for each in files:
+        inside = hashlib.sha256()
+        for chunk in each.chunks():
+            inside.update(chunk)
+        whole.update(framed("file", each.name, each.media_type, inside.digest()))
+    return whole.digest()[:16]
 
 
 def _one_line(subject: str) -> str:

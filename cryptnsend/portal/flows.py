@@ -166,10 +166,20 @@ class Replies(Protocol):
     """A reply from the page: one admission like any other message."""
 
     def send(
-        self, session: Any, message: int, *, everybody: bool, text: str, files: Iterable[Upload], nonce: bytes
+        self,
+        session: Any,
+        message: int,
+        *,
+        everybody: bool,
+        text: str,
+        files: Iterable[Upload],
+        nonce: bytes,
+        kept: Collection[int] | None,
     ) -> int:
         """
-        Seal and admit the reply; return its id. The same nonce again returns the same id and sends nothing.
+        Seal and admit the reply; return its id. The same form again returns the same id and sends nothing.
+
+        *kept* are the files of its draft that go along, None all.
 
         Its draft is gone with it.
         """

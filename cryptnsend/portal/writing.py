@@ -49,13 +49,15 @@ def reply(message: int) -> Any:
     if visitor() is None:
         return keep_for_later(message)
     letter = desk().pickup.show(signed_in(), message)
-    text, fresh, nonce = _typed(), _files(), _nonce(request.form.get("nonce", ""))
-    files = [*desk().drafts.uploads(signed_in(), parent=message, keep=_kept()), *fresh]
-    problem, status = _problem(text, files), WRONG
+    text, fresh, kept, nonce = _typed(), _files(), _kept(), _nonce(request.form.get("nonce", ""))
+    files = [*desk().drafts.uploads(signed_in(), parent=message, keep=kept), *fresh]
+    problem, status = _problem(text, bool(kept), files), WRONG
     if not problem:
         everybody = request.form.get("to") == "all" and bool(letter.others)
         try:
-            desk().replies.send(signed_in(), message, everybody=everybody, text=text, files=files, nonce=nonce)
+            desk().replies.send(
+                signed_in(), message, everybody=everybody, text=text, files=fresh, nonce=nonce, kept=kept
+            )
         except Infected as found:
             problem = gettext(
                 "The virus scanner found %(finding)s in this reply, so it was not sent. What you wrote is kept: take "
@@ -188,8 +190,9 @@ def _kept() -> list[int] | None:
     ]
 
 
-def _problem(text: str, files: list[Upload]) -> str | None:
-    if not text.strip() and not files:
+def _problem(text: str, names_files: bool, files: list[Upload]) -> str | None:
+    # Files that the form names and that are gone were sent with it before, or the flow says that they are missing.
+    if not text.strip() and not files and not names_files:
         return gettext("There is nothing to send yet. Write a line, or attach a file.")
     return _too_much(files)
 

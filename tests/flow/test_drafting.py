@@ -96,6 +96,28 @@ def test_a_draft_and_its_files_are_gone_when_it_is_sent(house: House, drafts: Dr
     assert drafts.count(pat) == 0
 
 
+def test_a_form_that_names_files_makes_one_answer_though_they_are_gone_with_the_first(
+    house: House, drafts: Drafts, pat: Session, message: int
+):
+    drafts.save(pat, Writing(WORDS), parent=message, files=[file("scan.pdf", LARGE)])
+    kept = [each.id for each in drafts.reply_to(pat, message).files]
+    form = {"everybody": False, "text": WORDS, "files": (), "nonce": b"n" * 16, "kept": kept}
+    first = house.replies.send(pat, message, **form)
+    assert house.replies.send(pat, message, **form) == first
+    assert [each.name for each in house.pickup.show(house.session(ANN), first).files] == ["scan.pdf"]
+
+
+def test_an_answer_does_not_leave_without_a_file_that_was_to_go_along(
+    house: House, drafts: Drafts, pat: Session, message: int
+):
+    drafts.save(pat, Writing(WORDS), parent=message, files=[file("scan.pdf", LARGE)])
+    kept = [each.id for each in drafts.reply_to(pat, message).files]
+    drafts.save(pat, Writing(WORDS), parent=message, keep=[])  # taken out on another page meanwhile
+    with pytest.raises(Refusal, match="not here any more"):
+        house.replies.send(pat, message, everybody=False, text=WORDS, files=(), nonce=b"n" * 16, kept=kept)
+    assert not house.queued("handoff")
+
+
 def test_nobody_else_sees_opens_changes_or_drops_a_draft(house: House, drafts: Drafts, pat: Session, message: int):
     ident = drafts.save(pat, Writing(WORDS), parent=message)
     house.add_subscriber(BOB)

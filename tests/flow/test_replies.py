@@ -147,6 +147,29 @@ def test_a_form_sent_twice_makes_one_reply(house: House, ann: int) -> None:
     assert len(house.queued("handoff")) == 2
 
 
+def test_what_is_written_anew_on_a_page_that_was_sent_already_is_sent_too(house: House, ann: int) -> None:
+    """A phone goes back to a page as it was: the form still has the nonce of what was sent from it."""
+    message = house.submit(ANN, [PAT, CARL], house.mail(to=[PAT, CARL]))
+    pat, nonce = house.register(PAT, message), b"1" * 16
+    letter = upload("a.pdf", b"a")
+    ways = [
+        (False, "Thank you.", []),
+        (False, "Thank you. But my chest hurts.", []),
+        (True, "Thank you.", []),
+        (False, "Thank you.", [letter]),
+        (False, "Thank you.", [upload("a.pdf", b"b")]),
+        (False, "Thank you.", [letter, letter]),
+    ]
+    made = [
+        [house.replies.send(pat, message, everybody=all_, text=text, files=files, nonce=nonce) for _ in range(2)]
+        for all_, text, files in ways
+    ]
+    assert all(first == again for first, again in made)
+    assert len({first for first, _ in made}) == len(ways)
+    texts = [house.pickup.show(house.session(ANN), first).text or "" for first, _ in made]
+    assert [text.strip() for text in texts] == [text for _, text, _ in ways]
+
+
 def test_answers_of_who_only_receives_have_a_daily_limit(make_house: MakeHouse) -> None:
     house = make_house(limits={"replies_per_day": 2, "messages_per_day": 3})
     house.add_subscriber(ANN)

@@ -159,7 +159,11 @@ class FakeReplies:
     def __init__(self, world: World):
         self.world = world
 
-    def send(self, session: Any, message: int, *, everybody: bool, text: str, files: Any, nonce: bytes) -> int:
+    def send(
+        self, session: Any, message: int, *, everybody: bool, text: str, files: Any, nonce: bytes,
+        kept: Collection[int] | None,
+    ) -> int:  # fmt: skip
+        files = [*FakeDrafts(self.world).uploads(session, parent=message, keep=kept), *files]
         if self.world.refuse:
             raise Refusal(self.world.refuse)
         self.world.replies.append(

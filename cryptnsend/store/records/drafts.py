@@ -195,6 +195,15 @@ def is_sent(rows: Rows, account: int, nonce: bytes) -> bool:
     return bool(found)
 
 
+def note_sent(rows: Rows, org: int, account: int, nonce: bytes, parent: int, now: int) -> None:
+    """Remember that the form with this nonce, an answer to *parent*, made a message."""
+    rows.execute(
+        "INSERT INTO form_nonces(org, account, nonce, message, created) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT(account, nonce) DO NOTHING",
+        (org, account, nonce, parent, now),
+    )
+
+
 def stale(reader: Reader, before: int, limit: int = 500) -> list[Row]:
     """Return drafts (id, account) of all accounts that nobody has touched since then."""
     return reader.query(

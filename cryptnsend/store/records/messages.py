@@ -308,6 +308,15 @@ def count(rows: Rows, org: int, account: int, day: int, what: str, by: int) -> i
     return total
 
 
+def sent_by(reader: Reader, account: int, nonce: bytes) -> int | None:
+    """Return the message that an account's form with this nonce made, None if it made none yet."""
+    found = reader.query(
+        "SELECT message FROM form_nonces WHERE account = :account AND nonce = :nonce", account=account, nonce=nonce
+    )
+    message: int | None = found[0]["message"] if found else None
+    return message
+
+
 def use_nonce(rows: Rows, org: int, account: int, nonce: bytes, message: int, created: int) -> int | None:
     """Bind a form's nonce to the message it made; return the earlier message if the form was sent before."""
     found = rows.query(
