@@ -19,21 +19,24 @@ from cryptnsend.core.lookalikes import closest
 from cryptnsend.core.mime import Enclosure, Outgoing, build_message
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.core.typed import read_people
+from cryptnsend.flow import twice
 from cryptnsend.flow.admit import Admission, Draft, Plan
 from cryptnsend.flow.drafting import Drafts
 from cryptnsend.flow.granting import Addressee, Author, Envelope, needs_code
 from cryptnsend.flow.passing import Passing
+from cryptnsend.flow.replies import FILE_GONE
 from cryptnsend.flow.rules import rules_of
 from cryptnsend.flow.sent import Sent
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Addressed, Checked, Known, Upload, Writing
-from cryptnsend.store.records import accounts, people
+from cryptnsend.store.records import accounts, messages, people
 
 KNOWN = 20_000  # people that a new address is compared with, the latest
 SUGGESTED = 8
 MINUTE, DAY = 60_000, 86_400_000  # milliseconds
 LATEST = 366 * DAY  # how far ahead a message may leave
 LONGEST = 2555  # days that a message may be opened
+LEFT = "It has left already. You can still take it back."
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +145,14 @@ class NewMail:
         nonce: bytes,
     ) -> int:
         """
-        Seal and admit a message, and return its id. The same nonce again returns the same id and sends nothing.
+        Seal and admit a message, and return its id.
+
+        The same form again, by its *nonce* and all that was typed and chosen, returns the same id and sends nothing;
+        it raises Ended if its author had that message back meanwhile.
 
         It goes with those files of the *draft* that *keep* names, and *files*; the draft goes in the same transaction.
-        Raises Refusal (TooBig among them) where it cannot be sent, Temporary where it can be later.
+        Raises Refusal (TooBig among them) where it cannot be sent, or where a file that was to go along is not there
+        any more, Temporary where it can be later.
         """
         addressed = recipients_of(writing)
         if addressed.wrong:
@@ -156,8 +163,16 @@ class NewMail:
             raise Refusal(f"A message can have {self._most} recipients at most.")
         wishes, starts = writing.wishes, self._starts(writing)
         life = min(wishes.days, LONGEST) * DAY if wishes.days > 0 else None
-        begun = self._begin(session, writing, addressed, nonce, life, Plan(starts, wishes.tell))
-        everything = [*self._drafts.uploads(session, draft=draft, keep=keep), *files] if draft else [*files]
+        fresh = [*files]
+        kept_files = self._drafts.uploads(session, draft=draft, keep=keep) if draft else ()
+        once = twice.digest("new", nonce, (writing, draft), fresh, keep)
+        earlier = messages.sent_by(self._engine, session.account, once)
+        if earlier is not None:
+            self._check_not_had_back(session, earlier)
+        elif keep and len(kept_files) < len(set(keep)):
+            raise Refusal(FILE_GONE)
+        begun = self._begin(session, writing, addressed, once, life, Plan(starts, wishes.tell))
+        everything = [*kept_files, *fresh]
         try:
             built = build_message(self._outgoing(session, writing, addressed, everything, begun, starts))
             begun.header(next(built))
@@ -177,10 +192,14 @@ class NewMail:
 
         It leaves for nobody then. Raises NoGrant for what is not one's own, Ended once it has begun to leave.
         """
-        if self._sent.status(session, message).at <= self._clock.now():
-            raise Ended("It has left already. You can still take it back.")
+        status = self._sent.status(session, message)
+        if status.at <= self._clock.now():
+            raise Ended(LEFT)
         writing, files = self._passing.again(session, message)
         draft = self._drafts.save(session, writing, files=files)
+        if status.at <= self._clock.now():  # large files take their time
+            self._drafts.drop(session, draft)
+            raise Ended(LEFT)
         self._sent.shred(session, message)
         return draft
 
@@ -190,6 +209,11 @@ class NewMail:
         return self._drafts.save(session, writing, files=files)
 
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _check_not_had_back(self, session: Session, message: int) -> None:
+        """Whoever sends the page again as it was must not hear that what they had back is on its way."""
+        if all(each.state == "ended" for each in self._sent.status(session, message).recipients):
+            raise Ended("You had this message back. Send it from your drafts.")
 
     def _starts(self, writing: Writing) -> int:
         now, wishes = self._clock.now(), writing.wishes

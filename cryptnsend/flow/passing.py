@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from cryptnsend.core.addresses import Mailbox, parse_mailboxes
-from cryptnsend.core.contracts import Engine, Row
+from cryptnsend.core.contracts import Engine, Row, Rows
 from cryptnsend.core.errors import NoGrant
 from cryptnsend.core.html import tidy
 from cryptnsend.core.mime import Attachment, Index, choose_bodies, part_text
+from cryptnsend.core.model import account_holder
 from cryptnsend.core.subject import PROTECTING, Token, peel
 from cryptnsend.flow import saving
 from cryptnsend.flow.mailwords import moment, usable_ids
@@ -17,7 +18,7 @@ from cryptnsend.flow.opening import Opener, Sealed
 from cryptnsend.flow.rendering import SHOWN, files_of, render
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Upload, Wishes, Writing
-from cryptnsend.store.records import listing, plans
+from cryptnsend.store.records import listing, messages, plans
 
 DAY = 86_400_000  # milliseconds
 
@@ -59,6 +60,8 @@ class Passing:
             cc=_typed(index.cc),
             bcc=_typed(parse_mailboxes(secret.partition(":")[2].replace("\r\n", " "))),
             html=tidy(part_text(body.html, [texts[id(body.html)]], SHOWN)) if body.html else "",
+            sender=index.author.address if index.author and index.author.address in session.addresses else "",
+            about=self._quoted_in(session, index),
             wishes=Wishes(
                 plain=is_plain,
                 days=(about["expires"] - about["created"]) // DAY if about["expires"] else 0,
@@ -86,6 +89,16 @@ class Passing:
         subject = subject if subject.lower().startswith(("fw:", "fwd:")) else f"Fwd: {subject}"
         text = "\n".join(("", "", *head, "", (shown.text or "").strip("\n"), ""))
         return Writing(text=text, subject=subject, about=message), self._files(index, raw)
+
+    def _quoted_in(self, session: Session, index: Index) -> int:
+        """Return the message that one of one's own passes on, 0 for none; see `reference`."""
+        holder = account_holder(session.account)
+
+        def find(rows: Rows) -> int:
+            found = (messages.granted_by_message_id(rows, holder, each) for each in index.references)
+            return next((row["id"] for row in found if row is not None), 0)
+
+        return self._engine.write(find).result() if index.references else 0
 
     def _about(self, message: int) -> Row:
         about = listing.message(self._engine, message)

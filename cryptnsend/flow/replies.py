@@ -6,7 +6,6 @@ envelope. Whoever was written to in secret is neither shown, granted to nor coun
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection, Iterable, Sequence
 
@@ -15,7 +14,7 @@ from cryptnsend.core.contracts import Clock
 from cryptnsend.core.errors import Refusal
 from cryptnsend.core.mime import Enclosure, Outgoing, build_message
 from cryptnsend.core.names import safe_display_name
-from cryptnsend.core.seal import framed
+from cryptnsend.flow import twice
 from cryptnsend.flow.admit import Admission
 from cryptnsend.flow.drafting import Drafts
 from cryptnsend.flow.granting import Addressee, Author, Envelope
@@ -26,6 +25,7 @@ from cryptnsend.store.records import messages
 
 REFERENCES = 20  # Message-IDs in References: the first, and the newest of the others
 SUBJECT = 900  # characters
+FILE_GONE = "A file that was to go along is not here any more. Look through the files, then send again."
 _IDENT = re.compile(r"<[\x21-\x3b\x3d\x3f-\x7e]{1,990}>")
 
 
@@ -59,11 +59,11 @@ class Replies:
         or where a file that was to go along is not there any more.
         """
         answering, fresh = self._pickup.answering(session, message), tuple(files)
-        once = _digest(nonce, message, everybody, text, fresh, kept)
+        once = twice.digest("reply", nonce, (message, everybody, text), fresh, kept)
         whole = (*self._drafts.uploads(session, parent=message, keep=kept), *fresh)
         is_short = bool(kept) and len(whole) - len(fresh) < len(set(kept or ()))
         if is_short and messages.sent_by(self._admission.engine, session.account, once) is None:
-            raise Refusal("A file that was to go along is not here any more. Look through the files, then send again.")
+            raise Refusal(FILE_GONE)
         others = answering.others if everybody else ()
         addressed = (answering.author, *others)
         aliases = frozenset((*session.addresses, answering.address))
@@ -107,25 +107,6 @@ class Replies:
             references=(parents[:1] + parents[1:][-REFERENCES + 1 :]) if parents else (),
             enclosures=tuple(Enclosure(each.name, each.media_type, each.chunks()) for each in files),
         )
-
-
-def _digest(
-    nonce: bytes, message: int, everybody: bool, text: str, files: Sequence[Upload], kept: Collection[int] | None
-) -> bytes:
-    """
-    Return what is the same for a form that was sent twice, and only then.
-
-    The nonce alone is not enough: whoever goes back to a page that was sent already, and writes something else there,
-    would hear that it is on its way.
-    """
-    named = "all" if kept is None else " ".join(map(str, sorted(set(kept))))
-    whole = hashlib.sha256(framed("reply", nonce, message, int(everybody), text, named))
-    for each in files:
-        inside = hashlib.sha256()
-        for chunk in each.chunks():
-            inside.update(chunk)
-        whole.update(framed("file", each.name, each.media_type, inside.digest()))
-    return whole.digest()[:16]
 
 
 def _one_line(subject: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cryptnsend.core.errors import Ended, NoGrant, Refusal
@@ -10,7 +12,7 @@ from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Wishes, Writing
 from tests.flow.conftest import Desk
 from tests.flow.test_replies import upload
-from tests.support.house import DAY, HOUR, MINUTE, House, MakeHouse
+from tests.support.house import DAY, HOUR, MINUTE, SOURCE, House, MakeHouse
 
 ANN, PAT, JUNE, DORA = "ann@gmail.example", "pat@yahoo.example", "june@example.org", "dora@mail.example"
 N = b"n" * 16
@@ -134,6 +136,61 @@ def test_a_form_sent_twice_makes_one_message_and_takes_the_draft_away(house: Hou
     assert house.portal.drafts.count(ann) == 0
     with pytest.raises(Ended):
         house.portal.drafts.save(ann, letter(PAT), nonce=N)
+
+
+def test_what_is_written_anew_on_a_page_that_was_sent_already_is_sent_too(house: House, ann: Session) -> None:
+    """A phone goes back to a page as it was: the form still has the nonce of what was sent from it."""
+    ways = [
+        (letter(PAT), []),
+        (letter(PAT, text="All is well. But come at once."), []),
+        (letter(JUNE), []),
+        (letter(PAT, subject="Other results"), []),
+        (letter(PAT), [upload("a.pdf", b"a")]),
+        (letter(PAT), [upload("a.pdf", b"b")]),
+    ]
+    made = [[new(house).send(ann, writing, files=files, nonce=N) for _ in range(2)] for writing, files in ways]
+    assert [first for first, _ in made] == [again for _, again in made]
+    assert len({first for first, _ in made}) == len(ways)
+
+
+def test_nobody_hears_that_a_message_is_on_its_way_that_they_had_back(make_house: MakeHouse) -> None:
+    for plain in (False, True):
+        house = make_house(policy={"plain_token": True})
+        house.add_subscriber(ANN)
+        ann = house.session(ANN)
+        writing = letter(PAT, JUNE, wishes=Wishes(plain=plain))
+        message = new(house).send(ann, writing, nonce=N)
+        house.portal.newmail.take_up(ann, message)
+        with pytest.raises(Ended, match="from your drafts"):
+            new(house).send(ann, writing, nonce=N)
+
+
+def test_a_message_does_not_leave_without_a_file_that_was_thrown_away_meanwhile(house: House, ann: Session) -> None:
+    draft = house.portal.drafts.save(ann, letter(PAT), files=[upload("a.pdf", b"a")])
+    [kept] = house.portal.drafts.draft(ann, draft).files
+    house.portal.drafts.save(ann, letter(PAT), draft=draft, keep=())
+    with pytest.raises(Refusal, match="not here any more"):
+        new(house).send(ann, letter(PAT), draft=draft, keep=[kept.id], nonce=N)
+    assert new(house).send(ann, letter(PAT), draft=draft, keep=(), nonce=N)
+
+
+def test_what_is_had_back_keeps_its_sender_and_what_it_passes_on(make_house: MakeHouse) -> None:
+    house = make_house(policy={"plain_token": True})
+    house.add_subscriber(ANN)
+    started = house.accounts.start_alias(house.session(ANN), "office@gmail.example", SOURCE)
+    house.accounts.finish_alias(house.session(ANN), started.id, house.mailed_code())
+    first = house.submit(ANN, [PAT], house.mail())
+    ann = house.session(ANN)
+    draft = house.portal.newmail.pass_on(ann, first)
+    passed = house.portal.drafts.draft(ann, draft).writing
+    writing = replace(passed, to=(JUNE,), sender="office@gmail.example")
+    message = new(house).send(ann, writing, draft=draft, nonce=N)
+    back = house.portal.newmail.take_up(ann, message)
+    kept = house.portal.drafts.draft(ann, back).writing
+    assert (kept.sender, kept.about) == ("office@gmail.example", first)
+    again = new(house).send(ann, replace(kept, wishes=Wishes(plain=True)), draft=back, nonce=b"m" * 16)
+    decided = house.engine.query("SELECT decision, reason FROM recipients WHERE message = :m", m=again)
+    assert decided == [{"decision": "vault", "reason": "thread-vaulted"}]
 
 
 def test_ordinary_mail_leaves_plain_where_the_rules_allow_it_and_sealed_where_not(make_house: MakeHouse) -> None:
