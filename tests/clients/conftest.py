@@ -16,4 +16,4 @@ MakeDesk = Callable[[str], Desk]
 @pytest.fixture
 def make_desk(served: House, served_authority: Path, tmp_path: Path) -> MakeDesk:
     """Return a function that makes a desk for the program of that name."""
-    return lambda program: Desk(served, served_authority, tmp_path, program)
+    return lambda program: Desk.opened(served, served_authority, tmp_path, program)

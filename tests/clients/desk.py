@@ -34,10 +34,14 @@ class Desk:
     device: str = ""  # her device password, which sends and reads
     written: list[str] = field(default_factory=list)  # subjects
 
-    def __post_init__(self) -> None:
-        with owned(self.house.config) as app:
-            app.owner.add(self.ann, PASSWORD, organisation=None, roles=("subscriber",), name="Dr. Ann Ruiz")
-            self.device = app.owner.add_device(self.ann, PASSWORD, self.program, "mail").password
+    @classmethod
+    def opened(cls, house: House, authority: Path, folder: Path, program: str) -> Desk:
+        """Give Ann an account and a device password for her program."""
+        desk = cls(house, authority, folder, program)
+        with owned(house.config) as app:
+            app.owner.add(desk.ann, PASSWORD, organisation=None, roles=("subscriber",), name="Dr. Ann Ruiz")
+            desk.device = app.owner.add_device(desk.ann, PASSWORD, program, "mail").password
+        return desk
 
     @property
     def ann(self) -> str:
@@ -64,7 +68,7 @@ class Desk:
         for subject, text in self.letters(count):
             mail = EmailMessage(policy=email.policy.SMTP)
             mail["From"], mail["To"], mail["Subject"] = f"Ann Ruiz <{self.ann}>", self.pat, subject
-            mail["Message-ID"] = f"<{subject.replace(' ', '.')}@{self.program}.example>"
+            mail["Message-ID"] = f"<letter-{len(self.written)}@{self.program}.example>"
             mail.set_content(text)
             mail.add_attachment(f"{SECRET}\n".encode() * 99, maintype="image", subtype="x-scan", filename="scan.bin")
             yield mail.as_bytes()
