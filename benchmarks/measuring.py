@@ -17,12 +17,12 @@ def work_folder(on: Path | None) -> Path:
     return folder
 
 
-def conditions(rounds: int) -> str:
-    """Say on what was measured, and how busy it was with other things."""
+def conditions(rounds: int, peer: str = "Postfix") -> str:
+    """Say on what was measured, beside which *peer*, and how busy the machine was with other things."""
     load = " ".join(f"{each:.1f}" for each in os.getloadavg())
     return (
         f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}, load average {load};"
-        f" {rounds} rounds, medians (lowest-highest); ratio: ours by Postfix's, per round"
+        f" {rounds} rounds, medians (lowest-highest); ratio: ours by {peer}'s, per round"
     )
 
 

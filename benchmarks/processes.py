@@ -64,6 +64,28 @@ def resident(roots: list[int]) -> int:
     return sum(_rolled_up(each, "Rss:") for each in tree(roots))
 
 
+def forget_peaks(roots: list[int]) -> bool:
+    """Let `highest` begin anew; False where the kernel does not allow it."""
+    try:
+        for each in tree(roots):
+            Path(f"/proc/{each}/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def highest(roots: list[int]) -> int:
+    """Return the highest resident set of any one process of the tree since `forget_peaks`, in octets."""
+    found = 0
+    for each in tree(roots):
+        try:
+            lines = Path(f"/proc/{each}/status").read_text(encoding="ascii", errors="replace").splitlines()
+        except OSError:
+            continue
+        found = max([found, *(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))])
+    return found
+
+
 class Peak:
     """The highest memory of a tree while a block runs."""
 

@@ -80,6 +80,9 @@ class Reader(Protocol):
 class Engine(Reader, Protocol):
     """Rows at rest. Every implementation passes tests/contracts/test_engine.py."""
 
+    def tuples(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Read what `query` reads, rows as tuples and values by position (`?`): for lists, at half the cost."""
+
     def write(self, fn: Callable[[Rows], T], *, blobs: Sequence[str] = ()) -> Future[T]:
         """
         Run *fn* inside a group-committed transaction. *blobs*, the keys its rows name, are settled before COMMIT.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
@@ -57,17 +58,27 @@ class Content:
 class View:
     """One message, to fetch from. What it does not need is not decoded and not read."""
 
-    def __init__(self, index: bytes, read: Read, cuts: Sequence[tuple[int, bytes]] = ()):
-        """*index* is the sealed index without its padding; *cuts* are the author's, none for everybody else."""
-        self._octets, self._read, self._cuts = index, read, cuts
+    def __init__(
+        self,
+        index: bytes | Callable[[], bytes],
+        read: Read,
+        cuts: Sequence[tuple[int, bytes]] = (),
+        size: int | None = None,
+    ):
+        """
+        *index* is the sealed index without its padding, or what opens it; *cuts* are the author's, if it is for them.
+
+        *size* is how many octets the sealed message has, where that is known without its index.
+        """
+        self._given, self._read, self._cuts, self._size = index, read, cuts, size
         self._index: Index | None = None
-        self._text: ImapText | None = imap_text(index)
+        self._text: ImapText | None = None
 
     @property
     def index(self) -> Index:
         """Return the whole index; one of version 1 is made anew from the message, which is read for it."""
         if self._index is None:
-            index = Index.from_octets(self._octets)
+            index = Index.from_octets(self._octets())
             if index.imap is None:
                 index = index_blocks(self._blocks([Span(0, index.size)]))
             self._index = index
@@ -97,6 +108,17 @@ class View:
             return kept
         return b"".join(self._blocks(self._header() if kept else _slice(self._header(), 0, _MAX_HEADER)))
 
+    def ready(self, section: Section) -> bytes | None:
+        """Return the octets of what nearly every list asks for, header fields; None for anything else: see `fetch`."""
+        if section.path or section.partial or section.kind != "BODY" or not section.text.startswith("HEADER"):
+            return None
+        if not self._texts().header:
+            return None
+        header = self.header()
+        if section.text == "HEADER":
+            return header
+        return select_fields(header, section.fields, chosen=section.text == "HEADER.FIELDS")
+
     def fetch(self, section: Section) -> Content | None:
         """
         Return the octets of a section, None if the message has no such part.
@@ -120,9 +142,14 @@ class View:
     def _texts(self) -> ImapText:
         text = self._text
         if text is None:
-            text = self._text = self.index.imap
+            text = self._text = imap_text(self._octets()) or self.index.imap
         assert text is not None  # noqa: S101 - an index that was just made has its texts
         return text
+
+    def _octets(self) -> bytes:
+        if not isinstance(self._given, bytes):
+            self._given = self._given()
+        return self._given
 
     def _pieces(self, section: Section) -> list[Piece] | None:
         text = section.text
@@ -131,6 +158,8 @@ class View:
             header = self.header()
             named = text == "HEADER.FIELDS"
             return [header if text == "HEADER" else select_fields(header, section.fields, chosen=named)]
+        if not section.path and not text and not self._cuts and self._size is not None:
+            return [Span(0, self._size)]
         part = self._part(section.path)
         if part is None:
             return None
@@ -266,15 +295,18 @@ def select_fields(header: bytes, fields: tuple[bytes, ...], *, chosen: bool) -> 
     Names are lower case. Lines that are no field count as one that nobody names.
     """
     block = b"" if header == b"\r\n" else header[:-2] if header.endswith(b"\r\n\r\n") else header
-    wanted, found, keep = frozenset(fields), [], not chosen
-    for line in block.split(b"\n"):
-        if not line.startswith((b" ", b"\t")):  # else it belongs to the field before it
-            name, colon, _ = line.partition(b":")
-            keep = (bool(colon) and name.rstrip(b" \t").lower() in wanted) is chosen
-        if keep:
-            found.append(line)
-    selected = b"\n".join(found).rstrip(b"\r\n")
+    named = _naming(fields)
+    found = b"".join(named.findall(block)) if chosen else named.sub(b"", block)
+    selected = found.rstrip(b"\r\n")
     return selected + b"\r\n\r\n" if selected else b"\r\n"
+
+
+@lru_cache(maxsize=64)
+def _naming(fields: tuple[bytes, ...]) -> re.Pattern[bytes]:
+    """Return a pattern for fields of these names, continuation lines and line ends included."""
+    names = b"|".join(map(re.escape, fields))
+    line = rb"[^\n]*(?:\n|\Z)"
+    return re.compile(rb"^(?:%b)[ \t]*:%b(?:[ \t]%b)*" % (names, line, line), re.IGNORECASE | re.MULTILINE)
 
 
 _BCC = re.compile(rb"^bcc[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE | re.MULTILINE)

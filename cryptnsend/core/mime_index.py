@@ -126,6 +126,7 @@ class Index(msgspec.Struct, omit_defaults=True):
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Index)
 _LENGTH = struct.Struct(">I")
+_length_at = _LENGTH.unpack_from
 
 
 def imap_text(octets: bytes) -> ImapText | None:
@@ -137,16 +138,15 @@ def imap_text(octets: bytes) -> ImapText | None:
     at = octets.find(b"\0") + 1
     if not at:
         return None
-    texts = []
-    for _ in range(3):
-        if at + 4 > len(octets):
-            raise ValueError("These octets are no message index.")
-        end = at + 4 + _LENGTH.unpack_from(octets, at)[0]
-        texts.append(octets[at + 4 : end])
-        at = end
-    if at > len(octets):
+    try:
+        envelope = at + 4 + _length_at(octets, at)[0]
+        structure = envelope + 4 + _length_at(octets, envelope)[0]
+        header = structure + 4 + _length_at(octets, structure)[0]
+    except struct.error:
+        header = len(octets) + 1
+    if header > len(octets):
         raise ValueError("These octets are no message index.")
-    return ImapText(*texts)
+    return ImapText(octets[at + 4 : envelope], octets[envelope + 4 : structure], octets[structure + 4 : header])
 
 
 def is_message(part: Part) -> bool:

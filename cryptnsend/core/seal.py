@@ -70,9 +70,14 @@ def context(message: int, part: str) -> bytes:
     Parts are `raw`, `index`, `author_index` and numbered ones such as `upload.3`. Raise ValueError for anything else
     than lower-case words, because a space in a part could imitate another place.
     """
-    if message < 0 or not _PART.fullmatch(part):
+    if message < 0 or not _is_part(part):
         raise ValueError(f"not a place for a sealed stream: message {message}, part {part!r}")
     return f"cryptnsend/v1 message {message} {part}".encode()
+
+
+@lru_cache(maxsize=256)
+def _is_part(part: str) -> bool:
+    return _PART.fullmatch(part) is not None
 
 
 def sealed_size(plain: int) -> int:
@@ -115,7 +120,12 @@ def seal(key: bytes, message: int, part: str, octets: bytes) -> bytes:
 
 def open_sealed(key: bytes, message: int, part: str, octets: bytes) -> bytes:
     """Return the whole content of a sealed stream, verified; raise `SealBroken`."""
-    return b"".join(open_stream(key, message, part, (octets,)))
+    decryptor = Cobblestone256Decryptor(key, context(message, part))
+    try:
+        return decryptor.update(octets) + decryptor.finalize()
+    except InvalidTag:
+        # Once more, in steps, to tell what does not fit.
+        return b"".join(open_stream(key, message, part, (octets,)))
 
 
 def open_stream(key: bytes, message: int, part: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -237,10 +247,10 @@ def pad(octets: bytes) -> bytes:
 
 def unpad(octets: bytes) -> bytes:
     """Return what was given to `pad`; raise `SealBroken` if *octets* did not come from it."""
-    whole = octets.rstrip(b"\0")
-    if len(octets) % PAD or not whole.endswith(b"\x80") or len(octets) - len(whole) >= PAD:
+    end = octets.rfind(b"\x80", -PAD)
+    if len(octets) % PAD or end < 0 or octets.count(b"\0", end + 1) != len(octets) - end - 1:
         raise SealBroken("The padding of an index is damaged.")
-    return whole[:-1]
+    return octets[:end]
 
 
 def _wrong_header() -> SealBroken:

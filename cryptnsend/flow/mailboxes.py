@@ -7,7 +7,7 @@ page it is where it was.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.errors import Denied, NoGrant
@@ -256,7 +256,7 @@ class Mailboxes:
                 self._opened(rows, session, each.message)
         moved = {each.uid for each, _, _ in real}
         return [
-            replace(each, flags=flags, keywords=words, modseq=modseq if each.uid in moved else each.modseq)
+            each._replace(flags=flags, keywords=words, modseq=modseq if each.uid in moved else each.modseq)
             for each, flags, words in changes
         ], left
 

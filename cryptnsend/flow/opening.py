@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -20,7 +20,7 @@ from cryptnsend.core.mime import Index
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.seal import SeekReader, open_sealed, open_stream, unpad
 from cryptnsend.flow.sessions import Session
-from cryptnsend.store.records import grants, listing
+from cryptnsend.store.records import grants, listing, mailboxes
 from cryptnsend.store.vault import Stored, Vault
 
 KEPT_EPOCHS = 2048  # of all sessions of this process together
@@ -60,6 +60,14 @@ class Sealed:
             self.vault.size(self.stored),
         )
 
+    def size(self) -> int:
+        """Return how many octets rest, sealed."""
+        return self.vault.size(self.stored)
+
+    def octets(self) -> bytes:
+        """Return the whole content, checked to its end; for what is small."""
+        return open_sealed(self.key, self.message, self.part, b"".join(self.vault.open(self.stored)))
+
     def ranges(self, wanted: Sequence[tuple[int, int]]) -> list[bytes]:
         """Return these ranges (start, end) after reading, and so checking, all of the content once."""
         found = [bytearray() for _ in wanted]
@@ -79,6 +87,7 @@ class Opener:
         self._engine, self._vault, self._clock = engine, vault, clock
         self._lock = threading.Lock()
         self._epochs: OrderedDict[tuple[bytes, int, bytes], tuple[float, bytes]] = OrderedDict()
+        self._unwrappers: OrderedDict[tuple[bytes, int], tuple[float, keys.Unwrapper]] = OrderedDict()
 
     def grant(self, session: Session, message: int) -> Row:
         """
@@ -132,6 +141,38 @@ class Opener:
         with self._lock:
             for place in [each for each in self._epochs if each[0] == session.id_hash]:
                 del self._epochs[place]
+            for known in [each for each in self._unwrappers if each[0] == session.id_hash]:
+                del self._unwrappers[known]
+
+    def unwrappers(self, session: Session, epochs: Collection[int]) -> dict[int, keys.Unwrapper]:
+        """
+        Return by epoch what unwraps the grants that rest under it; those that the session has no seed for are left out.
+
+        For lists: rows of epochs are read only where the key is not remembered. At most 500; raises SealBroken.
+        """
+        now, found = self._clock.monotonic(), {}
+        with self._lock:
+            for epoch in epochs:
+                known = self._unwrappers.get((session.id_hash, epoch))
+                if known is not None and now < known[0]:
+                    found[epoch] = known[1]
+        missing = [each for each in epochs if each not in found]
+        if not missing:
+            return found
+        for ident, pair, owner, holder, sealed in mailboxes.epochs(self._engine, missing):
+            if pair in session.seeds:
+                seed = session.seeds[pair]
+                key = keys.open_with(seed, sealed, label="epoch", owner=owner, holder=holder, ref=ident)
+                found[ident] = keys.Unwrapper(key)
+        with self._lock:
+            for epoch in missing:
+                if epoch in found:
+                    self._unwrappers[session.id_hash, epoch] = (now + KEPT_SECONDS, found[epoch])
+            while len(self._unwrappers) > KEPT_EPOCHS or (
+                self._unwrappers and next(iter(self._unwrappers.values()))[0] <= now
+            ):
+                self._unwrappers.popitem(last=False)
+        return found
 
     def keys(self, session: Session, row: Row) -> bytes:
         """Return the content key, or for authors both keys; raise NoGrant without the seed, SealBroken for damage."""
@@ -158,8 +199,11 @@ class Opener:
         key = keys.author_key(content_keys)
         if listing.content(self._engine, row["org"], row["message"], "author_index") is None:
             return []
-        octets = unpad(self._small(self.part(row, key, "author_index")))
-        return msgspec.json.decode(octets, type=_Bcc).bcc
+        return self.read_cuts(self.part(row, key, "author_index"))
+
+    def read_cuts(self, sealed: Sealed) -> list[tuple[int, bytes]]:
+        """Return what an author's index says."""
+        return msgspec.json.decode(unpad(self._small(sealed)), type=_Bcc).bcc
 
     def raw(self, row: Row, content_keys: bytes) -> Sealed:
         """Return the message itself, without Bcc."""
@@ -167,10 +211,14 @@ class Opener:
 
     def part(self, row: Row, key: bytes, part: str) -> Sealed:
         """Return a sealed part of a grant's message; raise NoGrant if its content is gone."""
-        found = listing.content(self._engine, row["org"], row["message"], part)
+        return self.content(row["org"], row["message"], key, part)
+
+    def content(self, org: int, message: int, key: bytes, part: str) -> Sealed:
+        """Return a sealed part of a message, for whoever has its key; raise NoGrant if it is gone."""
+        found = listing.content(self._engine, org, message, part)
         if found is None:
             raise NoGrant("The content of this message is gone.")
-        return Sealed(self._vault, Stored(found["body"], found["blob_key"]), key, row["message"], part)
+        return Sealed(self._vault, Stored(found["body"], found["blob_key"]), key, message, part)
 
     def _small(self, sealed: Sealed) -> bytes:
         whole = b"".join(self._vault.open(sealed.stored))

@@ -13,7 +13,7 @@ from functools import partial
 import structlog
 
 from cryptnsend.core import keys
-from cryptnsend.core.contracts import Clock, Engine, Row, Rows
+from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.errors import NoGrant, SealBroken
 from cryptnsend.core.imap_sections import View
 from cryptnsend.core.mime_indexer import index_blocks, index_message
@@ -22,10 +22,11 @@ from cryptnsend.core.seal import SeekReader, open_sealed, unpad
 from cryptnsend.flow.opening import Opener, Sealed
 from cryptnsend.flow.sessions import Session
 from cryptnsend.store.records import audit, filed, listing, mailboxes
-from cryptnsend.store.records.mailboxes import Mailbox, Placed
+from cryptnsend.store.records.mailboxes import Granted, Mailbox, Placed
 from cryptnsend.store.vault import Stored, Vault
 
 LABEL, PART, SUMMARY = "filed", "raw", "index"
+AT_ONCE = 64 * 1024  # octets up to which a sealed message is opened as a whole, of whatever is read
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -33,29 +34,50 @@ log = structlog.stdlib.get_logger(__name__)
 class Held:
     """One message that opens: where it lies, and what can be fetched of it."""
 
-    __slots__ = ("_load", "_source", "org", "placed", "view")
+    __slots__ = ("org", "placed", "view")
 
     def __init__(
         self,
         placed: Placed,
         org: int,
-        summary: bytes,
+        summary: bytes | Callable[[], bytes],
         load: Callable[[], Sealed | bytes],
         cuts: Sequence[tuple[int, bytes]] = (),
     ):
-        """*summary* is the index, opened; *load* brings the octets when they are asked for; *cuts* are the author's."""
+        """*summary* is the index, or opens it; *load* brings the octets once they are read; *cuts* are the author's."""
         self.placed, self.org = placed, org
-        self._load = load
-        self._source: SeekReader | bytes | None = None
-        self.view = View(summary, self._read, cuts)
+        # What an author reads is longer than what was sealed.
+        self.view = View(summary, _Source(load).read, cuts, placed.size if placed.role != "author" else None)
 
-    def _read(self, offset: int, length: int) -> bytes:
-        if self._source is None:
+
+class _Source:
+    """
+    The octets of a message, brought when the first of them are read.
+
+    It knows nothing of who reads: in a circle each message would stay in memory until the collector comes by.
+    """
+
+    __slots__ = ("_load", "_reader", "_whole")
+
+    def __init__(self, load: Callable[[], Sealed | bytes]):
+        self._load = load
+        self._whole: bytes | None = None
+        self._reader: SeekReader | None = None
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return octets from *offset* on, fewer than *length* only at the end."""
+        if self._whole is None and self._reader is None:
             loaded = self._load()
-            self._source = loaded if isinstance(loaded, bytes) else loaded.reader()
-        if isinstance(self._source, bytes):
-            return self._source[offset : offset + length]
-        return b"".join(self._source.read_range(offset, length))
+            if isinstance(loaded, bytes):
+                self._whole = loaded
+            elif loaded.size() <= AT_ONCE:
+                self._whole = loaded.octets()
+            else:
+                self._reader = loaded.reader()
+        if self._whole is not None:
+            return self._whole[offset : offset + length]
+        assert self._reader is not None  # noqa: S101 - one of the two was made above
+        return b"".join(self._reader.read_range(offset, length))
 
 
 class Shelf:
@@ -64,17 +86,18 @@ class Shelf:
     def __init__(self, engine: Engine, vault: Vault, opener: Opener, clock: Clock):
         self._engine, self._vault, self._opener, self._clock = engine, vault, opener, clock
 
-    def held(self, session: Session, box: Mailbox, rows: Sequence[Placed]) -> dict[int, Held]:
+    def held(self, session: Session, box: Mailbox, rows: Sequence[Placed], *, whole: bool = False) -> dict[int, Held]:
         """
         Return by UID what opens of these messages, at most 500; what has ended, or is locked, is not among it.
 
-        A damaged index takes nobody's message away: it is made anew from the message itself.
+        With *whole* small ones are brought at once, since all of each will be read. A damaged index takes nobody's
+        message away: it is made anew from the message itself.
         """
         found = {each.uid: self._notice(box, each) for each in rows if each.served}
         for role in ("recipient", "author"):
             asked = [each for each in rows if each.role == role and not each.served]
             if asked:
-                found |= self._granted(session, role, asked)
+                found |= self._granted(session, role, asked, whole=whole)
         brought = [each for each in rows if each.role == "filed"]
         if brought:
             found |= self._filed(session, brought)
@@ -91,13 +114,14 @@ class Shelf:
             return
         now, actor = self._clock.now(), account_holder(session.account)
 
+        received = [each.placed.message for each in about if each.placed.role == "recipient"]
+
         def write(rows: Rows) -> None:
+            if received:
+                listing.fetched(rows, session.account, received, now)
             for each in about:
-                message = each.placed.message
-                if each.placed.role == "recipient":
-                    for mine in listing.mine_of(rows, session.account, message):
-                        listing.fetched(rows, mine["org"], message, mine["address"], now)
-                audit.append(rows, each.org, now, actor, "message.fetched", str(message), {"by": "mail program"})
+                what = str(each.placed.message)
+                audit.append(rows, each.org, now, actor, "message.fetched", what, {"by": "mail program"})
 
         self._engine.write(write).result()
 
@@ -116,34 +140,46 @@ class Shelf:
         octets = mailboxes.notice(self._engine, box.id, placed.uid)
         return Held(placed, box.org, index_message(octets).to_octets(), lambda: octets)
 
-    def _granted(self, session: Session, role: str, asked: Sequence[Placed]) -> dict[int, Held]:
+    def _granted(self, session: Session, role: str, asked: Sequence[Placed], *, whole: bool) -> dict[int, Held]:
         holder = account_holder(session.account)
-        grants = mailboxes.grants(self._engine, holder, role, sorted({each.message for each in asked}))
-        by_message = {row["message"]: row for row in grants if row["state"] == "active"}
+        rows = mailboxes.grants(self._engine, holder, role, sorted({each.message for each in asked}), whole=whole)
+        by_message = {row.message: row for row in rows if row.state == "active"}
+        unwrappers = self._opener.unwrappers(session, {row.epoch for row in by_message.values()})
         found = {}
         for each in asked:
             row = by_message.get(each.message)
-            if row is None or not self._opener.opens(session, row):
+            unwrapper = unwrappers.get(row.epoch) if row is not None else None
+            if row is None or unwrapper is None:
                 continue
-            content_keys = self._opener.keys(session, row)
-            load = partial(self._opener.part, row, content_keys[:32], PART)
-            summary = self._summary(row, content_keys, load)
-            found[each.uid] = Held(each, row["org"], summary, load, self._cuts(row, content_keys))
+            bound = keys.grant_aad(row.org, row.message, holder, role, row.contact, row.custody)
+            content_keys = unwrapper.unwrap(row.wrap, bound)
+            load = partial(self._raw, row, content_keys[:32])
+            summary = partial(self._summary, row, content_keys, load)
+            cuts = self._cuts(row, content_keys) if role == "author" else ()
+            found[each.uid] = Held(each, row.org, summary, load, cuts)
         return found
 
-    def _summary(self, row: Row, content_keys: bytes, load: Callable[[], Sealed]) -> bytes:
+    def _raw(self, row: Granted, key: bytes) -> Sealed:
+        if row.body is None and row.blob_key is None:
+            return self._opener.content(row.org, row.message, key, PART)
+        return Sealed(self._vault, Stored(row.body, row.blob_key), key, row.message, PART)
+
+    def _summary(self, row: Granted, content_keys: bytes, load: Callable[[], Sealed]) -> bytes:
         """Return the index of a message; where it is damaged, one that is made anew from the message itself."""
-        sealed = b"".join(self._vault.open(Stored(row["summary"], row["summary_key"])))
+        sealed = row.summary
+        if sealed is None:
+            sealed = b"".join(self._vault.open(Stored(None, row.summary_key)))
         try:
-            return unpad(open_sealed(content_keys[:32], row["message"], SUMMARY, sealed))
+            return unpad(open_sealed(content_keys[:32], row.message, SUMMARY, sealed))
         except SealBroken:
-            log.error("index damaged", message=row["message"], organisation=row["org"])
+            log.error("index damaged", message=row.message, organisation=row.org)
             return index_blocks(load().chunks()).to_octets()
 
-    def _cuts(self, row: Row, content_keys: bytes) -> list[tuple[int, bytes]]:
-        if row["role"] != "author" or (row["cuts"] is None and row["cuts_key"] is None):
-            return []
-        return self._opener.cuts(row, content_keys)
+    def _cuts(self, row: Granted, content_keys: bytes) -> Sequence[tuple[int, bytes]]:
+        if row.cuts is None and row.cuts_key is None:
+            return ()
+        stored, key = Stored(row.cuts, row.cuts_key), keys.author_key(content_keys)
+        return self._opener.read_cuts(Sealed(self._vault, stored, key, row.message, "author_index"))
 
     def _filed(self, session: Session, asked: Sequence[Placed]) -> dict[int, Held]:
         holder = account_holder(session.account)

@@ -32,6 +32,7 @@ from cryptnsend.submission.limits import Connections
 T = TypeVar("T")
 FULL = 256 * 1024  # octets that wait to be read at which the client has to wait
 PIECE = 64 * 1024  # octets written at once
+POURED = 256 * 1024  # octets that one turn of a thread brings: each turn costs as much as several messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,17 +252,25 @@ class Connection(asyncio.Protocol):
         if self._closing:
             raise Gone
         if self._outbox:
-            self._transport.write(bytes(self._outbox))
+            octets = bytes(self._outbox)
             self._outbox.clear()
-            if self._stalled is not None:
-                before, self.deadline = self.deadline, self._loop.time() + self._limits.trickle
-                await self._stalled
-                self.deadline = before
-            if self._closing:
-                raise Gone
+            await self._send(octets)
+
+    async def _send(self, octets: bytes) -> None:
+        self._transport.write(octets)
+        if self._stalled is not None:
+            before, self.deadline = self.deadline, self._loop.time() + self._limits.trickle
+            await self._stalled
+            self.deadline = before
+        if self._closing:
+            raise Gone
 
     async def _write(self, octets: bytes) -> None:
         """Say something; it leaves when there is enough of it, or with `_flush`."""
+        if len(octets) >= PIECE:
+            await self._flush()
+            await self._send(octets)  # as it is: what is large is not copied once more
+            return
         self._outbox += octets
         if len(self._outbox) >= PIECE:
             await self._flush()
@@ -276,12 +285,13 @@ class Connection(asyncio.Protocol):
         """Write what an iterator yields, a piece at a time: it runs in a thread, and waits while the client reads."""
 
         def gathered() -> bytes:
-            held = bytearray()
+            held, size = [], 0
             for piece in pieces:
-                held += piece
-                if len(held) >= PIECE:
+                held.append(piece)
+                size += len(piece)
+                if size >= POURED:
                     break
-            return bytes(held)
+            return b"".join(held)
 
         while octets := await self._in_thread(gathered):
             await self._write(octets)

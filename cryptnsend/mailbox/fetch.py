@@ -6,13 +6,16 @@ octets stream, and if they turn out to be damaged on the way, only the end of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
 
 import structlog
 
 from cryptnsend.core import imap
 from cryptnsend.core.errors import CryptnSendError, SealBroken
-from cryptnsend.core.imap_sections import Content
+from cryptnsend.core.imap_sections import View as Message
 from cryptnsend.flow.mailboxes import Flagging
 from cryptnsend.flow.serving import Held
 from cryptnsend.flow.sessions import Session
@@ -22,9 +25,24 @@ from cryptnsend.mailbox.view import View, flags_text
 from cryptnsend.store.records.mailboxes import SEEN, Placed
 
 CHUNK = 200  # messages looked up at once
+WITH_BODY = 50  # the same, with their content
+ROWS = 2_000  # the same, where their rows say everything
+SPARSE = 10  # UIDs for each message that are looked through at most
 WHOLE = 256 * 1024  # octets up to which a response is made before it is sent
 
-_ROW = frozenset({"UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE", "MODSEQ"})
+# How an attribute is written, and from what: the row of a message, or its index.
+_ROW: dict[str, tuple[bytes, Callable[[Placed], object]]] = {
+    "UID": (b"UID %d", attrgetter("uid")),
+    "FLAGS": (b"FLAGS %b", flags_text),
+    "INTERNALDATE": (b"INTERNALDATE %b", lambda row: imap.date_time(row.received)),
+    "RFC822.SIZE": (b"RFC822.SIZE %d", attrgetter("size")),
+    "MODSEQ": (b"MODSEQ (%d)", attrgetter("modseq")),
+}
+_INDEX: dict[str, tuple[bytes, Callable[[Message], bytes]]] = {
+    "ENVELOPE": (b"ENVELOPE %b", Message.envelope),
+    "BODYSTRUCTURE": (b"BODYSTRUCTURE %b", Message.bodystructure),
+    "BODY": (b"BODY %b", Message.body),
+}
 _SEEN = Flagging("+", SEEN, frozenset())
 
 log = structlog.stdlib.get_logger(__name__)
@@ -39,41 +57,55 @@ class Fetching:
         """*noted* are the messages whose fetching this connection has noted already."""
         self._rooms, self._session, self._view, self._noted = rooms, session, view, noted
         names = [each.name for each in command.items if isinstance(each, imap.Attribute)]
-        self._attributes = list(dict.fromkeys((["UID"] if command.uid else []) + names))
-        if condstore and "FLAGS" in self._attributes and "MODSEQ" not in self._attributes:
-            self._attributes.append("MODSEQ")  # RFC 7162 §3.2
+        attributes = list(dict.fromkeys((["UID"] if command.uid else []) + names))
+        if condstore and "FLAGS" in attributes and "MODSEQ" not in attributes:
+            attributes.append("MODSEQ")  # RFC 7162 §3.2
+        of_row, of_index = ([each for each in attributes if each in kind] for kind in (_ROW, _INDEX))
+        self._attributes = attributes
+        self._of_row = [_ROW[each][1] for each in of_row]
+        self._of_index = [_INDEX[each][1] for each in of_index]
+        said = [_ROW[each][0] for each in of_row] + [_INDEX[each][0] for each in of_index]
+        self._form = b"* %d FETCH (" + b" ".join(said)
         self._condstore = condstore
         self._sections = [each for each in command.items if isinstance(each, imap.Section)]
         self._changed_since = command.changed_since
-        self._opens = bool(self._sections) or bool(set(self._attributes) - _ROW)
+        self._opens = bool(self._sections or of_index)
         self._reads = any(_is_content(each) for each in self._sections)
         sees = any(not each.peek and _is_content(each) for each in self._sections)
         self._sees = sees and not view.read_only
         self.missing = 0  # messages that could not be opened
 
-    def lines(self, uids: Sequence[int]) -> Iterator[bytes]:
+    def lines(self, uids: array[int]) -> Iterator[bytes]:
         """Yield the responses about these messages; raise `Cut` where one breaks off."""
-        for start in range(0, len(uids), CHUNK):
-            chunk = uids[start : start + CHUNK]
-            yield from self._chunk(chunk)
+        most = WITH_BODY if self._reads else CHUNK if self._opens else ROWS
+        start = 0
+        while start < len(uids):
+            # Rows are read from the first to the last of a chunk: few messages far apart are no reason to read all.
+            end = bisect_left(uids, uids[start] + SPARSE * most, start, min(start + most, len(uids)))
+            yield from self._chunk(uids[start:end])
+            start = end
 
-    def _chunk(self, uids: Sequence[int]) -> Iterator[bytes]:
-        wanted = set(uids)
+    def _chunk(self, uids: array[int]) -> Iterator[bytes]:
+        numbers, since = self._view.numbers(uids), self._changed_since
         rows = [
             each
             for each in self._rooms.boxes.rows(self._view.box, uids[0], uids[-1])
-            if each.uid in wanted and (self._changed_since is None or each.modseq > self._changed_since)
+            if each.uid in numbers and (since is None or each.modseq > since)
         ]
-        held = self._rooms.shelf.held(self._session, self._view.box, rows) if self._opens and rows else {}
+        if not self._opens:
+            form, of_row = self._form + b")\r\n", self._of_row
+            yield b"".join([form % (numbers[row.uid], *[get(row) for get in of_row]) for row in rows])
+            return
+        held = self._rooms.shelf.held(self._session, self._view.box, rows, whole=self._reads) if rows else {}
         if self._reads:
             self._note([held[each.uid] for each in rows if each.uid in held])
         fresh = self._see(rows, held) if self._sees else {}
         for row in rows:
             one = held.get(row.uid)
-            if self._opens and one is None:
+            if one is None:
                 self.missing += 1
-                continue
-            yield from self._response(fresh.get(row.uid, row), one, told=row.uid in fresh)
+            else:
+                yield from self._response(numbers[row.uid], fresh.get(row.uid, row), one, told=row.uid in fresh)
 
     def _note(self, held: Sequence[Held]) -> None:
         """Note what is about to be fetched, before its first octet leaves; once in a connection."""
@@ -90,16 +122,15 @@ class Fetching:
         self._view.told.update((each.uid, each.modseq) for each in after)
         return {each.uid: each for each in after}
 
-    def _response(self, row: Placed, held: Held | None, *, told: bool) -> Iterator[bytes]:
-        number = self._view.number(row.uid)
-        if not number:
-            return
+    def _response(self, number: int, row: Placed, held: Held, *, told: bool) -> Iterator[bytes]:
+        view = held.view
         try:
-            contents = [(each, held.view.fetch(each)) for each in self._sections] if held else []
-            large = sum(content.size for _, content in contents if content is not None) > WHOLE
-            pieces = self._pieces(number, row, held, contents, told=told)
-            if not large:
-                yield b"".join(pieces)
+            begun = self._form % (number, *[get(row) for get in self._of_row], *[get(view) for get in self._of_index])
+            if told:
+                begun = self._with_flags(begun, row)
+            said, streams, size = self._sections_of(begun, view)
+            if size <= WHOLE:
+                yield b"".join([said, *(block for each in streams for block in each)])
                 return
         except SealBroken as error:
             # The rest of the mailbox is whole; what one message lacks is for its owner and the operator to know.
@@ -107,70 +138,56 @@ class Fetching:
             self.missing += 1
             return
         try:
-            yield from pieces
+            yield said
+            for each in streams:
+                yield from each
         except CryptnSendError as error:
             log.error("message damaged", message=row.message, error=type(error).__name__)
             raise Cut from error
 
-    def _pieces(
-        self,
-        number: int,
-        row: Placed,
-        held: Held | None,
-        contents: Sequence[tuple[imap.Section, Content | None]],
-        *,
-        told: bool,
-    ) -> Iterator[bytes]:
-        said = [self._attribute(name, row, held) for name in self._attributes]
-        if told and "FLAGS" not in self._attributes:
-            said.append(b"FLAGS " + flags_text(row))
-        if told and self._condstore and "MODSEQ" not in self._attributes:
-            said.append(b"MODSEQ (%d)" % row.modseq)
-        yield b"* %d FETCH (" % number + b" ".join(said)
-        gap = b" " if said else b""
-        for section, content in contents:
-            yield gap
-            gap = b" "
-            if content is None:
-                yield section.label + b" NIL"
-            elif section.kind == "BINARY.SIZE":
-                yield section.label + b" %d" % content.size
-            elif section.kind == "BINARY":
-                yield from _binary(section.label, content)
-            else:
-                yield section.label + b" {%d}\r\n" % content.size
-                yield from content.blocks()
-        yield b")\r\n"
+    def _with_flags(self, begun: bytes, row: Placed) -> bytes:
+        """Return the beginning of a response with the flags that the fetch itself has changed."""
+        gap = b" " if self._attributes else b""
+        if "FLAGS" not in self._attributes:
+            begun, gap = begun + gap + b"FLAGS " + flags_text(row), b" "
+        if self._condstore and "MODSEQ" not in self._attributes:
+            begun += gap + b"MODSEQ (%d)" % row.modseq
+        return begun
 
-    def _attribute(self, name: str, row: Placed, held: Held | None) -> bytes:
-        match name:
-            case "UID":
-                return b"UID %d" % row.uid
-            case "FLAGS":
-                return b"FLAGS " + flags_text(row)
-            case "INTERNALDATE":
-                return b"INTERNALDATE " + imap.date_time(row.received)
-            case "RFC822.SIZE":
-                return b"RFC822.SIZE %d" % row.size
-            case "MODSEQ":
-                return b"MODSEQ (%d)" % row.modseq
-        assert held is not None  # noqa: S101 - what is left is asked only of what opens
-        match name:
-            case "ENVELOPE":
-                return b"ENVELOPE " + held.view.envelope()
-            case "BODYSTRUCTURE":
-                return b"BODYSTRUCTURE " + held.view.bodystructure()
-            case _:
-                return b"BODY " + held.view.body()
+    def _sections_of(self, begun: bytes, view: Message) -> tuple[bytes, list[Iterable[bytes]], int]:
+        """Return a response as far as it needs no reading, what follows in blocks, and how much that is."""
+        said, streams, size = begun, list[Iterable[bytes]](), 0
+        gap = b"" if said.endswith(b"(") else b" "
+
+        def say(octets: bytes) -> None:
+            nonlocal said
+            if streams:
+                streams.append((octets,))
+            else:
+                said += octets
+
+        for section in self._sections:
+            say(gap + section.label)
+            gap = b" "
+            ready = view.ready(section)
+            if ready is not None:
+                say(b" {%d}\r\n%b" % (len(ready), ready))
+                continue
+            content = view.fetch(section)
+            if content is None:
+                say(b" NIL")
+            elif section.kind == "BINARY.SIZE":
+                say(b" %d" % content.size)
+            else:
+                # RFC 3516 §4.2: a literal8 if there is a NUL in what was decoded.
+                is_literal8 = section.kind == "BINARY" and any(b"\0" in block for block in content.blocks())
+                say((b" ~{%d}\r\n" if is_literal8 else b" {%d}\r\n") % content.size)
+                streams.append(content.blocks())
+                size += content.size
+        say(b")\r\n")
+        return said, streams, size
 
 
 def _is_content(section: imap.Section) -> bool:
     """Say whether a section shows more than the header block, which lists show as well."""
     return bool(section.path) or section.text in ("", "TEXT")
-
-
-def _binary(label: bytes, content: Content) -> Iterator[bytes]:
-    """Yield decoded octets, as a literal8 if there is a NUL in them (RFC 3516 §4.2)."""
-    has_nul = any(b"\0" in block for block in content.blocks())
-    yield label + (b" ~{%d}\r\n" if has_nul else b" {%d}\r\n") % content.size
-    yield from content.blocks()

@@ -21,5 +21,6 @@ class Limits(limits.Limits):
     poll: float = 10.0  # between two looks for new mail while a program idles
     threads: int = 8  # that look things up and open messages
     search_bodies: int = 2_000  # that one SEARCH opens
-    search_seconds: float = 20.0  # that it takes at most
+    search_seconds: float = 20.0  # that it takes at most if it opens bodies
+    search_headers_seconds: float = 120.0  # that it takes at most else
     junk: int = 50  # commands that lead nowhere, in a row

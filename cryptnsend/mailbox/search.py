@@ -63,9 +63,12 @@ class Searching:
     def find(self) -> list[int]:
         """Return the UIDs that fit; raise BadCommand, a NO, if that would take too long."""
         view = self._view
-        until = self._clock.monotonic() + self._limits.search_seconds
         by_row, by_index, by_body = (self._test(step) for step in (imap.Need.ROW, imap.Need.INDEX, imap.Need.BODY))
         needed = imap.need(self._key)
+        opens = needed > imap.Need.INDEX
+        until = self._clock.monotonic() + (
+            self._limits.search_seconds if opens else self._limits.search_headers_seconds
+        )
         found: list[int] = []
         opened = 0
         for start in range(0, view.exists, CHUNK):
@@ -77,7 +80,7 @@ class Searching:
                 held = self._rooms.shelf.held(self._session, view.box, [one.row for one in ones])
                 ones = [One(one.row, one.number, held.get(one.uid)) for one in ones]
                 ones = [one for one in ones if by_index(one)]
-            if needed > imap.Need.INDEX:
+            if opens:
                 opened += len(ones)
                 ones = self._by_body(ones, by_body, opened, until)
             if self._clock.monotonic() > until:

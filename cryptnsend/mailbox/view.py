@@ -23,14 +23,14 @@ def flag_names(placed: Placed) -> list[str]:
     return names + placed.keywords.split() if placed.keywords else names
 
 
-_TEXTS = {bits: "(" + " ".join(name for name, bit in SYSTEM if bits & bit) + ")" for bits in range(32)}
+_TEXTS = [f"({' '.join(name for name, bit in SYSTEM if bits & bit)})".encode() for bits in range(32)]
 
 
 def flags_text(placed: Placed) -> bytes:
     """Return FLAGS as a response has them, with the parentheses."""
     if placed.keywords:
         return f"({' '.join(flag_names(placed))})".encode("ascii", "replace")
-    return _TEXTS[placed.flags & 31].encode()
+    return _TEXTS[placed.flags & 31]
 
 
 class View:
@@ -58,6 +58,13 @@ class View:
         """Return the sequence number of a UID, 0 if it is not here."""
         at = bisect_left(self.uids, uid)
         return at + 1 if at < len(self.uids) and self.uids[at] == uid else 0
+
+    def numbers(self, uids: array[int]) -> dict[int, int]:
+        """Return the sequence numbers of UIDs, which come in their order; of those that are here."""
+        first = self.number(uids[0])
+        if first and self.uids[first - 1 : first - 1 + len(uids)] == uids:
+            return dict(zip(uids, range(first, first + len(uids)), strict=True))
+        return {uid: number for uid in uids if (number := self.number(uid))}
 
     def named(self, messages: SequenceSet, *, by_uid: bool) -> array[int]:
         """Return the UIDs that a set names, ascending. Numbers beyond the last are passed over, as elsewhere."""

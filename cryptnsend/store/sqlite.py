@@ -69,6 +69,15 @@ class SqliteEngine:
                 raise ValueError("query() only reads; use write()") from error
             raise broken(error) or error from error
 
+    def tuples(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Read committed rows as tuples; see `Engine.tuples`. Raise `StoreBroken`."""
+        try:
+            return self._reader().conn.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            if "readonly" in str(error):
+                raise ValueError("tuples() only reads; use write()") from error
+            raise broken(error) or error from error
+
     def write(self, fn: Callable[[Rows], T], *, blobs: Sequence[str] = ()) -> Future[T]:
         """Run *fn* inside a group-committed transaction; see `Engine.write`."""
         return self._group.submit(fn, blobs)

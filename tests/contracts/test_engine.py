@@ -57,6 +57,15 @@ def engine(store: Any) -> Engine:
     return opened
 
 
+def test_tuples_are_read_by_position_and_nothing_is_written_that_way(engine: Engine) -> None:
+    engine.write(lambda rows: (thing(1)(rows), thing(2)(rows))).result(30)
+    assert engine.tuples("SELECT id, what FROM things WHERE id >= ? ORDER BY id", 1) == [(1, "thing 1"), (2, "thing 2")]
+    assert engine.tuples("SELECT id FROM things WHERE id = ?", 3) == []
+    with pytest.raises(ValueError, match="only reads"):
+        engine.tuples("DELETE FROM things")
+    assert ids(engine) == [1, 2]
+
+
 def test_a_write_resolves_with_its_result_and_its_rows_are_there(engine: Engine) -> None:
     assert engine.write(thing(1)).result(10) == 1
     assert ids(engine) == [1]

@@ -6,6 +6,8 @@ sees of a message takes the message's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cryptnsend.core.contracts import Reader, Row, Rows
 
 
@@ -53,14 +55,19 @@ def mine_of(rows: Rows, account: int, ident: int) -> list[Row]:
     )
 
 
-def fetched(rows: Rows, org: int, ident: int, address: int, now: int) -> bool:
-    """Note that a recipient's mail program has fetched the content; False if it had before."""
-    return bool(
-        rows.execute(
-            "UPDATE recipients SET fetched = :now WHERE org = :org AND message = :message AND address = :address"
-            " AND fetched IS NULL",
-            {"now": now, "org": org, "message": ident, "address": address},
-        )
+def fetched(rows: Rows, account: int, idents: Sequence[int], now: int) -> None:
+    """Note that this recipient's mail program has fetched messages, at most 500, where it had not before."""
+    names = {f"m{number}": each for number, each in enumerate(idents)}
+    marks = ", ".join(f":{name}" for name in names)
+    found = rows.query(
+        "SELECT r.org, r.message, r.address, r.fetched FROM recipients r JOIN addresses a ON a.id = r.address"  # noqa: S608
+        f" WHERE r.message IN ({marks}) AND a.account = :account ORDER BY a.id DESC",
+        {"account": account, **names},
+    )
+    mine = {row["message"]: row for row in found}  # of several addresses the first, which comes last
+    rows.many(
+        "UPDATE recipients SET fetched = ? WHERE org = ? AND message = ? AND address = ? AND fetched IS NULL",
+        [(now, row["org"], row["message"], row["address"]) for row in mine.values() if row["fetched"] is None],
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from cryptnsend.core.contracts import Reader, Row, Rows
+from cryptnsend.core.contracts import Engine, Reader, Row, Rows
 
 _COLUMNS = "id, org, account, name, special, uidvalidity, uidnext, modseq, looked, holders, subscribed"
 SEEN, ANSWERED, FLAGGED, DELETED, DRAFT = 1, 2, 4, 8, 16
@@ -35,8 +35,7 @@ class Mailbox:
     subscribed: int
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """One message in one mailbox."""
 
     uid: int
@@ -234,12 +233,10 @@ def is_placed(rows: Rows, account: int, message: int, role: str) -> bool:
     )
 
 
-def uids(reader: Reader, ident: int, after: int = 0) -> list[int]:
+def uids(engine: Engine, ident: int, after: int = 0) -> list[int]:
     """Return the UIDs of a mailbox in their order, those above *after*."""
-    found = reader.query(
-        "SELECT uid FROM placed WHERE mailbox = :id AND uid > :after ORDER BY uid", id=ident, after=after
-    )
-    return [row["uid"] for row in found]
+    found = engine.tuples("SELECT uid FROM placed WHERE mailbox = ? AND uid > ? ORDER BY uid", ident, after)
+    return [uid for (uid,) in found]
 
 
 def first_unseen(reader: Reader, ident: int) -> int | None:
@@ -248,16 +245,16 @@ def first_unseen(reader: Reader, ident: int) -> int | None:
     return found[0]["uid"] if found else None
 
 
-def between(reader: Reader, ident: int, first: int, last: int) -> list[Placed]:
+def between(engine: Engine, ident: int, first: int, last: int) -> list[Placed]:
     """Return what lies under the UIDs from *first* to *last*, in their order."""
-    found = reader.query(
+    found = engine.tuples(
         "SELECT uid, message, role, served, modseq, flags, keywords, received, size FROM placed"
-        " WHERE mailbox = :id AND uid BETWEEN :first AND :last ORDER BY uid",
-        id=ident,
-        first=first,
-        last=last,
+        " WHERE mailbox = ? AND uid BETWEEN ? AND ? ORDER BY uid",
+        ident,
+        first,
+        last,
     )
-    return [Placed(**row) for row in found]
+    return list(map(Placed._make, found))
 
 
 def changed(reader: Reader, ident: int, modseq: int) -> list[Placed]:
@@ -444,21 +441,47 @@ def notice_of(rows: Rows, ident: int, uid: int) -> bytes | None:
 # -- what opens -------------------------------------------------------------------------------------------------------
 
 
-def grants(reader: Reader, holder: str, role: str, messages: Sequence[int]) -> list[Row]:
-    """Return a holder's grants of one role on these messages with epochs and sealed indexes; at most 500 at once."""
-    names = {f"m{number}": each for number, each in enumerate(messages)}
-    marks = ", ".join(f":{name}" for name in names)
-    return reader.query(
-        "SELECT g.org, g.message, g.holder, g.role, g.contact, g.custody, g.wrap, g.state, e.id AS epoch, e.pair,"  # noqa: S608
-        " e.suite, e.owner, e.holder AS epoch_holder, e.sealed, c.body AS summary, c.blob_key AS summary_key,"
-        " a.body AS cuts, a.blob_key AS cuts_key FROM grants g JOIN epochs e ON e.id = g.epoch"
-        " LEFT JOIN contents c ON c.message = g.message AND c.part = 'index'"
-        " LEFT JOIN contents a ON a.message = g.message AND a.part = 'author_index' AND g.role = 'author'"
-        f" WHERE g.message IN ({marks}) AND g.holder = :holder AND g.role = :role",
-        holder=holder,
-        role=role,
-        **names,
+class Granted(NamedTuple):
+    """A grant with what a list shows of its message: the sealed index, and the author's own where there is one."""
+
+    message: int
+    org: int
+    contact: str
+    custody: str
+    wrap: bytes
+    state: str
+    epoch: int
+    summary: bytes | None
+    summary_key: str | None
+    cuts: bytes | None
+    cuts_key: str | None
+    body: bytes | None  # of the message itself, if that was asked for
+    blob_key: str | None
+
+
+def grants(engine: Engine, holder: str, role: str, messages: Sequence[int], *, whole: bool = False) -> list[Granted]:
+    """Return a holder's grants of one role on these messages, at most 500; with *whole*, what was sealed too."""
+    marks = ",".join("?" * len(messages))
+    own = role == "author"
+    raw = " LEFT JOIN contents r ON r.message = g.message AND r.part = 'raw'" if whole else ""
+    cuts = " LEFT JOIN contents a ON a.message = g.message AND a.part = 'author_index'" if own else ""
+    found = engine.tuples(
+        "SELECT g.message, g.org, g.contact, g.custody, g.wrap, g.state, g.epoch, c.body, c.blob_key,"  # noqa: S608
+        f" {'a.body, a.blob_key' if own else 'NULL, NULL'}, {'r.body, r.blob_key' if whole else 'NULL, NULL'}"
+        " FROM grants g LEFT JOIN contents c ON c.message = g.message AND c.part = 'index'"
+        f"{cuts}{raw} WHERE g.message IN ({marks}) AND g.holder = ? AND g.role = ?",
+        *messages,
+        holder,
+        role,
     )
+    return list(map(Granted._make, found))
+
+
+def epochs(engine: Engine, idents: Sequence[int]) -> list[tuple[int, int, str, str, bytes]]:
+    """Return id, pair, owner, holder and sealed key of these epochs; at most 500 at once."""
+    marks = ",".join("?" * len(idents))
+    found = engine.tuples(f"SELECT id, pair, owner, holder, sealed FROM epochs WHERE id IN ({marks})", *idents)  # noqa: S608
+    return [(ident, pair, owner, holder, sealed) for ident, pair, owner, holder, sealed in found]
 
 
 _SUBMITTED = (

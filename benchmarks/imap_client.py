@@ -1,0 +1,91 @@
+"""A mail program that asks and takes, as little as the benchmark of the mailbox needs: octets in, answers apart."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+
+from generator import Failed
+
+_READ = 256 * 1024
+_LITERAL = re.compile(rb"\{(\d+)\}\r\n$")
+_FETCH = re.compile(rb"\* (\d+) FETCH \(")
+_NUMBER = re.compile(rb"UID (\d+)")
+
+
+class Client:
+    """One connection over TLS."""
+
+    def __init__(self, port: int):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        plain = socket.create_connection(("127.0.0.1", port), 120)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = context.wrap_socket(plain)
+        self._count = 0
+        self._until(b"\r\n")
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def ask(self, command: str, *, may_fail: bool = False) -> bytes:
+        """Say one command and return everything up to its tagged answer; raise Failed unless that is an OK."""
+        self._count += 1
+        tag = b"zq%07dqz" % self._count
+        self._socket.sendall(tag + b" " + command.encode() + b"\r\n")
+        said = self._until(b"\r\n", after=b"\r\n" + tag + b" ")
+        at = said.rindex(tag + b" ")
+        if not may_fail and not said.startswith(b"OK", at + len(tag) + 1):
+            raise Failed(f"{command[:60]}: {said[at:][:200]!r}")
+        return said
+
+    def login(self, name: str, password: str) -> None:
+        """Sign in."""
+        self.ask(f'LOGIN "{name}" "{password}"')
+
+    def _until(self, end: bytes, after: bytes = b"") -> bytes:
+        """Read until what came ends with *end*, and has *after* in its last line."""
+        held = bytearray()
+        while True:
+            got = self._socket.recv(_READ)
+            if not got:
+                raise Failed(f"The server hung up: {bytes(held[-200:])!r}")
+            held += got
+            if held.endswith(end):
+                tail = held[-4096:]
+                if not after or after in tail or tail.startswith(after[2:]):
+                    return bytes(held)
+
+
+def fetched(said: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield number and content of each FETCH response; literals are written as their octets."""
+    at = 0
+    while (found := _FETCH.match(said, at)) is not None:
+        end = found.end()
+        while True:
+            line = said.index(b"\r\n", end) + 2
+            literal = _LITERAL.search(said, end, line)
+            if literal is None:
+                break
+            end = line + int(literal[1])
+        yield int(found[1]), said[found.end() : line - 3]
+        at = line
+
+
+def normal(content: bytes) -> bytes:
+    """Return a response's content in one of the many ways to write it: items, quotes, case, and literals alike."""
+    plain = re.sub(rb'"((?:[^"\\]|\\.)*)"', lambda each: b"<" + each[1].replace(b"\\", b"") + b">", content)
+    return re.sub(rb"\{(\d+)\}\r\n", b"", plain).lower()
+
+
+def uid(content: bytes) -> int:
+    """Return the UID that a FETCH response names."""
+    found = _NUMBER.search(content)
+    if found is None:
+        raise Failed(f"A response without UID: {content[:80]!r}")
+    return int(found[1])
