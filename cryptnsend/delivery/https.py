@@ -90,6 +90,8 @@ class Https:
         watch.daemon = True
         watch.start()
         connection = http.client.HTTPConnection(host, port)
+        # The library's own is that of http. Web servers that go by the exact name do not know theirs with a port.
+        connection.default_port = HTTPS_PORT
         connection.sock = sock
         answer = None
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -87,6 +88,19 @@ def test_a_file_is_fetched(site: MakeSite, ca_file: Path) -> None:
     assert get(made, ca_file) == b"hello"
     assert made.requests[0].startswith("GET /file HTTP/1.1")
     assert f"Host: {HOST}" in made.requests[0]
+
+
+@pytest.mark.parametrize(("port", "named"), [(443, HOST), (8443, f"{HOST}:8443")])
+def test_a_server_at_the_usual_port_is_named_without_it(
+    site: MakeSite, ca_file: Path, monkeypatch: pytest.MonkeyPatch, port: int, named: str
+) -> None:
+    """RFC 9110 §4.2.2: web servers that serve many names go by the exact one."""
+    made = site(OK + b"Content-Length: 5\r\n\r\nhello")
+    connect = socket.create_connection
+    monkeypatch.setattr(socket, "create_connection", lambda to, **more: connect((to[0], made.peer.port), **more))
+    asker = Https(Names(hosts={HOST: ["127.0.0.1"]}), ca_file=ca_file, allow_private=True, port=port)
+    assert asker.get(HOST, "/file", media_type="text/plain", most=100) == b"hello"
+    assert f"Host: {named}" in made.requests[0].split("\n")
 
 
 def test_a_file_in_chunks_is_put_together(site: MakeSite, ca_file: Path) -> None:
