@@ -154,6 +154,7 @@ class Post(Desk):
                 message_octets=config.limits.message_octets,
                 per_day=config.inbound.kept_per_day,
             ),
+            resend_keys=self.admission.resend_keys,
             wake=self.wake,
         )
 

@@ -6,9 +6,12 @@ from. The account is told that it came, at most once a day (UTC) about the same 
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
+
+import msgspec
 
 from cryptnsend.core import keys, tokens
 from cryptnsend.core.contracts import Clock, Engine, Rows
@@ -61,8 +64,11 @@ class Keeping:
         clock: Clock,
         random: Random,
         settings: Settings,
+        resend_keys: Callable[[], dict[int, bytes]],
         wake: Callable[[], None],
     ):
+        """*resend_keys* returns the keeper's keys of today and yesterday, by day."""
+        self.resend_keys = resend_keys
         self.engine, self.vault, self.holders, self.epochs = engine, vault, holders, epochs
         self.clock, self.random, self.settings, self.wake = clock, random, settings, wake
         self.ids = Ids(random)
@@ -93,13 +99,18 @@ class Apart:
         self._sealing.abort()
 
     def commit_now(self, why: Why) -> int:
-        """Finish in a thread, and return the id once everything is durable; raise Temporary if it cannot be."""
+        """
+        Finish in a thread, and return the id once everything is durable; raise Temporary if it cannot be.
+
+        A server that lost our answer brings the same mail again: it is kept once, and its id is that of the first.
+        """
         house = self._house
         sealed: Sealed | None = None
         try:
             done = sealed = self._sealing.close(INSTALLATION)
-            house.holders.settled(
-                lambda: house.engine.write(lambda rows: self._fill(rows, done, why), blobs=done.blobs).result()
+            macs = self._resend_macs(why)
+            ident = house.holders.settled(
+                lambda: house.engine.write(lambda rows: self._fill(rows, done, why, macs), blobs=done.blobs).result()
             )
         except BaseException as reason:
             self.abort()
@@ -107,12 +118,22 @@ class Apart:
             if sealed is not None and isinstance(reason, CryptnSendError) and not isinstance(reason, StoreBroken):
                 house.vault.discard(*sealed.blobs)
             raise
-        house.wake()
-        return self.message
+        if ident != self.message:
+            house.vault.discard(*done.blobs)
+        else:
+            house.wake()
+        return ident
+
+    def _resend_macs(self, why: Why) -> list[bytes]:
+        """Return the HMAC of this very mail and its place under today's and yesterday's day key, today's first."""
+        place = "kept", why.account, why.reason, why.answered, self._sealing.digest()
+        by_day = self._house.resend_keys()
+        what = msgspec.msgpack.encode(place)
+        return [hmac.digest(by_day[day], what, "sha256") for day in sorted(by_day, reverse=True)]
 
     # What follows runs inside the transaction, and may run again after a failed batch.
 
-    def _fill(self, rows: Rows, sealed: Sealed, why: Why) -> None:
+    def _fill(self, rows: Rows, sealed: Sealed, why: Why, macs: list[bytes]) -> int:
         house, now, holder = self._house, self._house.clock.now(), account_holder(why.account)
         card = house.holders.card(rows, holder)
         own = cards.address(rows, card.addresses[0]) if card is not None else None
@@ -122,6 +143,9 @@ class Apart:
         if card is None or own is None or card.weak:
             # Whoever reset a password by mail has not shown yet whose account it is. Other servers try for days.
             raise Temporary("This cannot be kept now. Try again later.")
+        earlier = kept.earlier(rows, why.account, macs)
+        if earlier is not None:
+            return earlier
         org = card.organisation
         if messages.count(rows, org, why.account, now // DAY, "kept", 1) > house.settings.per_day:
             raise Enough("Too much has come for this person today.")
@@ -130,11 +154,13 @@ class Apart:
         row = messages.Message(
             self.message, org, thread, why.account, self._author(rows, why, own[0], now),
             f"<m{self.message}@{house.settings.domain}>", why.answered, "mail", sealed.size, "kept",
-            self._received(why, now), None, now, None,
+            self._received(why, now), macs[0], now, None,
         )  # fmt: skip
         messages.add(rows, row)
         messages.add_contents(rows, [each._replace(org=org) for each in sealed.contents])
-        kept.put(rows, org, self.message, own[0], why.reason, tokens.display_id(house.random(8)))
+        kept.put(
+            rows, org, self.message, own[0], why.reason, tokens.display_id(house.random(8)), named=bool(why.author)
+        )
         self._grant(rows, org, card, "kept", card.pair(card.custody), sealed.keys[:32], card.custody)
         archive = house.holders.card(rows, archive_holder(org)) if org != INSTALLATION else None
         if archive is not None and archive.pairs:
@@ -143,6 +169,7 @@ class Apart:
             self._tell(rows, org, why.account, own[0], now)
         detail = {"size": sealed.size, "reason": why.reason}
         audit.append(rows, org, now, BY_MAIL, "message.kept", str(self.message), detail)
+        return self.message
 
     def _author(self, rows: Rows, why: Why, own: int, now: int) -> int:
         """Return the id of the address that the mail says it is from, which proves nothing."""

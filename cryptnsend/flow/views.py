@@ -183,7 +183,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class KeptMail:
-    """A mail that is kept apart. `author` is who it says it is from; `subject` None where it is locked."""
+    """A mail that is kept apart. `author` is who it says it is from, or ""; `subject` None where it is locked."""
 
     message: int
     reason: str  # one of flow.keeping.REASONS

@@ -246,6 +246,41 @@ def test_two_authors_are_none(talk: Talk) -> None:
     for change in (b"From: eve@evil.example\r\nFrom:", b"From: eve@evil.example,"):
         talk.door.bring(octets.replace(b"From:", change, 1), talk.to_ann())
     assert [reason for reason, _ in talk.door.kept()] == ["no-author", "no-author"]
+    shown = talk.house.pickup.kept.list(talk.house.session(ANN))
+    assert [each.author for each in shown] == ["", ""], "not Ann herself, to whom it was written"
+
+
+def test_mail_that_is_brought_again_is_kept_apart_once(talk: Talk) -> None:
+    """The other server lost our 250, and does what it must (RFC 5321 §6.1)."""
+    to = talk.to_ann()
+    octets = talk.answer(to, sign=False)
+    for _ in range(3):
+        assert talk.door.bring(octets, to, source=OTHER_HOST) == "250 2.0.0"
+    talk.house.clock.forward(DAY)
+    assert talk.door.bring(octets, to, source=OTHER_HOST) == "250 2.0.0"
+    assert talk.door.kept() == [("unproven", talk.message)]
+    org = talk.house.session(ANN).organisation
+    assert [action for _, action in talk.house.audited(org)].count("message.kept") == 1
+    talk.door.bring(octets.replace(b"Subject:", b"X-Other: 1\r\nSubject:", 1), to, source=OTHER_HOST)
+    assert len(talk.door.kept()) == 2, "another mail is another mail"
+
+
+def test_a_large_mail_that_is_brought_again_leaves_nothing_on_the_disk(talk: Talk) -> None:
+    to = talk.to_ann()
+    octets = talk.answer(to, sign=False) + b"0123456789abcdef\r\n" * 60_000
+    talk.door.bring(octets, to, source=OTHER_HOST)
+    blobs = sorted(path for path in (talk.house.home.path / "data" / "blobs").rglob("*") if path.is_file())
+    assert blobs
+    talk.door.bring(octets, to, source=OTHER_HOST)
+    assert sorted(p for p in (talk.house.home.path / "data" / "blobs").rglob("*") if p.is_file()) == blobs
+
+
+def test_one_mail_to_postmaster_and_abuse_is_kept_for_both(talk: Talk) -> None:
+    octets = talk.answer("abuse@x.example", sign=False)
+    for name in ("postmaster", "abuse", "abuse"):
+        to = f"{name}@{talk.house.config.server.domain}"
+        assert talk.door.bring(octets, to, source=OTHER_HOST) == "250 2.0.0"
+    assert [reason for reason, _ in talk.door.kept()] == ["postmaster", "abuse"]
 
 
 def test_who_has_not_shown_the_code_is_kept_apart_and_told_how_to_go_on(desk: Desk) -> None:

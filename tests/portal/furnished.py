@@ -222,6 +222,6 @@ def kept_mails() -> list[KeptMail]:
         KeptMail(35, "refused", PAT, NOW - DAY, 21, "", 200, None),
         KeptMail(34, "no-code", PAT, NOW - DAY, 21, None, 999),
         KeptMail(33, "automatic", PAT, NOW - 2 * DAY, 21, "Out of office: " + "Re: " * 20, 999, words),
-        KeptMail(32, "no-author", long, NOW - 3 * DAY, None, "x" * 120, 999, "https://" + "y" * 200, 3),
-        KeptMail(31, "unproven", eve, NOW - 40 * DAY, 21, "Re: Your blood test from Tuesday", 999, words, 1),
+        KeptMail(32, "no-author", "", NOW - 3 * DAY, None, "x" * 120, 999, "https://" + "y" * 200, 3),
+        KeptMail(31, "unproven", long, NOW - 40 * DAY, 21, "Re: Your blood test from Tuesday", 999, words, 1),
     ]

@@ -41,6 +41,14 @@ def test_every_state_in_the_list_is_a_word_of_its_own(ann: Visitor, world: World
     assert len(set(chips)) > 6
 
 
+def test_a_mail_that_names_no_author_is_said_to_be_from_nobody(ann: Visitor, world: World) -> None:
+    world.kept = [replace(MAIL, reason="no-author", author="")]
+    assert "No author" in ann.get("/kept").text
+    page = ann.get("/kept/31").text
+    assert "It does not say who it is from" in page
+    assert "It says it is from" not in page
+
+
 @pytest.mark.parametrize("reason", REASONS)
 def test_every_reason_has_its_words(ann: Visitor, world: World, reason: str) -> None:
     world.kept = [replace(MAIL, reason=reason)]

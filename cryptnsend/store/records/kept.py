@@ -6,16 +6,31 @@ mail looks for. A holder's own kept mail is theirs over all organisations, as `g
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cryptnsend.core.contracts import Reader, Row, Rows
 
+UNNAMED = "unnamed"  # form of a mail that names no author; its row has its holder's address in that place
 
-def put(rows: Rows, org: int, message: int, address: int, reason: str, display_id: str) -> None:
-    """Note for whom a message is kept, and why."""
+
+def put(rows: Rows, org: int, message: int, address: int, reason: str, display_id: str, *, named: bool) -> None:
+    """Note for whom a message is kept, and why; *named* says whether it names one author."""
     rows.execute(
         "INSERT INTO recipients(org, message, address, decision, form, reason, disclosed, display_id)"
-        " VALUES (?, ?, ?, 'kept', '', ?, 0, ?)",
-        (org, message, address, reason, display_id),
+        " VALUES (?, ?, ?, 'kept', ?, ?, 0, ?)",
+        (org, message, address, "" if named else UNNAMED, reason, display_id),
     )
+
+
+def earlier(rows: Rows, account: int, macs: Sequence[bytes]) -> int | None:
+    """Return the mail that is kept for an account and has one of *macs*, today's and yesterday's; None if none has."""
+    found = rows.query(
+        "SELECT id FROM messages WHERE author = :account AND resend_mac IN (:today, :yesterday) AND state = 'kept'"
+        " ORDER BY id LIMIT 1",
+        {"account": account, "today": macs[0], "yesterday": macs[-1]},
+    )
+    ident: int | None = found[0]["id"] if found else None
+    return ident
 
 
 def concerned(rows: Rows, message: int, address: int) -> int | None:
@@ -30,13 +45,15 @@ def concerned(rows: Rows, message: int, address: int) -> int | None:
 
 
 def one(reader: Reader, account: int, message: int) -> Row | None:
-    """Return how a message is kept for an account: claimed author, reason, what it answers, size, time."""
+    """Return how a message is kept for an account: claimed author or "", reason, what it answers, size, time."""
     found = reader.query(
-        "SELECT m.id, m.org, m.parent, m.size, m.created, a.display AS author, r.reason, r.first_opened"
+        "SELECT m.id, m.org, m.parent, m.size, m.created, r.reason, r.first_opened,"
+        " CASE WHEN r.form = :unnamed OR r.reason = 'no-author' THEN '' ELSE a.display END AS author"
         " FROM messages m JOIN grants g ON g.message = m.id AND g.holder = 'account:' || :account AND g.role = 'kept'"
         " JOIN addresses a ON a.id = m.author_address JOIN recipients r ON r.message = m.id WHERE m.id = :message",
         account=account,
         message=message,
+        unnamed=UNNAMED,
     )
     return found[0] if found else None
 
