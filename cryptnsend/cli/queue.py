@@ -197,7 +197,7 @@ def _count(config: Config, wanted: Wanted, by: Sequence[str], as_json: bool) -> 
 @home_option
 @json_option
 def show(config: Config, delivery: int, as_json: bool) -> None:
-    """Show why DELIVERY went as it did: decision, way, proof, tries, and the peer's words."""
+    """Show why DELIVERY went as it did: decision, way, proof, tries, and the peer's words or what was found."""
     from cryptnsend.flow.ways import PROOFS, ROUTES, way_of
 
     with opened(config) as app:
@@ -207,8 +207,8 @@ def show(config: Config, delivery: int, as_json: bool) -> None:
     way = way_of(row)
     if as_json:
         names = ("id", "org", "kind", "form", "message", "recipient", "tls_class", "state", "created", "settled")
-        found = ("why", "route", "host", "address", "tls", "cipher", "proof", "tries", "code", "status", "reply", "due")
-        later = ("late_at", "late_by", "late", "automatic_at")
+        found = ("why", "route", "host", "address", "tls", "cipher", "proof", "tries", "code", "status", "reply")
+        later = ("is_ours", "due", "late_at", "late_by", "late", "automatic_at")
         show_json({name: row[name] for name in names} | {name: getattr(way, name) for name in (*found, *later)})
         return
     host = f"{way.host} [{way.address}]" if way.address and way.address != way.host else way.host
@@ -225,7 +225,7 @@ def show(config: Config, delivery: int, as_json: bool) -> None:
         "proof": PROOFS.get(way.proof, way.proof),
         "tries": way.tries,
         "next try": moment(way.due),
-        "peer's words": way.told,
+        "found" if way.is_ours else "peer's words": way.told,
         "delayed": f"{moment(way.late_at)} by {way.late_by or 'the next host'}: {way.late}" if way.late_at else "",
         "answered": f"{moment(way.automatic_at)} by a program" if way.automatic_at else "",
     }

@@ -117,7 +117,7 @@ def _words(said: reading.Bounce) -> str:
 
 def _how(row: Row, said: reading.Bounce) -> str:
     """Return what is known of the delivery with what the bounce adds, as JSON."""
-    found = {"status": said.status, "code": said.code, "returned_by": said.host}
+    found = {"status": said.status, "code": said.code, "returned_by": said.host, "ours": ""}
     return _with(row, found | dict.fromkeys(LATE, ""))
 
 

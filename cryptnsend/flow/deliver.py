@@ -25,7 +25,7 @@ from cryptnsend.delivery.courier import Courier, Outcome
 from cryptnsend.delivery.tlsrpt import MEDIA_TYPE
 from cryptnsend.flow.composing import Letter
 from cryptnsend.flow.letters import Letters
-from cryptnsend.flow.outcomes import Outcomes, envelope_of
+from cryptnsend.flow.outcomes import Outcomes, envelope_of, replaces
 from cryptnsend.flow.parcels import Moot, TooLargeToHandOver
 from cryptnsend.flow.scanning import Case, Scanning
 from cryptnsend.flow.turns import Turns
@@ -369,6 +369,7 @@ def _count(row: Row, outcome: Outcome) -> None:
     if outcome.reason == Outcome.BUSY:
         return  # nothing was tried
     kind: str = row["kind"]
-    metrics.count("delivery_attempts", kind=kind, outcome=outcome.kind, status=metrics.status_class(outcome.status))
+    came_to = "replaced" if replaces(row, outcome) else outcome.kind
+    metrics.count("delivery_attempts", kind=kind, outcome=came_to, status=metrics.status_class(outcome.status))
     if outcome.kind == "delivered":
         metrics.count("delivery_tls", kind=kind, tls=outcome.tls.partition(",")[0], proof=outcome.proof)

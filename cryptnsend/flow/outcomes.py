@@ -28,6 +28,7 @@ FEWEST = 4  # tries before anything is given up, whatever the clock says
 DAY = 86_400_000  # milliseconds
 SHOWN = 50  # lines and hosts of a policy that a report shows
 SCANNED_AGAIN = 60_000  # milliseconds until a mail is shown to a scanner again that could not look at it
+GATHERED = 3000  # milliseconds in which those are gathered whose code one receipt tells
 SOON = 1000  # milliseconds until the next look at a destination that had no connection free
 
 log = structlog.get_logger("courier")
@@ -63,13 +64,10 @@ class Outcomes:
         if outcome.kind == "delayed":
             self._delayed(rows, row, outcome)
             return False
-        unprotected = outcome.reason in (Outcome.PROOF_MISSING, Outcome.TLS_MISSING)
-        if (outcome.reason in (Outcome.TOO_LARGE, Outcome.CONTENT) or unprotected) and _can_be_link(row):
-            return self.as_link(rows, row)
-        if unprotected and row["kind"] == "relay":
-            return self._into_vault(rows, row, letter, outcome)
-        self._failed(rows, row, outcome)
-        return False
+        if not replaces(row, outcome):
+            self._failed(rows, row, outcome)
+            return False
+        return self._into_vault(rows, row, letter, outcome) if row["kind"] == "relay" else self.as_link(rows, row)
 
     def _count(self, rows: Rows, outcome: Outcome) -> None:
         """Count the attempt's TLS sessions for the reports to those who ask for them (RFC 8460)."""
@@ -128,11 +126,18 @@ class Outcomes:
             telling.tell(rows, row, "failed", now, self._random)
 
     def _receipt(self, rows: Rows, row: Row) -> None:
-        """Let the author have a code to tell, which they did not expect."""
+        """
+        Let the author have a code to tell, which they did not expect.
+
+        Other recipients of the same mail may come to the same within a moment. A receipt names all who need a code
+        when it leaves, so that one is enough.
+        """
+        if deliveries.waits(rows, row["org"], row["message"], "receipt"):
+            return
         now = self._clock.now()
         due = messages.Delivery(
             new_id(now, self._random), row["org"], "receipt", "", row["message"], row["author_address"], None, "codes",
-            "", "{}", "opportunistic", now, None, None, now,
+            "", "{}", "opportunistic", now + GATHERED, None, None, now,
         )  # fmt: skip
         messages.add_deliveries(rows, [due])
 
@@ -179,6 +184,16 @@ class Outcomes:
         return True
 
 
+def replaces(row: Row, outcome: Outcome) -> bool:
+    """Say whether what could not leave as it is goes as a notice or a link instead, so that nothing has failed."""
+    if outcome.kind != "failed":
+        return False
+    unprotected = outcome.reason in (Outcome.PROOF_MISSING, Outcome.TLS_MISSING)
+    if row["kind"] == "relay":
+        return unprotected
+    return _can_be_link(row) and (unprotected or outcome.reason in (Outcome.TOO_LARGE, Outcome.CONTENT))
+
+
 def envelope_of(row: Row, letter: Letter) -> Envelope:
     """Return where one mail goes. DSN options go on with relayed mail only: reports on vaulted mail are made here."""
     if row["kind"] != "relay":
@@ -211,7 +226,7 @@ def _dsn(row: Row) -> dict[str, str]:
 
 
 def _how(outcome: Outcome) -> str:
-    """Return what is kept of an attempt besides the peer's words, as JSON."""
+    """Return what is kept of an attempt besides the words, as JSON; `ours` says that no peer spoke them."""
     kept = {
         "route": outcome.route,
         "host": outcome.host,
@@ -221,6 +236,7 @@ def _how(outcome: Outcome) -> str:
         "proof": outcome.proof,
         "status": outcome.status,
         "code": str(outcome.code or ""),
+        "ours": "yes" if outcome.code is None else "",
     }
     return msgspec.json.encode(kept).decode()
 

@@ -22,6 +22,7 @@ from cryptnsend.flow.mailwords import Faces, moment, usable_ids
 
 ACTIONS = ("failed", "delayed", "relayed")  # of RFC 3464 §2.3.3, the worst first
 _DSN = dict[str, str]
+LONGEST = 900  # characters of a line without a space, which nothing can fold (RFC 5322 §2.1.1: 998)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,8 @@ def _shown(about: Row, give_up: int, words: Callable[[str], str], language: str)
         "stopped": stopped,
         "is_unseen": status.startswith("4"),
         "about": about["address"],
-        "reply": about["reply"] if about["action"] != "relayed" else "",
+        "reply": (about["reply"] or _outcome(about).get("code", "")) if about["action"] != "relayed" else "",
+        "is_ours": _is_ours(about),
         "advice": _stopped_advice(status, words) if stopped else _advice(status, words),
         "attempts": about["attempts"],
         "since": moment(about["created"], language),
@@ -155,11 +157,11 @@ def _recipient_fields(about: Row, give_up: int) -> bytes:
     ]
     if host := outcome.get("returned_by") or outcome.get("host"):
         recipient.append(encode_field("Remote-MTA", f"dns; {host}"))
-    if about["reply"] and action != "relayed":
+    if (about["reply"] or outcome.get("code")) and action != "relayed":
         said = " ".join(filter(None, (outcome.get("code"), outcome.get("status"), about["reply"])))
-        # RFC 3464 §2.3.6: smtp is for what another server said.
-        kind = "x-scanner" if _was_stopped(about) else "smtp"
-        recipient.append(encode_field("Diagnostic-Code", f"{kind}; {said}"))
+        # RFC 3464 §2.3.6: smtp is for what another server said. Programs read its code, so that nothing is encoded.
+        kind = "x-scanner" if _was_stopped(about) else "x-cryptnsend" if _is_ours(about) else "smtp"
+        recipient.append(encode_field("Diagnostic-Code", f"{kind}; {_ascii(said)[:LONGEST]}"))
     if action == "delayed":
         recipient.append(encode_field("Will-Retry-Until", rfc_date(about["created"] + give_up)))
     return b"".join(recipient)
@@ -183,6 +185,11 @@ def _was_stopped(about: Row) -> bool:
     return _outcome(about).get("route") == Outcome.SCAN
 
 
+def _is_ours(about: Row) -> bool:
+    """Say whether no other server spoke: the words are what we found out ourselves."""
+    return bool(_outcome(about).get("ours"))
+
+
 def _status(about: Row) -> str:
     return _outcome(about).get("status") or ("5.0.0" if about["state"] == "failed" else "4.0.0")
 
@@ -196,6 +203,8 @@ def _stopped_advice(status: str, words: Callable[[str], str]) -> str:
 def _advice(status: str, words: Callable[[str], str]) -> str:
     """Return what the sender can do about an enhanced status code (RFC 3463 §3)."""
     subject, _, detail = status[2:].partition(".")
+    if status == "5.1.10":  # null MX (RFC 7505 §4.1)
+        return words("What stands after the @ takes no mail at all. Check the address with the recipient.")
     if subject == "1":
         return words("This address does not seem to exist. Check it with the recipient, and send again.")
     if subject == "2" and detail == "2":

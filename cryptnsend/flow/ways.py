@@ -47,6 +47,7 @@ class Way:
     status: str = ""
     code: str = ""
     reply: str = ""
+    is_ours: bool = False  # nobody else spoke: the reply says what this server found out
     due: int | None = None  # the next try
     late_at: int | None = None  # when the next host told that it cannot pass it on yet
     late_by: str = ""
@@ -70,6 +71,7 @@ def way_of(row: Row) -> Way:
         tries=row["attempts"],
         why=why(row["reason"]) if row.get("reason") else "",
         reply=row["reply"] or "",
+        is_ours=bool(known.get("ours")),
         due=row["due"] if waits else None,
         late_at=_number(known.get("late_at")),
         late_by=known.get("late_by", ""),

@@ -123,6 +123,7 @@ def test_a_success_of_sealed_mail_says_relayed_and_shows_no_reply() -> None:
     [
         ("5.1.1", "does not seem to exist"), ("5.2.2", "mailbox is full"), ("5.2.1", "takes no mail"),
         ("4.4.1", "could not be reached"), ("5.3.4", "could not be reached"), ("5.6.7", "cannot take this kind"),
+        ("5.1.10", "takes no mail at all"),
         ("5.7.1", "does not accept mail from us"), ("5.0.0", "Try again later"), ("", "Try again later"),
     ],
 )  # fmt: skip
@@ -130,6 +131,29 @@ def test_a_failure_says_what_can_be_done(status: str, advice: str) -> None:
     outcome = _how(Outcome("failed", 550, status, "no", "mx.example"))
     text, _ = faces(read(report(outcome=outcome))[0])
     assert advice in " ".join(text.split())
+
+
+def test_what_no_other_server_said_is_told_as_what_we_found() -> None:
+    """A null MX is in the DNS: nobody answered, and a program must not read it as an answer (RFC 3464 §2.3.6)."""
+    ours = Outcome("failed", None, "5.1.10", "nowhere.example says that it takes no mail (null MX)")
+    whole, _, recipient = read(report(outcome=_how(ours), reply=ours.reply))
+    assert recipient["Diagnostic-Code"].startswith("x-cryptnsend; 5.1.10 nowhere.example")
+    for face in faces(whole):
+        assert "What we found:" in face
+        assert "in its own words" not in face
+
+
+def test_codes_of_a_refusal_can_be_read_by_programs_whatever_its_words() -> None:
+    said = Outcome("failed", 550, "5.1.1", "Postfach gelöscht", "mx.example")
+    _, _, recipient = read(report(outcome=_how(said), reply=said.reply))
+    assert recipient["Diagnostic-Code"] == r"smtp; 550 5.1.1 Postfach gel\x{F6}scht"
+
+
+def test_a_refusal_without_a_word_is_told_by_its_number() -> None:
+    said = Outcome("failed", 550, "5.0.0", "", "mx.example")
+    whole, _, recipient = read(report(outcome=_how(said), reply=""))
+    assert recipient["Diagnostic-Code"] == "smtp; 550 5.0.0"
+    assert "550" in faces(whole)[0]
 
 
 def test_an_international_address_is_written_so_that_seven_bits_suffice() -> None:

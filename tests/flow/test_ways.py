@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner, Result
 
+from cryptnsend import metrics
 from cryptnsend.__main__ import main
 from cryptnsend.delivery.courier import Outcome
 from cryptnsend.flow.granting import Addressee, Author, Envelope
@@ -71,6 +72,39 @@ def test_mail_that_found_no_proven_way_says_why_it_was_sealed(make_house: MakeHo
     assert [each[1] for each in desk.answers.sent[:2]] == ["proven", "opportunistic"]
     assert [row["state"] for row in desk.house.queued("notice")] == ["delivered"]
     assert len(desk.house.queued("receipt")) == 1, "Pat needs a code, which Ann did not expect"
+    desk.courier.close()
+
+
+def test_what_turns_into_a_notice_counts_as_replaced_and_not_as_failed(make_house: MakeHouse) -> None:
+    """An alarm on failures must not ring for what works as promised."""
+    desk = Desk(make_house(policy={"default": "tls-or-vault"}))
+    desk.house.add_subscriber(ANN)
+    metrics.start("courier")
+    try:
+        send(desk, "Results", NO_PROOF)
+        counted = {labels for name, labels in metrics.counted() if name == "delivery_attempts"}
+    finally:
+        metrics.stop()
+    assert {("relay", "replaced", "5.7"), ("notice", "delivered", "2.0")} <= counted
+    assert not [labels for labels in counted if "failed" in labels]
+    desk.courier.close()
+
+
+def test_one_receipt_tells_the_codes_of_all_whose_mail_was_sealed_on_its_way(make_house: MakeHouse) -> None:
+    """Each recipient's way ends by itself; the author sent one mail."""
+    desk = Desk(make_house(policy={"default": "tls-or-vault"}))
+    desk.house.add_subscriber(ANN)
+    people = [f"{name}@mx.example" for name in ("pat", "bob", "cy", "dee")]
+    desk.house.submit(ANN, people, desk.house.mail("Results", to=people))
+    desk.say(*[NO_PROOF, DELIVERED] * len(people), DELIVERED)
+    desk.deliver()
+    assert [row["state"] for row in desk.house.queued("notice")] == ["delivered"] * len(people)
+    assert desk.answers.mails(ANN) == [], "whose mail ends a moment later is waited for"
+    desk.house.clock.forward(5000)
+    desk.deliver()
+    (told,) = desk.answers.mails(ANN)
+    text = told.get_body(("plain",)).get_content()
+    assert all(person in text for person in people)
     desk.courier.close()
 
 

@@ -207,6 +207,17 @@ def next_due(engine: Engine) -> int | None:
     return due
 
 
+def waits(rows: Rows, org: int, message: int, kind: str) -> bool:
+    """Say whether a delivery of that kind is to leave for a message, and nobody composes it yet."""
+    return bool(
+        rows.query(
+            "SELECT 1 AS one FROM deliveries WHERE message = :message AND org = :org AND kind = :kind"
+            " AND state IN ('due', 'delayed') LIMIT 1",
+            {"message": message, "org": org, "kind": kind},
+        )
+    )
+
+
 def is_cancelled(rows: Rows, ident: int) -> bool:
     """Say whether the queue key of a delivery under way was destroyed meanwhile, because it was taken back."""
     return not rows.query("SELECT 1 AS one FROM deliveries WHERE id = :id AND queue_wrap IS NOT NULL", {"id": ident})
