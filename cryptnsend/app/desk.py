@@ -147,6 +147,7 @@ class Desk(Foundation):
             throttle=self._throttle("code"),
             clock=self.clock,
             random=os.urandom,
+            wake=self.wake,
         )
 
     @cached_property

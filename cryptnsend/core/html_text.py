@@ -73,7 +73,7 @@ def text_to_html(text: str, *, flowed: bool = False, delsp: bool = False) -> str
         if level != depth:
             out.append("<blockquote>" * (level - depth) + "</blockquote>" * (depth - level))
             depth = level
-        out.append(f"{_linked(line)}<br>\n")
+        out.append(f"{linked(line)}<br>\n")
     out.append("</blockquote>" * depth + "</div>")
     return "".join(out)
 
@@ -102,7 +102,8 @@ def _unflowed(lines: list[tuple[int, str]], *, delsp: bool) -> list[tuple[int, s
     return [(level, "".join(pieces)) for level, pieces in joined]
 
 
-def _linked(line: str) -> str:
+def linked(line: str) -> str:
+    """Return one line of plain text as safe HTML, with links where addresses stand."""
     if "@" not in line and "://" not in line:
         return _spaced(line)
     out: list[str] = []

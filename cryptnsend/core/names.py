@@ -66,6 +66,12 @@ def safe_display_name(name: str) -> str:
     return text if any(c.isalpha() for c in text) else ""
 
 
+def skeleton(text: str) -> str:
+    """Return what is left of *text* for a hasty eye: letters that look alike are the same letter (UTS 39 §4)."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
+    return plain.translate(_LOOKS).replace("rn", "m").replace("vv", "w").replace("cl", "d").replace("-", "")
+
+
 def _borrows(plain: str) -> bool:
     """Tell whether words of *plain* make a brand: long ones anywhere, short ones as whole words ("Marcus Psaros")."""
     words = ["".join(filter(str.isalnum, word)) for word in re.split(r"[\s_./+&-]+", plain)]

@@ -41,10 +41,11 @@ class Arrival:
         clock: Clock,
         random: Random,
         undo: int,
+        wake: Callable[[], None],
     ):
-        """*undo*: milliseconds for which what was taken back can be given back."""
+        """*undo*: milliseconds for which what was taken back can be given back; *wake* tells the courier of a mail."""
         self._engine, self._keeper, self._adoption, self._throttle = engine, keeper, adoption, throttle
-        self._clock, self._random, self._undo = clock, random, undo
+        self._clock, self._random, self._undo, self._wake = clock, random, undo, wake
 
     def waiting(self, token: str) -> Waiting:
         """

@@ -84,6 +84,8 @@ class HouseMail(Composing):
             return self._reported(row)
         if row["template"] == "opened":
             return self._opened(row)
+        if row["template"] in ("asked-code", "asked-again"):
+            return self._asked(row)
         # A closed account has no address any more: the keeper remembers it for this one mail.
         is_last = row["template"] == "account-closed"
         to = self._last_address(row["subject_id"]) if is_last else self._keeper.alert(row["subject_id"])
@@ -134,6 +136,23 @@ class HouseMail(Composing):
         }
         words = self._words(row)
         return self._own(row, "opened", to, words("A secure message of yours was opened"), values)
+
+    def _asked(self, row: Row) -> Letter:
+        """Tell an author that a recipient of theirs asks for a code, or to get a message again; nothing of it."""
+        about = listing.message(self._engine, row["message"])
+        if about is None:
+            raise Moot("the message is gone")
+        to = self._keeper.alert(row["author"])
+        values = {
+            "wants_code": row["template"] == "asked-code",
+            "who": row["recipient_address"],
+            "sent": moment(about["created"], row["language"]),
+            "when": moment(row["created"], row["language"]),
+            "link": self._url(f"/sent/{row['message']}" if row["author"] == row["subscriber"] else "/messages"),
+            "recipient": to,
+        }
+        words = self._words(row)
+        return self._own(row, "asked", to, words("Somebody cannot open your message yet"), values)
 
     def _last_address(self, subject: int) -> str:
         told = self._keeper.mail_code(subject)

@@ -6,7 +6,7 @@ What counts as opened is content shown to somebody who is signed in and whose co
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -21,7 +21,8 @@ from cryptnsend.core.names import safe_display_name
 from cryptnsend.core.subject import peel
 from cryptnsend.flow import saving
 from cryptnsend.flow.adoption import NEWEST, Adoption
-from cryptnsend.flow.arrival import Arrival, is_over, sender_name
+from cryptnsend.flow.arrival import is_over, sender_name
+from cryptnsend.flow.asking import Asking
 from cryptnsend.flow.holdings import held, places
 from cryptnsend.flow.kept import Kept
 from cryptnsend.flow.opened import note_opened
@@ -52,7 +53,7 @@ class Answering:
     references: tuple[str, ...]
 
 
-class Pickup(Arrival):
+class Pickup(Asking):
     """Reading for everybody who is signed in, and the author's view. Shared by all requests of a process."""
 
     def __init__(
@@ -66,6 +67,7 @@ class Pickup(Arrival):
         throttle: Throttle,
         clock: Clock,
         random: Random,
+        wake: Callable[[], None],
     ):
         super().__init__(
             engine=engine,
@@ -75,6 +77,7 @@ class Pickup(Arrival):
             clock=clock,
             random=random,
             undo=sent.undo,
+            wake=wake,
         )
         self._opener, self._sent = opener, sent
         self.kept = Kept(engine, opener, keeper, clock)
@@ -277,8 +280,9 @@ class Pickup(Arrival):
                 address=row["display"],
                 at=row["created"],
                 mine=row["author"] == session.account,
+                opened=row["author"] == session.account or row["first_opened"] is not None,
             )
-            for row in listing.thread(self._engine, holder, message, now)
+            for row in listing.thread(self._engine, holder, session.account, message, now)
         ]
 
     # -- inside -------------------------------------------------------------------------------------------------------

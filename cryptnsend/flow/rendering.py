@@ -52,7 +52,11 @@ def render(index: Index | None, raw: Sealed) -> Rendered:
     html, left_out = _html(texts, octets, _sources(pictures, octets, shown))
     text = "\n\n".join(_text(body, octets) for body in texts)
     left = [each for each in everything if not (each.inline and html is not None and each.cid in shown)]
-    return Rendered(text, html, [File(each.path, each.name, each.type, each.size) for each in left], left_out)
+    return Rendered(text, html, [_file(each) for each in left], left_out)
+
+
+def _file(found: Attachment) -> File:
+    return File(found.path, found.name, found.type, found.size, found.dangerous)
 
 
 def _pictures(index: Index, everything: Sequence[Attachment]) -> dict[str, Part]:

@@ -55,6 +55,7 @@ class File:
     name: str
     media_type: str
     size: int
+    dangerous: bool = False  # can run something when it is opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,7 @@ class Turn:
     address: str
     at: int
     mine: bool
+    opened: bool = True  # by the reader
 
 
 @dataclass(frozen=True, slots=True)

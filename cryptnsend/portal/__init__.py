@@ -24,6 +24,7 @@ from cryptnsend.portal import (
     kept,
     language,
     letters,
+    looking,
     pages,
     recipient,
     security,
@@ -86,6 +87,6 @@ def create_app(
     security.protect(app)
     words.register(app)
     pages.register(app)
-    for module in (language, help, recipient, letters, kept, writing, account, estate, signup, subscriber):
+    for module in (language, help, recipient, letters, looking, kept, writing, account, estate, signup, subscriber):
         app.register_blueprint(module.blueprint)
     return app

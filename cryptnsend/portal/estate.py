@@ -62,6 +62,7 @@ DOINGS = {  # what the access log says of an action of the audit trail
     "grant.adopted": lazy_gettext("Received messages that had waited"),
     "grant.suspended": lazy_gettext("Took a message back"),
     "grant.restored": lazy_gettext("Gave a message back"),
+    "sender.asked": lazy_gettext("Asked a sender for help"),
     "sender.blocked": lazy_gettext("Blocked a sender"),
     "sender.unblocked": lazy_gettext("Took mail of a sender again"),
     "sender.reported": lazy_gettext("Reported a sender"),
@@ -129,6 +130,8 @@ def address_code() -> Any:
     except Denied as denied:
         return render_template("address-code.html", begun=begun, error=str(denied)), WRONG
     forget("alias")
+    if begun.get("link"):  # it was claimed for a message that waits
+        return redirect(url_for("recipient.waiting", token=begun["link"]), 303)
     remember("saved", "address")
     return redirect(url_for("estate.addresses"), 303)
 

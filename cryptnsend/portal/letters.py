@@ -6,7 +6,6 @@ what counts as opened; HEAD and speculative requests show nothing and count for 
 
 from __future__ import annotations
 
-import re
 import secrets
 from typing import Any
 from urllib.parse import quote
@@ -27,9 +26,11 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from cryptnsend.core import words
 from cryptnsend.core.errors import Ended, NoGrant, WrongSecret
 from cryptnsend.flow.views import Entry, Letter, Part, Waiting
+from cryptnsend.portal import framing
 from cryptnsend.portal.desk import desk
+from cryptnsend.portal.looking import shown_as
 from cryptnsend.portal.recipient import OVER, WRONG, digits, not_the_code
-from cryptnsend.portal.security import FILE_POLICY, LETTER_POLICY, allow_saving, check_form
+from cryptnsend.portal.security import FILE_POLICY, allow_saving, check_form
 from cryptnsend.portal.uploads import safe_name
 from cryptnsend.portal.visits import cookie, forget, needs_session, recall, signed_in, source, visitor
 
@@ -37,15 +38,6 @@ blueprint = Blueprint("letters", __name__)
 
 PAGE = 50  # messages in one page of the list
 ZIP_SECONDS = 3600  # how long the password on a ZIP page is good for
-FRAME_STEPS = 20
-TAG = re.compile(r"<[^>]*>")
-BLOCK_END = re.compile(r"<(?:br\s*/?|/(p|div|li|tr|td|h[1-6]|pre|blockquote)\s*)>", re.IGNORECASE)
-ROOM = {"p": 2.7, "tr": 2.3, "td": 0.0, "h1": 4.0, "h2": 3.5, "h3": 3.0, "blockquote": 2.0}  # rem that its end takes
-LETTER_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><base target="_blank">
-<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>
-<style>html{{background:#fff;color:#14242b}}body{{margin:0;padding:4px;font:17px/1.6 system-ui,sans-serif;\
-overflow-wrap:anywhere}}img{{max-width:100%;height:auto}}table{{max-width:100%}}pre{{white-space:pre-wrap}}</style>
-</head><body>{body}</body></html>"""
 
 
 @blueprint.before_request
@@ -114,16 +106,36 @@ def needs_code(message: int) -> Any:
     return redirect(url_for("letters.read", message=message), 303)
 
 
+@blueprint.route("/messages/<int:message>/ask", methods=["GET", "POST"])
+@needs_session
+def ask(message: int) -> Any:
+    """Ask the sender of a message in the list for its code, or to get it again."""
+    entry = own_entry(message)
+    if entry is None or entry.state not in ("code", "expired", "suspended"):
+        return redirect(url_for("letters.read", message=message), 303)
+    state = "new" if entry.state == "code" else entry.state
+    waiting = Waiting(
+        message, entry.sender_name, entry.sender_address, "", "", entry.at, signed_in().address, "", state,
+        has_account=True,
+    )  # fmt: skip
+    if request.method == "POST":
+        desk().pickup.ask_message(signed_in(), message, source())
+    back = url_for("letters.listing") if entry.state != "code" else url_for("letters.needs_code", message=message)
+    return render_template("ask.html", waiting=waiting, back=back, asked=request.method == "POST")
+
+
 @blueprint.get("/messages/<int:message>/letter")
 @needs_session
 def frame(message: int) -> Any:
     """Serve the sanitised HTML of a message for its frame, under a policy that allows nothing."""
-    letter = desk().pickup.show(signed_in(), message)
-    text = LETTER_PAGE.format(title=gettext("The message"), body=letter.html or "")
-    response = Response(text, mimetype="text/html")
-    response.headers["Content-Security-Policy"] = LETTER_POLICY
-    response.headers["X-Frame-Options"] = "SAMEORIGIN"
-    return response
+    return framing.framed(framing.document(desk().pickup.show(signed_in(), message)))
+
+
+@blueprint.get("/messages/<int:message>/print")
+@needs_session
+def printed(message: int) -> Any:
+    """Show a message alone on a page, whole, for a printer."""
+    return framing.printed(desk().pickup.show(signed_in(), message))
 
 
 @blueprint.get("/messages/<int:message>/files/<part>")
@@ -176,7 +188,7 @@ def closed_page(message: int) -> Any:
     gone = Waiting(
         message, entry.sender_name, entry.sender_address, "", "", entry.at, "", "", entry.state, has_account=True
     )
-    return render_template("dead-end.html", waiting=gone), 410
+    return render_template("dead-end.html", waiting=gone, token=None), 410
 
 
 def letter_page(letter: Letter, error: str | None = None, text: str | None = None) -> str:
@@ -191,7 +203,10 @@ def letter_page(letter: Letter, error: str | None = None, text: str | None = Non
         "read.html",
         letter=letter,
         plain=plain,
-        steps=frame_steps(letter),
+        turns=desk().pickup.thread(signed_in(), letter.message),
+        words=framing.plain_words(letter) if plain else "",
+        shown_as=shown_as,
+        steps=framing.steps(letter.html or ""),
         nonce=draft.nonce.hex() if draft and draft.nonce else secrets.token_hex(16),
         text=text if text is not None else draft.writing.text if draft else "",
         draft=draft,
@@ -214,18 +229,6 @@ def download(part: Part) -> Response:
     )
     response.headers["Content-Security-Policy"] = FILE_POLICY
     return response
-
-
-def frame_steps(letter: Letter) -> int:
-    """Guess how tall the frame of an HTML letter must be, in steps of 8 rem: it cannot tell us itself."""
-    pieces = BLOCK_END.split((letter.html or "")[:200_000])  # text, the element that ends it (None for br), text, ...
-    height = 1.5
-    for text, element in zip(pieces[::2], [*pieces[1::2], "p"], strict=True):
-        words = TAG.sub("", text).strip()
-        if words or element in (None, "p", "tr"):  # ends of empty boxes take no room
-            height += 1.7 * (len(words) // 65) + ROOM.get((element or "br").lower(), 1.7)
-        height += 8 * text.count("<img")
-    return min(FRAME_STEPS, 1 + int(height // 8))
 
 
 def _harmless(media_type: str) -> str:

@@ -25,8 +25,10 @@ from cryptnsend.portal.visits import (
     agent,
     forget,
     is_same_person,
+    needs_session,
     recall,
     remember,
+    signed_in,
     source,
     start_session,
     visitor,
@@ -40,6 +42,14 @@ OVER = ("expired", "suspended", "left")  # states of a message that no code open
 NOT_DIGITS = re.compile(r"[\s\-.]")
 
 
+class Over(Ended):
+    """The message of a link ended while somebody was on the way to it."""
+
+    def __init__(self, waiting: Waiting, token: str):
+        super().__init__("This message can no longer be opened.")
+        self.waiting, self.token = waiting, token
+
+
 @blueprint.get("/m/<token>")
 def waiting(token: str) -> Any:
     """Show who wrote, and the one field that comes next for this visitor."""
@@ -49,11 +59,11 @@ def waiting(token: str) -> Any:
         return render_template("unknown-link.html"), 404
     somebody = visitor()
     if found.state in OVER:
-        return render_template("dead-end.html", waiting=found), 410
+        return render_template("dead-end.html", waiting=found, token=token), 410
     if somebody is None:
         return entrance(token, found)
     if not is_same_person(somebody, found.to):
-        return render_template("other-account.html", waiting=found, masked=masked(found.to)), 403
+        return render_template("other-account.html", waiting=found, masked=masked(found.to), token=token), 403
     if found.state == "known":
         return redirect(url_for("letters.read", message=found.message), 303)
     return render_template("code-new-sender.html", waiting=found, token=token, error=None)
@@ -95,6 +105,26 @@ def password(token: str) -> Any:
     except WrongSecret:
         return entrance(token, found, error=gettext("That is not the password. It is the one you chose here.")), WRONG
     return start_session(redirect(url_for("recipient.waiting", token=token), 303), fresh)
+
+
+@blueprint.route("/m/<token>/ask", methods=["GET", "POST"])
+def ask(token: str) -> Any:
+    """Say what the sender will be told, and tell them: one more page, so that machines which press buttons stay out."""
+    if request.method != "POST":
+        return render_template("ask.html", waiting=desk().pickup.waiting(token), back=f"/m/{token}", asked=False)
+    return render_template("ask.html", waiting=desk().pickup.ask(token, source()), back=f"/m/{token}", asked=True)
+
+
+@blueprint.post("/m/<token>/mine")
+@needs_session
+def mine(token: str) -> Any:
+    """Mail a code to the address of a link, for somebody signed in who says that it is theirs, too."""
+    found = desk().pickup.waiting(token)
+    if is_same_person(signed_in(), found.to):
+        return redirect(url_for("recipient.waiting", token=token), 303)
+    started = desk().accounts.start_alias(signed_in(), found.to, source())
+    remember("alias", {"id": str(started.id), "address": found.to, "expires": started.expires, "link": token})
+    return redirect(url_for("estate.address_code"), 303)
 
 
 @blueprint.post("/open/anew")
@@ -158,11 +188,17 @@ def code_page(token: str, found: Waiting, error: str) -> str:
 
 
 def alive(token: str) -> Waiting:
-    """Return what the link stands for; raise Ended (a 404 page) if it stands for nothing that can be opened now."""
+    """Return what the link stands for; raise Over if that can no longer be opened, Ended if it is none."""
     found = desk().pickup.waiting(token)
     if found.state in OVER:
-        raise Ended("This message can no longer be opened.")
+        raise Over(found, token)
     return found
+
+
+@blueprint.errorhandler(Over)
+def over(ended: Over) -> Any:
+    """Say that a message ended while its page was open, as its link does."""
+    return render_template("dead-end.html", waiting=ended.waiting, token=ended.token), 410
 
 
 def digits(typed: str) -> str:

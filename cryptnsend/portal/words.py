@@ -7,7 +7,7 @@ them in the reader's own zone; without it they say which zone they are in.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from flask import Flask
@@ -111,15 +111,15 @@ def people(names: Sequence[str]) -> str:
     return gettext("%(first)s and %(last)s", first=", ".join(names[:-1]), last=names[-1])
 
 
-def paragraphs(text: str) -> Markup:
-    """Return plain text as paragraphs, lines kept, quoted parts set back; everything escaped."""
+def paragraphs(text: str, line: Callable[[str], str] = escape) -> Markup:
+    """Return plain text as paragraphs, lines kept, quoted parts set back; *line* escapes, and may mark, each line."""
     blocks: list[Markup] = []
     for block in re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n").replace("\r", "\n").strip("\n")):
         lines = block.split("\n")
-        quoted = all(line.startswith(">") for line in lines)
+        quoted = all(each.startswith(">") for each in lines)
         if quoted:
-            lines = [line[1:].removeprefix(" ") for line in lines]
-        inside = Markup("<br>").join(escape(line) for line in lines)
+            lines = [each[1:].removeprefix(" ") for each in lines]
+        inside = Markup("<br>").join(Markup(line(each)) for each in lines)  # noqa: S704 - *line* escaped it
         blocks.append((_QUOTED if quoted else _PLAIN).format(inside))
     return Markup("\n").join(blocks)
 

@@ -8,19 +8,21 @@ list of drafts.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask_babel import gettext
 
 from cryptnsend.core.errors import Denied, Ended, Enough, Infected, NoGrant, Refusal, Temporary
-from cryptnsend.flow.views import Upload, Writing
+from cryptnsend.flow.views import KeptFile, Upload, Writing
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.letters import letter_page, own_entry
 from cryptnsend.portal.recipient import WRONG
 from cryptnsend.portal.security import check_form
 from cryptnsend.portal.uploads import uploads
 from cryptnsend.portal.visits import cookie, forget_session, needs_session, recall, remember, signed_in, visitor
+from cryptnsend.portal.words import kind, size
 
 blueprint = Blueprint("writing", __name__)
 
@@ -89,10 +91,17 @@ def reply_sent(message: int) -> Any:
 
 @blueprint.post("/messages/<int:message>/draft")
 def save(message: int) -> Any:
-    """Keep what is written so far. The script asks for no page; it gets 204, or 409 when the reply was sent."""
+    """
+    Keep what is written so far, and the files that came along.
+
+    Scripts ask for no page: the one that saves while somebody types gets 204, or 409 when the reply was sent; the one
+    that brings a file gets what the draft holds now, or what was wrong.
+    """
     script = request.headers.get("Accept") == "text/plain"
     if visitor() is None:
         return keep_for_later(message)
+    if request.headers.get("Accept") == "application/json":
+        return _attached(message)
     problem = _too_much(_files())
     if problem:
         return letter_page(desk().pickup.show(signed_in(), message), problem), 422
@@ -108,6 +117,28 @@ def save(message: int) -> Any:
         return "", 204
     remember("saved", "draft")
     return redirect(url_for("letters.read", message=message, _anchor="reply"), 303)
+
+
+def _attached(message: int) -> Any:
+    """Keep a file that a script brings, and say what goes along now."""
+    before = desk().drafts.reply_to(signed_in(), message)
+    stays = [each for each in (before.files if before else ()) if each.id in (_kept() or ())]
+    problem = _too_much([*stays, *_files()])
+    if problem:
+        return {"error": problem}, WRONG
+    try:
+        _keep(message)
+    except Ended:
+        return {"error": gettext("This reply was sent already.")}, 409
+    except Refusal as refused:
+        return {"error": str(refused)}, WRONG
+    now = desk().drafts.reply_to(signed_in(), message)
+    return {
+        "files": [
+            {"id": str(each.id), "name": each.name, "said": f"{kind(each.media_type, each.name)} · {size(each.size)}"}
+            for each in (now.files if now else ())
+        ]
+    }
 
 
 @blueprint.get("/drafts")
@@ -197,7 +228,7 @@ def _problem(text: str, names_files: bool, files: list[Upload]) -> str | None:
     return _too_much(files)
 
 
-def _too_much(files: list[Upload]) -> str | None:
+def _too_much(files: Sequence[Upload | KeptFile]) -> str | None:
     limit = desk().config.limits.reply_octets
     if sum(each.size for each in files) <= limit:
         return None

@@ -88,6 +88,13 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
         {"sender": LONG, "sent": WHEN, "when": UNTIL, "message": "7528775680005029366", "recipient": LONG},
     ),
     "opened": ("opened", {"sent": WHEN, "when": UNTIL, "link": f"https://{HOST}/sent/1", "recipient": LONG}),
+    **{
+        f"a question, code {wants}": (
+            "asked",
+            {"wants_code": wants, "who": LONG, "sent": WHEN, "when": UNTIL, "link": LINK, "recipient": LONG},
+        )
+        for wants in (True, False)
+    },
     "closed account": ("alert", CODE | {"template": "account-closed", "link": ""}),
     **{
         f"kept: {reason}": (

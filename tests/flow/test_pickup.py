@@ -331,3 +331,25 @@ def test_tokens_of_the_subject_are_for_us_and_not_for_readers(house: House, ann:
     message = house.submit(ANN, [PAT], house.mail("secure/ Results"))
     pat = house.register(PAT, message)
     assert house.pickup.list(pat)[0].subject == house.pickup.show(pat, message).subject == "Results"
+
+
+def test_a_conversation_shows_what_its_reader_may_open_and_nothing_else(house: House, ann: int) -> None:
+    """Pat sees what Pat got and wrote; what Bob wrote to Ann alone is not there."""
+    message = house.submit(ANN, [PAT, BOB], house.mail(to=[PAT, BOB]))
+    pat, bob = house.register(PAT, message), house.register(BOB, message)
+    assert len(house.pickup.thread(pat, message)) == 1
+    answer = house.replies.send(pat, message, everybody=False, text="Thank you", files=(), nonce=b"p" * 16)
+    aside = house.replies.send(bob, message, everybody=False, text="Between us", files=(), nonce=b"b" * 16)
+    turns = house.pickup.thread(pat, message)
+    assert [(turn.message, turn.mine, turn.opened) for turn in turns] == [(message, False, True), (answer, True, True)]
+    author = house.session(ANN)
+    turns = house.pickup.thread(author, answer)
+    assert [turn.message for turn in turns] == [message, answer, aside]
+    assert [(turn.mine, turn.opened) for turn in turns] == [(True, True), (False, True), (False, False)]
+
+
+def test_a_file_that_can_run_something_is_told(house: House, ann: int) -> None:
+    more = 'MIME-Version: 1.0\r\nContent-Type: application/octet-stream; name="run.exe"\r\n'
+    message = house.submit(ANN, [PAT], house.mail(more=more))
+    letter = house.pickup.show(house.register(PAT, message), message)
+    assert [(file.name, file.dangerous) for file in letter.files] == [("run.exe", True)]

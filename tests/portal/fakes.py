@@ -76,6 +76,13 @@ class FakePickup:
                 raise Ended("This code no longer works.")
             raise WrongSecret("That is not the code.", tries_left=self.world.tries)
 
+    def ask(self, token: str, source: str) -> Waiting:
+        self.world.calls.append(f"ask {token}")
+        return self.waiting(token)
+
+    def ask_message(self, session: Any, message: int, source: str) -> None:
+        self.world.calls.append(f"ask {message}")
+
     def prove(self, token: str, code: str, source: str) -> FakeProof:
         self.world.calls.append("prove")
         self._check(code)

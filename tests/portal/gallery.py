@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import ssl
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from werkzeug.serving import make_server
 
-from cryptnsend.flow.views import Drafted, KeptFile, Writing
+from cryptnsend.flow.views import Drafted, File, KeptFile, Turn, Writing
 from cryptnsend.making import make_certificate
 from cryptnsend.portal import create_app
 from tests.portal.conftest import config, pieces
@@ -47,6 +48,10 @@ PAGES = [  # who looks, at what
         ("pat", url)
         for url in ("/messages", "/messages/11", "/messages/14", "/messages/15", "/messages/17", "/messages/16/code")
     ),
+    *(("", url) for url in ("/m/new/ask", "/m/expired/ask")),
+    *(("pat", url) for url in ("/messages/18", "/messages/8", "/messages/8/ask")),
+    *(("pat", f"/messages/18/files/{part}/look") for part in ("2", "3", "4")),
+    *(("ann", url) for url in ("/messages/18", "/messages/18/files/2/look")),
     *(("pat", url) for url in ("/messages/11/zip", "/m/second", "/account", "/account/password", "/account/recovery")),
     *(("pat", url) for url in ("/drafts", "/account/addresses", "/messages/11/block", "/account/blocked")),
     *(("pat", url) for url in ("/account/browsers", "/account/log", "/account/export", "/account/close")),
@@ -59,6 +64,16 @@ PAGES = [  # who looks, at what
     *(("ann", url) for url in ("/setup", "/setup?program=apple", "/setup?program=thunderbird", "/setup?program=other")),
     *(("ann", url) for url in ("/account/profile", "/account/passphrase")),
 ]
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+PDF = (
+    b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
+    b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 200]/Contents 4 0 R"
+    b"/Resources<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>>>endobj\n"
+    b"4 0 obj<</Length 42>>stream\nBT /F1 24 Tf 50 100 Td (First visit) Tj ET\nendstream endobj\n"
+    b"trailer<</Root 1 0 R>>\n"
+)
 FORMS: list[tuple[str, str, dict[str, str], str]] = [  # who, page, what is typed, which button: another page answers
     ("", "/m/new", {"#code": "111111"}, "main form .button"),
     ("", "/m/new", {"#code": CODE}, "main form .button"),
@@ -74,6 +89,7 @@ FORMS: list[tuple[str, str, dict[str, str], str]] = [  # who, page, what is type
     ("pat", "/account/close", {"#password": PASSWORD}, "main form .button"),
     ("officer", "/account/recovery-file", {"#password": PASSWORD}, "main form .button.second"),
     ("", "/answer/objects", {}, "main form .button"),
+    ("", "/m/new/ask", {}, "main form .button"),
 ]
 
 
@@ -93,7 +109,32 @@ def inhabited() -> World:
         endless, sender_name="", sender_address=f"{'z' * 60}@{'clinic.' * 9}example", others=others
     )
     made.sessions.update({name: each for name, each in PEOPLE.items() if each})
+    conversation(made)
     return made
+
+
+def conversation(world: World) -> None:
+    """Add message 18: links that lie, a quote, files of all kinds, and a conversation around it."""
+    lies = '<p>Look: <a href="https://evil.example/">https://clinic.example/results</a> or <a href="https://maps.example/x">'
+    quote = "<blockquote><p>" + "What should I eat, and what should I leave out? " * 8 + "</p></blockquote>"
+    world.letters[18] = replace(
+        world.letters[14],
+        message=18,
+        html=f"<p>Dear Pat, come on Tuesday at nine.</p>{lies}the map</a>.</p>{quote}",
+        files=[
+            File("2", "Way to the practice, from the station and by car.png", "image/png", 1_200),
+            File("3", "Questions before the first visit.pdf", "application/pdf", 900),
+            File("4", "notes.txt", "text/plain", 300),
+            File("5", "Run me.html", "text/html", 300, dangerous=True),
+        ],
+    )
+    world.threads[18] = (
+        Turn(11, "Dr. Ann Ruiz", ANN, NOW - 3 * DAY, mine=False),
+        Turn(12, "Pat Lee", PAT, NOW - 2 * DAY, mine=True),
+        Turn(18, "Dr. Henrik Holm", "holm@holmcardio.example", NOW - DAY, mine=False),
+        Turn(19, "June Lindgren", "june@example.org", NOW - 3_600_000, mine=False, opened=False),
+    )
+    world.files |= {(18, "2"): PIXEL, (18, "3"): PDF, (18, "4"): b"Take this along:\n - your card\n" * 9}
 
 
 @contextmanager

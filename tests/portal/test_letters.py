@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cryptnsend import settings
-from cryptnsend.flow.views import File
+from cryptnsend.flow.views import File, Turn
 from cryptnsend.portal import Portal
-from cryptnsend.portal.letters import frame_steps
+from cryptnsend.portal.framing import steps
 from cryptnsend.portal.uploads import SealedFile, safe_name
 from cryptnsend.portal.words import paragraphs
 from tests.portal.conftest import BASE, Visitor, config
-from tests.portal.world import DAY, NOW, World
+from tests.portal.world import ANN, DAY, NOW, PAT, World
 
 EVIL = [
     "<script>alert(1)</script>",
@@ -97,11 +97,10 @@ def test_html_can_be_read_as_plain_text(pat: Visitor) -> None:
     assert "Kind regards<br>Ann Ruiz" in page
 
 
-def test_the_frame_grows_with_the_letter_up_to_a_limit(world: World) -> None:
+def test_the_frame_grows_with_the_letter_up_to_a_limit() -> None:
     table = "<table>" + "<tr><td>a</td><td>b</td></tr>" * 14 + "</table>"
     letters = ("<p>Hello</p>", "<div>" * 40 + "<p>x</p>" + "</div>" * 40, table, "words " * 300, "<p>x</p>" * 10_000)
-    steps = [frame_steps(replace(world.letters[14], html=html)) for html in letters]
-    assert steps == [1, 1, 5, 7, 20]
+    assert [steps(html) for html in letters] == [1, 1, 5, 7, 20]
 
 
 def test_what_cannot_be_shown_can_be_saved(pat: Visitor) -> None:
@@ -367,3 +366,100 @@ def test_the_author_sees_why_a_mail_went_its_way(ann: Visitor) -> None:
         "550 5.1.1 this address does not exist",
     ):
         assert words in page, words
+
+
+def test_links_in_plain_text_lead_out_of_the_page_and_lies_are_told(pat: Visitor, world: World) -> None:
+    text = "Look at https://open.cryptn5end.example/x and at https://clinic.example/y.\n\n> old\n<b>"
+    world.letters[11] = replace(world.letters[11], text=text)
+    page = pat.get("/messages/11").text
+    assert '<a href="https://clinic.example/y" rel="noopener noreferrer nofollow" target="_blank">' in page
+    assert "→ open.cryptn5end.example (looks like another address, and is not)" in page
+    assert "→ clinic.example" not in page
+    assert "&lt;b&gt;" in page
+
+
+def test_what_is_quoted_is_folded_and_printed_whole(pat: Visitor, world: World) -> None:
+    quote = "> " + "\n> ".join(["What do I do about my iron? I have so many questions about it."] * 5)
+    world.letters[11] = replace(world.letters[11], text=f"Take one tablet each morning, please.\n\n{quote}")
+    assert '<details class="quoted"><summary>Earlier message</summary>' in pat.get("/messages/11").text
+    printed = pat.get("/messages/11/print")
+    assert "<details" not in printed.text
+    assert "my iron" in printed.text
+    assert "Lab results 17 November.pdf" in printed.text
+    assert "frame-ancestors 'none'" in printed.headers["Content-Security-Policy"]
+    assert "sandbox" in printed.headers["Content-Security-Policy"]
+
+
+def test_a_file_that_can_run_something_is_marked(pat: Visitor, world: World) -> None:
+    files = [File("2", "x.html", "text/html", 9, True), File("3", "y.pdf", "application/pdf", 9)]
+    world.letters[11] = replace(world.letters[11], files=files)
+    page = pat.get("/messages/11").text
+    assert page.count("Can run programs. Open it only if you expected it.") == 1
+    assert "/messages/11/files/2/look" not in page
+    assert "/messages/11/files/3/look" in page
+
+
+def test_a_conversation_stands_on_the_page_with_what_is_unread(pat: Visitor, world: World) -> None:
+    world.threads[11] = (
+        Turn(11, "Dr. Ann Ruiz", ANN, NOW - DAY, mine=False),
+        Turn(12, "Pat Lee", PAT, NOW - 9, mine=True),
+        Turn(13, "", "june@example.org", NOW, mine=False, opened=False),
+    )
+    page = pat.get("/messages/11").text
+    assert '<b aria-current="page">Dr. Ann Ruiz</b>' in page
+    assert '<a href="/messages/12">You</a>' in page
+    assert re.search(r'<li class="unread"><a href="/messages/13">june@example.org</a>', page)
+
+
+PNG = b"\x89PNG\r\n\x1a\nrest"
+
+
+@pytest.mark.parametrize(
+    ("media_type", "octets", "shown"),
+    [
+        ("image/png", PNG, "image/png"),
+        ("image/jpeg", PNG, "image/png"),
+        ("image/webp", b"RIFF\x00\x00\x00\x00WEBPVP8 ", "image/webp"),
+        ("application/pdf", b"%PDF-1.7 x", "application/pdf"),
+        ("image/png", b"<script>alert(1)</script>", None),
+        ("application/pdf", b"<html>", None),
+        ("application/pdf", b"", None),
+    ],
+)
+def test_what_a_file_is_its_octets_say(
+    pat: Visitor, world: World, media_type: str, octets: bytes, shown: str | None
+) -> None:
+    world.letters[11] = replace(world.letters[11], files=[File("2", "x", media_type, len(octets))])
+    world.files[11, "2"] = octets
+    found = pat.get("/messages/11/files/2/shown")
+    assert found.status_code == (200 if shown else 404)
+    if shown:
+        assert found.mimetype == shown
+        assert found.headers["X-Content-Type-Options"] == "nosniff"
+        assert found.headers["Content-Security-Policy"].endswith("sandbox")
+        assert "frame-ancestors 'self'" in found.headers["Content-Security-Policy"]
+
+
+def test_a_text_is_shown_as_words_and_cut_where_it_is_long(pat: Visitor, world: World) -> None:
+    octets = "<script>é</script>".encode() + b"x" * 500_000
+    world.letters[11] = replace(world.letters[11], files=[File("2", "x.txt", "text/plain", len(octets))])
+    world.files[11, "2"] = octets
+    page = pat.get("/messages/11/files/2/look").text
+    assert "&lt;script&gt;é&lt;/script&gt;xxx" in page
+    assert "This is its beginning" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("x.svg", "image/svg+xml"), ("x.html", "text/html"), ("x.zip", "application/zip")]
+)
+def test_other_files_can_only_be_saved(pat: Visitor, world: World, name: str, kind: str) -> None:
+    world.letters[11] = replace(world.letters[11], files=[File("2", name, kind, 9)])
+    assert pat.get("/messages/11/files/2/look").location == "/messages/11"
+
+
+def test_looking_at_a_file_that_is_not_mine_is_like_one_that_is_not_there(pat: Visitor) -> None:
+    pages = [
+        pat.get(f"/messages/{where}")
+        for where in ("99/files/2/look", "99/files/2/shown", "11/files/9/look", "99/print")
+    ]
+    assert {page.status_code for page in pages} == {404}

@@ -104,9 +104,9 @@ def test_dead_ends_have_pages_of_their_own(visitor: Visitor, token: str, status:
 @pytest.mark.parametrize("token", ["expired", "suspended", "left"])
 def test_neither_code_nor_password_is_taken_for_what_has_ended(visitor: Visitor, world: World, token: str) -> None:
     visitor.get("/sign-in")
-    assert visitor.post(f"/m/{token}/code", {"code": CODE}).status_code == 404
+    assert visitor.post(f"/m/{token}/code", {"code": CODE}).status_code == 410
     visitor.get("/sign-in")
-    assert visitor.post(f"/m/{token}/password", {"password": PASSWORD}).status_code == 404
+    assert visitor.post(f"/m/{token}/password", {"password": PASSWORD}).status_code == 410
     assert world.calls == []
 
 
@@ -178,3 +178,51 @@ def test_a_scanner_that_presses_every_button_opens_nothing(visitor: Visitor, wor
     assert not {"register", "show", "prove", "prove_as"} & set(world.calls)
     assert world.sessions == {}
     assert world.tries == 5
+
+
+@pytest.mark.parametrize(
+    ("token", "words"), [("new", "Ask Dr. Ruiz for a code"), ("expired", "Ask Dr. Ruiz to send it again")]
+)
+def test_every_dead_end_leads_to_a_question_that_a_button_asks(
+    visitor: Visitor, world: World, token: str, words: str
+) -> None:
+    visitor.get(f"/m/{token}")
+    assert f"/m/{token}/ask" in visitor.page.text
+    assert words in visitor.get(f"/m/{token}/ask").text
+    assert f"ask {token}" not in world.calls
+    assert "Dr. Ruiz gets a mail from us" in visitor.post(f"/m/{token}/ask").text
+    assert f"ask {token}" in world.calls
+
+
+def test_a_used_up_code_leads_to_a_question(visitor: Visitor, world: World) -> None:
+    world.tries = 1
+    visitor.get("/m/new")
+    assert "/m/new/ask" in visitor.post("/m/new/code", {"code": "111111"}).text
+
+
+def test_a_message_that_ended_while_its_page_was_open_says_so(visitor: Visitor, world: World) -> None:
+    visitor.get("/m/new")
+    world.waiting["new"] = world.waiting["expired"]
+    page = visitor.post("/m/new/code", {"code": "111111"})
+    assert page.status_code == 410
+    assert "This message was kept until" in page.text
+    assert "/m/new/ask" in page.text
+
+
+def test_in_the_list_too_a_message_that_is_no_longer_kept_can_be_asked_for(pat: Visitor, world: World) -> None:
+    pat.get("/messages/8")
+    assert "/messages/8/ask" in pat.page.text
+    pat.get("/messages/8/ask")
+    assert "gets a mail from us" in pat.post("/messages/8/ask").text
+    assert "ask 8" in world.calls
+    assert pat.get("/messages/11/ask").status_code == 303
+
+
+def test_another_address_of_mine_is_proven_from_its_own_link(ann: Visitor, world: World) -> None:
+    page = ann.get("/m/known").text
+    assert "p…@yahoo.example" in page
+    ann.post("/m/known/mine")
+    assert ann.page.location.endswith("/account/addresses/code")
+    ann.follow()
+    ann.post("/account/addresses/code", {"code": CODE})
+    assert ann.page.location.endswith("/m/known")

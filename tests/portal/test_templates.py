@@ -49,7 +49,20 @@ def test_nothing_comes_from_elsewhere_or_is_styled_inline(template: Path) -> Non
     assert not re.search(r"(src|href|action)=\"(https?:)?//", text)
 
 
+FORBIDDEN = re.compile(
+    r"sendBeacon|\.submit\(|\.click\(|innerHTML|outerHTML|insertAdjacent|eval\(|localStorage|https?:"
+)
+
+
 def test_the_script_sends_nothing_but_drafts_and_opens_nothing() -> None:
     script = (web_root() / "static" / "pages.js").read_text()
     assert re.findall(r"fetch\(([^,]*)", script) == ["form.dataset.draft"]
-    assert not re.search(r"XMLHttpRequest|sendBeacon|\.submit\(|\.click\(|innerHTML|eval\(|localStorage", script)
+    assert not FORBIDDEN.search(script)
+    assert "XMLHttpRequest" not in script
+
+
+def test_the_script_for_files_sends_them_to_the_draft_and_nowhere_else() -> None:
+    script = (web_root() / "static" / "attach.js").read_text()
+    assert re.findall(r"\.open\(([^)]*)\)", script) == ['"POST", form.dataset.attach']
+    assert not FORBIDDEN.search(script)
+    assert "fetch(" not in script

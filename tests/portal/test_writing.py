@@ -164,3 +164,28 @@ def test_an_empty_reply_is_not_sent_and_makes_no_draft(pat: Visitor, world: Worl
     assert page.status_code == 422
     assert "nothing to send yet" in page.text
     assert (world.replies, world.drafts) == ([], {})
+
+
+def test_a_script_brings_a_file_and_hears_what_goes_along(pat: Visitor, world: World) -> None:
+    pat.get("/messages/11")
+    asked = {"Accept": "application/json"}
+    form = {"text": "Hello", "files": (io.BytesIO(b"%PDF"), "a.pdf", "application/pdf")}
+    found = pat.post("/messages/11/draft", dict(form), headers=asked).json
+    assert found == {"files": [{"id": "1", "name": "a.pdf", "said": "PDF · 4 bytes"}]}
+    assert world.drafts[11].writing.text == "Hello"
+
+
+def test_a_file_that_does_not_fit_is_refused_in_words_and_nothing_is_lost(make_app: Any, world: World) -> None:
+    app = make_app(config(limits=settings.Limits(reply_octets=10_000)))
+    pat = Visitor(app)
+    pat.carry(world.sign_in(PAT))
+    asked, file = {"Accept": "application/json"}, b"x" * 6_000
+    pat.get("/messages/11")
+    first = pat.page
+    pat.post("/messages/11/draft", {"text": "a", "files": (io.BytesIO(file), "a.bin")}, headers=asked)
+    pat.page = first
+    more = {"text": "ab", "keeps": "1", "kept": "1", "files": (io.BytesIO(file), "b.bin")}
+    found = pat.post("/messages/11/draft", more, headers=asked)
+    assert found.status_code == 422
+    assert "The files are too large together" in found.json["error"]
+    assert [each.name for each in world.drafts[11].files] == ["a.bin"]

@@ -86,13 +86,19 @@
     const save = async (leaving) => {
       clearTimeout(waits);
       if (!changed || sent) return;
+      if (form.dataset.busy) { // a file is on its way, and what is typed goes along with it
+        waits = setTimeout(save, 1000);
+        return;
+      }
       changed = false;
+      form.dataset.saving = "1";
       const typed = new FormData(form);
       typed.delete("files"); // they go with the buttons
       const answer = await fetch(form.dataset.draft, {
         method: "POST", body: new URLSearchParams(typed), headers: { Accept: "text/plain" },
         redirect: "manual", keepalive: leaving,
       }).catch(() => null);
+      form.dataset.saving = "";
       if (!answer) changed = true; // no connection: with the next key
       else if (answer.type === "opaqueredirect") location.replace(document.body.dataset.away); // signed out; it is kept
       else {

@@ -100,16 +100,23 @@ def reached(reader: Reader, org: int, ident: int) -> list[Row]:
     )
 
 
-def thread(reader: Reader, holder: str, ident: int, now: int, limit: int = 200) -> list[Row]:
-    """Return the messages of one conversation that *holder* may open by now, oldest first, with their authors."""
+def thread(reader: Reader, holder: str, account: int, ident: int, now: int, limit: int = 200) -> list[Row]:
+    """
+    Return the messages of one conversation that *holder*, this account, may open by now, oldest first.
+
+    With each its author, and when the account first opened it.
+    """
     return reader.query(
-        "SELECT m.id, m.created, m.author, c.name, a.display FROM messages o JOIN messages m ON m.thread = o.thread"
+        "SELECT m.id, m.created, m.author, c.name, a.display, (SELECT min(r.first_opened) FROM recipients r"
+        "  JOIN addresses x ON x.id = r.address WHERE r.message = m.id AND x.account = :account) AS first_opened"
+        " FROM messages o JOIN messages m ON m.thread = o.thread"
         " JOIN accounts c ON c.id = m.author JOIN addresses a ON a.id = m.author_address WHERE o.id = :id"
         " AND EXISTS (SELECT 1 FROM grants g WHERE g.message = m.id AND g.holder = :holder"
         "  AND g.role IN ('author', 'recipient') AND g.state = 'active')"
         " AND NOT EXISTS (SELECT 1 FROM plans s WHERE s.message = m.id AND s.starts > :now AND m.author <> o.author)"
         " ORDER BY m.id LIMIT :limit",
         id=ident,
+        account=account,
         holder=holder,
         now=now,
         limit=limit,

@@ -114,6 +114,16 @@ def is_reported(rows: Rows, message: int) -> bool:
     return bool(found)
 
 
+def asked_since(rows: Rows, message: int, address: int, since: int) -> bool:
+    """Say whether a recipient of this message has asked its author for something after *since*."""
+    found = rows.query(
+        "SELECT 1 AS one FROM deliveries WHERE message = :message AND recipient = :address AND kind = 'alert'"
+        " AND template IN ('asked-code', 'asked-again') AND created > :since LIMIT 1",
+        {"message": message, "address": address, "since": since},
+    )
+    return bool(found)
+
+
 def unblock(rows: Rows, account: int, contact: int) -> bool:
     """Let a sender's mail in again, as the keeper's words on the contact have it; False if it was not blocked."""
     return bool(
