@@ -249,3 +249,32 @@ def test_the_sender_sees_that_a_mail_program_fetched_and_later_that_it_was_opene
     client.store("1", "+FLAGS", r"(\Seen)")
     assert house.pickup.status(bob, message).recipients[0].state == "opened"
     client.logout()
+
+
+def test_a_draft_that_is_saved_over_and_over_takes_the_room_of_one(house: House, client: imaplib.IMAP4_SSL) -> None:
+    """Programs save what is being written every few minutes: the new draft, then the end of the one before."""
+    said(client.select("Drafts"))
+    trail = house.audited(house.engine.query("SELECT org FROM accounts WHERE roles LIKE '%subscriber%'")[0]["org"])
+    used: list[int] = []
+    for number in range(20):
+        said(client.append("Drafts", r"(\Draft \Seen)", None, DRAFT + b"x" * 50_000))
+        if number:
+            said(client.uid("STORE", str(number), "+FLAGS.SILENT", r"(\Deleted)"))
+            said(client.expunge())
+        used += [row["n"] for row in house.engine.query("SELECT sum(octets) AS n FROM filed")]
+    assert used == [used[0]] * 20
+    assert len(list(house.portal.blobs.keys())) == 1
+    assert (
+        house.audited(house.engine.query("SELECT org FROM accounts WHERE roles LIKE '%subscriber%'")[0]["org"]) == trail
+    )
+
+
+def test_ten_connections_of_one_program_see_the_same(house: House, doors: MailDoors, ann: str) -> None:
+    reply(house)
+    several = [signed_in(doors) for _ in range(10)]
+    assert [said(each.select("INBOX")) for each in several] == [b"1"] * 10
+    several[0].store("1", "+FLAGS", r"(\Flagged)")
+    for each in several:
+        each.noop()
+        assert rb"\Flagged" in said(each.fetch("1", "(FLAGS)"))
+        each.logout()
