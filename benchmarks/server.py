@@ -95,6 +95,7 @@ class Server:
             "keeper": lambda: self.home.keeper_socket("submission").is_socket(),
             "submission": lambda: "submissions" in self.home.ports() and processes.answers(self.port),
             "courier": self.home.courier_wake.is_socket,
+            "portal": lambda: "portal" in self.home.ports() and processes.answers(self.home.ports()["portal"]),
             "mailbox": lambda: "imaps" in self.home.ports() and processes.answers(self.home.ports()["imaps"]),
         }
         for role in self.roles:

@@ -1,0 +1,182 @@
+"""What does a page cost the server, and does it stay the same when a mailbox grows?
+
+A vault is filled with mailboxes of some sizes: one subscriber has written that many messages to another of the same
+organisation. Then both sign in, as browsers do, over TLS on one connection each, and look at their pages in turn, round
+by round. Time is from the request to the last octet of the answer, CPU that of portal and keeper with their children.
+The pages are looked at, too: what has to stand on them does, or the run fails.
+
+    python benchmarks/portal.py                              1,000 and 10,000 messages, 100 looks at each page
+    python benchmarks/portal.py --size 200 --rounds 10       a quick look
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import os
+import re
+import shutil
+import ssl
+import statistics
+import sys
+import time
+import urllib.parse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import filling
+import processes
+from generator import Failed
+from measuring import conditions, spread, work_folder
+from server import ORGANISATIONS, PASSWORD, Server, sender_address
+
+SIZES = (1_000, 10_000)
+ROUNDS = 100
+TARGET = 50.0  # milliseconds of server time at the median
+READER, WRITER = "reader", "writer"
+
+
+class Browser:
+    """One browser: one connection that is kept, its cookies, and the form token of the last page."""
+
+    def __init__(self, port: int, host: str):
+        self._headers = {"Host": host, "User-Agent": "benchmark", "Accept-Encoding": "identity"}
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # of a certificate made a minute ago
+        self._connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=60)
+        self._cookies: dict[str, str] = {}
+        self.page = ""
+        self.octets = 0
+
+    def get(self, path: str) -> int:
+        """Look at a page; return the answer's status."""
+        return self._ask("GET", path)
+
+    def post(self, path: str, **fields: str) -> int:
+        """Send the form of the page that is open."""
+        found = re.search(r'name="csrf_token" value="([^"]+)"', self.page)
+        body = urllib.parse.urlencode({"csrf_token": found[1] if found else "", **fields})
+        return self._ask("POST", path, body)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
+
+    def _ask(self, method: str, path: str, body: str | None = None) -> int:
+        headers = dict(self._headers)
+        headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        if body is not None:
+            headers |= {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
+        self._connection.request(method, path, body, headers)
+        answer = self._connection.getresponse()
+        octets = answer.read()
+        self.page, self.octets = octets.decode("utf-8", "replace"), len(octets)
+        for said in answer.msg.get_all("Set-Cookie") or []:
+            name, _, value = said.partition(";")[0].partition("=")
+            self._cookies[name] = value
+        return answer.status
+
+
+def sign_in(server: Server, address: str) -> Browser:
+    """Return a browser in which *address* is signed in."""
+    browser = Browser(server.home.ports()["portal"], server.config.server.hostname)
+    if browser.get("/sign-in") != 200 or browser.post("/sign-in", address=address, password=PASSWORD) != 303:
+        raise Failed(f"{address} could not sign in: {browser.page[:300]}")
+    return browser
+
+
+def pages(reader: Browser, writer: Browser) -> Iterator[tuple[str, Browser, str, str]]:
+    """Yield (name, who looks, path, what has to stand there) of each page that is measured."""
+    reader.get("/messages")
+    links = re.findall(r'href="/messages/(\d+)"', reader.page)
+    older = re.findall(r'href="(/messages\?[^"]*before=\d+[^"]*)"', reader.page)
+    writer.get("/sent")
+    sent = re.findall(r'href="/sent/(\d+)"', writer.page)
+    if not links or not sent:
+        raise Failed("The lists show no message.")
+    yield "list of received", reader, "/messages", f'href="/messages/{links[0]}"'
+    if older:
+        yield "an older page of it", reader, older[0].replace("&amp;", "&"), 'href="/messages/'
+    yield "one message", reader, f"/messages/{links[0]}", "<iframe"
+    yield "list of sent", writer, "/sent", f'href="/sent/{sent[0]}"'
+    yield "state of one message", writer, f"/sent/{sent[0]}", sender_address(ORGANISATIONS)
+    yield "account", reader, "/account", "</html>"
+    yield "help", writer, "/help", "</html>"
+
+
+def measure(server: Server, size: int, rounds: int) -> dict[str, tuple[list[float], list[float], int]]:
+    """Return (milliseconds, CPU milliseconds per round, octets) of each page, for a mailbox of *size*."""
+    reader, writer = sign_in(server, sender_address(ORGANISATIONS)), sign_in(server, sender_address(0))
+    found: dict[str, tuple[list[float], list[float], int]] = {}
+    looked = list(pages(reader, writer))
+    for _ in range(rounds):
+        for name, browser, path, mark in looked:
+            before = processes.used(server.roots).cpu
+            began = time.perf_counter()
+            status = browser.get(path)
+            took = time.perf_counter() - began
+            cpu = processes.used(server.roots).cpu - before
+            if status != 200 or mark not in browser.page:
+                raise Failed(f"{name} with {size} messages: {status}, and {mark!r} is missing")
+            times, costs, _ = found.setdefault(name, ([], [], 0))
+            times.append(took * 1000)
+            costs.append(cpu * 1000)
+            found[name] = times, costs, browser.octets
+    reader.close()
+    writer.close()
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--size", type=int, action="append", help="messages in the mailbox; may be repeated")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="looks at each page")
+    parser.add_argument("--on", type=Path, help="a folder on the disk to measure on")
+    asked = parser.parse_args(arguments)
+    folder = work_folder(asked.on)
+    server = Server(folder / "home")
+    results = {}
+    try:
+        server.make(ORGANISATIONS + 1)
+        have = 0
+        for size in sorted(asked.size or SIZES):
+            server.roles = ("keeper",)
+            server.start()
+            to, author = sender_address(ORGANISATIONS), sender_address(0)
+            filling.fill(server, 0, to, (filling.mail(number, author, to) for number in range(have, size)))
+            server.stop()
+            have = size
+            server.roles = ("keeper", "portal")
+            server.start()
+            results[size] = measure(server, size, asked.rounds)
+            server.stop()
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+    report(results, asked.rounds)
+    return 0
+
+
+def report(results: dict[int, dict[str, tuple[list[float], list[float], int]]], rounds: int) -> None:
+    """Print what was found as a table."""
+    print(conditions(rounds).partition("; ratio")[0])
+    smallest = min(results)
+    print("| page | messages | ms | CPU ms | KiB | ms, by that with the fewest messages |\n|---|---|---|---|---|---|")
+    for name in results[smallest]:
+        for size, found in results.items():
+            if name not in found:
+                continue
+            times, costs, octets = found[name]
+            first = statistics.median(results[smallest][name][0])
+            growth = f"{statistics.median(times) / first:.2f}"
+            print(f"| {name} | {size:,} | {spread(times)} | {spread(costs)} | {octets / 1024:.1f} | {growth} |")
+    late = [name for found in results.values() for name, each in found.items() if statistics.median(each[0]) > TARGET]
+    if late:
+        print(f"Over {TARGET:.0f} ms: {', '.join(sorted(set(late)))}.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
