@@ -169,6 +169,7 @@ def _submission(config: Config, ready: Callable[[], None], inherited: Doors) -> 
     """Open the SMTP doors."""
     from concurrent.futures import ThreadPoolExecutor
 
+    from cryptnsend.flow import scanning
     from cryptnsend.flow.intake import SmtpIntake
     from cryptnsend.submission import limits, server, tls
 
@@ -207,6 +208,7 @@ def _submission(config: Config, ready: Callable[[], None], inherited: Doors) -> 
         ),
         help_url=lambda topic: f"{home.base_url(config)}/help/{topic}",
         ready=opened,
+        hurry=(scanning.PATIENCE, built.scanning.give_up),
     )
     if pool is not None:
         pool.shutdown()
@@ -217,6 +219,7 @@ def _inbound(config: Config, ready: Callable[[], None], inherited: Doors) -> Non
     """Open the door for other servers."""
     from concurrent.futures import ThreadPoolExecutor
 
+    from cryptnsend.flow import scanning
     from cryptnsend.submission import inbound, limits, server, tls
 
     built, home, log = _build(config, "inbound"), Home(config.server.home), logs.logger("cryptnsend.inbound")
@@ -249,7 +252,7 @@ def _inbound(config: Config, ready: Callable[[], None], inherited: Doors) -> Non
             home.announce({"inbound": bound.getsockname()[1]})
         ready()
 
-    inbound.serve_inbound(make, opened)
+    inbound.serve_inbound(make, opened, (scanning.PATIENCE, built.scanning.give_up))
     built.close()
 
 

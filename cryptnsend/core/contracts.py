@@ -246,6 +246,9 @@ class Scanner(Protocol):
     def takes(self, octets: int) -> bool:
         """Say whether it takes mail as large as this; raise ScannerGone if it does not answer."""
 
+    def cut(self) -> None:
+        """End all that it looks at now: whoever waits for it gets ScannerGone, and so does who asks after that."""
+
 
 class Scan(Protocol):
     """

@@ -27,7 +27,7 @@ from cryptnsend.flow.composing import Letter
 from cryptnsend.flow.letters import Letters
 from cryptnsend.flow.outcomes import Outcomes, envelope_of, replaces
 from cryptnsend.flow.parcels import Moot, TooLargeToHandOver
-from cryptnsend.flow.scanning import Case, Scanning
+from cryptnsend.flow.scanning import PATIENCE, Case, Scanning
 from cryptnsend.flow.turns import Turns
 from cryptnsend.flow.wake import Ringer, Wake
 from cryptnsend.store.records import deliveries, links, mailing
@@ -82,10 +82,13 @@ class Deliver:
             self._wake.listen(POLL)
             self._renew()
         self._wake.notify_all()
+        hurried = self._clock.monotonic() + PATIENCE
         for worker in workers:
             while worker.is_alive():
                 worker.join(POLL)
                 self._renew()
+                if self._clock.monotonic() >= hurried:
+                    self._scanning.give_up()
         self.close()
 
     def once(self) -> int:

@@ -27,6 +27,7 @@ Wait = Callable[[], None]
 
 DAY = 86_400_000  # milliseconds
 GATHERED = 65_536  # octets that are gathered before they go to the scanners: small mail goes in one piece
+PATIENCE = 10.0  # seconds that scanners have to come to an end when the process is to stop
 REST = 5.0  # seconds for which a scanner that was waited for in vain is not asked again
 AUDITED = 100  # findings a day that the audit trail has for one account; the log has all
 NOBODY = Carried()
@@ -93,6 +94,11 @@ class Scanning:
             if gone.waited:
                 self._rests[scanner.name] = self.clock.monotonic() + REST
             raise
+
+    def give_up(self) -> None:
+        """Wait for no scanner any more: the process ends, and what is still looked at is put off."""
+        for scanner in {*self._everything, *self._in_the_open}:
+            scanner.cut()
 
     def write_down(self, case: Case, scanner: Scanner, finding: Finding) -> None:
         """Make a finding durable in the audit trail of the organisation that it concerns."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from cryptnsend.core.contracts import Carried, Finding
 from cryptnsend.core.errors import Refusal, ScannerGone
-from cryptnsend.scan.line import connected, plain_name
+from cryptnsend.scan.line import Lines, plain_name
 
 CHUNK = 65_536  # octets of one chunk; clamd's own limit is StreamMaxLength, on the whole
 SOON = 1.0  # seconds within which clamd refuses what it does not even want to read
@@ -30,7 +30,7 @@ class Clamd:
     name = "clamav"
 
     def __init__(self, place: str, seconds: float, monotonic: Callable[[], float] = time.monotonic):
-        self.place, self.seconds, self.monotonic = place, seconds, monotonic
+        self.seconds, self.monotonic, self.lines = seconds, monotonic, Lines(place)
 
     def begin(self, carried: Carried) -> Stream:
         """Start to look at a mail; clamd is told nothing but its octets."""
@@ -45,6 +45,10 @@ class Clamd:
             stream.close()
         if answer != "PONG":
             raise ScannerGone(f"it answers {plain_name(answer)} to PING")
+
+    def cut(self) -> None:
+        """End all looking at mail, in whatever thread; nobody is asked after that."""
+        self.lines.cut()
 
     def takes(self, octets: int) -> bool:
         """Announce a chunk of that length: clamd says at once if that is more than it takes."""
@@ -80,7 +84,7 @@ class Stream:
     def close(self) -> None:
         """End the connection."""
         if self._line is not None:
-            self._line.close()
+            self._clamd.lines.close(self._line)
             self._line = None
 
     def ask(self, octets: bytes) -> str:
@@ -96,7 +100,7 @@ class Stream:
     def _send(self, octets: bytes) -> None:
         try:
             if self._line is None:
-                self._line = connected(self._clamd.place, self._clamd.seconds)
+                self._line = self._clamd.lines.open(self._clamd.seconds)
             # It answers before the end only if it wants no more; what is sent then may break the line, answer and all.
             if _has_said(self._line):
                 raise BrokenPipeError

@@ -6,16 +6,54 @@ up to a limit, and every wait has an end.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 import socket
+import threading
 
+REACHED = 10.0  # seconds within which a scanner has to be there; how long it then looks at mail is the operator's word
 NAME = 100  # characters of a finding's name that are kept
 _UNFIT = re.compile(r"[^A-Za-z0-9._:/+@()\[\]-]+")
 
 
-def connected(place: str, seconds: float) -> socket.socket:
-    """Return a connection to *place*, an absolute path or `host:port`, whose calls wait *seconds*; raise OSError."""
+class Lines:
+    """The connections to one scanner that are open now; safe for many threads."""
+
+    def __init__(self, place: str):
+        """*place* is an absolute path or `host:port`."""
+        self._place = place
+        self._open: set[socket.socket] = set()
+        self._is_over = False
+        self._guard = threading.Lock()
+
+    def open(self, seconds: float) -> socket.socket:
+        """Return a connection whose calls wait *seconds*; raise OSError."""
+        line = _connected(self._place, min(seconds, REACHED))
+        line.settimeout(seconds)
+        with self._guard:
+            if not self._is_over:
+                self._open.add(line)
+                return line
+        line.close()
+        raise ConnectionAbortedError("this process ends")
+
+    def close(self, line: socket.socket) -> None:
+        """End a connection."""
+        with self._guard:
+            self._open.discard(line)
+        line.close()
+
+    def cut(self) -> None:
+        """Wake whoever waits on a connection as if its other end had closed it, and open none any more."""
+        with self._guard:
+            self._is_over = True
+            for line in self._open:
+                with contextlib.suppress(OSError):  # the other end has gone
+                    line.shutdown(socket.SHUT_RDWR)
+
+
+def _connected(place: str, seconds: float) -> socket.socket:
     if not place.startswith("/"):
         host, _, port = place.rpartition(":")
         return socket.create_connection((host.strip("[]"), int(port)), timeout=seconds)

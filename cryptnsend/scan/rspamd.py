@@ -18,7 +18,7 @@ import msgspec
 
 from cryptnsend.core.contracts import Carried, Finding
 from cryptnsend.core.errors import ScannerGone
-from cryptnsend.scan.line import connected, plain_name
+from cryptnsend.scan.line import Lines, plain_name
 
 ANSWER = 1 << 20  # octets of an answer that are read
 # What rspamd advises. Greylisting by itself becomes "soft reject" when it is time to send somebody away, so that the
@@ -50,7 +50,7 @@ class Rspamd:
 
     def __init__(self, place: str, seconds: float, most: int):
         """*most* is how many octets of a mail it is shown."""
-        self.place, self.seconds, self.most = place, seconds, most
+        self.seconds, self.most, self._lines = seconds, most, Lines(place)
 
     def begin(self, carried: Carried) -> Question:
         """Start to look at a mail."""
@@ -60,6 +60,10 @@ class Rspamd:
         """Raise ScannerGone if it does not answer."""
         if self.ask("GET", "/ping").strip() != b"pong":
             raise ScannerGone("it answers something else to /ping")
+
+    def cut(self) -> None:
+        """End all questions, in whatever thread; none is asked after that."""
+        self._lines.cut()
 
     def takes(self, octets: int) -> bool:
         """Say yes: it is shown the beginning of what is large."""
@@ -92,9 +96,9 @@ class Rspamd:
             except OSError:
                 return  # it is closed already
 
-        watch = None
+        watch = line = None
         try:
-            connection.sock = line = connected(self.place, self.seconds)
+            connection.sock = line = self._lines.open(self.seconds)
             # An octet now and then would never run into a timeout of the socket.
             watch = threading.Timer(self.seconds, cut, (line,))
             watch.daemon = True
@@ -108,6 +112,8 @@ class Rspamd:
                 watch.cancel()
                 watch.join()
             connection.close()
+            if line is not None:
+                self._lines.close(line)
 
 
 class Question:

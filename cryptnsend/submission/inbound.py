@@ -190,7 +190,13 @@ def inbound_server(
     )
 
 
-def serve_inbound(make: Callable[[ThreadPoolExecutor], server.Server], ready: Callable[[], None]) -> None:
-    """Keep the doors that *make* returns (`inbound_server`) open until SIGTERM or SIGINT; call in the main thread."""
+def serve_inbound(
+    make: Callable[[ThreadPoolExecutor], server.Server], ready: Callable[[], None], hurry: server.Hurry | None = None
+) -> None:
+    """
+    Keep the doors that *make* returns (`inbound_server`) open until SIGTERM or SIGINT; call in the main thread.
+
+    *hurry* is as in `server.serve`.
+    """
     with ThreadPoolExecutor(THREADS, "inbound") as pool:
-        server.run(server.until_stopped(lambda _loop: make(pool), ready))
+        server.run(server.until_stopped(lambda _loop: make(pool), ready, hurry))

@@ -26,6 +26,8 @@ _GARBAGE = 5_000  # objects more than before at which the collector looks; a mes
 _SWEEP = 0.5  # seconds between two looks at the deadlines
 _RENEW = 30.0  # seconds between two looks at the certificate's files
 
+Hurry = tuple[float, Callable[[], None]]  # seconds after the signal to stop, and what then ends what others wait for
+
 
 class Renewable(Protocol):
     """A TLS context that can be made anew; `tls.Certificate` and `tls.FixedCertificate` are."""
@@ -237,12 +239,14 @@ def serve(
     limits: Limits | None = None,
     help_url: Callable[[str], str] = no_page,
     ready: Callable[[], None] | None = None,
+    hurry: Hurry | None = None,
 ) -> None:
     """
     Keep the doors open until SIGTERM or SIGINT; call in the main thread.
 
     The first of them drains (`Server.stop`), the second ends at once; SIGHUP reloads the certificate. *ready* is called
-    when the doors are open. *intake*, or what makes it for the loop, is used from this thread only.
+    when the doors are open, and *hurry* some time after the first signal. *intake*, or what makes it for the loop, is
+    used from this thread only.
     """
 
     def make(loop: asyncio.AbstractEventLoop) -> Server:
@@ -257,7 +261,7 @@ def serve(
             help_url=help_url,
         )
 
-    run(until_stopped(make, ready))
+    run(until_stopped(make, ready, hurry))
 
 
 def run(story: Coroutine[Any, Any, None]) -> None:
@@ -268,7 +272,9 @@ def run(story: Coroutine[Any, Any, None]) -> None:
 
 
 async def until_stopped(
-    make: Callable[[asyncio.AbstractEventLoop], Doorkeeper], ready: Callable[[], None] | None = None
+    make: Callable[[asyncio.AbstractEventLoop], Doorkeeper],
+    ready: Callable[[], None] | None = None,
+    hurry: Hurry | None = None,
 ) -> None:
     """Run the server that *make* returns for the loop, until signals end it as `serve` says."""
     loop = asyncio.get_running_loop()
@@ -289,9 +295,13 @@ async def until_stopped(
     if ready is not None:
         ready()
     await asked.wait()
+    if hurry is not None:
+        loop.call_later(*hurry)
     stopping = loop.create_task(server.stop())
     insisting = loop.create_task(insisted.wait())
     await asyncio.wait({stopping, insisting}, return_when=asyncio.FIRST_COMPLETED)
     for task in (stopping, insisting):
         task.cancel()
     await asyncio.gather(stopping, insisting, return_exceptions=True)
+    if hurry is not None:
+        hurry[1]()  # threads that are waited for after the loop

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cryptnsend.core.errors import ScannerGone
 from cryptnsend.demo.internet import Internet
 from cryptnsend.flow import deliver as module
 from cryptnsend.flow.deliver import Deliver, Ringer
@@ -143,3 +144,33 @@ def test_gmail_takes_the_locked_file_with_archives_in_it_since_they_stay_inside(
     post.deliver()
     assert post.internet.refusals() == []
     assert post.last(ANN)["In-Reply-To"]
+
+
+class HungScanning:
+    """Looks at mail for ever, until it is told to give up."""
+
+    is_idle = False
+
+    def __init__(self) -> None:
+        self.begun, self.over = threading.Event(), threading.Event()
+
+    def check(self, *_: object, **__: object) -> None:
+        self.begun.set()
+        assert self.over.wait(60)
+        raise ScannerGone("it was cut")
+
+    def give_up(self) -> None:
+        self.over.set()
+
+
+def test_the_end_waits_for_a_scanner_only_so_long(busy: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.0)
+    scanning = HungScanning()
+    vars(busy.courier)["_scanning"] = scanning
+    with running(busy.courier, busy.house.home.courier_wake):
+        busy.house.submit(ANN, [PAT], busy.house.mail(":: lunch", to=[PAT]))
+        assert scanning.begun.wait(60)
+        assert not scanning.over.is_set(), "while the server runs, nobody is hurried"
+    assert scanning.over.is_set()
+    (row,) = busy.house.queued("relay")
+    assert row["state"] == "delayed", "it is tried again by the next courier"
