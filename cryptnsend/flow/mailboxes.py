@@ -176,9 +176,9 @@ class Mailboxes:
             raise NoGrant("This mailbox was removed.")
         return found
 
-    def renew(self, session: Session, box: Mailbox) -> None:
-        """Look at everything in a mailbox again, as something there turned out to have ended."""
-        self._placer.renew(session, box)
+    def renew(self, session: Session, box: Mailbox, uids: Sequence[int]) -> bool:
+        """Look at everything in a mailbox again, as these messages did not open; say whether something took a place."""
+        return self._placer.renew(session, box, uids)
 
     def uids(self, box: Mailbox) -> list[int]:
         """Return all UIDs, ascending."""

@@ -20,7 +20,7 @@ from cryptnsend.core.mime import Index
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.seal import SeekReader, open_sealed, open_stream, unpad
 from cryptnsend.flow.sessions import Session
-from cryptnsend.store.records import grants, listing, mailboxes
+from cryptnsend.store.records import grants, listing, serving
 from cryptnsend.store.vault import Stored, Vault
 
 KEPT_EPOCHS = 2048  # of all sessions of this process together
@@ -159,7 +159,7 @@ class Opener:
         missing = [each for each in epochs if each not in found]
         if not missing:
             return found
-        for ident, pair, owner, holder, sealed in mailboxes.epochs(self._engine, missing):
+        for ident, pair, owner, holder, sealed in serving.epochs(self._engine, missing):
             if pair in session.seeds:
                 seed = session.seeds[pair]
                 key = keys.open_with(seed, sealed, label="epoch", owner=owner, holder=holder, ref=ident)

@@ -33,7 +33,7 @@ from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.throttling import Throttle
 from cryptnsend.flow.views import Entry, Letter, Part, SentEntry, Status, Turn
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.store.records import grants, links, listing
+from cryptnsend.store.records import grants, links, listing, mailboxes
 
 PAGE = 100  # messages looked up at once, where all are
 
@@ -344,12 +344,16 @@ class Pickup(Asking):
         return names
 
     def _opened(self, session: Session, row: Row, mine: Row | None) -> None:
-        if mine is None or mine["first_opened"] is not None:
+        account, message, now = session.account, row["message"], self._clock.now()
+        is_first = mine is not None and mine["first_opened"] is None
+        if not is_first and not mailboxes.unseen(self._engine, account, message):
             return
-        now = self._clock.now()
 
         def write(rows: Rows) -> bool:
-            return note_opened(rows, row["org"], row["message"], mine["address"], session.account, now, self._random)
+            mailboxes.see(rows, account, message)  # what was read on the page is read in every mail program
+            if mine is None or not is_first:
+                return False
+            return note_opened(rows, row["org"], message, mine["address"], account, now, self._random)
 
         if self._engine.write(write).result():
             self._sent.ring()

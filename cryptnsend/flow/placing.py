@@ -20,7 +20,7 @@ from cryptnsend.flow.adoption import Adoption
 from cryptnsend.flow.copies import Copies
 from cryptnsend.flow.holdings import Place
 from cryptnsend.flow.sessions import Session
-from cryptnsend.store.records import filed, listing, mailboxes
+from cryptnsend.store.records import devices, filed, listing, mailboxes
 from cryptnsend.store.records.mailboxes import SEEN, Mailbox, Placed, Placing
 from cryptnsend.store.vault import Stored, Vault
 
@@ -115,7 +115,8 @@ class Placer:
             size = row["submitted"]  # the author sees Bcc, which was cut out before the message was sealed
         if size is None:
             return self._as_notice(row["message"], role, notices.EXPIRED, flags or 0)
-        seen = SEEN if role == "author" else 0
+        # What the account has seen already: its own mail, and what it was shown on the page.
+        seen = SEEN if role == "author" or row.get("opened") else 0
         return Placing(row["message"], role, "", seen if flags is None else flags, "", row["created"], size)
 
     def _as_notice(self, message: int, role: str, kind: str, flags: int) -> Placing:
@@ -136,17 +137,26 @@ class Placer:
 
     # -- what is not any more as it was -------------------------------------------------------------------------------
 
-    def renew(self, session: Session, box: Mailbox) -> None:
-        """Let notices and messages in a mailbox take each other's place, as grants stand now."""
-        holder = account_holder(session.account)
+    def renew(self, session: Session, box: Mailbox, uids: Sequence[int] = ()) -> bool:
+        """
+        Let notices and messages in a mailbox take each other's place, as grants stand now; say whether any did.
+
+        *uids* are messages that could not be opened a moment ago, which are looked at whatever their grants say.
+        """
+        holder, changed = account_holder(session.account), False
         while ended := mailboxes.ended(self._engine, box, holder, PAGE):
-            if not any(self._renew(session, box, each) for each in ended):
+            done = [self._renew(session, box, each) for each in ended]
+            if not any(done):
                 break
+            changed = True
         standing = mailboxes.standing_in(self._engine, box.id)
         if session.ticket and any(each.served in (notices.CODE, notices.WAITING) for each in standing):
             self._adoption.adopt(session.account, session.addresses, session.seeds, session.ticket)
+        for uid in uids[:PAGE]:
+            standing += [each for each in mailboxes.between(self._engine, box.id, uid, uid) if not each.served]
         for each in standing:
-            self._renew(session, box, each)
+            changed |= self._renew(session, box, each)
+        return changed
 
     def _renew(self, session: Session, box: Mailbox, placed: Placed) -> bool:
         """Serve what is to be served in the place of something placed; say whether that is something else."""
@@ -159,8 +169,8 @@ class Placer:
         held = holdings.held(self._engine, places, placed.message)
         grant = next((row for row in held if row["role"] == placed.role), None)
         kind = notices.why(grant, about, now)
-        if kind == placed.served or (kind == notices.LOCKED and placed.served == ""):
-            return False  # what an older pair opens may still be open to a device of that time
+        if kind == placed.served or (kind == notices.LOCKED and placed.served == "" and self._opens(session, grant)):
+            return False
         if kind:
             fresh = self._as_notice(placed.message, placed.role, kind, placed.flags)
         else:
@@ -176,6 +186,16 @@ class Placer:
             if fresh.served == placed.served:
                 return False
         return self._engine.write(lambda rows: mailboxes.replace(rows, box, placed, fresh, now)).result() is not None
+
+    def _opens(self, session: Session, grant: Row | None) -> bool:
+        """
+        Say whether a locked message stays as it is: for this session, or a device that was there before the reset.
+
+        A reset by mail must not take from somebody's devices what they still open.
+        """
+        if grant is None or grant["pair"] in session.seeds:
+            return True
+        return any(each["scope"] == "read" for each in devices.listing(self._engine, session.account))
 
     def _places(self, session: Session, role: str) -> Sequence[Place]:
         if role == "author":

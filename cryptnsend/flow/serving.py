@@ -21,8 +21,9 @@ from cryptnsend.core.model import account_holder
 from cryptnsend.core.seal import SeekReader, open_sealed, unpad
 from cryptnsend.flow.opening import Opener, Sealed
 from cryptnsend.flow.sessions import Session
-from cryptnsend.store.records import audit, filed, listing, mailboxes
-from cryptnsend.store.records.mailboxes import Granted, Mailbox, Placed
+from cryptnsend.store.records import audit, filed, listing, serving
+from cryptnsend.store.records.mailboxes import Mailbox, Placed
+from cryptnsend.store.records.serving import Granted
 from cryptnsend.store.vault import Stored, Vault
 
 LABEL, PART, SUMMARY = "filed", "raw", "index"
@@ -137,12 +138,12 @@ class Shelf:
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _notice(self, box: Mailbox, placed: Placed) -> Held:
-        octets = mailboxes.notice(self._engine, box.id, placed.uid)
+        octets = serving.notice(self._engine, box.id, placed.uid)
         return Held(placed, box.org, index_message(octets).to_octets(), lambda: octets)
 
     def _granted(self, session: Session, role: str, asked: Sequence[Placed], *, whole: bool) -> dict[int, Held]:
         holder = account_holder(session.account)
-        rows = mailboxes.grants(self._engine, holder, role, sorted({each.message for each in asked}), whole=whole)
+        rows = serving.grants(self._engine, holder, role, sorted({each.message for each in asked}), whole=whole)
         by_message = {row.message: row for row in rows if row.state == "active"}
         unwrappers = self._opener.unwrappers(session, {row.epoch for row in by_message.values()})
         found = {}

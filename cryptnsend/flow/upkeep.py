@@ -207,6 +207,7 @@ class Upkeep:
             self._forget_drafts(now - self._drafts)
             self._forget_gone()
             self._forget_alone(now - MAILS_KEPT)
+            self._engine.write(mailboxes.forget_put_away).result()
         self._engine.write(lambda rows: transport.forget(rows, now)).result()
         self._engine.write(lambda rows: mailboxes.forget_gone(rows, now - EXPUNGED_KEPT)).result()
         while stale := upkeep.stale_links(self._engine, now):

@@ -73,7 +73,8 @@ class Fetching:
         self._reads = any(_is_content(each) for each in self._sections)
         sees = any(not each.peek and _is_content(each) for each in self._sections)
         self._sees = sees and not view.read_only
-        self.missing = 0  # messages that could not be opened
+        self.missing: list[int] = []  # UIDs of messages that do not open
+        self.is_damaged = False  # one of them because it is not whole
 
     def lines(self, uids: array[int]) -> Iterator[bytes]:
         """Yield the responses about these messages; raise `Cut` where one breaks off."""
@@ -103,7 +104,7 @@ class Fetching:
         for row in rows:
             one = held.get(row.uid)
             if one is None:
-                self.missing += 1
+                self.missing.append(row.uid)
             else:
                 yield from self._response(numbers[row.uid], fresh.get(row.uid, row), one, told=row.uid in fresh)
 
@@ -135,7 +136,8 @@ class Fetching:
         except SealBroken as error:
             # The rest of the mailbox is whole; what one message lacks is for its owner and the operator to know.
             log.error("message damaged", message=row.message, error=type(error).__name__)
-            self.missing += 1
+            self.missing.append(row.uid)
+            self.is_damaged = True
             return
         try:
             yield said

@@ -108,9 +108,14 @@ class Selected(Speaking):
         fetching = Fetching(self._house.rooms, self._session, view, command, self._noted, condstore=self._condstore)
         await self._pour(fetching.lines(uids))
         if fetching.missing:
-            await self._in_thread(self._house.rooms.boxes.renew, self._session, view.box)
-            text = "Some of these messages cannot be opened; what took their place comes next."
-            raise imap.BadCommand(text, status="NO", code=b"EXPUNGEISSUED")
+            boxes, missing = self._house.rooms.boxes, fetching.missing
+            if await self._in_thread(boxes.renew, self._session, view.box, missing):
+                code, text = b"EXPUNGEISSUED", "Some of these messages are over; notes that say why took their place."
+            elif fetching.is_damaged:
+                code, text = b"CORRUPTION", "Some of these messages are damaged."
+            else:
+                code, text = b"NOPERM", "Some of these messages are locked. Sign in on the page to unlock them."
+            raise imap.BadCommand(text, status="NO", code=code)
         await self._done(command)
 
     async def imap_store(self, command: imap.Store) -> None:

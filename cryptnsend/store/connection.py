@@ -69,7 +69,8 @@ def connect(path: Path, *, readonly: bool = False, max_pages: int | None = None)
             "secure_delete=ON",
             f"wal_autocheckpoint={CHECKPOINT}",
             "journal_size_limit=67108864",
-            "cache_size=-16384",  # a full batch of bodies must fit, or it spills to disk while the lock is held
+            # A full batch of bodies must fit, or it spills to disk while the lock is held. There are many readers.
+            f"cache_size=-{2048 if readonly else 16384}",
             "temp_store=MEMORY",
             "trusted_schema=OFF",
         ):

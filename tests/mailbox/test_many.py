@@ -42,7 +42,7 @@ def peak_of(house: House, message: int, count: int, what: bytes) -> int:
     finally:
         tracemalloc.stop()
     assert told == count
-    assert fetching.missing == 0
+    assert fetching.missing == []
     return peak
 
 

@@ -170,7 +170,9 @@ def unplaced(
     """
     return reader.query(
         "SELECT g.message, g.state, g.contact, p.role AS pair_role, p.state AS pair_state, m.created, m.expires,"
-        " length(c.body) AS inline, c.blob_key, c.size AS submitted"
+        " length(c.body) AS inline, c.blob_key, c.size AS submitted,"
+        " EXISTS (SELECT 1 FROM recipients r JOIN addresses a ON a.id = r.address WHERE r.message = g.message"
+        "  AND a.account = :account AND r.first_opened IS NOT NULL) AS opened"
         " FROM grants g JOIN epochs e ON e.id = g.epoch JOIN pairs p ON p.id = e.pair"
         " JOIN messages m ON m.id = g.message LEFT JOIN contents c ON c.message = g.message AND c.part = 'raw'"
         " WHERE g.holder = :holder AND g.role = :role AND g.role <> 'archive' AND g.message > :after"
@@ -308,6 +310,24 @@ def several(rows: Rows, ident: int, uids: Sequence[int]) -> list[Placed]:
     return [Placed(**row) for row in found]
 
 
+def unseen(reader: Reader, account: int, message: int) -> bool:
+    """Say whether a message that this account was sent lies unseen in one of its mailboxes."""
+    return bool(reader.query(f"SELECT 1 AS one {_UNSEEN}", message=message, account=account))
+
+
+_UNSEEN = (
+    "FROM placed WHERE message = :message AND account = :account AND role = 'recipient' AND served = ''"
+    " AND flags & 1 = 0"
+)
+
+
+def see(rows: Rows, account: int, message: int) -> None:
+    """Mark a message that this account was sent as seen, in whatever mailboxes it lies."""
+    found = rows.query(f"SELECT mailbox, uid, flags, keywords {_UNSEEN}", {"message": message, "account": account})
+    for row in found:
+        set_flags(rows, row["mailbox"], [(row["uid"], row["flags"] | SEEN, row["keywords"])])
+
+
 def take_away(rows: Rows, box: Mailbox, placed: Sequence[Placed], now: int, *, put_away: bool) -> list[int]:
     """
     Take messages out of a mailbox; return the ids of what was filed and lies nowhere any more.
@@ -371,6 +391,14 @@ def forget(rows: Rows, message: int, now: int) -> None:
         )
 
 
+def forget_put_away(rows: Rows) -> int:
+    """Forget which messages their readers want in no mailbox, where nobody is granted them in that role any more."""
+    return rows.execute(
+        "DELETE FROM put_away WHERE NOT EXISTS (SELECT 1 FROM grants g WHERE g.message = put_away.message"
+        " AND g.role = put_away.role)"
+    )
+
+
 def of_closed(reader: Reader, limit: int = 50) -> list[int]:
     """Return closed accounts that still have mailboxes."""
     found = reader.query(
@@ -426,62 +454,13 @@ def ended(reader: Reader, box: Mailbox, holder: str, limit: int) -> list[Placed]
     return [Placed(**row) for row in found]
 
 
-def notice(reader: Reader, ident: int, uid: int) -> bytes:
-    """Return the octets of a notice; none if it was taken away meanwhile."""
-    found = reader.query("SELECT octets FROM stand_ins WHERE mailbox = :id AND uid = :uid", id=ident, uid=uid)
-    return bytes(found[0]["octets"]) if found else b""
-
-
 def notice_of(rows: Rows, ident: int, uid: int) -> bytes | None:
     """Return the octets of a notice, as seen inside the transaction."""
     found = rows.query("SELECT octets FROM stand_ins WHERE mailbox = :id AND uid = :uid", {"id": ident, "uid": uid})
     return bytes(found[0]["octets"]) if found else None
 
 
-# -- what opens -------------------------------------------------------------------------------------------------------
-
-
-class Granted(NamedTuple):
-    """A grant with what a list shows of its message: the sealed index, and the author's own where there is one."""
-
-    message: int
-    org: int
-    contact: str
-    custody: str
-    wrap: bytes
-    state: str
-    epoch: int
-    summary: bytes | None
-    summary_key: str | None
-    cuts: bytes | None
-    cuts_key: str | None
-    body: bytes | None  # of the message itself, if that was asked for
-    blob_key: str | None
-
-
-def grants(engine: Engine, holder: str, role: str, messages: Sequence[int], *, whole: bool = False) -> list[Granted]:
-    """Return a holder's grants of one role on these messages, at most 500; with *whole*, what was sealed too."""
-    marks = ",".join("?" * len(messages))
-    own = role == "author"
-    raw = " LEFT JOIN contents r ON r.message = g.message AND r.part = 'raw'" if whole else ""
-    cuts = " LEFT JOIN contents a ON a.message = g.message AND a.part = 'author_index'" if own else ""
-    found = engine.tuples(
-        "SELECT g.message, g.org, g.contact, g.custody, g.wrap, g.state, g.epoch, c.body, c.blob_key,"  # noqa: S608
-        f" {'a.body, a.blob_key' if own else 'NULL, NULL'}, {'r.body, r.blob_key' if whole else 'NULL, NULL'}"
-        " FROM grants g LEFT JOIN contents c ON c.message = g.message AND c.part = 'index'"
-        f"{cuts}{raw} WHERE g.message IN ({marks}) AND g.holder = ? AND g.role = ?",
-        *messages,
-        holder,
-        role,
-    )
-    return list(map(Granted._make, found))
-
-
-def epochs(engine: Engine, idents: Sequence[int]) -> list[tuple[int, int, str, str, bytes]]:
-    """Return id, pair, owner, holder and sealed key of these epochs; at most 500 at once."""
-    marks = ",".join("?" * len(idents))
-    found = engine.tuples(f"SELECT id, pair, owner, holder, sealed FROM epochs WHERE id IN ({marks})", *idents)  # noqa: S608
-    return [(ident, pair, owner, holder, sealed) for ident, pair, owner, holder, sealed in found]
+# -- what was submitted -----------------------------------------------------------------------------------------------
 
 
 _SUBMITTED = (
