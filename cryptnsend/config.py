@@ -2,7 +2,7 @@
 
 One TOML file (`cryptnsend.toml` in the home) and, over it, the environment: `[ports] portal` is
 `CRYPTNSEND_PORTS_PORTAL`. A key that does not exist is an error in both, so that a typing mistake never passes for a
-setting. The settings themselves, with unit, default and help, are in settings.py.
+setting. The settings themselves, with unit, default and help, are in settings.py and settings_doors.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
-from cryptnsend import settings
+from cryptnsend import settings, settings_doors
 from cryptnsend.core.errors import ConfigError
 
 FILE_NAME = "cryptnsend.toml"
@@ -53,11 +53,12 @@ class Config:
     delivery: settings.Delivery = field(default_factory=settings.Delivery)
     inbound: settings.Inbound = field(default_factory=settings.Inbound)
     scan: settings.Scan = field(default_factory=settings.Scan)
-    mailbox: settings.Mailbox = field(default_factory=settings.Mailbox)
+    mailbox: settings_doors.Mailbox = field(default_factory=settings_doors.Mailbox)
+    programs: settings_doors.Programs = field(default_factory=settings_doors.Programs)
     keeper: settings.Keeper = field(default_factory=settings.Keeper)
     users: settings.Users = field(default_factory=settings.Users)
     policy: settings.Policy = field(default_factory=settings.Policy)
-    portal: settings.Portal = field(default_factory=settings.Portal)
+    portal: settings_doors.Portal = field(default_factory=settings_doors.Portal)
     metrics: settings.Metrics = field(default_factory=settings.Metrics)
     log: settings.Log = field(default_factory=settings.Log)
     source: Path = Path(FILE_NAME)  # the file that it came from
@@ -285,7 +286,9 @@ def _settle(config: Config, file: Path) -> Config:
 
 
 def _contradictions(config: Config) -> Iterator[str]:
-    delivery, ports = config.delivery, config.ports
+    delivery, ports, programs = config.delivery, config.ports, config.programs
+    if bool(programs.profile_certificate) != bool(programs.profile_key):
+        yield "[programs] profile_certificate and profile_key: allowed are both, or neither"
     if delivery.first_retry_seconds > delivery.max_retry_seconds:
         yield (
             f"[delivery] first_retry_seconds = {delivery.first_retry_seconds}: allowed is at most max_retry_seconds "

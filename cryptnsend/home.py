@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptnsend.config import FILE_NAME, Config
+from cryptnsend.core.discovery import Servers, Service
 
 FOLDERS = (
     *("keeper", "data", "data/blobs", "tls", "dkim", "recovery", "run"),
@@ -149,6 +150,16 @@ class Home:
             return config.portal.base_url
         port = config.ports.portal or self.ports().get("portal", 443)
         return f"https://{config.server.hostname}" + ("" if port == 443 else f":{port}")
+
+    def servers(self, config: Config, ports: Mapping[str, int]) -> Servers:
+        """Return what mail programs have to know of this server; *ports* are those in use, where anything runs."""
+        reading = [("imap", "imaps"), ("pop3", "pop3s")] if config.mailbox.enabled else []
+        services = [
+            Service(kind, port, starttls=name == "submission")
+            for kind, name in (*reading, ("smtp", "submissions"), ("smtp", "submission"))
+            if (port := ports.get(name, getattr(config.ports, name)))
+        ]
+        return Servers(config.server.hostname, tuple(services), self.base_url(config))
 
 
 def file_mode(folder: Path) -> int:

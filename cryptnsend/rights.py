@@ -281,13 +281,16 @@ def settle(config: Config, people: People | None, *, deep: bool = False) -> None
 
 def _single_files(config: Config) -> Iterator[tuple[Path, str, int]]:
     """Yield (file, owner, mode) of files that are not what their folder's others are; each only where it is ours."""
-    home, delivery = Home(config.server.home), config.delivery
+    home, delivery, programs = Home(config.server.home), config.delivery, config.programs
     yield home.deletions_lock, ROOT, 0o660
     yield config.source, ROOT, 0o640
     if delivery.smarthost_password_file:
         yield home.path / delivery.smarthost_password_file, "courier", 0o600
     if delivery.authorities:
         yield home.path / delivery.authorities, ROOT, 0o640
+    if programs.profile_key:
+        yield home.path / programs.profile_certificate, "portal", 0o600
+        yield home.path / programs.profile_key, "portal", 0o600
 
 
 class _Wanted(NamedTuple):

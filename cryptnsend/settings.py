@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cryptnsend.core.places import is_base_url, is_endpoint, is_host, is_ip, is_near, is_place, is_smarthost, is_user
+from cryptnsend.core.places import is_endpoint, is_host, is_ip, is_near, is_place, is_smarthost, is_user
 
 T = TypeVar("T")
 
@@ -349,24 +349,6 @@ class Scan:
 
 
 @dataclass(frozen=True, slots=True)
-class Mailbox:
-    """Reading by mail programs: IMAP and POP."""
-
-    enabled: bool = setting(True, "Let subscribers read by IMAP and POP. Without it they read on the portal alone.")
-    filed_octets: int = setting(
-        1_073_741_824,
-        "Sealed octets that all drafts and copies of one account may take together.",
-        unit="octets",
-        low=1_048_576,
-    )
-    connections: int = setting(1_000, "Open connections at the same time.", low=1)
-    connections_per_account: int = setting(50, "Of these, signed in as one account; phones alone open five.", low=1)
-    idle_minutes: int = setting(
-        31, "How long a connection may be silent; RFC 9051 §5.4 asks for half an hour.", unit="minutes", low=30
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class Keeper:
     """Where the master key comes from. It is never part of a backup."""
 
@@ -428,27 +410,6 @@ class Policy:
         "managed",
         "Custody of a new organisation's mail: recoverable by the server's recovery key, or by the owner only.",
         choices=("managed", "strict"),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Portal:
-    """The web pages."""
-
-    base_url: str = setting(
-        "",
-        "Start of every link we mail; empty makes it from host name and port.",
-        unit="URL",
-        check=is_base_url,
-        allowed="empty, or https://host or https://host:port without a path",
-    )
-    threads: int = setting(16, "Requests under way at the same time.", low=1, high=512)
-    undo_seconds: int = setting(
-        15, "How long a message written on a page waits before it leaves, so that its author can have it back.",
-        unit="seconds", low=0, high=300,
-    )  # fmt: skip
-    style_page: bool = setting(
-        False, "Show at /style what pages are made of, for those who build pages; the demo does."
     )
 
 

@@ -44,17 +44,19 @@ class Belongings(People):
         rows = devices.listing(self._engine, session.account)
         return [Device(each["id"], each["name"], each["scope"], each["created"], each["used"]) for each in rows]
 
-    def add_device(self, session: Session, name: str, scope: str) -> NewDevice:
-        """Make a device password and return it, this once."""
+    def add_device(self, session: Session, name: str, scope: str, by: str = "") -> NewDevice:
+        """Make a device password and return it, this once; *by* says in the audit trail how it leaves, if not shown."""
         if scope not in passwords.DEVICE_USES:
             raise Denied("A device password is for sending (submit), for reading (read), or for both (mail).")
         seeds = session.seeds if passwords.serves(scope, "read") else None
         made = self._keeper.device_add(session.ticket, scope, seeds)
-        now, shown = self._clock.now(), name.strip()[:60] or "device"
+        now, shown, detail = self._clock.now(), name.strip()[:60] or "device", {"device": made.id}
 
         def write(rows: Rows) -> None:
             devices.add(rows, made.id, session.organisation, session.account, shown, scope, now)
-            self._append(rows, session.organisation, session.account, "device.added", {"device": made.id})
+            self._append(
+                rows, session.organisation, session.account, "device.added", detail | ({"by": by} if by else {})
+            )
 
         self._engine.write(write).result()
         self._alert(session.account, "new-device")

@@ -18,6 +18,7 @@ from werkzeug.routing import IntegerConverter, ValidationError
 from cryptnsend.config import Config, web_root
 from cryptnsend.portal import (
     account,
+    discovery,
     errors,
     estate,
     help,
@@ -26,6 +27,7 @@ from cryptnsend.portal import (
     letters,
     looking,
     pages,
+    programs,
     recipient,
     security,
     signup,
@@ -87,6 +89,8 @@ def create_app(
     security.protect(app)
     words.register(app)
     pages.register(app)
-    for module in (language, help, recipient, letters, looking, kept, writing, account, estate, signup, subscriber):
+    discovery.register(app)
+    people = (recipient, letters, looking, kept, writing, account, estate, signup, subscriber, programs)
+    for module in (language, help, *people):
         app.register_blueprint(module.blueprint)
     return app

@@ -24,6 +24,7 @@ from cryptnsend.portal.visits import (
     cookie,
     forget,
     forget_session,
+    is_subscriber,
     needs_session,
     recall,
     remember,
@@ -164,7 +165,9 @@ def password() -> Any:
     except WrongSecret:
         wrong = gettext("That is not your present password.")
         return render_template("change-password.html", error=None, old_error=wrong, suggestion=None), WRONG
-    answer = start_session(redirect(url_for("account.overview"), 303), fresh)
+    # Device passwords outlive a password: whoever changes it because somebody knew it looks at them now.
+    has_devices = is_subscriber(somebody) and bool(desk().accounts.devices(somebody))
+    answer = start_session(redirect(url_for("programs.devices" if has_devices else "account.overview"), 303), fresh)
     remember("saved", "password")
     return answer
 

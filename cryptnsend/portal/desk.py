@@ -14,6 +14,8 @@ from pathlib import Path
 from flask import current_app
 
 from cryptnsend.config import Config
+from cryptnsend.core.discovery import Servers
+from cryptnsend.home import Home
 from cryptnsend.portal.flows import Accounts, Drafts, Pickup, Pieces, Replies
 
 EXTENSION = "cryptnsend"
@@ -48,6 +50,10 @@ class Desk:
     def now(self) -> int:
         """Return UTC milliseconds."""
         return self.pieces.now()
+
+    def servers(self) -> Servers:
+        """Return what mail programs have to know of this server."""
+        return Home(self.config.server.home).servers(self.config, self.ports())
 
     def idle_minutes(self, roles: object) -> int:
         """Return how many minutes somebody with these roles stays signed in without a tap."""

@@ -244,7 +244,7 @@ def recovery_file() -> Any:
 def recovery_file_is_safe() -> Any:
     """Note that the file is in a safe place; we ask no more."""
     desk().accounts.confirm_recovery_file(signed_in())
-    return redirect(url_for("subscriber.setup" if "first" in request.form else "account.overview"), 303)
+    return redirect(url_for("programs.setup" if "first" in request.form else "account.overview"), 303)
 
 
 # ---- the end --------------------------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ PAGES = {
             ),
             _("After many wrong ones in a row there is a pause of some minutes, for your own safety."),
         ),
-        place="subscriber.setup",
+        place="programs.setup",
     ),
     "sign-in": Page(
         _("Your mail program did not sign in"),
@@ -62,7 +62,7 @@ PAGES = {
             _("User name is your whole e-mail address, the password a device password from “Mail program”."),
             _("Choose SSL/TLS on port 465, or STARTTLS on port 587."),
         ),
-        place="subscriber.setup",
+        place="programs.setup",
     ),
     "secure-line": Page(
         _("The connection was not encrypted yet"),
@@ -74,7 +74,7 @@ PAGES = {
             _("Does your mail program ask whether to trust the certificate? Compare the server’s name with the one "
               "on the page “Mail program” before you say yes."),
         ),
-        place="subscriber.setup",
+        place="programs.setup",
     ),
     "too-large": Page(
         _("The message is too large"),
@@ -209,7 +209,7 @@ PAGES = {
             _("Wait a quarter of an hour; then it works again."),
         ),
         comes_back=True,
-        place="subscriber.setup",
+        place="programs.setup",
     ),
     "day-limit": Page(
         _("That is as much as one account sends in a day"),

@@ -78,7 +78,7 @@ def somebody() -> Session | None:
 def asks_for_recovery_file() -> bool:
     """Say whether this page reminds of the archive's recovery file: those a subscriber comes by every day."""
     found = somebody()
-    daily = request.endpoint in ("letters.listing", "subscriber.sent", "subscriber.setup")
+    daily = request.endpoint in ("letters.listing", "subscriber.sent", "programs.setup")
     return daily and not g.get("failed") and found is not None and desk().accounts.recovery_file_is_missing(found)
 
 

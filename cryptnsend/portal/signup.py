@@ -82,7 +82,7 @@ def join() -> Any:
     """Let somebody who has an account, and only received so far, send too: by their password and the mailed code."""
     somebody, mode, invite = signed_in(), desk().config.signup.mode, recall("invite")
     if is_subscriber(somebody):
-        return redirect(url_for("subscriber.setup"), 303)
+        return redirect(url_for("programs.setup"), 303)
     if mode != "open" and not invite:
         return render_template("sign-up-closed.html", mode=mode), 200
     page: dict[str, Any] = {"invited": bool(invite), "code": "", "error": None, "code_error": None}
@@ -155,4 +155,4 @@ def welcome(fresh: SignedIn, address: str) -> Any:
         return start_session_here(
             fresh, "recovery-file.html", file=fresh.recovery_file, code=fresh.recovery_code, address=address
         )
-    return start_session(redirect(url_for("subscriber.setup"), 303), fresh)
+    return start_session(redirect(url_for("programs.setup"), 303), fresh)

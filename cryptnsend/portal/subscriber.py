@@ -1,4 +1,4 @@
-"""What does a subscriber do here besides reading: set up a mail program, follow what was sent, keep their settings?
+"""What does a subscriber do here besides reading: follow what was sent, keep their settings?
 
 Codes are shown after a button, because their days start to count with the first showing.
 """
@@ -13,7 +13,7 @@ from flask_babel import gettext
 
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Throttled, WrongSecret
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.flows import Code, NewDevice, Reached, SentEntry, Status
+from cryptnsend.portal.flows import Code, Reached, SentEntry, Status
 from cryptnsend.portal.recipient import WRONG
 from cryptnsend.portal.security import check_form
 from cryptnsend.portal.visits import forget, needs_subscriber, recall, remember, signed_in, source
@@ -22,64 +22,6 @@ blueprint = Blueprint("subscriber", __name__)
 blueprint.before_request(check_form)
 
 PAGE = 50
-PROGRAMS = ("outlook", "apple", "thunderbird", "other")
-NAME_LENGTH = 60
-
-
-# ---- the mail program -------------------------------------------------------------------------------------------
-
-
-@blueprint.get("/setup")
-@needs_subscriber
-def setup() -> Any:
-    """Show host, ports, user name and the steps for one mail program, and the devices there are."""
-    return setup_page()
-
-
-@blueprint.post("/setup/devices")
-@needs_subscriber
-def add_device() -> Any:
-    """Make a device password and show it in the steps, this once."""
-    asked = request.form.get("name") or request.form.get("reading") or ""
-    name = " ".join(asked.split())[:NAME_LENGTH] or gettext("My computer")
-    scope = "read" if request.form.get("scope") == "read" and desk().config.mailbox.enabled else "submit"
-    made = desk().accounts.add_device(signed_in(), name, scope)
-    return setup_page(made)
-
-
-@blueprint.post("/setup/devices/<int:device>/revoke")
-@needs_subscriber
-def revoke_device(device: int) -> Any:
-    """Stop a device password at once."""
-    desk().accounts.revoke_device(signed_in(), device)
-    remember("saved", "revoked")
-    return redirect(url_for("subscriber.setup", program=program()), 303)
-
-
-def setup_page(made: NewDevice | None = None) -> str:
-    """Render the set-up page; *made* is the device password to show."""
-    somebody, config, ports = signed_in(), desk().config, desk().ports()
-    saved = recall("saved")
-    forget("saved")
-    return render_template(
-        "setup.html",
-        program=program(),
-        made=made,
-        saved=saved,
-        devices=desk().accounts.devices(somebody),
-        server=config.server.hostname,
-        submissions=ports.get("submissions", config.ports.submissions),
-        submission=ports.get("submission", config.ports.submission),
-        imaps=ports.get("imaps", config.ports.imaps) if config.mailbox.enabled else None,
-        pop3s=ports.get("pop3s", config.ports.pop3s) if config.mailbox.enabled else None,
-        provider=somebody.address.rpartition("@")[2],
-    )
-
-
-def program() -> str:
-    """Return which mail program's steps are asked for."""
-    asked = request.values.get("program", "")
-    return asked if asked in PROGRAMS else PROGRAMS[0]
 
 
 # ---- what was sent ----------------------------------------------------------------------------------------------

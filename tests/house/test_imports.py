@@ -26,8 +26,9 @@ LEVELS = [
     {"flow"},
     {"store", "delivery", "scan", "keeper"},
     {"rights", "making", "typist"},
-    {"home", "logs", "metrics", "clock"},
+    {"home", "logs", "metrics", "clock", "languages"},
     {"config"},
+    {"settings_doors"},
     {"settings"},
     {"core"},
 ]

@@ -347,7 +347,7 @@ class FakeAccounts:
         self.world.devices.clear()
         return count
 
-    def add_device(self, session: Any, name: str, scope: str) -> NewDevice:
+    def add_device(self, session: Any, name: str, scope: str, by: str = "") -> NewDevice:
         self.world.devices.append(Device(len(self.world.devices) + 1, name, scope, NOW, None))
         return NewDevice(len(self.world.devices), name, "k7m2q-x9hd4-wz3rp-6tbn5-cv8jy-f2abc-d3efg-h4jkm", scope)
 

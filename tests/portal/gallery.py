@@ -16,6 +16,7 @@ from werkzeug.serving import make_server
 from cryptnsend.flow.views import Drafted, File, KeptFile, Turn, Writing
 from cryptnsend.making import make_certificate
 from cryptnsend.portal import create_app
+from cryptnsend.portal.programs import PROGRAMS
 from tests.portal.conftest import config, pieces
 from tests.portal.furnished import furnished, kept_mails
 from tests.portal.world import ANN, CODE, DAY, NOW, PASSWORD, PAT, FakeSession, World
@@ -61,7 +62,7 @@ PAGES = [  # who looks, at what
     *(("", url) for url in ("/answer/objects", "/closed")),
     *(("weak", url) for url in ("/messages", "/account", "/account/unlock", "/forgot/done")),
     *(("ann", url) for url in ("/messages", "/messages/11", "/sent", "/sent/21", "/sent/19", "/m/known", "/account")),
-    *(("ann", url) for url in ("/setup", "/setup?program=apple", "/setup?program=thunderbird", "/setup?program=other")),
+    *(("ann", url) for url in ("/setup", *(f"/setup?program={program}" for program in PROGRAMS), "/account/devices")),
     *(("ann", url) for url in ("/account/profile", "/account/passphrase")),
 ]
 PIXEL = base64.b64decode(
@@ -82,7 +83,7 @@ FORMS: list[tuple[str, str, dict[str, str], str]] = [  # who, page, what is type
     ("pat", "/messages/11", {"#text": "Thank you."}, "main form .button"),
     ("pat", "/account/recovery", {"#password": PASSWORD}, "main form .button"),
     ("ann", "/sent/21", {}, ".person form .button"),
-    ("ann", "/setup", {"#name": "Front desk"}, "main form .button"),
+    ("ann", "/setup?program=outlook", {"#name": "Front desk"}, "main form .button"),
     ("ann", "/account/passphrase", {"#password": PASSWORD}, "main form .button"),
     ("pat", "/messages/16/code", {"#code": "11111111"}, "main form .button"),
     ("pat", "/account/addresses", {"#address": "pat.lee@work.example"}, "main form .button"),

@@ -165,41 +165,6 @@ def test_an_invitation_for_somebody_else_says_so(visitor: Visitor, monkeypatch: 
 # ---- the subscriber ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("program", ["outlook", "apple", "thunderbird", "other", "nonsense"])
-def test_the_set_up_page_has_the_values_and_keeps_copies_out_of_the_mailbox(
-    make_app: Callable[..., Portal], world: World, program: str
-) -> None:
-    app = make_app(ports=lambda: {"submissions": 40465, "submission": 40587})
-    ann = Visitor(app)
-    ann.carry(world.sign_in(ANN, roles=("subscriber",)))
-    page = ann.get(f"/setup?program={program}").text
-    for value in ("open.cryptnsend.example", "40465", "40587", ANN, "gmail.example"):
-        assert value in page
-    assert "clear copy" in page or "the copies would lie open" in page
-
-
-def test_reading_has_a_device_password_of_its_own_and_our_incoming_server(ann: Visitor) -> None:
-    page = ann.get("/setup").text
-    assert "Read here too" in page
-    assert "993" in page
-    page = ann.post("/setup/devices", {"reading": "Phone", "scope": "read"}).text
-    assert page.count("k7m2q-x9hd4") == 1
-    assert "k7m2q-x9hd4" in page.split("Read here too")[1]
-    assert "Reads." in page.split("Your devices")[-1]
-
-
-def test_a_device_password_is_shown_once_and_revoked(ann: Visitor, world: World) -> None:
-    ann.get("/setup?program=thunderbird")
-    page = ann.post("/setup/devices", {"name": "  Front <desk> ", "program": "thunderbird"}).text
-    assert "k7m2q-x9hd4" in page
-    assert "Front &lt;desk&gt;" in page
-    assert "Copies &amp; Folders" in page  # still the steps of this program
-    assert "k7m2q-x9hd4" not in ann.get("/setup").text
-    ann.post("/setup/devices/3/revoke")
-    assert "Removed." in ann.follow().text
-    assert "Front" not in ann.get("/setup").text.split("Your devices")[-1].replace("Front desk PC", "")
-
-
 def test_sent_shows_what_needs_its_author_first(ann: Visitor) -> None:
     page = ann.get("/sent").text
     for words in ("Pat Lee, 2 more", "1 of 3 came back", "Opened", "Taken back"):

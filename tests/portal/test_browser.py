@@ -152,7 +152,7 @@ def test_a_value_is_copied_with_one_button(make_page: MakePage, base: str) -> No
     page = make_page("ann")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=base)
     page.goto("/setup?program=thunderbird")
-    page.get_by_role("button", name="Copy User name", exact=True).click()
+    page.get_by_role("button", name="Copy User name for incoming mail", exact=True).click()
     page.get_by_text("Copied").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == ANN
 

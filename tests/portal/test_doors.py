@@ -11,7 +11,7 @@ from flask import Flask
 from structlog.testing import capture_logs
 from werkzeug.routing import Rule
 
-from cryptnsend import settings
+from cryptnsend import settings_doors
 from cryptnsend.core.errors import Denied, KeeperGone
 from cryptnsend.delivery.mtasts import parse
 from cryptnsend.portal import Portal
@@ -29,6 +29,7 @@ VALUES = {
     "draft": 511,
     "ident": "b" * 64,
     "contact": 5,
+    "address": "ann@gmail.example",
     "filename": "cryptnsend.css",
 }
 READING = {"GET", "HEAD", "OPTIONS"}
@@ -197,13 +198,13 @@ def test_signing_out_ends_the_session_on_the_server(pat: Visitor, world: World) 
 
 def test_the_pages_of_subscribers_do_not_exist_for_recipients(app: Portal, pat: Visitor) -> None:
     for endpoint, url in every(app, "GET"):
-        if endpoint.startswith("subscriber."):
+        if endpoint.startswith(("subscriber.", "programs.")):
             assert pat.client.get(url, base_url=BASE).status_code == 404, endpoint
 
 
 def test_private_pages_ask_for_a_sign_in_and_lead_back(app: Portal, visitor: Visitor) -> None:
     for endpoint, url in every(app, "GET"):
-        if endpoint.split(".")[0] in ("letters", "subscriber"):
+        if endpoint.split(".")[0] in ("letters", "subscriber", "programs"):
             answer = visitor.client.get(url, base_url=BASE)
             assert answer.status_code == 303, endpoint
             assert answer.location == "/sign-in"
@@ -321,7 +322,7 @@ def test_error_pages_speak_plainly(visitor: Visitor) -> None:
 
 def test_the_style_page_is_for_the_demonstration(make_app: Callable[..., Portal]) -> None:
     assert Visitor(make_app()).get("/style").status_code == 404
-    assert Visitor(make_app(config(portal=settings.Portal(style_page=True)))).get("/style").status_code == 200
+    assert Visitor(make_app(config(portal=settings_doors.Portal(style_page=True)))).get("/style").status_code == 200
 
 
 def test_static_files_may_be_kept_for_ever(visitor: Visitor) -> None:

@@ -207,7 +207,8 @@ def test_no_word_typed_into_a_form_becomes_markup(world: World, base: str, brows
     for line in lines:
         for trap, path, field in (
             (nobody, "/sign-in", "address"), (nobody, "/forgot", "address"), (nobody, "/sign-up", "name"),
-            (ann, "/setup", "name"), (ann, "/account/profile", "name"), (ann, "/account/profile", "phone"),
+            (ann, "/setup?program=other", "name"), (ann, "/account/profile", "name"),
+            (ann, "/account/profile", "phone"),
             (pat, f"/messages/{message}", "text"),
         ):  # fmt: skip
             wrong += trap.look(path)
@@ -217,7 +218,15 @@ def test_no_word_typed_into_a_form_becomes_markup(world: World, base: str, brows
             with trap.page.expect_navigation():
                 form.evaluate("form => { form.noValidate = true; form.requestSubmit() }")
             wrong += [f"{line} after {path}"] * trap.page.locator(HARMFUL).count() + trap.seen
-    for path in ("/setup", "/account", "/account/profile", "/messages", "/sent"):
+    for path in (
+        "/setup",
+        "/setup?program=other",
+        "/account/devices",
+        "/account",
+        "/account/profile",
+        "/messages",
+        "/sent",
+    ):
         wrong += ann.look(path)
     assert wrong == []
     back = house.pickup.list(house.session(ANN))

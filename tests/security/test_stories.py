@@ -313,7 +313,7 @@ def test_a_message_that_is_not_mine_and_one_that_is_not_there_look_alike(world: 
         )
         assert mine.words.replace(str(message), "N") == none.words.replace(str(message + 1), "N")
     for tail in ("/codes", "/next-code", "/expire", "/restore"):
-        page = eve.get("/setup")
+        page = eve.get("/setup?program=other")
         form = page.form(action="/setup/devices")
         answers = []
         for ident in (message, message + 1):

@@ -1,0 +1,68 @@
+"""What may be set about the doors that people come by: the pages, the mailboxes, and how mail programs find them?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cryptnsend.core.places import is_base_url, is_host
+from cryptnsend.settings import setting
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """Reading by mail programs: IMAP and POP."""
+
+    enabled: bool = setting(True, "Let subscribers read by IMAP and POP. Without it they read on the portal alone.")
+    filed_octets: int = setting(
+        1_073_741_824,
+        "Sealed octets that all drafts and copies of one account may take together.",
+        unit="octets",
+        low=1_048_576,
+    )
+    connections: int = setting(1_000, "Open connections at the same time.", low=1)
+    connections_per_account: int = setting(50, "Of these, signed in as one account; phones alone open five.", low=1)
+    idle_minutes: int = setting(
+        31, "How long a connection may be silent; RFC 9051 §5.4 asks for half an hour.", unit="minutes", low=30
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """How mail programs are set up: the page for it, Apple's profiles, and the domains that lead programs here."""
+
+    domains: tuple[str, ...] = setting(
+        (),
+        "Domains of organisations whose addresses lead mail programs here; `dns --for` prints what each publishes.",
+        unit="list",
+        check=lambda value: all(is_host(entry) for entry in value),
+        allowed="a list of domains in lower case",
+    )
+    profile_certificate: str = setting(
+        "",
+        "Certificate chain that profiles for Apple devices are signed by; empty signs by that of the doors.",
+        unit="PEM file",
+    )
+    profile_key: str = setting(
+        "", "Private key of that certificate, RSA or ECDSA, readable by the portal only.", unit="PEM file"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Portal:
+    """The web pages."""
+
+    base_url: str = setting(
+        "",
+        "Start of every link we mail; empty makes it from host name and port.",
+        unit="URL",
+        check=is_base_url,
+        allowed="empty, or https://host or https://host:port without a path",
+    )
+    threads: int = setting(16, "Requests under way at the same time.", low=1, high=512)
+    undo_seconds: int = setting(
+        15, "How long a message written on a page waits before it leaves, so that its author can have it back.",
+        unit="seconds", low=0, high=300,
+    )  # fmt: skip
+    style_page: bool = setting(
+        False, "Show at /style what pages are made of, for those who build pages; the demo does."
+    )
