@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from cryptnsend.core.places import is_base_url, is_host
@@ -59,6 +60,15 @@ class Portal:
         allowed="empty, or https://host or https://host:port without a path",
     )
     threads: int = setting(16, "Requests under way at the same time.", low=1, high=512)
+    security_contact: str = setting(
+        "",
+        "Where /.well-known/security.txt sends who found a weakness; empty means postmaster of the server's domain.",
+        unit="URL",
+        check=lambda value: (
+            not value or re.fullmatch(r"(?:mailto:|https://|tel:)[\x21-\x7e]{3,200}", value) is not None
+        ),
+        allowed="empty, or a mailto:, https: or tel: address",
+    )
     undo_seconds: int = setting(
         15, "How long a message written on a page waits before it leaves, so that its author can have it back.",
         unit="seconds", low=0, high=300,

@@ -19,7 +19,7 @@ from cryptnsend.core.mime import Index, titled
 from cryptnsend.core.model import Random, account_holder
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.core.subject import peel
-from cryptnsend.flow import saving
+from cryptnsend.flow import saving, searching
 from cryptnsend.flow.adoption import NEWEST, Adoption
 from cryptnsend.flow.arrival import is_over, sender_name
 from cryptnsend.flow.asking import Asking
@@ -94,6 +94,39 @@ class Pickup(Asking):
         for row in heapq.merge(*pages, key=lambda each: -int(each["message"])):
             entries.setdefault(row["message"], row)  # of two ways to one message the account's own comes first
         return [self._entry(session, row) for row in [*entries.values()][:limit]]
+
+    def search(self, session: Session, typed: str) -> searching.Found:
+        """Return own received messages that have all words of *typed*, as `flow.searching` looks for them."""
+        words, until = searching.wanted(typed), self._clock.monotonic() + searching.SECONDS
+        found: list[Entry] = []
+        looked_at, older = 0, NEWEST
+        where = places(self._engine, session.account, session.addresses)
+        while words and looked_at < searching.MOST and self._clock.monotonic() < until:
+            pages = [grants.page(self._engine, each.holder, "recipient", older, PAGE, each.contact) for each in where]
+            rows: dict[int, Row] = {}
+            for row in heapq.merge(*pages, key=lambda each: -int(each["message"])):
+                rows.setdefault(row["message"], row)
+            if not rows:
+                return searching.Found(found, looked_at, all=True)
+            for row in [*rows.values()][:PAGE]:
+                older, looked_at = row["message"], looked_at + 1
+                if self._has(session, row, words):
+                    found.append(self._entry(session, row))
+                    if len(found) == searching.SHOWN:
+                        return searching.Found(found, looked_at, all=False)
+        return searching.Found(found, looked_at, all=False)
+
+    def _has(self, session: Session, row: Row, words: Sequence[str]) -> bool:
+        """Say whether a message has these words; one that is locked tells who wrote it and no more."""
+        about = listing.message(self._engine, row["message"])
+        texts = [sender_name(about), about["display"]] if about else []
+        if about and self._entry_state(session, row, about) == "open":
+            try:
+                index = self._opener.index(row, self._opener.keys(session, row))
+            except SealBroken:
+                index = None  # its line in the list says that it is damaged
+            texts += searching.texts_of(index) if index else []
+        return searching.matches(words, *texts)
 
     def _entry(self, session: Session, row: Row) -> Entry:
         message = listing.message(self._engine, row["message"])

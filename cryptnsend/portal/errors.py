@@ -1,7 +1,8 @@
 """What does somebody see when a request comes to nothing, and what does the log keep of it?
 
-Every error has a page in plain words. Those that are our fault carry a number that stands in the log beside the type
-and the place of the exception: never its text, never the path of the request.
+Every error has a page in plain words, and all but "nothing here" a number that stands in the log too: beside the kind
+of refusal, or beside type and place of an exception where it is our fault. Never its text, never the path of the
+request.
 """
 
 from __future__ import annotations
@@ -108,7 +109,10 @@ def show(error: Exception) -> tuple[str, int] | tuple[str, int, dict[str, str]]:
 def page(status: int, error: Exception, headers: dict[str, str]) -> tuple[str, int, dict[str, str]]:
     """Render the page of *status*; log what is our fault."""
     words = PAGES.get(status) or PAGES[400 if status < 500 else 500]
-    number = ""
+    number = ""  # what is not there has none: it must look like what is not one's own
+    if not words.ours and status != 404:
+        number = reference()
+        log.info("request refused", route=request.endpoint or "none", reference=number, why=type(error).__name__)
     if words.ours:
         number = reference()
         log.error("request failed", route=request.endpoint or "none", reference=number, exc_info=error)

@@ -25,6 +25,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from cryptnsend.core import words
 from cryptnsend.core.errors import Ended, NoGrant, WrongSecret
+from cryptnsend.flow.searching import LONGEST
 from cryptnsend.flow.views import Entry, Letter, Part, Waiting
 from cryptnsend.portal import framing
 from cryptnsend.portal.desk import desk
@@ -65,7 +66,30 @@ def listing() -> Any:
         now=desk().now(),
         drafts=desk().drafts.count(signed_in()),
         kept=desk().pickup.kept.any(signed_in()),
+        found=None,
+        typed="",
     )
+
+
+@blueprint.post("/messages/search")
+@needs_session
+def search() -> Any:
+    """Find own messages by words. They come by POST, so that they stand in no address, history or log."""
+    typed = " ".join(request.form.get("words", "").split())[:LONGEST]
+    if not typed:
+        return redirect(url_for("letters.listing"), 303)
+    found = desk().pickup.search(signed_in(), typed)
+    return render_template(
+        "messages.html", entries=found.entries, more=False, before=None, now=desk().now(), drafts=0, kept=False,
+        found=found, typed=typed,
+    )  # fmt: skip
+
+
+@blueprint.get("/messages/search")
+@needs_session
+def searched() -> Any:
+    """Lead back to the list whoever comes without words, for example by signing in again."""
+    return redirect(url_for("letters.listing"), 303)
 
 
 @blueprint.get("/messages/<int:message>")

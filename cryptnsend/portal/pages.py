@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -10,10 +11,12 @@ from werkzeug.wrappers import Response as Answer
 
 from cryptnsend import metrics
 from cryptnsend.core.transport import POLICY_PATH, POLICY_TYPE, policy_text
+from cryptnsend.languages import LANGUAGES
 from cryptnsend.portal import visits
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import Session
 
+SECURITY_DAYS = 90  # for which security.txt is good; RFC 9116 §2.5.5 wants less than a year
 FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -25,6 +28,7 @@ def register(app: Flask) -> None:
     app.add_url_rule("/real", "real", lambda: render_template("real.html"))
     app.add_url_rule("/healthz", "healthz", lambda: Response("ok\n", mimetype="text/plain"))
     app.add_url_rule(POLICY_PATH, "mta_sts", mta_sts)
+    app.add_url_rule("/.well-known/security.txt", "security_txt", security_txt)
     app.add_url_rule("/robots.txt", "robots", lambda: Response("User-agent: *\nDisallow: /\n", mimetype="text/plain"))
     app.add_url_rule("/style", "style", style)
     app.add_url_rule("/received", "received", lambda: redirect(url_for("letters.listing"), 303))
@@ -54,6 +58,22 @@ def mta_sts() -> Response:
     if not config.inbound.enabled:
         abort(404)
     return Response(policy_text(config.inbound.mta_sts, config.server.hostname), mimetype=POLICY_TYPE)
+
+
+def security_txt() -> Response:
+    """Say whom to tell about a weakness (RFC 9116); without an address that takes mail there is none."""
+    config = desk().config
+    contact = config.portal.security_contact
+    if not contact and not config.inbound.enabled:
+        abort(404)
+    ends = datetime.fromtimestamp(desk().now() / 1000, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    lines = (
+        f"Contact: {contact or f'mailto:postmaster@{config.server.domain}'}",
+        f"Expires: {ends + timedelta(days=SECURITY_DAYS):%Y-%m-%dT%H:%M:%SZ}",
+        f"Preferred-Languages: {', '.join(LANGUAGES)}",
+        f"Canonical: https://{urlsplit(desk().config.portal.base_url).netloc or host()}/.well-known/security.txt",
+    )
+    return Response("\n".join(lines) + "\n", mimetype="text/plain")
 
 
 def counted(answer: Response) -> Response:

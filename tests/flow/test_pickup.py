@@ -353,3 +353,36 @@ def test_a_file_that_can_run_something_is_told(house: House, ann: int) -> None:
     message = house.submit(ANN, [PAT], house.mail(more=more))
     letter = house.pickup.show(house.register(PAT, message), message)
     assert [(file.name, file.dangerous) for file in letter.files] == [("run.exe", True)]
+
+
+def test_a_search_finds_by_subject_people_and_files_without_case_and_accents(house: House, ann: int) -> None:
+    message = house.submit(ANN, [PAT], LETTER)
+    pat = house.register(PAT, message)
+    other = house.submit(ANN, [PAT], house.mail("Iron tablets"))
+    for words in ("resultats", "ANN resultats", "lab.PDF", "pat lee"):
+        assert [each.message for each in house.pickup.search(pat, words).entries] == [message]
+    assert [each.message for each in house.pickup.search(pat, "ann").entries] == [other, message]
+    for words in ("evil.example", "resultats iron", "well", ""):  # what it says inside is not searched
+        assert not house.pickup.search(pat, words).entries
+    assert house.pickup.search(pat, "nothing").all
+
+
+def test_a_search_shows_nothing_of_what_needs_a_code_and_nothing_of_others(house: House, ann: int) -> None:
+    pat = house.register(PAT, sent(house))
+    holm = house.add_subscriber("holm@cardio.example", name="Henrik Holm")
+    assert holm
+    waits = house.submit("holm@cardio.example", [PAT], house.mail("Echo", author="holm@cardio.example"))
+    house.submit(ANN, [BOB], house.mail("For Bob", to=[BOB]))
+    assert not house.pickup.search(pat, "echo").entries
+    assert [each.message for each in house.pickup.search(pat, "holm").entries] == [waits]
+    assert not house.pickup.search(pat, "bob").entries
+
+
+def test_a_search_looks_at_the_newest_and_says_so(house: House, ann: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cryptnsend.flow.searching.MOST", 2)
+    monkeypatch.setattr("cryptnsend.flow.pickup.PAGE", 1)
+    pat = house.register(PAT, sent(house))
+    for subject in ("two", "three"):
+        house.submit(ANN, [PAT], house.mail(subject))
+    found = house.pickup.search(pat, "results")
+    assert (len(found.entries), found.looked_at, found.all) == (0, 2, False)

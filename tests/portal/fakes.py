@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal, Throttled, WrongSecret
+from cryptnsend.flow.searching import Found, matches, wanted
 from cryptnsend.flow.views import (
     Blocked,
     Browser,
@@ -109,6 +110,11 @@ class FakePickup:
     def list(self, session: Any, before: int | None = None, limit: int = 50) -> Sequence[Entry]:
         found = [each for each in self.world.entries if before is None or each.message < before]
         return sorted(found, key=lambda each: -each.message)[:limit]
+
+    def search(self, session: Any, typed: str) -> Found:
+        words = wanted(typed)
+        found = [each for each in self.list(session) if matches(words, each.subject or "", each.sender_name)]
+        return Found(found, 1000, all=typed != "iron")
 
     def show(self, session: Any, message: int) -> Letter:
         self.world.calls.append("show")

@@ -91,6 +91,7 @@ FORMS: list[tuple[str, str, dict[str, str], str]] = [  # who, page, what is type
     ("officer", "/account/recovery-file", {"#password": PASSWORD}, "main form .button.second"),
     ("", "/answer/objects", {}, "main form .button"),
     ("", "/m/new/ask", {}, "main form .button"),
+    ("pat", "/messages", {"#words": "blood"}, ".search .button"),
 ]
 
 

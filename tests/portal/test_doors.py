@@ -122,6 +122,10 @@ def test_a_form_that_another_site_sends_is_refused(pat: Visitor) -> None:
     assert pat.post("/sign-out", headers={"Sec-Fetch-Site": "same-origin"}).status_code == 303
 
 
+STRANGERS = ("letters.frame", "letters.printed")  # what somebody else wrote, as they laid it out
+FRAMED = ("letters.frame", "looking.shown")  # what stands in a frame of a page of ours
+
+
 def test_every_answer_has_the_headers(app: Portal, pat: Visitor) -> None:
     for somebody in (Visitor(app), pat):
         for endpoint, url in every(app, "GET"):
@@ -136,9 +140,15 @@ def test_every_answer_has_the_headers(app: Portal, pat: Visitor) -> None:
             assert "unsafe-eval" not in policy
             if endpoint != "static":
                 assert headers["Cache-Control"] == "no-store", endpoint
-            if endpoint != "letters.frame":
-                assert "frame-ancestors 'none'" in policy
+            if endpoint not in STRANGERS:
                 assert "unsafe-inline" not in policy
+            elif (
+                "unsafe-inline" in policy
+            ):  # styles that the sanitiser let stand, in a document that may do nothing else
+                assert "sandbox" in policy
+                assert "script-src" not in policy
+            if endpoint not in FRAMED:
+                assert "frame-ancestors 'none'" in policy
                 assert headers["X-Frame-Options"] == "DENY"
 
 
@@ -158,7 +168,7 @@ def test_script_nonces_are_fresh_and_the_only_scripts(pat: Visitor) -> None:
 def test_pages_have_no_inline_style_and_no_handlers(app: Portal, pat: Visitor, ann: Visitor) -> None:
     for somebody in (Visitor(app), pat, ann):
         for endpoint, url in every(app, "GET"):
-            if endpoint in ("static", "letters.frame", "letters.file", "letters.eml"):
+            if endpoint in ("static", "letters.file", "letters.eml", "looking.shown", *STRANGERS):
                 continue
             text = somebody.client.get(url, base_url=BASE).text
             assert not re.search(r"<[^>]+\s(style|on\w+)=", text), endpoint
@@ -354,3 +364,30 @@ def test_other_servers_read_our_policy(make_app: Callable[..., Portal]) -> None:
         assert (policy.mode, policy.mx) == (mode, () if mode == "none" else ("open.cryptnsend.example",))
     closed = config(inbound=replace(base.inbound, enabled=False))
     assert Visitor(make_app(closed)).get("/.well-known/mta-sts.txt").status_code == 404
+
+
+def test_who_found_a_weakness_is_told_where_to_write(visitor: Visitor, make_app: Any) -> None:
+    """RFC 9116."""
+    said = visitor.get("/.well-known/security.txt")
+    assert said.mimetype == "text/plain"
+    fields = dict(line.split(": ", 1) for line in said.text.splitlines())
+    assert fields["Contact"].startswith("mailto:postmaster@")
+    assert fields["Expires"] == "2027-02-16T00:00:00Z"
+    assert fields["Canonical"].endswith("/.well-known/security.txt")
+    base = config()
+    other = Visitor(make_app(replace(base, portal=replace(base.portal, security_contact="https://x.example/report"))))
+    assert "Contact: https://x.example/report" in other.get("/.well-known/security.txt").text
+    silent = Visitor(make_app(replace(base, inbound=replace(base.inbound, enabled=False))))
+    assert silent.get("/.well-known/security.txt").status_code == 404
+
+
+def test_every_refusal_has_a_number_that_the_log_has_but_what_is_not_there(pat: Visitor) -> None:
+    pat.get("/messages")
+    with capture_logs() as lines:
+        refused = pat.client.post("/account/sign-out-everywhere", base_url=BASE, data={})
+    assert refused.status_code == 400
+    number = re.search(r'"nums">([0-9A-F]{3}-[0-9A-F]{3})<', refused.text)
+    assert number
+    (line,) = [each for each in lines if each.get("reference") == number[1]]
+    assert (line["route"], line["why"]) == ("account.sign_out_everywhere", "CSRFError")
+    assert not re.search(r'"nums">', pat.get("/nothing-there").text)

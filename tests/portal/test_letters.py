@@ -463,3 +463,17 @@ def test_looking_at_a_file_that_is_not_mine_is_like_one_that_is_not_there(pat: V
         for where in ("99/files/2/look", "99/files/2/shown", "11/files/9/look", "99/print")
     ]
     assert {page.status_code for page in pages} == {404}
+
+
+def test_a_search_says_what_it_found_and_puts_no_word_into_an_address(pat: Visitor) -> None:
+    pat.get("/messages")
+    page = pat.post("/messages/search", {"words": "  BLOOD   test "})
+    assert page.status_code == 200
+    assert page.text.count('<ul class="rows">') == 1
+    assert "1 message found." in page.text
+    assert 'value="BLOOD test"' in page.text
+    assert "?" not in page.request.url
+    assert "Only the newest 1000 were looked at." in pat.post("/messages/search", {"words": "iron"}).text
+    assert "No message has these words" in pat.page.text
+    assert pat.post("/messages/search", {"words": " "}).status_code == 303
+    assert pat.get("/messages/search").status_code == 303
