@@ -7,6 +7,7 @@ import pytest
 from tests.clients.conftest import MakeDesk
 from tests.clients.desk import SECRET
 from tests.clients.thunderbird import Thunderbird
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.long
 
@@ -29,3 +30,21 @@ def test_thunderbird_sends_ten_with_a_file_finds_its_copies_and_reads_the_reply(
         assert "Thank you, I am relieved." in text
         assert files == ["note.txt"]
     assert desk.flags("INBOX") == [{"\\Seen"}]
+
+
+def test_thunderbirds_drafts_are_saved_over_sealed_and_gone_once_sent(make_desk: MakeDesk) -> None:
+    desk = make_desk("thunderbird-drafts")
+    with Thunderbird(desk.folder / "thunderbird", desk.authority) as program:
+        program.set_up(desk.ann, desk.device, desk.ports)
+        ((subject, text),) = desk.letters(1)
+        program.write([desk.pat], subject, text)
+        for _ in range(3):
+            program.save(f"One more word on {SECRET}.\n")
+            wait_for(lambda: desk.subjects("Drafts") == [subject], "one draft")
+        assert program.read("Drafts", subject)[0].count("One more word") == 3
+        program.press_send()
+        wait_for(lambda: desk.subjects("Drafts") == [], "no draft is left")
+        desk.check_all_is_sealed_and_kept_once()
+        program.delete("SentMail", subject)
+        wait_for(lambda: desk.subjects("Trash") == [subject], "what was deleted lies in Trash")
+        assert program.subjects("SentMail") == []
