@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from cryptnsend.core.errors import Denied, Throttled
 
 if TYPE_CHECKING:
     from prometheus_client import Counter
@@ -46,6 +49,9 @@ METRICS = (
     Metric("keeper_requests", "counter", ("caller", "request", "result"), "What the keeper was asked."),
     Metric("scans", "counter", ("where", "result"), "Mail that scanners looked at, by its way and what came of it."),
     Metric("portal_responses", "counter", ("method", "status"), "Answers of the portal, by class of their status."),
+    Metric("sign_ins", "counter", ("role", "result"), "Passwords shown at a door or on the pages, by what came of it."),
+    Metric("mailbox_commands", "counter", ("protocol", "command", "result"), "What mail programs that read asked for."),
+    Metric("role_starts", "counter", ("role",), "Starts of each role; all but the first are restarts."),
     Metric("queue_deliveries", "gauge", ("state", "kind"), "Deliveries that are not settled."),
     Metric("queue_oldest_due_seconds", "gauge", (), "How long the delivery that is due for longest has been due."),
     Metric("queue_oldest_seconds", "gauge", (), "Age of the oldest delivery that is not settled."),
@@ -91,6 +97,23 @@ def count(name: str, **labels: str) -> None:
     if "role" in COUNTERS[name].labels:
         labels["role"] = _role
     counter.labels(**labels).inc()
+
+
+@contextmanager
+def signing_in() -> Iterator[None]:
+    """Count one sign-in by how the context ends: ok, wrong, throttled or unavailable."""
+    try:
+        yield
+    except Throttled:
+        count("sign_ins", result="throttled")
+        raise
+    except Denied:
+        count("sign_ins", result="wrong")
+        raise
+    except Exception:
+        count("sign_ins", result="unavailable")
+        raise
+    count("sign_ins", result="ok")
 
 
 def status_class(status: str) -> str:

@@ -77,6 +77,7 @@ def serve(
                 stack.enter_context(alone(home.serve_lock, home.path, shared=True))
                 stack.enter_context(alone(home.run / f"{role}.lock", home.path))
             _count(config, role, alone=line is None)
+            metrics.count("role_starts")
             PLAYS[role](config, line.ready if line is not None else lambda: None, _inherited(inherited))
     except CryptnSendError as error:
         logs.logger(__name__).error("the role cannot go on", reason=str(error))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from cryptnsend import metrics
 from cryptnsend.core import passwords, tokens
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, Ended, WrongSecret
@@ -49,6 +50,10 @@ class Accounts(Belongings, Oversight, Estate):
 
     def sign_in(self, address: str, password: str, source: str, agent: str) -> str:
         """Return the cookie of a new session; raise WrongSecret, or Throttled after too many of them."""
+        with metrics.signing_in():
+            return self._sign_in(address, password, source, agent)
+
+    def _sign_in(self, address: str, password: str, source: str, agent: str) -> str:
         name = canonical_or_nobody(address)
         self._throttle.check(name, source)
         k = self._k(name, password)

@@ -150,7 +150,7 @@ class ImapSession(Selected, Folders):
                 raise failed
             validity, uid = await self._in_thread(incoming.finish)
         except Exception as error:
-            await self._failed(command.tag, error)
+            await self._failed(command.tag, error, "APPEND")
             return
         self._house.poke(self._session.account)
         await self._tell(may_expunge=True)

@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+from cryptnsend import metrics
 from cryptnsend.core import imap, pop
 from cryptnsend.core.errors import CryptnSendError, Temporary
 from cryptnsend.flow.mailboxes import Flagging
@@ -76,12 +77,13 @@ class PopSession(Connection):
     async def _talk(self) -> None:
         await self._write(b"+OK CryptnSend is ready.\r\n")
         while True:
-            line = await self._line()
+            line, name, result = await self._line(), "UNKNOWN", "refused"
             try:
                 self._check_valid()
                 command = pop.parse_line(line)
-                await self.commands[command.name](self, command)
-                self._junk = 0
+                name = command.name
+                await self.commands[name](self, command)
+                self._junk, result = 0, "done"
             except (pop.BadLine, No) as problem:
                 await self._write(f"-ERR {problem}\r\n".encode("ascii", "replace"))
                 self._count_junk()
@@ -90,6 +92,7 @@ class PopSession(Connection):
             except CryptnSendError as problem:
                 kind = "SYS/TEMP" if isinstance(problem, Temporary) else "SYS/PERM"
                 await self._write(f"-ERR [{kind}] {problem}\r\n".encode("ascii", "replace"))
+            metrics.count("mailbox_commands", protocol="pop", command=name, result=result)
 
     async def _line(self) -> bytes:
         try:

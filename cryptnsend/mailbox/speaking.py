@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from cryptnsend import metrics
 from cryptnsend.core import imap
 from cryptnsend.core.errors import CryptnSendError, Denied, Ended, NoGrant, Refusal, SealBroken, StoreFull, Temporary
 from cryptnsend.flow.filing import OverQuota
@@ -17,6 +18,7 @@ AFTER_LOGIN = (
     "IMAP4rev1 LITERAL+ ID ENABLE IDLE NAMESPACE CHILDREN UIDPLUS MOVE SPECIAL-USE UNSELECT ESEARCH SEARCHRES"
     " LIST-EXTENDED LIST-STATUS STATUS=SIZE CONDSTORE BINARY"
 )
+UNKNOWN = "UNKNOWN"  # what a command counts as that was not understood
 Handler = Callable[[Any, Any], Awaitable[None]]
 
 
@@ -70,6 +72,7 @@ class Speaking(Connection):
                 case imap.Message(command, waits):
                     await self._append(command, waits)
                 case imap.Refused(error):
+                    _count(UNKNOWN, "refused")
                     await self._write(error.answer())
                     self._count_junk()
                 case imap.Overrun(text):
@@ -95,10 +98,10 @@ class Speaking(Connection):
         return self._limits.idle if self._reader is not None else max(0.0, self._login_by - self._loop.time())
 
     async def _command(self, parts: tuple[bytes, ...]) -> None:
-        tag = b"*"
+        tag, name = b"*", UNKNOWN
         try:
             command = imap.parse(parts, utf8=self._framer.utf8)
-            tag = command.tag
+            tag, name = command.tag, _name(command)
             self._check_valid()
             handler = self.commands.get(type(command))
             if handler is None:
@@ -106,23 +109,25 @@ class Speaking(Connection):
             await handler(self, command)
             self._junk = 0
         except Exception as error:
-            await self._failed(tag, error)
+            await self._failed(tag, error, name)
 
     async def _append(self, command: imap.Append, waits: bool) -> None:
         raise NotImplementedError
 
     async def _done(self, command: imap.Command, text: str = "Done.", code: str = "") -> None:
         """Answer a command that worked."""
+        _count(_name(command), "done")
         written = f"[{code}] {text}" if code else text
         await self._write(command.tag + f" OK {written}\r\n".encode("ascii", "replace"))
 
-    async def _failed(self, tag: bytes, error: Exception) -> None:
-        """Answer a command that did not; what is no answer is raised again."""
+    async def _failed(self, tag: bytes, error: Exception, name: str) -> None:
+        """Answer the command *name* that did not work; what is no answer is raised again."""
         if isinstance(error, Gone | Farewell):
             raise error
         if isinstance(error, Cut):
             self._transport.abort()
             raise Gone from error
+        _count(name, "refused")
         if isinstance(error, imap.BadCommand):
             if error.tag == b"*":
                 error.tag = tag
@@ -135,6 +140,15 @@ class Speaking(Connection):
             self._log_failure(error)
         text = str(error) if code else "Something went wrong here. Try again later."
         await self._write(tag + f" NO [{code or 'SERVERBUG'}] {text}\r\n".encode("ascii", "replace"))
+
+
+def _name(command: imap.Command) -> str:
+    """Return the name of a command that was understood."""
+    return str(getattr(command, "name", type(command).__name__)).upper()
+
+
+def _count(name: str, result: str) -> None:
+    metrics.count("mailbox_commands", protocol="imap", command=name, result=result)
 
 
 def _code(error: Exception) -> str:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import structlog
 
+from cryptnsend import metrics
 from cryptnsend.core.errors import Denied, Refusal, Temporary, Throttled, WrongSecret
 from cryptnsend.submission.contract import Gatekeeper, Subscriber
 from cryptnsend.submission.limits import Limits
@@ -142,7 +143,8 @@ class Turnstile:
         loop = asyncio.get_running_loop()
         begun = loop.time()
         try:
-            return await self._check(read(), source)
+            with metrics.signing_in():
+                return await self._check(read(), source)
         except (Throttled, Temporary, Refusal):
             raise
         except Denied as denied:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.client
+import imaplib
+import poplib
 import re
 import smtplib
 import socket
@@ -20,13 +22,14 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from cryptnsend import metrics
 from cryptnsend.config import Config
-from cryptnsend.core.errors import ConfigError, Temporary
+from cryptnsend.core.errors import ConfigError, Denied, Temporary, Throttled, WrongSecret
 from cryptnsend.core.places import is_near
 from cryptnsend.delivery.outcome import Outcome
 from cryptnsend.demo.house import House as Served
 from cryptnsend.flow.deliver import _count
 from cryptnsend.home import Home
 from cryptnsend.monitoring import _BROKEN, Figures, _entries, exposed
+from cryptnsend.rights import ROLES
 from tests.support.house import House
 from tests.support.waiting import wait_for
 
@@ -115,6 +118,55 @@ def test_a_server_counts_in_all_roles_on_one_page(served: Served) -> None:
     assert any(name == "cryptnsend_smtp_refusals_total" and labels[0] == "inbound" for name, labels in now)
     assert any(name == "cryptnsend_delivery_tls_total" for name, _ in now)
     assert now["cryptnsend_portal_responses_total", ("GET", "2xx")] >= 1
+    assert all(now["cryptnsend_role_starts_total", (role,)] >= 1 for role in ROLES)
+
+
+def test_sign_ins_and_commands_of_mail_programs_are_counted_by_what_came_of_them(served: Served) -> None:
+    served.run("subscriber", "add", "reads@gmail.example", "--password-stdin", stdin=PASSWORD + "\n")
+    place = served.path / "run" / "courier" / "metrics.sock"
+    before = samples(page(place)[2])
+    ports, context = served.home.ports(), served.context()
+    with imaplib.IMAP4_SSL("localhost", ports["imaps"], ssl_context=context, timeout=60) as client:
+        with pytest.raises(imaplib.IMAP4.error):
+            client.login("reads@gmail.example", "wrong")
+        client.login("reads@gmail.example", PASSWORD)
+        client.select()
+        assert client.select("Nowhere")[0] == "NO"
+    reader = poplib.POP3_SSL("localhost", ports["pop3s"], context=context, timeout=60)
+    reader.user("reads@gmail.example")
+    reader.pass_(PASSWORD)
+    reader.noop()
+    reader.quit()
+
+    def grown(name: str, *labels: str) -> float:
+        now = samples(page(place)[2])
+        return now.get((name, labels), 0) - before.get((name, labels), 0)
+
+    signed_in, commands = "cryptnsend_sign_ins_total", "cryptnsend_mailbox_commands_total"
+    assert grown(signed_in, "mailbox", "wrong") >= 1
+    assert grown(signed_in, "mailbox", "ok") >= 2
+    assert grown(commands, "imap", "LOGIN", "refused") >= 1
+    assert grown(commands, "imap", "SELECT", "done") >= 1
+    assert grown(commands, "imap", "SELECT", "refused") >= 1
+    assert grown(commands, "pop", "NOOP", "done") >= 1
+
+
+@pytest.mark.parametrize(
+    ("error", "result"),
+    [
+        (WrongSecret("no"), "wrong"),
+        (Denied("no"), "wrong"),
+        (Throttled("wait", retry_after=60), "throttled"),
+        (Temporary("later"), "unavailable"),
+        (KeyError(), "unavailable"),
+        (None, "ok"),
+    ],
+)
+def test_a_sign_in_counts_once_by_how_it_ends(counting: None, error: Exception | None, result: str) -> None:
+    with suppress(type(error) if error else KeyError), metrics.signing_in():
+        if error is not None:
+            raise error
+    assert metrics.counted() == {("sign_ins", ("submission", result)): 1.0}
 
 
 def test_the_page_is_openmetrics_and_names_nobody(served: Served) -> None:
