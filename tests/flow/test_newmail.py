@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from cryptnsend.core.errors import Ended, NoGrant, Refusal
 from cryptnsend.flow.newmail import NewMail
 from cryptnsend.flow.sessions import Session
-from cryptnsend.flow.views import Wishes, Writing
+from cryptnsend.flow.views import Upload, Wishes, Writing
 from tests.flow.conftest import Desk
 from tests.flow.test_replies import upload
 from tests.support.house import DAY, HOUR, MINUTE, SOURCE, House, MakeHouse
@@ -163,6 +164,27 @@ def test_nobody_hears_that_a_message_is_on_its_way_that_they_had_back(make_house
         house.portal.newmail.take_up(ann, message)
         with pytest.raises(Ended, match="from your drafts"):
             new(house).send(ann, writing, nonce=N)
+
+
+@pytest.mark.parametrize("line_break", ["\r\n", "\n", "\r", "\u2028", "\x85", "\v", "\0"], ids=ascii)
+def test_no_line_break_typed_into_a_form_reaches_a_header(house: House, ann: Session, line_break: str) -> None:
+    bad = f"x{line_break}Reply-To: {DORA}{line_break}{line_break}body"
+    for field in ("to", "cc", "bcc"):
+        fields = {"to": (PAT,), "cc": (), "bcc": ()} | {field: (f'"{bad}" <{JUNE}>',)}
+        try:
+            message = new(house).send(
+                ann, Writing(text=bad, subject=bad, html=f"<p>{bad}</p>", **fields),
+                files=[Upload(f"{bad}.txt", f"text/plain{line_break}X-Evil: 1", 1, lambda: iter([b"f"]))],
+                nonce=field.encode(),
+            )  # fmt: skip
+        except Refusal:
+            continue
+        octets = b"".join(house.pickup.eml(ann, message).chunks)
+        assert b"\n" not in octets.replace(b"\r\n", b"")
+        made = email.message_from_bytes(octets)
+        names = {name.lower() for part in made.walk() for name, _ in part.items()}
+        assert not names & {"reply-to", "x-evil"}
+        assert {each.address for each in house.pickup.status(ann, message).recipients} <= {PAT, JUNE}
 
 
 def test_a_message_does_not_leave_without_a_file_that_was_thrown_away_meanwhile(house: House, ann: Session) -> None:

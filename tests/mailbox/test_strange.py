@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import imaplib
+import poplib
 import socket
 import threading
 from collections.abc import Callable
@@ -115,6 +116,25 @@ def test_who_only_receives_reads_on_the_page(house: House, doors: MailDoors, ann
     with pytest.raises(imaplib.IMAP4.error, match="AUTHENTICATIONFAILED"):
         client.login(PAT, PASSWORD)
     client.shutdown()
+
+
+def test_an_answer_does_not_tell_whether_an_address_has_an_account(house: House, doors: MailDoors, ann: str) -> None:
+    """Nor whether its account only receives, nor whether it was disabled."""
+    reply(house)
+    house.add_subscriber("off@gmail.example")
+    house.owner.owner.disable("off@gmail.example")
+    answers = set()
+    for name in (ANN, PAT, "off@gmail.example", "nobody@gmail.example", "nobody"):
+        client, pop = doors.imap(), doors.pop()
+        with pytest.raises(imaplib.IMAP4.error) as refused:
+            client.login(name, "wrong")
+        pop.user(name)
+        with pytest.raises(poplib.error_proto) as turned_away:
+            pop.pass_("wrong")
+        answers.add((str(refused.value), str(turned_away.value)))
+        client.shutdown()
+        pop.close()
+    assert len(answers) == 1
 
 
 def test_without_the_keeper_nobody_is_told_a_wrong_password(house: House, doors: MailDoors, ann: str) -> None:

@@ -11,6 +11,8 @@ import email
 import email.policy
 import io
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from email.header import Header
 from email.message import EmailMessage
@@ -355,6 +357,21 @@ def test_no_process_has_a_secret_in_its_arguments_or_a_key_in_its_environment(se
             assert key not in environment
             if role != "keeper":
                 assert served.config.keeper.key_variable.encode() not in environment
+
+
+def test_no_process_leaves_its_memory_behind_when_it_dies(served: Server) -> None:
+    """No core file, nor one for a program that the kernel pipes it to, which the limit does not bind (core(5))."""
+    for role in ("keeper", "submission", "inbound", "mailbox", "portal", "courier"):
+        found = pids(served.home, role)
+        assert found
+        for pid in found:
+            assert re.search(r"Max core file size +0 +0 ", Path(f"/proc/{pid}/limits").read_text()), role
+            assert re.search(r"NoNewPrivs:\s1\n", Path(f"/proc/{pid}/status").read_text()), role
+    asked = (
+        "import ctypes; from cryptnsend import rights; rights.harden(); print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
+    )
+    said = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "0"  # PR_GET_DUMPABLE
 
 
 def test_nobody_else_on_the_machine_can_read_the_home(served: Server) -> None:
