@@ -135,13 +135,15 @@ class Deliver:
         now = self._clock.now()
         taken: list[str] = []
 
-        def write(rows: Rows) -> tuple[object, list[int], list[Row]]:
+        def write(rows: Rows) -> tuple[object, list[Row], list[Row]]:
             if taken:  # the transaction is run again, since another item spoiled it
                 self._turns.leave(taken.pop())
             done = fn(rows)
             if self._stop.is_set():
                 return done, [], []
             parked = deliveries.reap(rows, now)
+            for row in parked:
+                self._outcomes.tell_parked(rows, row)
             claimed = deliveries.claim(rows, self._owner, now, LEASE, 1, self._turns.crowded(leaving))
             for row in claimed:
                 # Counted here, so that the next item of the same batch knows.
@@ -155,8 +157,8 @@ class Deliver:
             if taken:
                 self._turns.leave(taken.pop())
             raise
-        for ident in parked:
-            log.error("delivery parked", delivery=ident, error="three crashes")
+        for row in parked:
+            log.error("delivery parked", delivery=row["id"], error="three crashes")
         return done, claimed[0] if claimed else None
 
     def _attempt(self, row: Row) -> Row | None:
@@ -175,8 +177,7 @@ class Deliver:
         except Exception as defect:
             # A mail that breaks the program is like one that kills it: counted, tried again, parked at the third.
             log.error("delivery broke its worker", delivery=row["id"], exc_info=defect)
-            now = self._clock.now()
-            self._afterwards(row, lambda rows: deliveries.crashed(rows, row["id"], row["fence"], now + PAUSE, now))
+            self._afterwards(row, lambda rows: self._outcomes.crashed(rows, row, PAUSE))
         return None
 
     def _try(self, row: Row) -> Row | None:
@@ -206,7 +207,7 @@ class Deliver:
         except CryptnSendError as broken:  # damaged or tampered rows: parked for the operator, others go on
             log.error("delivery parked", delivery=row["id"], error=type(broken).__name__)
             why = str(broken)
-            return self._ended(row, lambda rows: self._outcomes.settle(rows, row, "parked", why))[1]
+            return self._ended(row, lambda rows: self._outcomes.park(rows, row, why))[1]
         _count(row, outcome)
         log.info(
             "delivery",

@@ -24,7 +24,6 @@ from cryptnsend.flow.admit import Admission, Draft, Plan
 from cryptnsend.flow.drafting import Drafts
 from cryptnsend.flow.granting import Addressee, Author, Envelope, needs_code
 from cryptnsend.flow.passing import Passing
-from cryptnsend.flow.replies import FILE_GONE
 from cryptnsend.flow.rules import rules_of
 from cryptnsend.flow.sent import Sent
 from cryptnsend.flow.sessions import Session
@@ -36,7 +35,6 @@ SUGGESTED = 8
 MINUTE, DAY = 60_000, 86_400_000  # milliseconds
 LATEST = 366 * DAY  # how far ahead a message may leave
 LONGEST = 2555  # days that a message may be opened
-LEFT = "It has left already. You can still take it back."
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +167,8 @@ class NewMail:
         earlier = messages.sent_by(self._engine, session.account, once)
         if earlier is not None:
             self._check_not_had_back(session, earlier)
-        elif keep and len(kept_files) < len(set(keep)):
-            raise Refusal(FILE_GONE)
+        else:
+            twice.check_all_there(keep, kept_files)
         begun = self._begin(session, writing, addressed, once, life, Plan(starts, wishes.tell))
         everything = [*kept_files, *fresh]
         try:
@@ -192,14 +190,15 @@ class NewMail:
 
         It leaves for nobody then. Raises NoGrant for what is not one's own, Ended once it has begun to leave.
         """
-        status = self._sent.status(session, message)
-        if status.at <= self._clock.now():
-            raise Ended(LEFT)
+        leaves = self._sent.status(session, message).at
+        self._check_waits(leaves)
         writing, files = self._passing.again(session, message)
         draft = self._drafts.save(session, writing, files=files)
-        if status.at <= self._clock.now():  # large files take their time
+        try:
+            self._check_waits(leaves)  # large files take their time
+        except Ended:
             self._drafts.drop(session, draft)
-            raise Ended(LEFT)
+            raise
         self._sent.shred(session, message)
         return draft
 
@@ -214,6 +213,10 @@ class NewMail:
         """Whoever sends the page again as it was must not hear that what they had back is on its way."""
         if all(each.state == "ended" for each in self._sent.status(session, message).recipients):
             raise Ended("You had this message back. Send it from your drafts.")
+
+    def _check_waits(self, leaves: int) -> None:
+        if leaves <= self._clock.now():
+            raise Ended("It has left already. You can still take it back.")
 
     def _starts(self, writing: Writing) -> int:
         now, wishes = self._clock.now(), writing.wishes

@@ -80,6 +80,31 @@ class Outcomes:
         """Write a final state; return False if the delivery is not this worker's any more."""
         return deliveries.settle(rows, row["id"], row["fence"], state, how, reply, self._clock.now())
 
+    def park(self, rows: Rows, row: Row, why: str) -> None:
+        """Give up what cannot leave by a fault of ours, and say so to its author."""
+        if self.settle(rows, row, "parked", why):
+            self.tell_parked(rows, row)
+
+    def crashed(self, rows: Rows, row: Row, pause: int) -> None:
+        """Count an attempt that broke its worker; at the third its author hears that it is parked."""
+        now = self._clock.now()
+        if deliveries.crashed(rows, row["id"], row["fence"], now + pause, now) == "parked":
+            self.tell_parked(rows, row)
+
+    def tell_parked(self, rows: Rows, row: Row) -> None:
+        """Let the author hear about a delivery that was parked: until somebody looks at it, it does not leave."""
+        if row["kind"] not in TELLING or row["author_address"] is None:
+            return
+        now, detail = self._clock.now(), {"delivery": row["id"], "parked": True}
+        audit.append(rows, row["org"], now, KEEPER, "delivery.failed", str(row["message"]), detail)
+        try:
+            is_wanted = telling.wants(row, "FAILURE")
+        except msgspec.MsgspecError:  # the row may be what is damaged, and must not break the transaction
+            is_wanted = True
+        if is_wanted:
+            telling.tell(rows, row, "failed", now, self._random)
+            telling.let_go(rows, row, now)
+
     def as_link(self, rows: Rows, row: Row) -> bool:
         """Let a handoff go as a link instead, at once: the file is too large, or the peer does not take it."""
         now = self._clock.now()

@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable, Sequence
 
 from cryptnsend.core.addresses import Mailbox
 from cryptnsend.core.contracts import Clock
-from cryptnsend.core.errors import Refusal
 from cryptnsend.core.mime import Enclosure, Outgoing, build_message
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.flow import twice
@@ -25,7 +24,6 @@ from cryptnsend.store.records import messages
 
 REFERENCES = 20  # Message-IDs in References: the first, and the newest of the others
 SUBJECT = 900  # characters
-FILE_GONE = "A file that was to go along is not here any more. Look through the files, then send again."
 _IDENT = re.compile(r"<[\x21-\x3b\x3d\x3f-\x7e]{1,990}>")
 
 
@@ -60,10 +58,10 @@ class Replies:
         """
         answering, fresh = self._pickup.answering(session, message), tuple(files)
         once = twice.digest("reply", nonce, (message, everybody, text), fresh, kept)
-        whole = (*self._drafts.uploads(session, parent=message, keep=kept), *fresh)
-        is_short = bool(kept) and len(whole) - len(fresh) < len(set(kept or ()))
-        if is_short and messages.sent_by(self._admission.engine, session.account, once) is None:
-            raise Refusal(FILE_GONE)
+        kept_files = self._drafts.uploads(session, parent=message, keep=kept)
+        if messages.sent_by(self._admission.engine, session.account, once) is None:
+            twice.check_all_there(kept, kept_files)
+        whole = (*kept_files, *fresh)
         others = answering.others if everybody else ()
         addressed = (answering.author, *others)
         aliases = frozenset((*session.addresses, answering.address))

@@ -98,16 +98,21 @@ def _subject(what: str, addresses: Sequence[str], ngettext: Callable[[str, str, 
 
 def _shown(about: Row, give_up: int, words: Callable[[str], str], language: str) -> dict[str, Any]:
     """Return what people are told about one recipient."""
-    status, stopped = _status(about), _was_stopped(about)
+    status, stopped, parked = _status(about), _was_stopped(about), _is_parked(about)
     return {
         "what": about["action"],
         "notice": about["kind"] != "relay",
         "stopped": stopped,
+        "parked": parked,
         "is_unseen": status.startswith("4"),
         "about": about["address"],
-        "reply": (about["reply"] or _outcome(about).get("code", "")) if about["action"] != "relayed" else "",
+        "reply": (about["reply"] or _outcome(about).get("code", ""))
+        if about["action"] != "relayed" and not parked
+        else "",
         "is_ours": _is_ours(about),
-        "advice": _stopped_advice(status, words) if stopped else _advice(status, words),
+        "advice": (
+            _parked_advice(words) if parked else _stopped_advice(status, words) if stopped else _advice(status, words)
+        ),
         "attempts": about["attempts"],
         "since": moment(about["created"], language),
         "until": moment(about["created"] + give_up, language),
@@ -160,7 +165,9 @@ def _recipient_fields(about: Row, give_up: int) -> bytes:
     if (about["reply"] or outcome.get("code")) and action != "relayed":
         said = " ".join(filter(None, (outcome.get("code"), outcome.get("status"), about["reply"])))
         # RFC 3464 §2.3.6: smtp is for what another server said. Programs read its code, so that nothing is encoded.
-        kind = "x-scanner" if _was_stopped(about) else "x-cryptnsend" if _is_ours(about) else "smtp"
+        kind = (
+            "x-scanner" if _was_stopped(about) else "x-cryptnsend" if _is_ours(about) or _is_parked(about) else "smtp"
+        )
         recipient.append(encode_field("Diagnostic-Code", f"{kind}; {_ascii(said)[:LONGEST]}"))
     if action == "delayed":
         recipient.append(encode_field("Will-Retry-Until", rfc_date(about["created"] + give_up)))
@@ -190,8 +197,20 @@ def _is_ours(about: Row) -> bool:
     return bool(_outcome(about).get("ours"))
 
 
+def _is_parked(about: Row) -> bool:
+    """Say whether it did not leave by a fault of ours, and waits for the operator."""
+    is_parked: bool = about["state"] == "parked"
+    return is_parked
+
+
 def _status(about: Row) -> str:
+    if _is_parked(about):
+        return "5.3.0"
     return _outcome(about).get("status") or ("5.0.0" if about["state"] == "failed" else "4.0.0")
+
+
+def _parked_advice(words: Callable[[str], str]) -> str:
+    return words("The people who run this server can try again. If it matters, tell the recipient another way.")
 
 
 def _stopped_advice(status: str, words: Callable[[str], str]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
+from cryptnsend.core.errors import Refusal
 from cryptnsend.core.seal import framed
 from cryptnsend.flow.views import Upload
 
@@ -32,3 +33,9 @@ def digest(
             inside.update(chunk)
         whole.update(framed("file", each.name, each.media_type, inside.digest()))
     return whole.digest()[:16]
+
+
+def check_all_there(kept: Collection[int] | None, found: Sequence[Upload]) -> None:
+    """Raise Refusal if one of the files that were to go along was thrown away meanwhile."""
+    if kept and len(found) < len(set(kept)):
+        raise Refusal("A file that was to go along is not here any more. Look through the files, then send again.")

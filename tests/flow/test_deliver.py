@@ -115,6 +115,16 @@ def test_three_crashes_park_a_delivery_and_the_others_flow(desk: Desk, ann: int)
     rows = house.queued("notice")
     assert [(row["state"], row["crashes"]) for row in rows[-2:]] == [("parked", 3), ("delivered", 0)]
     assert rows[-1]["message"] == other
+    (report,) = reported(desk)
+    assert "by a fault of its own" in report
+    assert "They have not seen your message." in report
+
+
+def reported(desk: Desk) -> list[str]:
+    """Return what Ann is told about what did not leave, in words and as programs read it."""
+    desk.house.clock.forward(MINUTE)
+    desk.deliver()
+    return [str(mail) for mail in desk.answers.mails(ANN) if mail.get_content_type() == "multipart/report"]
 
 
 def test_a_defect_is_counted_like_a_crash_and_takes_no_thread_away(
@@ -137,6 +147,8 @@ def test_a_defect_is_counted_like_a_crash_and_takes_no_thread_away(
     states = {row["message"]: row["state"] for row in house.queued("notice")}
     assert (states[message], states[other]) == ("parked", "delivered")
     monkeypatch.undo()
+    (report,) = reported(desk)
+    assert "Action: failed\nStatus: 5.3.0\nDiagnostic-Code: x-cryptnsend; parked after three crashes" in report
     assert house.engine.write(lambda rows: records.retry(rows, _of(house, message), house.clock.now())).result()
     desk.deliver()
     assert {row["message"]: row["state"] for row in house.queued("notice")}[message] == "delivered"
@@ -382,6 +394,8 @@ def test_a_damaged_blob_is_parked(desk: Desk, ann: int) -> None:
     desk.deliver()
     assert desk.row("relay")["state"] == "parked"
     assert not any(b"xxxx" in octets for _, _, octets in desk.answers.sent)
+    (report,) = reported(desk)
+    assert "This server could not send it, by a fault of" in report
 
 
 # -- the same mail again ----------------------------------------------------------------------------------------------

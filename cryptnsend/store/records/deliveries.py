@@ -41,14 +41,15 @@ def claim(rows: Rows, owner: str, now: int, lease: int, limit: int, crowded: Seq
     return [leased for row in found if (leased := _one(rows, row["id"])) is not None]
 
 
-def reap(rows: Rows, now: int) -> list[int]:
+def reap(rows: Rows, now: int) -> list[Row]:
     """
     Take back leases that ran out without a word: their workers died. Each counts as a crash.
 
-    Returns the ids of those that are parked for it, which is what happens at the third.
+    Returns the rows of those that are parked for it, which is what happens at the third.
     """
     lost = rows.query("SELECT id, fence FROM deliveries WHERE state = 'leased' AND lease_until <= :now", {"now": now})
-    return [row["id"] for row in lost if crashed(rows, row["id"], row["fence"], now, now) == "parked"]
+    dead = [row["id"] for row in lost if crashed(rows, row["id"], row["fence"], now, now) == "parked"]
+    return [row for ident in dead if (row := _one(rows, ident)) is not None]
 
 
 def crashed(rows: Rows, ident: int, fence: int, due: int, now: int) -> str:
