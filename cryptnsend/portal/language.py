@@ -27,17 +27,21 @@ CHOICE = "language"  # in the form cookie
 
 
 class _Catalogues(Domain):
-    """Where flask_babel finds the words."""
+    """Where flask_babel finds the words. Asked for each text of a page, so it looks for nothing twice."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._web = web_root()
 
     def get_translations(self) -> Any:
         """Return the words in the language of this request."""
-        return catalogue(web_root(), spoken())
+        return catalogue(self._web, spoken())
 
 
 def speak(app: Flask) -> None:
     """Give *app* its languages."""
     Babel(app, locale_selector=spoken, timezone_selector=lambda: "UTC")  # type: ignore[no-untyped-call]
-    app.extensions["babel"].instance.domain_instance = _Catalogues()  # type: ignore[no-untyped-call]
+    app.extensions["babel"].instance.domain_instance = _Catalogues()
     app.jinja_env.globals.update(language=spoken, languages=LANGUAGES, here=here)
     app.after_request(name_it)
 
