@@ -18,9 +18,11 @@ from werkzeug.routing import IntegerConverter, ValidationError
 from cryptnsend.config import Config, web_root
 from cryptnsend.portal import (
     account,
+    compose,
     discovery,
     errors,
     estate,
+    following,
     help,
     kept,
     language,
@@ -90,7 +92,8 @@ def create_app(
     words.register(app)
     pages.register(app)
     discovery.register(app)
-    people = (recipient, letters, looking, kept, writing, account, estate, signup, subscriber, programs)
-    for module in (language, help, *people):
+    readers = (recipient, letters, looking, kept, writing, account, estate, signup)
+    writers = (compose, subscriber, following, programs)
+    for module in (language, help, *readers, *writers):
         app.register_blueprint(module.blueprint)
     return app

@@ -16,7 +16,7 @@ from flask import current_app
 from cryptnsend.config import Config
 from cryptnsend.core.discovery import Servers
 from cryptnsend.home import Home
-from cryptnsend.portal.flows import Accounts, Drafts, Pickup, Pieces, Replies
+from cryptnsend.portal.flows import Accounts, Drafts, Following, NewMail, Pickup, Pieces, Replies
 
 EXTENSION = "cryptnsend"
 MINUTE = 60_000  # milliseconds
@@ -46,6 +46,14 @@ class Desk:
     @property
     def drafts(self) -> Drafts:
         return self.pieces.drafts
+
+    @property
+    def newmail(self) -> NewMail:
+        return self.pieces.newmail
+
+    @property
+    def following(self) -> Following:
+        return self.pieces.following
 
     def now(self) -> int:
         """Return UTC milliseconds."""

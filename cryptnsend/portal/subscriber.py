@@ -41,8 +41,13 @@ def sent() -> Any:
 @blueprint.get("/sent/<int:message>")
 @needs_subscriber
 def status(message: int) -> Any:
-    """Show what became of one message, recipient by recipient."""
-    return status_page(desk().pickup.status(signed_in(), message))
+    """Show what became of one message, recipient by recipient; just after it was sent, with the codes to tell."""
+    found = desk().pickup.status(signed_in(), message)
+    if recall("sent") != str(message):
+        return status_page(found)
+    forget("sent")
+    needed = [each.address for each in found.recipients if waits_for_code(each)]
+    return status_page(found, codes_of(needed), sent=True)
 
 
 @blueprint.post("/sent/<int:message>/codes")
@@ -101,8 +106,16 @@ def recipient_of(found: Status) -> str:
     return address
 
 
-def status_page(found: Status, shown: Sequence[Code] = (), problem: str | None = None) -> str:
-    """Render one sent message with the codes that are to be seen now."""
+def codes_of(addresses: Sequence[str]) -> Sequence[Code]:
+    """Return codes, none where this session may not see them now."""
+    try:
+        return desk().accounts.codes(signed_in(), addresses) if addresses else ()
+    except Denied:
+        return ()
+
+
+def status_page(found: Status, shown: Sequence[Code] = (), problem: str | None = None, *, sent: bool = False) -> str:
+    """Render one sent message with the codes that are to be seen now; *sent*: its author has just sent it."""
     saved = recall("saved")
     forget("saved")
     return render_template(
@@ -111,9 +124,11 @@ def status_page(found: Status, shown: Sequence[Code] = (), problem: str | None =
         codes={each.address: each for each in shown},
         problem=problem,
         saved=saved,
+        sent=sent,
         waiting=[each for each in found.recipients if waits_for_code(each)],
         open_to=[each for each in found.recipients if not each.suspended and each.state != "ended"],
         now=desk().now(),
+        longest=desk().now() + 2555 * 86_400_000,
     )
 
 
@@ -130,6 +145,8 @@ def summary(entry: SentEntry) -> tuple[str, str, str]:
     def count(*states: str) -> int:
         return sum(1 for each in reached if each.state in states)
 
+    if entry.at > desk().now() and not entry.taken_back:
+        return "", "clock", gettext("Leaves later")
     if entry.taken_back:
         return "", "reply", gettext("Taken back")
     if bounced := count("bounced"):

@@ -34,7 +34,15 @@ KINDS = (  # the beginning or end of a media type, and what people call such a f
 def register(app: Flask) -> None:
     """Give the templates of *app* these filters."""
     app.jinja_env.filters.update(
-        when=when, size=size, kind=kind, short_name=short_name, spaced=spaced, paragraphs=paragraphs, people=people
+        when=when,
+        size=size,
+        kind=kind,
+        short_name=short_name,
+        spaced=spaced,
+        paragraphs=paragraphs,
+        people=people,
+        field_time=field_time,
+        field_day=field_day,
     )
     app.jinja_env.globals["day_groups"] = day_groups
 
@@ -47,6 +55,16 @@ def when(milliseconds: int, style: str = "short") -> Markup:
     return Markup('<time datetime="{}" data-style="{}">{}{}</time>').format(
         moment.strftime("%Y-%m-%dT%H:%M:%SZ"), style, words, zone
     )
+
+
+def field_time(milliseconds: int) -> str:
+    """Return a time as the value of a field for date and time, in UTC."""
+    return f"{datetime.fromtimestamp(milliseconds // 60_000 * 60, UTC):%Y-%m-%dT%H:%M}"
+
+
+def field_day(milliseconds: int) -> str:
+    """Return a day as the value of a field for dates, in UTC."""
+    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d}"
 
 
 def day_groups(times: Sequence[int], now: int) -> list[str]:

@@ -51,7 +51,7 @@ def reply(message: int) -> Any:
     if visitor() is None:
         return keep_for_later(message)
     letter = desk().pickup.show(signed_in(), message)
-    text, fresh, kept, nonce = _typed(), _files(), _kept(), _nonce(request.form.get("nonce", ""))
+    text, fresh, kept, nonce = _typed(), chosen(), kept_files(), nonce_of(request.form.get("nonce", ""))
     files = [*desk().drafts.uploads(signed_in(), parent=message, keep=kept), *fresh]
     problem, status = _problem(text, bool(kept), files), WRONG
     if not problem:
@@ -102,7 +102,7 @@ def save(message: int) -> Any:
         return keep_for_later(message)
     if request.headers.get("Accept") == "application/json":
         return _attached(message)
-    problem = _too_much(_files())
+    problem = _too_much(chosen())
     if problem:
         return letter_page(desk().pickup.show(signed_in(), message), problem), 422
     try:
@@ -122,8 +122,8 @@ def save(message: int) -> Any:
 def _attached(message: int) -> Any:
     """Keep a file that a script brings, and say what goes along now."""
     before = desk().drafts.reply_to(signed_in(), message)
-    stays = [each for each in (before.files if before else ()) if each.id in (_kept() or ())]
-    problem = _too_much([*stays, *_files()])
+    stays = [each for each in (before.files if before else ()) if each.id in (kept_files() or ())]
+    problem = _too_much([*stays, *chosen()])
     if problem:
         return {"error": problem}, WRONG
     try:
@@ -166,13 +166,13 @@ def keep_for_later(message: int) -> Any:
     remember("next", ["letters.read", {"message": message}])
     if writer is not None:
         remember("away", True)
-        text, files = _typed(), _files()
+        text, files = _typed(), chosen()
         if text.strip() or files:
-            kept = _kept() or ()
+            kept = kept_files() or ()
             try:
                 desk().drafts.save_for_later(
                     writer, _writing(text), parent=message, files=[] if _too_much(files) else files, keep=kept,
-                    nonce=_nonce(request.form.get("nonce", "")),
+                    nonce=nonce_of(request.form.get("nonce", "")),
                 )  # fmt: skip
                 remember("kept", True)
             except (Denied, Refusal):
@@ -182,8 +182,8 @@ def keep_for_later(message: int) -> Any:
 
 def _keep(message: int) -> None:
     desk().drafts.save(
-        signed_in(), _writing(_typed()), parent=message, files=_files(), keep=_kept(),
-        nonce=_nonce(request.form.get("nonce", "")),
+        signed_in(), _writing(_typed()), parent=message, files=chosen(), keep=kept_files(),
+        nonce=nonce_of(request.form.get("nonce", "")),
     )  # fmt: skip
 
 
@@ -192,8 +192,8 @@ def _refused(message: int, problem: str, files: list[Upload], status: int) -> An
     if _typed().strip() or files:
         try:
             desk().drafts.save(
-                signed_in(), _writing(_typed()), parent=message, files=[] if _too_much(files) else files, keep=_kept(),
-                nonce=_nonce(request.form.get("nonce", "")),
+                signed_in(), _writing(_typed()), parent=message, files=[] if _too_much(files) else files,
+                keep=kept_files(), nonce=nonce_of(request.form.get("nonce", "")),
             )  # fmt: skip
         except (Refusal, NoGrant, Ended):
             return letter_page(desk().pickup.show(signed_in(), message), problem, text=_typed()), status
@@ -208,11 +208,12 @@ def _typed() -> str:
     return request.form.get("text", "")[:MOST_TEXT]
 
 
-def _files() -> list[Upload]:
+def chosen() -> list[Upload]:
+    """Return the files that came with the form, sealed while they wait."""
     return uploads(request.files.getlist("files"))
 
 
-def _kept() -> list[int] | None:
+def kept_files() -> list[int] | None:
     """Return which kept files the form wants to stay; None if it shows none, and so says nothing about them."""
     if "keeps" not in request.form:
         return None
@@ -235,7 +236,7 @@ def _too_much(files: Sequence[Upload | KeptFile]) -> str | None:
     return gettext("The files are too large together. Up to %(size)d MB go with one reply.", size=limit // 1_048_576)
 
 
-def _nonce(typed: str) -> bytes:
+def nonce_of(typed: str) -> bytes:
     """Return the form's nonce; a form without one is sent each time it comes."""
     try:
         octets = bytes.fromhex(typed)

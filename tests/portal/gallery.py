@@ -13,7 +13,7 @@ from pathlib import Path
 
 from werkzeug.serving import make_server
 
-from cryptnsend.flow.views import Drafted, File, KeptFile, Turn, Writing
+from cryptnsend.flow.views import Drafted, File, KeptFile, Turn, Wishes, Writing
 from cryptnsend.making import make_certificate
 from cryptnsend.portal import create_app
 from cryptnsend.portal.programs import PROGRAMS
@@ -64,6 +64,7 @@ PAGES = [  # who looks, at what
     *(("ann", url) for url in ("/messages", "/messages/11", "/sent", "/sent/21", "/sent/19", "/m/known", "/account")),
     *(("ann", url) for url in ("/setup", *(f"/setup?program={program}" for program in PROGRAMS), "/account/devices")),
     *(("ann", url) for url in ("/account/profile", "/account/passphrase")),
+    *(("ann", url) for url in ("/write", "/write/920", "/sent/21/proof", "/drafts")),
 ]
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -92,7 +93,20 @@ FORMS: list[tuple[str, str, dict[str, str], str]] = [  # who, page, what is type
     ("", "/answer/objects", {}, "main form .button"),
     ("", "/m/new/ask", {}, "main form .button"),
     ("pat", "/messages", {"#words": "blood"}, ".search .button"),
+    ("ann", "/write", {"#to": "w@lindgren.example, j@okafor-lind.co, oops", "#text": "Hello"}, ".end .button"),
+    ("ann", "/write", {"#to": PAT, "#text": "Hello"}, ".end .button"),
+    ("ann", "/sent/21", {}, "aside .button.quiet"),
 ]
+
+
+LONG = f"{'front.desk.and.appointments.' * 2}x@{'very-long-name-of-a-clinic.' * 2}example"
+NEW = Writing(
+    "Dear Walter,\n\nyour results are in.",
+    "Your blood test " + "x" * 120,
+    (f"Walter Lindgren <walter@lindgren.example>, {LONG}",),
+    html="<p>Dear Walter,</p><ul><li>your results are <b>in</b></li></ul>",
+    wishes=Wishes(plain=True, days=7, tell=True, at=NOW + DAY),
+)
 
 
 def inhabited() -> World:
@@ -102,6 +116,7 @@ def inhabited() -> World:
     words = Writing("I have one more question about the iron tablets.", everybody=True)
     made.drafts = {
         14: Drafted(514, 14, words, (scan,), NOW - 60_000, b"n" * 16),
+        920: Drafted(920, 0, NEW, (scan,), NOW - 60_000, b"m" * 16),
         10: Drafted(510, 10, Writing(""), (), NOW - 20 * DAY, b"", locked=True),
     }
     made.kept = kept_mails()

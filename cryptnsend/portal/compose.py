@@ -1,0 +1,396 @@
+"""How does a subscriber write a new message?
+
+The page is one form whose buttons send it, keep it, look at whom it is for, and take up a name; without a script each
+of them brings the page again with everything that was typed. With one, the form is kept by itself, files go up one by
+one into the sealed draft, and people are looked at while they are typed.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
+from flask_babel import gettext
+
+from cryptnsend.core.errors import Denied, Ended, Infected, NoGrant, Refusal, Temporary
+from cryptnsend.core.html import tidy
+from cryptnsend.flow.views import Addressed, Checked, Code, Drafted, KeptFile, Upload, Wishes, Writing
+from cryptnsend.portal.desk import desk
+from cryptnsend.portal.recipient import WRONG
+from cryptnsend.portal.security import allow_saving, check_form
+from cryptnsend.portal.subscriber import codes_of
+from cryptnsend.portal.visits import (
+    cookie,
+    forget_session,
+    is_subscriber,
+    needs_subscriber,
+    recall,
+    remember,
+    signed_in,
+    visitor,
+)
+from cryptnsend.portal.visits import forget as forget_fact
+from cryptnsend.portal.writing import FORM_EXTRA, MOST_TEXT, chosen, kept_files, nonce_of
+
+blueprint = Blueprint("compose", __name__)
+
+POSTS = ("compose.send", "compose.save", "compose.look")
+LIVES = (1, 7, 30, 90, 365)  # days
+LATER = (0, 60, 240, 1440, 4320, 10080)  # minutes
+SUGGESTED = 12
+SUBJECT = 900  # characters
+LONG_FIELD = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What the page shows: what is being written, as typed or as it was kept, and what was found about it."""
+
+    writing: Writing
+    draft: int = 0
+    nonce: str = ""
+    files: Sequence[KeptFile] = ()
+    changed: int | None = None
+    shown: frozenset[str] = frozenset()  # people whom the page told about already
+    sure: frozenset[str] = frozenset()  # addresses that are right though they look like others
+    checked: Checked = field(default_factory=Checked)
+    codes: Sequence[Code] = ()
+
+    @property
+    def doubtful(self) -> Sequence[Addressed]:
+        """Return those whose address may be a mistake, and who wrote it has not said yet that it is none."""
+        return [each for each in self.checked.people if each.meant and each.address not in self.sure]
+
+    @property
+    def unseen(self) -> bool:
+        """Say whether there is something about people that has not been shown before."""
+        fresh = [each for each in self.checked.people if each.is_new and each.address not in self.shown]
+        return bool(fresh or self.doubtful)
+
+
+@blueprint.before_request
+def _check() -> Response | None:
+    """Let a form be large before it is read, but only from whom we know."""
+    if request.endpoint in POSTS:
+        if not is_subscriber(visitor()) and desk().accounts.away(cookie()) is None:
+            return None  # they are sent to the sign-in page, and no form is read
+        request.max_content_length = most_octets() + FORM_EXTRA
+        request.max_form_memory_size = FORM_EXTRA
+    check_form()
+    return None
+
+
+@blueprint.get("/write")
+@needs_subscriber
+def new() -> Any:
+    """Show an empty form."""
+    return page(Form(Writing(""), nonce=secrets.token_hex(16)))
+
+
+@blueprint.get("/write/<int:draft>")
+@needs_subscriber
+def edit(draft: int) -> Any:
+    """Go on with a draft."""
+    found = desk().drafts.draft(signed_in(), draft)
+    if found.parent:
+        return redirect(url_for("letters.read", message=found.parent, _anchor="reply"), 303)
+    return page(_of(found))
+
+
+@blueprint.post("/write")
+def look() -> Any:
+    """Bring the page again with what is known of its people; a button may have added or corrected one of them."""
+    if not is_subscriber(visitor()):
+        return keep_for_later()
+    script = request.headers.get("Accept") == "text/html;fragment=people"
+    form = looked_at(_changed(_typed()))
+    if script:
+        return render_template("_people.html", form=form)
+    return page(_with_files(form))
+
+
+@blueprint.post("/write/people")
+@needs_subscriber
+def people() -> Any:
+    """Tell the script whom this subscriber wrote to before."""
+    typed = request.form.get("typed", "")[:200]
+    return jsonify([{"address": each.address, "name": each.name} for each in desk().newmail.known(signed_in(), typed)])
+
+
+@blueprint.post("/write/draft")
+def save() -> Any:
+    """Keep what is written so far. The script gets the draft's id and its files, or 409 when it was sent already."""
+    if not is_subscriber(visitor()):
+        return keep_for_later()
+    script = request.headers.get("Accept") == "application/json"
+    form, files = _typed(), chosen()
+    problem = _too_much(form, files)
+    try:
+        if problem:
+            raise Refusal(problem)
+        draft = _keep(form, files)
+    except Ended:
+        return ("", 409) if script else redirect(url_for("subscriber.sent"), 303)
+    except Refusal as refused:
+        return (jsonify(problem=str(refused)), WRONG) if script else (page(_with_files(form), str(refused)), WRONG)
+    if script:
+        kept = _of(desk().drafts.draft(signed_in(), draft))
+        return jsonify(draft=str(draft), files=render_template("_draft-files.html", form=kept))
+    remember("saved", "draft")
+    return redirect(url_for("compose.edit", draft=draft), 303)
+
+
+@blueprint.post("/write/send")
+def send() -> Any:
+    """Send the message, once whatever the page has to say about its people was shown."""
+    if not is_subscriber(visitor()):
+        return keep_for_later()
+    form, files = _typed(), chosen()
+    problem, status = _problem(form, files), WRONG
+    if not problem:
+        try:
+            form = looked_at(form)
+            if form.checked.wrong:
+                problem = gettext("This is no address: %(what)s", what=form.checked.wrong[0])
+            elif form.unseen:
+                return page(_kept(form, files)), WRONG
+            else:
+                message = desk().newmail.send(
+                    signed_in(), form.writing, draft=form.draft, keep=kept_files(), files=files,
+                    nonce=nonce_of(form.nonce),
+                )  # fmt: skip
+                return _sent(message)
+        except Infected as found:
+            problem = gettext(
+                "The virus scanner found %(finding)s in this message, so it was not sent. What you wrote is kept: take "
+                "the file out, and send it again.",
+                finding=found.finding,
+            )
+        except (Refusal, Ended, NoGrant) as refused:
+            problem = str(refused)
+        except Temporary as later:
+            problem, status = _later(later), 503
+    return page(_kept(form, files), problem), status
+
+
+@blueprint.post("/messages/<int:message>/forward")
+@needs_subscriber
+def forward(message: int) -> Any:
+    """Begin a message that passes on another one, with its files."""
+    return redirect(url_for("compose.edit", draft=desk().newmail.pass_on(signed_in(), message)), 303)
+
+
+@blueprint.post("/sent/<int:message>/unsend")
+@needs_subscriber
+def unsend(message: int) -> Any:
+    """Have a message back that has not left yet."""
+    try:
+        draft = desk().newmail.take_up(signed_in(), message)
+    except Ended:
+        remember("saved", "too-late")
+        return redirect(url_for("subscriber.status", message=message), 303)
+    remember("saved", "unsent")
+    return redirect(url_for("compose.edit", draft=draft), 303)
+
+
+def _sent(message: int) -> Any:
+    """Lead to the page of the message, which says the codes of those who need one."""
+    needed = [each.address for each in desk().pickup.status(signed_in(), message).recipients if each.needs_code]
+    codes_of(needed)  # their time begins with this button
+    remember("sent", str(message))
+    return redirect(url_for("subscriber.status", message=message), 303)
+
+
+def page(form: Form, error: str | None = None) -> str:
+    """Render the page."""
+    saved = recall("saved")
+    forget_fact("saved")
+    allow_saving()
+    return render_template(
+        "compose.html",
+        form=form,
+        error=error,
+        saved=saved,
+        lives=LIVES,
+        later=LATER,
+        usual=desk().config.life.days,
+        may_plain=desk().newmail.may_plain(signed_in()),
+        known=desk().newmail.known(signed_in(), limit=SUGGESTED),
+        limit=most_octets(),
+        pause=desk().config.portal.undo_seconds,
+        now=desk().now(),
+    )
+
+
+def looked_at(form: Form) -> Form:
+    """Return the form with what is known of its people, and the codes that new ones need."""
+    if not any((*form.writing.to, *form.writing.cc, *form.writing.bcc)):
+        return form
+    checked = desk().newmail.check(signed_in(), form.writing)
+    needed = [each.address for each in checked.people if each.is_new and each.needs_code]
+    return replace(form, checked=checked, codes=codes_of(needed))
+
+
+def keep_for_later() -> Any:
+    """Keep a message whose form came after the session had ended, for the one whose session it was; then sign in."""
+    writer = desk().accounts.away(cookie())
+    remember("next", ["writing.drafts", {}])
+    if writer is not None:
+        remember("away", True)
+        form, files = _typed(), chosen()
+        if form.writing.text.strip() or form.writing.subject or files:
+            try:
+                desk().drafts.save_for_later(
+                    writer, form.writing, draft=form.draft, files=[] if _too_much(form, files) else files,
+                    keep=kept_files() or (), nonce=nonce_of(form.nonce),
+                )  # fmt: skip
+                remember("kept", True)
+            except (Denied, Refusal):
+                remember("kept", False)  # sent meanwhile, or no room: the sign-in page promises nothing
+    return forget_session(redirect(url_for("account.sign_in"), 303))
+
+
+def most_octets() -> int:
+    """Return how many raw octets the files of a message may have: base64 makes 78 octets of 57."""
+    return max(0, (desk().config.limits.message_octets - FORM_EXTRA) * 57 // 78)
+
+
+# ---- the form ---------------------------------------------------------------------------------------------------
+
+
+def _typed() -> Form:
+    form = request.form
+    writing = Writing(
+        text=form.get("text", "")[:MOST_TEXT],
+        subject=" ".join(form.get("subject", "").split())[:SUBJECT],
+        to=_field("to"),
+        cc=_field("cc"),
+        bcc=_field("bcc"),
+        html=tidy(form["html"][:MOST_TEXT]) if form.get("html") else "",
+        sender=form.get("sender", "")[:LONG_FIELD],
+        about=_number(form.get("about", "")),
+        wishes=Wishes(
+            plain=form.get("way") == "plain",
+            days=_number(form.get("days", "")),
+            tell="tell" in form,
+            later=_number(form.get("later", "")),
+            at=_moment(),
+        ),
+    )
+    shown, sure = frozenset(form.getlist("shown")), frozenset(form.getlist("sure"))
+    return Form(writing, _number(form.get("draft", "")), form.get("nonce", "")[:32], shown=shown, sure=sure)
+
+
+def _field(name: str) -> tuple[str, ...]:
+    typed = " ".join(request.form.get(name, "")[:LONG_FIELD].split()).strip(" ,;")
+    return (typed,) if typed else ()
+
+
+def _number(typed: str) -> int:
+    return int(typed) if typed.isascii() and typed.isdecimal() and len(typed) < 20 else 0
+
+
+def _moment() -> int:
+    """Return the time at which a message is to leave, 0 for none; `zone` is what the script says of the reader's."""
+    typed, zone = request.form.get("at", ""), request.form.get("zone", "")
+    try:
+        at = datetime.fromisoformat(typed).replace(tzinfo=UTC)
+        minutes = int(zone) if len(zone) < 6 and zone.lstrip("-").isdecimal() else 0
+    except ValueError:
+        return 0
+    return max(0, int(at.timestamp() * 1000) + minutes * 60_000)
+
+
+def _changed(form: Form) -> Form:
+    """Return the form after a button that adds somebody, takes what was meant, or says that it is right as typed."""
+    pressed, writing = request.form, form.writing
+    if added := pressed.get("add", "")[:400]:
+        to = ", ".join((*writing.to, added))
+        return replace(form, writing=replace(writing, to=(to,)))
+    if right := pressed.get("right", "")[:400]:
+        return replace(form, sure=form.sure | {right})
+    wrong, _, meant = pressed.get("fix", "")[:800].partition(" ")
+    if wrong and meant:
+        fields = {
+            name: tuple(each.replace(wrong, meant) for each in getattr(writing, name)) for name in ("to", "cc", "bcc")
+        }
+        return replace(form, writing=replace(writing, **fields))
+    return form
+
+
+def _of(found: Drafted) -> Form:
+    return Form(
+        found.writing,
+        found.id,
+        found.nonce.hex() if found.nonce else secrets.token_hex(16),
+        found.files,
+        found.changed,
+    )
+
+
+def _keep(form: Form, files: list[Upload]) -> int:
+    return desk().drafts.save(
+        signed_in(), form.writing, draft=form.draft, files=files, keep=kept_files(), nonce=nonce_of(form.nonce)
+    )
+
+
+def _kept(form: Form, files: list[Upload]) -> Form:
+    """Return the form as a draft, so that nothing of what was typed or chosen is lost when its page comes again."""
+    writing = form.writing
+    if not (form.draft or files or writing.text.strip() or writing.subject or writing.to):
+        return form
+    try:
+        draft = _keep(form, [] if _too_much(form, files) else files)
+        return _with_files(replace(form, draft=draft))
+    except (Refusal, NoGrant, Ended, Temporary):
+        return _with_files(form)
+
+
+def _with_files(form: Form) -> Form:
+    if not form.draft:
+        return form
+    try:
+        found = desk().drafts.draft(signed_in(), form.draft)
+    except NoGrant:
+        return form
+    stay = kept_files()
+    files = [each for each in found.files if stay is None or each.id in stay or each.id not in _listed()]
+    return replace(form, files=files, changed=found.changed)
+
+
+def _listed() -> frozenset[int]:
+    """Return which files the form showed, ticked or not: others came to the draft since."""
+    return frozenset(_number(each) for each in request.form.getlist("listed"))
+
+
+def _problem(form: Form, files: list[Upload]) -> str | None:
+    if not any((*form.writing.to, *form.writing.cc, *form.writing.bcc)):
+        return gettext("Type the address of who is to get it.")
+    if not form.writing.text.strip() and not form.writing.html and not files and not kept_files():
+        return gettext("There is nothing to send yet. Write a line, or attach a file.")
+    return _too_much(form, files)
+
+
+def _too_much(form: Form, files: list[Upload]) -> str | None:
+    stay, limit = kept_files(), most_octets()
+    before = 0
+    if form.draft and visitor() is not None:
+        try:
+            known = desk().drafts.draft(signed_in(), form.draft).files
+        except NoGrant:
+            known = ()
+        before = sum(each.size for each in known if stay is None or each.id in stay)
+    if before + sum(each.size for each in files) <= limit:
+        return None
+    return gettext("The files are too large together. Up to %(size)d MB go with one message.", size=limit // 1_000_000)
+
+
+def _later(error: Temporary) -> str:
+    said = str(error)
+    if said and error.status == "4.7.1":  # a limit of the day, in words
+        return said
+    return gettext("This cannot be sent at this moment. It is kept; try again in a minute.")
