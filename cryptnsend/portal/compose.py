@@ -315,10 +315,10 @@ def _changed(form: Form) -> Form:
         return replace(form, sure=form.sure | {right})
     wrong, _, meant = pressed.get("fix", "")[:800].partition(" ")
     if wrong and meant:
-        fields = {
-            name: tuple(each.replace(wrong, meant) for each in getattr(writing, name)) for name in ("to", "cc", "bcc")
-        }
-        return replace(form, writing=replace(writing, **fields))
+        to, cc, bcc = (
+            tuple(typed.replace(wrong, meant) for typed in each) for each in (writing.to, writing.cc, writing.bcc)
+        )
+        return replace(form, writing=replace(writing, to=to, cc=cc, bcc=bcc))
     return form
 
 
