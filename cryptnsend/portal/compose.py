@@ -34,7 +34,7 @@ from cryptnsend.portal.visits import (
     visitor,
 )
 from cryptnsend.portal.visits import forget as forget_fact
-from cryptnsend.portal.writing import FORM_EXTRA, MOST_TEXT, chosen, kept_files, nonce_of
+from cryptnsend.portal.writing import FORM_EXTRA, MOST_TEXT, chosen, kept_files, nonce_of, told
 
 blueprint = Blueprint("compose", __name__)
 
@@ -123,23 +123,33 @@ def people() -> Any:
 
 @blueprint.post("/write/draft")
 def save() -> Any:
-    """Keep what is written so far. The script gets the draft's id and its files, or 409 when it was sent already."""
+    """Keep what is written so far. A script asks for no page: it hears the draft's id, or 409 when it was sent."""
     if not is_subscriber(visitor()):
         return keep_for_later()
-    script = request.headers.get("Accept") == "application/json"
+    asks = request.headers.get("Accept")
     form, files = _typed(), chosen()
-    problem = _too_much(form, files)
-    try:
-        if problem:
-            raise Refusal(problem)
-        draft = _keep(form, files)
-    except Ended:
-        return ("", 409) if script else redirect(url_for("subscriber.sent"), 303)
-    except Refusal as refused:
-        return (jsonify(problem=str(refused)), WRONG) if script else (page(_with_files(form), str(refused)), WRONG)
-    if script:
-        kept = _of(desk().drafts.draft(signed_in(), draft))
-        return jsonify(draft=str(draft), files=render_template("_draft-files.html", form=kept))
+    problem, status = _too_much(form, files), WRONG
+    if not problem:
+        try:
+            draft = _keep(form, files)
+        except Ended:
+            problem, status = gettext("This message was sent already."), 409
+        except Refusal as refused:
+            problem = str(refused)
+        else:
+            return _saved(draft, asks)
+    if asks == "text/plain":
+        return "", status
+    if asks == "application/json":
+        return {"error": problem}, status
+    return page(_with_files(form), problem), status
+
+
+def _saved(draft: int, asks: str | None) -> Any:
+    if asks == "text/plain":
+        return Response(str(draft), mimetype="text/plain")
+    if asks == "application/json":
+        return {"draft": str(draft), "files": told(desk().drafts.draft(signed_in(), draft).files)}
     remember("saved", "draft")
     return redirect(url_for("compose.edit", draft=draft), 303)
 
@@ -309,14 +319,13 @@ def _changed(form: Form) -> Form:
     """Return the form after a button that adds somebody, takes what was meant, or says that it is right as typed."""
     pressed, writing = request.form, form.writing
     if added := pressed.get("add", "")[:400]:
-        to = ", ".join((*writing.to, added))
-        return replace(form, writing=replace(writing, to=(to,)))
+        return replace(form, writing=replace(writing, to=(", ".join((*writing.to, added)),)))
     if right := pressed.get("right", "")[:400]:
         return replace(form, sure=form.sure | {right})
     wrong, _, meant = pressed.get("fix", "")[:800].partition(" ")
     if wrong and meant:
         to, cc, bcc = (
-            tuple(typed.replace(wrong, meant) for typed in each) for each in (writing.to, writing.cc, writing.bcc)
+            tuple(field.replace(wrong, meant) for field in fields) for fields in (writing.to, writing.cc, writing.bcc)
         )
         return replace(form, writing=replace(writing, to=to, cc=cc, bcc=bcc))
     return form
@@ -345,12 +354,13 @@ def _kept(form: Form, files: list[Upload]) -> Form:
         return form
     try:
         draft = _keep(form, [] if _too_much(form, files) else files)
-        return _with_files(replace(form, draft=draft))
+        return _with_files(replace(form, draft=draft), kept=True)
     except (Refusal, NoGrant, Ended, Temporary):
         return _with_files(form)
 
 
-def _with_files(form: Form) -> Form:
+def _with_files(form: Form, *, kept: bool = False) -> Form:
+    """Return the form with its draft's files: all of them if what the form says was just *kept*."""
     if not form.draft:
         return form
     try:
@@ -358,13 +368,8 @@ def _with_files(form: Form) -> Form:
     except NoGrant:
         return form
     stay = kept_files()
-    files = [each for each in found.files if stay is None or each.id in stay or each.id not in _listed()]
+    files = [each for each in found.files if kept or stay is None or each.id in stay]
     return replace(form, files=files, changed=found.changed)
-
-
-def _listed() -> frozenset[int]:
-    """Return which files the form showed, ticked or not: others came to the draft since."""
-    return frozenset(_number(each) for each in request.form.getlist("listed"))
 
 
 def _problem(form: Form, files: list[Upload]) -> str | None:

@@ -133,12 +133,15 @@ def _attached(message: int) -> Any:
     except Refusal as refused:
         return {"error": str(refused)}, WRONG
     now = desk().drafts.reply_to(signed_in(), message)
-    return {
-        "files": [
-            {"id": str(each.id), "name": each.name, "said": f"{kind(each.media_type, each.name)} · {size(each.size)}"}
-            for each in (now.files if now else ())
-        ]
-    }
+    return {"files": told(now.files if now else ())}
+
+
+def told(files: Sequence[KeptFile]) -> list[dict[str, str]]:
+    """Return the files of a draft as the script shows them."""
+    return [
+        {"id": str(each.id), "name": each.name, "said": f"{kind(each.media_type, each.name)} · {size(each.size)}"}
+        for each in files
+    ]
 
 
 @blueprint.get("/drafts")

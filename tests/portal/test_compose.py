@@ -27,9 +27,7 @@ def fields(page: str, name: str) -> list[str]:
 def fill(somebody: Visitor, values: dict[str, Any], url: str = "/write/send", **more: Any) -> TestResponse:
     """Send the form as it stands, with these values typed."""
     page = somebody.page.text if somebody.page else ""
-    carried = {
-        name: fields(page, name) for name in ("nonce", "draft", "about", "keeps", "kept", "listed", "shown", "sure")
-    }
+    carried = {name: fields(page, name) for name in ("nonce", "draft", "about", "keeps", "kept", "shown", "sure")}
     return somebody.post(url, {**carried, **values}, **more)
 
 
@@ -143,7 +141,10 @@ def test_the_script_keeps_a_draft_and_hears_its_id_and_files(ann: Visitor, world
     answer = fill(ann, values, "/write/draft", headers={"Accept": "application/json"})
     assert answer.status_code == 200
     assert int(answer.json["draft"]) in {each.id for each in world.drafts.values()}
-    assert "labs.pdf" in answer.json["files"]
+    assert [each["name"] for each in answer.json["files"]] == ["labs.pdf"]
+    ann.get("/write")
+    kept = fill(ann, KNOWN | {"draft": answer.json["draft"]}, "/write/draft", headers={"Accept": "text/plain"})
+    assert kept.text == answer.json["draft"]
     ann.get("/write")
     assert fill(ann, {"typed": "okafor"}, "/write/people").json == [
         {"address": "j.okafor@okafor-lind.com", "name": "Okafor & Lind"}

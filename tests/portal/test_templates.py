@@ -66,3 +66,11 @@ def test_the_script_for_files_sends_them_to_the_draft_and_nowhere_else() -> None
     assert re.findall(r"\.open\(([^)]*)\)", script) == ['"POST", form.dataset.attach']
     assert not FORBIDDEN.search(script)
     assert "fetch(" not in script
+
+
+def test_the_script_for_new_messages_asks_about_people_and_sends_nothing() -> None:
+    script = (web_root() / "static" / "compose.js").read_text()
+    assert re.findall(r"fetch\(([^,]*)", script) == ["form.dataset.look", "form.dataset.known"]
+    assert not FORBIDDEN.search(script)
+    assert "XMLHttpRequest" not in script
+    assert "requestSubmit" not in script

@@ -71,6 +71,7 @@
         if (request.status === 200 && request.response) {
           shows.made.remove();
           keep(request.response.files);
+          if (request.response.draft) form.elements.draft.value = request.response.draft;
         } else if (!ended.stopped) {
           shows.bar.remove();
           shows.told.textContent = (request.response && request.response.error) || words.broke;

@@ -78,11 +78,11 @@
       setTimeout(() => { button.disabled = true; if (!button.hasAttribute("formaction")) button.textContent = words.sending; });
     });
   }
-  // A reply that is being written is kept as a draft: a little after the last key, and when the page is left.
+  // What is being written is kept as a draft: a little after the last key, and when the page is left.
   let alive = () => {};
   for (const form of document.querySelectorAll("form[data-draft]")) {
     const told = form.querySelector(".saving");
-    let waits = 0, changed = false, sent = false;
+    let waits = 0, changed = false, sent = false, goes = null;
     const save = async (leaving) => {
       clearTimeout(waits);
       if (!changed || sent) return;
@@ -98,21 +98,33 @@
         method: "POST", body: new URLSearchParams(typed), headers: { Accept: "text/plain" },
         redirect: "manual", keepalive: leaving,
       }).catch(() => null);
-      form.dataset.saving = "";
       if (!answer) changed = true; // no connection: with the next key
       else if (answer.type === "opaqueredirect") location.replace(document.body.dataset.away); // signed out; it is kept
       else {
+        // A new message hears which draft it is; from then on it is kept in that one.
+        if (answer.status === 200 && form.elements.draft) form.elements.draft.value = await answer.text();
         told.textContent = answer.ok ? told.dataset.saved : told.dataset.gone;
         told.hidden = false;
         if (answer.ok) alive();
       }
+      form.dataset.saving = "";
+      if (goes) form.requestSubmit(goes);
     };
     form.addEventListener("input", () => {
       changed = true;
       clearTimeout(waits);
       waits = setTimeout(save, 3000);
     });
-    form.addEventListener("submit", () => { sent = true; clearTimeout(waits); });
+    form.addEventListener("submit", (event) => {
+      clearTimeout(waits);
+      if (form.dataset.saving) { // or there would be a draft that nobody knows of
+        event.preventDefault();
+        event.stopImmediatePropagation();
+        goes = event.submitter;
+        return;
+      }
+      sent = true;
+    }, true);
     // Another form leads away, perhaps out of the session: what was typed is kept first.
     document.addEventListener("submit", async (event) => {
       const other = event.target, button = event.submitter;
