@@ -18,6 +18,7 @@ from cryptnsend.core.html_reading import Fold, annotate, leads_to, quoted_tail
 from cryptnsend.core.html_text import linked
 from cryptnsend.core.links import target
 from cryptnsend.flow.views import Letter
+from cryptnsend.portal.frames import heights
 from cryptnsend.portal.pages import host
 from cryptnsend.portal.security import LETTER_POLICY
 from cryptnsend.portal.words import paragraphs
@@ -42,11 +43,8 @@ PRINTED = (
     ".how{padding:8px 12px;border-radius:8px;background:#e4eff3;font-size:15px}"
     "@media print{.how{display:none}body{padding:0}}"
 )
-STEPS = 20
-TAG = re.compile(r"<[^>]*>")
 FOLDED = re.compile(r'<details class="quoted">.*?</summary>.*?</details>', re.DOTALL)
-BLOCK_END = re.compile(r"<(?:br\s*/?|/(p|div|li|tr|td|h[1-6]|pre|blockquote)\s*)>", re.IGNORECASE)
-ROOM = {"p": 2.7, "tr": 2.3, "td": 0.0, "h1": 4.0, "h2": 3.5, "h3": 3.0, "blockquote": 2.0}  # rem that its end takes
+CLOSED = '<div style="height:46px"></div>'  # what is folded, as tall as its button
 ODD = {  # what is said of a link that is not what it seems
     "elsewhere": lazy_gettext("not what the link says"),
     "alike": lazy_gettext("looks like another address, and is not"),
@@ -106,16 +104,9 @@ def _plain(letter: Letter, fold: Fold) -> Markup:
     return Markup(annotate(html, lead=_lead(letter), fold=fold))  # noqa: S704 - everything in it was escaped
 
 
-def steps(html: str) -> int:
-    """Guess how tall the frame of an HTML letter must be, in steps of 8 rem: it cannot tell us itself."""
-    pieces = BLOCK_END.split(FOLDED.sub("<br>", html[:200_000]))  # text, the element that ends it (None for br), ...
-    height = 1.5
-    for text, element in zip(pieces[::2], [*pieces[1::2], "p"], strict=True):
-        words = TAG.sub("", text).strip()
-        if words or element in (None, "p", "tr"):  # ends of empty boxes take no room
-            height += 1.7 * (len(words) // 65) + ROOM.get((element or "br").lower(), 1.7)
-        height += 8 * text.count("<img")
-    return min(STEPS, 1 + int(height // 8))
+def heights_of(letter: Letter) -> tuple[int, int]:
+    """Return how tall the frame of an HTML letter should be, in a wide and in a narrow window; one fits its class."""
+    return heights(FOLDED.sub(CLOSED, marked(letter)))
 
 
 def _lead(letter: Letter) -> Callable[[str, str], str]:

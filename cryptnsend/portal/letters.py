@@ -223,6 +223,7 @@ def letter_page(letter: Letter, error: str | None = None, text: str | None = Non
     if letter.can_reply:
         allow_saving()
     plain = letter.html is None or request.args.get("view") == "text"
+    wide, narrow = framing.heights_of(letter)
     return render_template(
         "read.html",
         letter=letter,
@@ -230,7 +231,8 @@ def letter_page(letter: Letter, error: str | None = None, text: str | None = Non
         turns=desk().pickup.thread(signed_in(), letter.message),
         words=framing.plain_words(letter) if plain else "",
         shown_as=shown_as,
-        steps=framing.steps(letter.html or ""),
+        wide=wide,
+        narrow=narrow,
         nonce=draft.nonce.hex() if draft and draft.nonce else secrets.token_hex(16),
         text=text if text is not None else draft.writing.text if draft else "",
         draft=draft,

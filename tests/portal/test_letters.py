@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from cryptnsend import settings
 from cryptnsend.flow.views import File, Turn
 from cryptnsend.portal import Portal
-from cryptnsend.portal.framing import steps
 from cryptnsend.portal.uploads import SealedFile, safe_name
 from cryptnsend.portal.words import paragraphs
 from tests.portal.conftest import BASE, Visitor, config
@@ -95,12 +94,6 @@ def test_html_can_be_read_as_plain_text(pat: Visitor) -> None:
     page = pat.get("/messages/14?view=text").text
     assert "<iframe" not in page
     assert "Kind regards<br>Ann Ruiz" in page
-
-
-def test_the_frame_grows_with_the_letter_up_to_a_limit() -> None:
-    table = "<table>" + "<tr><td>a</td><td>b</td></tr>" * 14 + "</table>"
-    letters = ("<p>Hello</p>", "<div>" * 40 + "<p>x</p>" + "</div>" * 40, table, "words " * 300, "<p>x</p>" * 10_000)
-    assert [steps(html) for html in letters] == [1, 1, 5, 7, 20]
 
 
 def test_what_cannot_be_shown_can_be_saved(pat: Visitor) -> None:
