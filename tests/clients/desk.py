@@ -32,12 +32,13 @@ class Desk:
     folder: Path  # where it keeps what is its own
     program: str
     device: str = ""  # her device password, which sends and reads
+    domain: str = "gmail.example"  # of her address
     written: list[str] = field(default_factory=list)  # subjects
 
     @classmethod
-    def opened(cls, house: House, authority: Path, folder: Path, program: str) -> Desk:
+    def opened(cls, house: House, authority: Path, folder: Path, program: str, domain: str = "gmail.example") -> Desk:
         """Give Ann an account and a device password for her program."""
-        desk = cls(house, authority, folder, program)
+        desk = cls(house, authority, folder, program, domain=domain)
         with owned(house.config) as app:
             app.owner.add(desk.ann, PASSWORD, organisation=None, roles=("subscriber",), name="Dr. Ann Ruiz")
             desk.device = app.owner.add_device(desk.ann, PASSWORD, program, "mail").password
@@ -45,7 +46,7 @@ class Desk:
 
     @property
     def ann(self) -> str:
-        return f"ann-{self.program}@gmail.example"
+        return f"ann-{self.program}@{self.domain}"
 
     @property
     def pat(self) -> str:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from cryptnsend.demo.house import House
+from cryptnsend.demo.internet import Internet
 from tests.clients.conftest import MakeDesk
-from tests.clients.desk import SECRET
+from tests.clients.desk import SECRET, Desk
 from tests.clients.thunderbird import Thunderbird
+from tests.clients.web import Web
+from tests.support.served import CHEAP, certified
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.long
@@ -48,3 +54,29 @@ def test_thunderbirds_drafts_are_saved_over_sealed_and_gone_once_sent(make_desk:
         program.delete("SentMail", subject)
         wait_for(lambda: desk.subjects("Trash") == [subject], "what was deleted lies in Trash")
         assert program.subjects("SentMail") == []
+
+
+def test_thunderbird_finds_our_servers_by_an_address_of_an_organisations_own_domain(
+    served_authority: Path, tmp_path: Path
+) -> None:
+    """The domain has a name that leads to us, as `dns` says; nothing else that Thunderbird asks answers."""
+    name = "autoconfig.hospital.example"
+    values = {
+        **CHEAP,
+        "tls": certified(tmp_path, name),
+        "programs": {"domains": ["hospital.example"]},
+    }
+    with Internet() as internet, House(internet, values=values) as house:
+        desk = Desk.opened(house, served_authority, tmp_path, "found", "hospital.example")
+        with Web({name}, desk.ports["portal"]) as web:
+            proxy = {"network.proxy.http_port": web.port, "network.proxy.ssl_port": web.port}
+            with Thunderbird(tmp_path / "thunderbird", desk.authority, proxy) as program:
+                source, incoming, outgoing = program.find(desk.ann, desk.device)
+                assert source == "xml-from-isp-https"
+                assert incoming == ["imap", "localhost", desk.ports["imaps"], desk.ann]
+                assert outgoing == ["smtp", "localhost", desk.ports["submissions"], desk.ann]
+                ((subject, text),) = desk.letters(1)
+                program.send([desk.pat], subject, text)
+                assert program.subjects("SentMail") == [subject]
+                desk.check_all_is_sealed_and_kept_once()
+        assert name in web.asked

@@ -112,6 +112,12 @@ class Thunderbird:
         self._run(scripts.SET_UP, address, password, ports["imaps"], ports["submissions"])
         self._run(scripts.FOLDERS)
 
+    def find(self, address: str, password: str) -> list[Any]:
+        """Add an account by its address alone; return where the settings came from, the way in and the way out."""
+        found = self._run(scripts.FIND, address, password)
+        self._run(scripts.FOLDERS)
+        return list(found)
+
     def send(self, to: Sequence[str], subject: str, text: str, files: Sequence[Path] = ()) -> None:
         """Write a mail in the compose window and press Send; its copy goes where Thunderbird puts copies."""
         self.write(to, subject, text, files)

@@ -41,6 +41,21 @@ SET_UP = """
 """
 
 
+# What the account hub does with an address and a password: ask everywhere, fill in what was found, make the account.
+FIND = """
+    const [address, password] = values;
+    const from = name => ChromeUtils.importESModule(`resource:///modules/accountcreation/${name}.sys.mjs`);
+    const asked = from("FindConfig").FindConfig.parallelAutoDiscovery(
+        address.split("@")[1], address, new AbortController().signal, password);
+    const config = (await asked.next()).value;
+    if (!config || !config.incoming) throw new Error("no settings were found");
+    from("AccountConfig").AccountConfig.replaceVariables(config, "Ann Ruiz", address, password);
+    config.rememberPassword = true;
+    await from("CreateInBackend").CreateInBackend.createAccountInBackend(config);
+    const told = each => [each.type, each.hostname, each.port, each.username];
+    return [config.subSource, told(config.incoming), told(config.outgoing)];
+"""
+
 KNOWN = """
     const { MailServices } = ChromeUtils.importESModule("resource:///modules/MailServices.sys.mjs");
     const { setTimeout } = ChromeUtils.importESModule("resource://gre/modules/Timer.sys.mjs");

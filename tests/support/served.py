@@ -29,16 +29,22 @@ def served_authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A running server that tests share: each uses addresses of its own. An authority vouches for it, as in earnest."""
-    folder = tmp_path_factory.mktemp("tls")
+    values = {**CHEAP, "tls": certified(tmp_path_factory.mktemp("tls"))}
+    with Internet() as internet, House(internet, values=values) as house:
+        yield house
+
+
+def certified(folder: Path, *names: str) -> dict[str, str]:
+    """Make a certificate for localhost and *names* that `served_authority` vouches for; return the settings."""
     certificate, key = folder / "certificate.pem", folder / "key.pem"
-    issued = _authority().issue_cert("localhost", "127.0.0.1", common_name="localhost", key_type=trustme.KeyType.ECDSA)
+    issued = _authority().issue_cert(
+        "localhost", "127.0.0.1", *names, common_name="localhost", key_type=trustme.KeyType.ECDSA
+    )
     chain = (*issued.cert_chain_pems, _authority().cert_pem)  # the root too, which `House.context` trusts by it
     certificate.write_bytes(b"".join(each.bytes() for each in chain))
     key.touch(0o600)
     key.write_bytes(issued.private_key_pem.bytes())
-    values = {**CHEAP, "tls": {"certificate": str(certificate), "key": str(key)}}
-    with Internet() as internet, House(internet, values=values) as house:
-        yield house
+    return {"certificate": str(certificate), "key": str(key)}
 
 
 @functools.cache
