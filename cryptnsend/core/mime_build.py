@@ -163,7 +163,9 @@ def rfc_date(milliseconds: int) -> str:
 
 # --- plain relay ---------------------------------------------------------------------------------------------------
 
-# What must not leave: traces of the way here, and signatures that no longer hold.
+# What must not leave: traces of the way here, and signatures that no longer hold. Sender would name somebody beside the
+# author, who was checked, and DMARC does not look at it. Resent fields tell of an earlier trip, and to whom it went;
+# here the mail leaves anew, from its author.
 _TRACES = (
     rb"received|return-path|dkim-signature|domainkey-signature|x-google-dkim-signature|arc-[a-z-]+|sender"
     rb"|authentication-results|received-spf|delivered-to|x-original-to|from|resent-[a-z-]+|x-unsent"

@@ -78,7 +78,9 @@ class Relayed(Composing):
         if written is not None and canonical_or_none(written.address) == address:
             keys = self._signers.of(address.rpartition("@")[2])
             if keys:
-                return written, None, keys, ()
+                # Nobody borrows a name under a signature that we made, in whosever name it is.
+                honest = written.name if safe_display_name(written.name) else safe_display_name(author["name"])
+                return Mailbox(honest, written.address), None, keys, ()
         token = self._keeper.reply_token(address, row["subscriber"], row["message"])
         name = safe_display_name(author["name"]) or safe_display_name(address.partition("@")[0])
         face = Mailbox(name, self._local("u-", token.token))
