@@ -205,9 +205,14 @@ def pages(internet: Internet) -> Flask:
     def version() -> AnyResponse:
         return jsonify(internet.version())
 
+    @app.get("/favicon.ico")
+    def icon() -> AnyResponse:
+        # Browsers ask for it beside a page that is no HTML, as the source of a mail.
+        return static_file("icon.svg")
+
     @app.get("/page/<name>")
     def static_file(name: str) -> AnyResponse:
-        if name not in ("style.css", "live.js"):
+        if name not in ("style.css", "live.js", "icon.svg"):
             abort(404)
         return send_from_directory(f"{app.root_path}/pages", name)
 

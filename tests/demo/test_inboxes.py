@@ -116,6 +116,14 @@ def test_the_source_downloads_octet_by_octet(client: FlaskClient) -> None:
     assert response.headers["Content-Disposition"].startswith("attachment")
 
 
+@pytest.mark.parametrize("path", ["/favicon.ico", "/page/icon.svg"])
+def test_a_browser_finds_an_icon_where_it_looks_for_one(client: FlaskClient, path: str) -> None:
+    answer = client.get(path, base_url="http://127.0.0.1:5000")
+    assert (answer.status_code, answer.mimetype) == (200, "image/svg+xml")
+    assert '<link rel="icon" href="/page/icon.svg"' in get(client, "/")
+    answer.close()
+
+
 @pytest.mark.parametrize(
     "path",
     ["/mail/2", "/mail/1/file/7", "/mail/9.eml", "/mail/9/html", "/page/frame.html", "/page/..%2finboxes.py", "/x"],
