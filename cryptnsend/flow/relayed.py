@@ -7,13 +7,16 @@ which the author stands, and Reply-To is the author.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 
 from cryptnsend.core.addresses import Mailbox, single_author
 from cryptnsend.core.contracts import Row
 from cryptnsend.core.errors import NotAuthor
 from cryptnsend.core.mime import read_headers, relay_header
+from cryptnsend.core.mime_indexer import index_blocks
+from cryptnsend.core.mime_lines import LongLines, changes, reencoded
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.delivery.courier import TlsClass
 from cryptnsend.delivery.dkim import DkimKey, sign
@@ -21,6 +24,8 @@ from cryptnsend.flow.addressees import canonical_or_none
 from cryptnsend.flow.composing import Composing, Letter, Link
 from cryptnsend.flow.parcels import split_header
 from cryptnsend.store.records import mailing
+
+Read = Callable[[], Iterator[bytes]]  # reads a message from its start
 
 
 class Relayed(Composing):
@@ -31,21 +36,31 @@ class Relayed(Composing):
         leaving = self._parcels.plain(row)
         key = leaving.keys[:32]
         author = mailing.author(self._engine, row["org"], row["message"])
-        chunks = self._parcels.raw(row, key)
+        raw: Read = partial(self._parcels.raw, row, key)
+        lines = LongLines()
+        chunks = lines.watch(raw())
         header, rest = split_header(chunks)
         face, reply_to, signing, links = self._as_whom(row, author, header)
-        ours = relay_header(
-            header,
+        compose = partial(
+            relay_header,
             author=face,
             reply_to=reply_to,
             date=row["message_created"],
             message_id=f"<m{row['message']}@{self._settings.domain}>",
         )
         # Read once to sign, and anew for each attempt: the message never stands in memory as a whole.
-        signature = sign(chain((ours, rest), chunks), signing, now=row["created"] // 1000)
+        ours, now = compose(header), row["created"] // 1000
+        signature = sign(chain((ours, rest), chunks), signing, now=now)
+        read = raw
+        if lines.found:
+            read = _in_short_lines(raw, lines.found)
+            chunks = read()
+            header, rest = split_header(chunks)
+            ours = compose(header)
+            signature = sign(chain((ours, rest), chunks), signing, now=now)
 
         def octets() -> Iterator[bytes]:
-            again = self._parcels.raw(row, key)
+            again = read()
             _, begun = split_header(again)
             return chain((row["received"], signature, ours, begun), again)
 
@@ -85,6 +100,12 @@ class Relayed(Composing):
         name = safe_display_name(author["name"]) or safe_display_name(address.partition("@")[0])
         face = Mailbox(name, self._local("u-", token.token))
         return face, Mailbox(name, address), self._signers.own(), (Link(token.row, None),)
+
+
+def _in_short_lines(raw: Read, starts: Sequence[int]) -> Read:
+    """Return how to read a message in which too long lines begin at *starts*, so that every host takes it."""
+    plan = changes(index_blocks(raw()), starts)
+    return lambda: reencoded(raw(), plan)
 
 
 def _waives_tls(header: bytes) -> bool:

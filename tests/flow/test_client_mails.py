@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email
+
 import pytest
 
 from cryptnsend.core.errors import NotAuthor
@@ -118,3 +120,15 @@ def test_what_a_provider_takes_for_the_same_mailbox_is_another_address_here(
     """Which addresses are one mailbox is the provider's to say, and may change; a further address is proven first."""
     with pytest.raises(NotAuthor):
         house.submit(ANN, [PAT], house.mail(author=author))
+
+
+def test_plain_mail_with_lines_that_are_too_long_leaves_in_short_ones_and_says_the_same(post: Post) -> None:
+    """Scanners and scripts write such lines; some hosts refuse them, others break them in the middle of a word."""
+    house, line = post.house, "Größe = 7, " * 500
+    house.add_subscriber(ANN)
+    house.submit(ANN, [PAT], house.mail(":: Lunch", text=f"{line}\r\nAnn"))
+    post.deliver()
+    (mail,) = post.mails(PAT)  # whose host checks the signature
+    assert max(map(len, mail.octets.split(b"\r\n"))) <= 998
+    body = email.message_from_bytes(mail.octets).get_payload(decode=True)
+    assert body == f"{line}\r\nAnn\r\n".encode()

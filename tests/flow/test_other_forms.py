@@ -134,9 +134,12 @@ def test_a_header_that_is_too_long_to_relay_comes_back_to_its_sender(desk: Desk,
     assert "too long" in faces(desk.answers.mails(ANN)[-1])[0]
 
 
-def test_relayed_mail_never_stands_in_memory_as_a_whole(desk: Desk, ann: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("length", [998, 9_980])
+def test_relayed_mail_never_stands_in_memory_as_a_whole(
+    desk: Desk, ann: int, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
     house = desk.house
-    submit(house, house.mail(":: Results", text=("x" * 998 + "\r\n") * 12_000))
+    submit(house, house.mail(":: Results", text=("x" * length + "\r\n") * (11_976_000 // length)))
     sizes: list[int] = []
 
     def stream(_: object, __: object, message: Callable[[], Iterator[bytes]], **___: object) -> Outcome:
