@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cryptnsend.store.records import audit, upkeep
+from cryptnsend.store.records import audit, oversight, upkeep
 from cryptnsend.store.schema import STEPS
 from cryptnsend.store.sqlite import SqliteEngine
 
@@ -84,3 +84,30 @@ def test_reports_that_wait_since_before_still_know_what_they_are_about(tmp_path:
         assert engine.query("SELECT report, delivery, org, action FROM report_entries") == [
             {"report": 902, "delivery": 901, "org": 7, "action": "failed"}
         ]
+
+
+def test_what_operators_did_before_is_still_found_by_whom_it_concerned(tmp_path: Path) -> None:
+    """Until step 12 it was looked for in all that operators ever did."""
+    path, v11 = tmp_path / "old.db", Path(__file__).with_name("schemas") / "v11.sql"
+    with closing(sqlite3.connect(path)) as conn:
+        conn.executescript(v11.read_text("utf-8"))
+        (author,) = conn.execute("SELECT author FROM messages WHERE id = 1").fetchone()
+        entries = [
+            ("owner", "account.disabled", "account:77"), ("owner", "grant.suspended", "1"),
+            ("owner", "grant.made", "x"), ("owner", "policy.changed", "7"),
+            ("account:77", "account.signed-in", "account:77"),
+        ]  # fmt: skip
+        for seq, entry in enumerate(entries, 100):
+            conn.execute("INSERT INTO audit VALUES (7, ?, ?, ?, ?, ?, '{}', x'00')", (seq, 1000 + seq, *entry))
+        conn.commit()
+    engine = engine_on(path, None)
+    try:
+        assert [row["action"] for row in oversight.doings(engine, 77, 9999, 9)] == [
+            "account.signed-in", "account.disabled",
+        ]  # fmt: skip
+        by_operator = [row for row in oversight.doings(engine, author, 9999, 9) if row["actor"] == oversight.OPERATOR]
+        assert [row["action"] for row in by_operator] == ["grant.suspended"]
+        plan = [row["detail"] for row in engine.query("EXPLAIN QUERY PLAN SELECT 1 FROM concerned WHERE account = 1")]
+        assert all("SEARCH" in step for step in plan)
+    finally:
+        engine.close()

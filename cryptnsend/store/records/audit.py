@@ -16,6 +16,7 @@ import msgspec
 from cryptnsend.core.contracts import Later, Reader, Row, Rows
 from cryptnsend.core.seal import framed
 
+OPERATOR = "owner"  # the actor of what was done on the command line
 START = bytes(32)  # what stands in for the hash before the first row
 _PAGE = 1000  # rows read at once
 _AUDIT = Later(9, "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
@@ -51,9 +52,30 @@ def append(rows: Rows, org: int, at: int, actor: str, action: str, object: str, 
     text = _ENCODER.encode(detail).decode()
     digest = link(before, org, seq, at, actor, action, object, text)
     rows.later(_AUDIT, [(org, seq, at, actor, action, object, text, digest)])
+    if actor == OPERATOR:
+        _concern(rows, org, seq, at, action, object)
     head = Head(seq, digest)
     rows.remember(("audit", org), head)
     return head
+
+
+def _concern(rows: Rows, org: int, seq: int, at: int, action: str, object: str) -> None:
+    """Note whose account, message or delivery it was that an operator changed, so that they find it in their log."""
+    number = object.removeprefix("account:")
+    if not (number.isascii() and number.isdecimal()):
+        return
+    kind = "account" if number != object else action.partition(".")[0]
+    account = {
+        "account": "SELECT :number AS author",
+        "grant": "SELECT author FROM messages WHERE id = :number",
+        "delivery": "SELECT m.author FROM deliveries d JOIN messages m ON m.id = d.message WHERE d.id = :number",
+    }.get(kind)
+    if account is not None:
+        rows.execute(
+            "INSERT INTO concerned(account, at, org, seq)"  # noqa: S608 - one of the three above
+            f" SELECT author, :at, :org, :seq FROM ({account}) AS found",
+            {"number": int(number), "at": at, "org": org, "seq": seq},
+        )
 
 
 def link(before: bytes, org: int, seq: int, at: int, actor: str, action: str, object: str, detail: str) -> bytes:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from cryptnsend.core.contracts import Reader, Row, Rows
 from cryptnsend.core.model import account_holder
+from cryptnsend.store.records.audit import OPERATOR as OPERATOR
 
 ROUTINE = "message.sealed"  # what everybody who sends does all day; not part of anybody's access log
-OPERATOR = "owner"  # whom the audit trail names for what was done on the command line
 RECOVERY_FILE = "recovery-file"  # a mark: the archive's recovery file is in a safe place
 
 
@@ -37,23 +37,17 @@ def doings(reader: Reader, account: int, before: int, limit: int) -> list[Row]:
     """
     Return what an account did, and what the operator did to it or its messages, the latest first.
 
-    All are older than *before*, in UTC milliseconds. What the operator did is found among all that operators ever did:
-    that is little, and `audit_doings` has it in a row.
+    All are older than *before*, in UTC milliseconds.
     """
     return reader.query(
         "SELECT at, actor, action, object, detail FROM ("
         " SELECT * FROM (SELECT at, seq, actor, action, object, detail FROM audit"
         "  WHERE actor = :holder AND at < :before AND action <> 'message.sealed' ORDER BY at DESC LIMIT :limit) AS own"
-        " UNION ALL SELECT * FROM (SELECT t.at, t.seq, t.actor, t.action, t.object, t.detail FROM audit t"
-        "  WHERE t.actor = :operator AND t.at < :before AND t.action <> 'message.sealed' AND (t.object = :holder"
-        "  OR EXISTS (SELECT 1 FROM messages m WHERE m.author = :account"
-        "   AND m.id = CASE WHEN t.action LIKE 'grant.%' THEN CAST(t.object AS BIGINT) END)"
-        "  OR EXISTS (SELECT 1 FROM deliveries d JOIN messages m ON m.id = d.message WHERE m.author = :account"
-        "   AND d.id = CASE WHEN t.action LIKE 'delivery.%' THEN CAST(t.object AS BIGINT) END))"
-        "  ORDER BY t.at DESC LIMIT :limit) AS others"
+        " UNION ALL SELECT * FROM (SELECT t.at, t.seq, t.actor, t.action, t.object, t.detail FROM concerned k"
+        "  JOIN audit t ON t.org = k.org AND t.seq = k.seq WHERE k.account = :account AND k.at < :before"
+        "  ORDER BY k.at DESC LIMIT :limit) AS others"
         ") AS both_ ORDER BY at DESC, seq DESC LIMIT :limit",
         holder=account_holder(account),
-        operator=OPERATOR,
         account=account,
         before=before,
         limit=limit,

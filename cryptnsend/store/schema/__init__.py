@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from cryptnsend.store.schema.first import FIRST, Step
 from cryptnsend.store.schema.later import (
+    CONCERNED,
     DRAFTS,
     FORGETTING,
     FORMER_OWNERS,
@@ -38,4 +39,5 @@ STEPS: tuple[Step, ...] = (
     LANGUAGES,
     PLANS,
     REPORTS,
+    CONCERNED,
 )

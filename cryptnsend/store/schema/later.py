@@ -245,3 +245,24 @@ REPORTS = Step(
         " FROM deliveries r JOIN deliveries d ON d.id = r.subject_id WHERE r.kind = 'dsn'",
     ),
 )
+
+CONCERNED = Step(
+    "0012-concerned",
+    (
+        """CREATE TABLE concerned(                 -- whose account, message or delivery it was that an operator changed
+            account INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            org INTEGER NOT NULL REFERENCES organisations,      -- with seq, the entry of the audit trail
+            seq INTEGER NOT NULL,
+            PRIMARY KEY(account, at, org, seq)
+        ) STRICT, WITHOUT ROWID""",
+        "INSERT INTO concerned(account, at, org, seq)"
+        " SELECT CAST(substr(object, 9) AS INTEGER), at, org, seq FROM audit"
+        " WHERE actor = 'owner' AND object LIKE 'account:%' AND action <> 'message.sealed'",
+        "INSERT INTO concerned(account, at, org, seq) SELECT m.author, t.at, t.org, t.seq FROM audit t"
+        " JOIN messages m ON m.id = CAST(t.object AS INTEGER) WHERE t.actor = 'owner' AND t.action LIKE 'grant.%'",
+        "INSERT INTO concerned(account, at, org, seq) SELECT m.author, t.at, t.org, t.seq FROM audit t"
+        " JOIN deliveries d ON d.id = CAST(t.object AS INTEGER) JOIN messages m ON m.id = d.message"
+        " WHERE t.actor = 'owner' AND t.action LIKE 'delivery.%'",
+    ),
+)
