@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cryptnsend.flow.drafting import Drafts
     from cryptnsend.flow.exporting import Exporting
     from cryptnsend.flow.filing import Filing
+    from cryptnsend.flow.folders import Folders
     from cryptnsend.flow.following import Following
     from cryptnsend.flow.gate import Gate
     from cryptnsend.flow.mailboxes import Mailboxes
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from cryptnsend.flow.opening import Opener
     from cryptnsend.flow.owner import Owner
     from cryptnsend.flow.pickup import Pickup
+    from cryptnsend.flow.placing import Placer
     from cryptnsend.flow.replies import Replies
     from cryptnsend.flow.scanning import Scanning
     from cryptnsend.flow.sent import Sent
@@ -160,10 +162,14 @@ class Desk(Foundation):
     @cached_property
     def mailboxes(self) -> Mailboxes:
         from cryptnsend.flow.mailboxes import Mailboxes
+
+        return Mailboxes(self.engine, self.vault, self.placer, self.clock, os.urandom)
+
+    @cached_property
+    def placer(self) -> Placer:
         from cryptnsend.flow.placing import Placer
 
-        placer = Placer(self.engine, self.vault, self.adoption, self.copies, self.clock, self.config.server.domain)
-        return Mailboxes(self.engine, self.vault, placer, self.clock, os.urandom)
+        return Placer(self.engine, self.vault, self.adoption, self.copies, self.clock, self.config.server.domain)
 
     @cached_property
     def shelf(self) -> Shelf:
@@ -231,6 +237,20 @@ class Desk(Foundation):
             drafts=self.drafts,
             clock=self.clock,
             domain=self.config.server.domain,
+        )
+
+    @cached_property
+    def folders(self) -> Folders:
+        from cryptnsend.flow.folders import Folders
+
+        return Folders(
+            engine=self.engine,
+            boxes=self.mailboxes,
+            placer=self.placer,
+            pickup=self.pickup,
+            sent=self.sent,
+            opener=self.opener,
+            clock=self.clock,
         )
 
     @cached_property

@@ -340,6 +340,7 @@ def pages(config: Config, secret: bytes) -> Any:
         random=os.urandom,
         newmail=built.newmail,
         following=built.following,
+        folders=built.folders,
     )
     return create_app(pieces, config, secret=secret, ports=home.ports, spool=home.spool)
 

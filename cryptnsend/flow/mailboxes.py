@@ -1,7 +1,7 @@
 """What may a reader do with mailboxes? Find, make, name and empty them; flag, copy and take away what lies in them.
 
-Four are always there: INBOX, Sent, Drafts and Trash. Taking a message away touches no grant and no content: on the
-page it is where it was.
+Four are always there: INBOX, Sent, Drafts and Trash. Taking a message away touches no grant and no content: the page
+shows it in its Trash, from where it can be put back.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.throttling import Throttle
 from cryptnsend.flow.views import Entry, Letter, Part, SentEntry, Status, Turn
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.store.records import grants, links, listing, mailboxes
+from cryptnsend.store.records import folders, grants, links, listing, mailboxes
 
 PAGE = 100  # messages looked up at once, where all are
 
@@ -89,11 +89,23 @@ class Pickup(Asking):
         older = NEWEST if before is None else before
         where = places(self._engine, session.account, session.addresses)
         now = self._clock.now()
-        pages = [grants.page(self._engine, each.holder, "recipient", older, limit, each.contact, now) for each in where]
+        pages = [
+            grants.page(self._engine, each.holder, "recipient", older, limit, each.contact, now, session.account)
+            for each in where
+        ]
         entries: dict[int, Row] = {}
         for row in heapq.merge(*pages, key=lambda each: -int(each["message"])):
             entries.setdefault(row["message"], row)  # of two ways to one message the account's own comes first
-        return [self._entry(session, row) for row in [*entries.values()][:limit]]
+        unseen = folders.unseen(self._engine, session.account, [*entries][:limit])
+        return [self._entry(session, row, unseen.get(row["message"])) for row in [*entries.values()][:limit]]
+
+    def entry(self, session: Session, message: int) -> Entry | None:
+        """Return the line that one received message has in a list, wherever it lies; None for what is not theirs."""
+        now, where = self._clock.now(), places(self._engine, session.account, session.addresses)
+        rows = [row for row in held(self._engine, where, message) if row["role"] == "recipient"]
+        started = [row for row in rows if row["starts"] is None or row["starts"] <= now]
+        unseen = folders.unseen(self._engine, session.account, [message])
+        return self._entry(session, started[0], unseen.get(message)) if started else None
 
     def search(self, session: Session, typed: str) -> searching.Found:
         """Return own received messages that have all words of *typed*, as `flow.searching` looks for them."""
@@ -102,7 +114,10 @@ class Pickup(Asking):
         looked_at, older = 0, NEWEST
         where = places(self._engine, session.account, session.addresses)
         while words and looked_at < searching.MOST and self._clock.monotonic() < until:
-            pages = [grants.page(self._engine, each.holder, "recipient", older, PAGE, each.contact) for each in where]
+            now = self._clock.now()
+            pages = [
+                grants.page(self._engine, each.holder, "recipient", older, PAGE, each.contact, now) for each in where
+            ]
             rows: dict[int, Row] = {}
             for row in heapq.merge(*pages, key=lambda each: -int(each["message"])):
                 rows.setdefault(row["message"], row)
@@ -128,7 +143,8 @@ class Pickup(Asking):
             texts += searching.texts_of(index) if index else []
         return searching.matches(words, *texts)
 
-    def _entry(self, session: Session, row: Row) -> Entry:
+    def _entry(self, session: Session, row: Row, unseen: bool | None = None) -> Entry:
+        """Return a line of a list; *unseen* is what mail programs say of the message, None where they have none."""
         message = listing.message(self._engine, row["message"])
         if message is None:
             raise NoGrant(NOTHING)
@@ -143,7 +159,7 @@ class Pickup(Asking):
             sender_name=sender_name(message),
             sender_address=message["display"],
             at=message["created"],
-            opened=bool(mine and mine["first_opened"]),
+            opened=bool(mine and mine["first_opened"]) if unseen is None else not unseen,
             state=state,
             attachments=files,
             ends=row["ends"] if row["state"] == "active" else None,

@@ -105,6 +105,16 @@ class Placer:
                 found.setdefault(row["message"], row)
         return [found[message] for message in sorted(found)[:PAGE]]
 
+    def placing_of(self, session: Session, message: int, role: str) -> Placing | None:
+        """Return how one message would be placed that lies nowhere yet; None for any other."""
+        for place in self._places(session, role):
+            rows = mailboxes.unplaced(
+                self._engine, session.account, place.holder, place.contact, role, message - 1, 1, self._clock.now()
+            )
+            if rows and rows[0]["message"] == message:
+                return self._placing(rows[0], role)
+        return None
+
     def _placing(self, row: Row, role: str) -> Placing:
         kind = notices.why(row, row, self._clock.now())
         return self._as_notice(row["message"], role, kind, 0) if kind else self._as_itself(row, role)

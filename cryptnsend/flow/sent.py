@@ -58,8 +58,15 @@ class Sent:
     def list(self, session: Session, before: int | None = None, limit: int = 50) -> Sequence[SentEntry]:
         """Return a page of what was sent, newest first, older than the message *before*."""
         older = NEWEST if before is None else before
-        rows = grants.page(self._engine, account_holder(session.account), "author", older, limit)
+        holder = account_holder(session.account)
+        rows = grants.page(self._engine, holder, "author", older, limit, kept_by=session.account)
         return [self._entry(session, row) for row in rows]
+
+    def entry(self, session: Session, message: int) -> SentEntry | None:
+        """Return the line that one own message has in a list, wherever it lies; None for others'."""
+        rows = grants.held(self._engine, account_holder(session.account), message)
+        own = [row for row in rows if row["role"] == "author"]
+        return self._entry(session, own[0]) if own else None
 
     def status(self, session: Session, message: int) -> Status:
         """Return what became of one message. Raises NoGrant to everybody but its author."""

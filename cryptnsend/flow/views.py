@@ -137,6 +137,15 @@ class SentEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Thrown:
+    """A message in Trash: one that was received, or one that was sent."""
+
+    message: int
+    received: Entry | None = None
+    sent: SentEntry | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """A sent message with each recipient's state."""
 

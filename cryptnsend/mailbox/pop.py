@@ -1,7 +1,7 @@
 """What may be said in one POP3 session? RFC 1939, RFC 2449 CAPA, RFC 5034 AUTH PLAIN, RFC 3206 response codes.
 
 A session sees INBOX as it was at the sign-in. RETR is a fetch and no reading; DELE says that the program has what it
-wanted: at QUIT the message counts as seen and lies in Trash. Nothing is destroyed, and on the page it is where it was.
+wanted: at QUIT the message counts as seen and lies in Trash. Nothing is destroyed, and the page has it in its Trash.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from cryptnsend.portal import (
     discovery,
     errors,
     estate,
+    folders,
     following,
     help,
     kept,
@@ -93,7 +94,7 @@ def create_app(
     pages.register(app)
     discovery.register(app)
     readers = (recipient, letters, looking, kept, writing, account, estate, signup)
-    writers = (compose, subscriber, following, programs)
+    writers = (compose, subscriber, following, folders, programs)
     for module in (language, help, *readers, *writers):
         app.register_blueprint(module.blueprint)
     return app

@@ -16,7 +16,7 @@ from flask import current_app
 from cryptnsend.config import Config
 from cryptnsend.core.discovery import Servers
 from cryptnsend.home import Home
-from cryptnsend.portal.flows import Accounts, Drafts, Following, NewMail, Pickup, Pieces, Replies
+from cryptnsend.portal.flows import Accounts, Drafts, Folders, Following, NewMail, Pickup, Pieces, Replies
 
 EXTENSION = "cryptnsend"
 MINUTE = 60_000  # milliseconds
@@ -54,6 +54,10 @@ class Desk:
     @property
     def following(self) -> Following:
         return self.pieces.following
+
+    @property
+    def folders(self) -> Folders:
+        return self.pieces.folders
 
     def now(self) -> int:
         """Return UTC milliseconds."""

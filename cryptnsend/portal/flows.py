@@ -36,6 +36,7 @@ from cryptnsend.flow.views import (
     SignedIn,
     Started,
     Status,
+    Thrown,
     Turn,
     Upload,
     Waiting,
@@ -55,6 +56,7 @@ __all__ = [
     "Event",
     "Evidence",
     "File",
+    "Folders",
     "Following",
     "Kept",
     "KeptMail",
@@ -74,6 +76,7 @@ __all__ = [
     "SignedIn",
     "Started",
     "Status",
+    "Thrown",
     "Turn",
     "Upload",
     "Waiting",
@@ -153,6 +156,7 @@ class Pickup(Protocol):
     def adopt(self, session: Any) -> int: ...
     def list(self, session: Any, before: int | None = None, limit: int = 50) -> Sequence[Entry]: ...
     def search(self, session: Any, typed: str) -> Found: ...
+    def entry(self, session: Any, message: int) -> Entry | None: ...
     def show(self, session: Any, message: int) -> Letter: ...
     def part(self, session: Any, message: int, part: str) -> Part: ...
     def eml(self, session: Any, message: int) -> Part: ...
@@ -244,6 +248,16 @@ class NewMail(Protocol):
     def pass_on(self, session: Any, message: int) -> int: ...
 
 
+class Folders(Protocol):
+    """What a page shares with mail programs: Trash, and what was seen."""
+
+    def is_thrown_away(self, session: Any, message: int, role: str = "recipient") -> bool: ...
+    def trash(self, session: Any, before: int | None = None, limit: int = 50) -> Sequence[Thrown]: ...
+    def throw_away(self, session: Any, message: int, role: str = "recipient") -> None: ...
+    def put_back(self, session: Any, message: int, role: str = "recipient") -> None: ...
+    def mark_unread(self, session: Any, message: int) -> None: ...
+
+
 class Following(Protocol):
     """What an author does about a message that went out, besides taking it back."""
 
@@ -324,3 +338,4 @@ class Pieces:
     random: Callable[[int], bytes]
     newmail: NewMail
     following: Following
+    folders: Folders

@@ -33,7 +33,7 @@ from cryptnsend.portal.looking import shown_as
 from cryptnsend.portal.recipient import OVER, WRONG, digits, not_the_code
 from cryptnsend.portal.security import FILE_POLICY, allow_saving, check_form
 from cryptnsend.portal.uploads import safe_name
-from cryptnsend.portal.visits import cookie, forget, needs_session, recall, signed_in, source, visitor
+from cryptnsend.portal.visits import cookie, forget, needs_session, recall, signed_in, source, thrown, visitor
 
 blueprint = Blueprint("letters", __name__)
 
@@ -68,6 +68,7 @@ def listing() -> Any:
         kept=desk().pickup.kept.any(signed_in()),
         found=None,
         typed="",
+        thrown=thrown(),
     )
 
 
@@ -81,7 +82,7 @@ def search() -> Any:
     found = desk().pickup.search(signed_in(), typed)
     return render_template(
         "messages.html", entries=found.entries, more=False, before=None, now=desk().now(), drafts=0, kept=False,
-        found=found, typed=typed,
+        found=found, typed=typed, thrown=None,
     )  # fmt: skip
 
 
@@ -194,10 +195,7 @@ def locked_zip(message: int) -> Any:
 
 def own_entry(message: int) -> Entry | None:
     """Return the line that a message has in the list of who is signed in, or None if it has none."""
-    for entry in desk().pickup.list(signed_in(), before=message + 1, limit=1):
-        if entry.message == message:
-            return entry
-    return None
+    return desk().pickup.entry(signed_in(), message)
 
 
 def closed_page(message: int) -> Any:
@@ -227,6 +225,7 @@ def letter_page(letter: Letter, error: str | None = None, text: str | None = Non
     return render_template(
         "read.html",
         letter=letter,
+        in_trash=desk().folders.is_thrown_away(signed_in(), letter.message),
         plain=plain,
         turns=desk().pickup.thread(signed_in(), letter.message),
         words=framing.plain_words(letter) if plain else "",

@@ -16,7 +16,7 @@ from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import Code, Reached, SentEntry, Status
 from cryptnsend.portal.recipient import WRONG
 from cryptnsend.portal.security import check_form
-from cryptnsend.portal.visits import forget, needs_subscriber, recall, remember, signed_in, source
+from cryptnsend.portal.visits import forget, needs_subscriber, recall, remember, signed_in, source, thrown
 
 blueprint = Blueprint("subscriber", __name__)
 blueprint.before_request(check_form)
@@ -34,7 +34,13 @@ def sent() -> Any:
     before = request.args.get("before", type=int)
     entries = desk().pickup.sent(signed_in(), before=before, limit=PAGE + 1)
     return render_template(
-        "sent.html", entries=entries[:PAGE], more=len(entries) > PAGE, before=before, now=desk().now(), summary=summary
+        "sent.html",
+        entries=entries[:PAGE],
+        more=len(entries) > PAGE,
+        before=before,
+        now=desk().now(),
+        summary=summary,
+        thrown=thrown(),
     )
 
 
@@ -125,6 +131,7 @@ def status_page(found: Status, shown: Sequence[Code] = (), problem: str | None =
         problem=problem,
         saved=saved,
         sent=sent,
+        in_trash=desk().folders.is_thrown_away(signed_in(), found.message, "author"),
         waiting=[each for each in found.recipients if waits_for_code(each)],
         open_to=[each for each in found.recipients if not each.suspended and each.state != "ended"],
         now=desk().now(),

@@ -143,3 +143,12 @@ def forget(*names: str) -> None:
     """Drop what was remembered."""
     for name in names:
         session.pop(name, None)
+
+
+def thrown() -> list[str] | None:
+    """Return which message was just thrown away (id, role), once, for the list that offers to put it back."""
+    found = recall("thrown")
+    if not isinstance(found, list):
+        return None
+    forget("thrown")
+    return [str(each) for each in found]

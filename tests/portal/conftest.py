@@ -20,7 +20,7 @@ from cryptnsend.portal import Portal, create_app
 from cryptnsend.portal.flows import Pieces
 from cryptnsend.portal.visits import SESSION_COOKIE
 from tests.portal.fakes import FakeAccounts, FakeDrafts, FakePickup, FakeReplies
-from tests.portal.fakes_sent import FakeFollowing, FakeNewMail
+from tests.portal.fakes_sent import FakeFolders, FakeFollowing, FakeNewMail
 from tests.portal.furnished import furnished
 from tests.portal.world import ANN, NOW, PAT, World
 
@@ -85,6 +85,7 @@ def pieces(world: World) -> Pieces:
         os.urandom,
         newmail=FakeNewMail(world),
         following=FakeFollowing(world),
+        folders=FakeFolders(world),
     )
 
 

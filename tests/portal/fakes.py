@@ -116,6 +116,9 @@ class FakePickup:
         found = [each for each in self.list(session) if matches(words, each.subject or "", each.sender_name)]
         return Found(found, 1000, all=typed != "iron")
 
+    def entry(self, session: Any, message: int) -> Entry | None:
+        return next((each for each in self.world.entries if each.message == message), None)
+
     def show(self, session: Any, message: int) -> Letter:
         self.world.calls.append("show")
         if message not in self.world.letters:

@@ -9,7 +9,7 @@ from typing import Any
 from cryptnsend.core.addresses import canonical
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal
 from cryptnsend.core.typed import read_people
-from cryptnsend.flow.views import Addressed, Checked, Event, Evidence, Known, Upload, Writing
+from cryptnsend.flow.views import Addressed, Checked, Event, Evidence, Known, SentEntry, Thrown, Upload, Writing
 from tests.portal.fakes import FakeDrafts
 from tests.portal.world import NOW, PAT, World
 
@@ -96,3 +96,40 @@ class FakeFollowing:
             Event(NOW - 900_000, "grant.shredded", "server", 418, "8811223344556677"),
         ]
         return Evidence(events, 420, "c0ffee0123456789")
+
+
+class FakeFolders:
+    def __init__(self, world: World):
+        self.world = world
+
+    def is_thrown_away(self, session: Any, message: int, role: str = "recipient") -> bool:
+        return (message, role) in self.world.trash
+
+    def trash(self, session: Any, before: int | None = None, limit: int = 50) -> Sequence[Thrown]:
+        found = []
+        for message, role in sorted(self.world.trash, reverse=True):
+            if before is not None and message >= before:
+                continue
+            if role == "recipient":
+                entry = next(each for each in self.world.entries if each.message == message)
+                found.append(Thrown(message, received=entry))
+            else:
+                about = self.world.sent[message]
+                found.append(Thrown(message, sent=SentEntry(message, about.subject, about.at, about.recipients)))
+        return found[:limit]
+
+    def throw_away(self, session: Any, message: int, role: str = "recipient") -> None:
+        self._check(message, role)
+        self.world.trash.add((message, role))
+
+    def put_back(self, session: Any, message: int, role: str = "recipient") -> None:
+        self._check(message, role)
+        self.world.trash.discard((message, role))
+
+    def mark_unread(self, session: Any, message: int) -> None:
+        self._check(message, "recipient")
+        self.world.calls.append(f"mark_unread {message}")
+
+    def _check(self, message: int, role: str) -> None:
+        if message not in (self.world.letters if role == "recipient" else self.world.sent):
+            raise NoGrant("There is nothing here.")

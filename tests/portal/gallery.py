@@ -64,7 +64,7 @@ PAGES = [  # who looks, at what
     *(("ann", url) for url in ("/messages", "/messages/11", "/sent", "/sent/21", "/sent/19", "/m/known", "/account")),
     *(("ann", url) for url in ("/setup", *(f"/setup?program={program}" for program in PROGRAMS), "/account/devices")),
     *(("ann", url) for url in ("/account/profile", "/account/passphrase")),
-    *(("ann", url) for url in ("/write", "/write/920", "/sent/21/proof", "/drafts")),
+    *(("ann", url) for url in ("/write", "/write/920", "/sent/21/proof", "/drafts", "/trash")),
 ]
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -120,6 +120,7 @@ def inhabited() -> World:
         10: Drafted(510, 10, Writing(""), (), NOW - 20 * DAY, b"", locked=True),
     }
     made.kept = kept_mails()
+    made.trash = {(16, "recipient"), (8, "recipient"), (20, "author")}
     endless = replace(made.letters[11], message=17, subject="x" * 120, text="https://" + "y" * 200, html=None)
     others = ("june.lindgren.home@icloud.example",)
     made.letters[17] = replace(

@@ -25,6 +25,7 @@ def portal(house: House) -> Portal:
         os.urandom,
         newmail=house.portal.newmail,
         following=house.portal.following,
+        folders=house.portal.folders,
     )
     assert built.role == "portal"
     return create_app(pieces, house.config, secret=secrets.token_bytes(32), ports=dict, spool=house.home.run)

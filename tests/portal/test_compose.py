@@ -278,3 +278,35 @@ def test_looking_at_sent_mail_changes_nothing(ann: Visitor, world: World) -> Non
     for url in ("/sent/21/unsend", "/sent/21/delete", "/sent/21/remind", "/sent/21/extend", "/write/send"):
         assert ann.get(url).status_code == 405
     assert world.calls == []
+
+
+# ---- Trash ------------------------------------------------------------------------------------------------------
+
+
+def test_a_message_goes_to_trash_and_back(pat: Visitor, world: World) -> None:
+    pat.get("/messages/11")
+    pat.post("/messages/11/trash")
+    assert "Moved to Trash." in pat.follow().text
+    assert "Your blood test from Tuesday" in pat.get("/trash").text
+    assert "Put back" in pat.get("/messages/11").text
+    pat.get("/trash")
+    pat.post("/messages/11/put-back")
+    assert "It is back where it was." in pat.follow().text
+    assert world.trash == set()
+
+
+def test_what_was_sent_goes_to_trash_and_back(ann: Visitor, world: World) -> None:
+    ann.get("/sent/21")
+    ann.post("/messages/21/trash", {"role": "author"})
+    assert "Moved to Trash." in ann.follow().text
+    assert world.trash == {(21, "author")}
+    ann.post("/messages/21/put-back", {"role": "author"})
+    assert world.trash == set()
+
+
+def test_a_message_is_kept_as_unread(pat: Visitor, world: World) -> None:
+    pat.get("/messages/11")
+    assert pat.post("/messages/11/unread").location == "/messages"
+    assert "mark_unread 11" in world.calls
+    pat.get("/messages/11")
+    assert pat.post("/messages/99/trash").status_code == 404

@@ -70,6 +70,7 @@ class World:
     mails: list[dict[str, Any]] = field(default_factory=list)  # new messages that were sent
     threads: dict[int, list[Turn]] = field(default_factory=dict)
     may_plain: bool = True
+    trash: set[tuple[int, str]] = field(default_factory=set)  # message and role
     pause: int = 15_000  # milliseconds until a new message leaves
     calls: list[str] = field(default_factory=list)
     tries: int = 5

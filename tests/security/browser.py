@@ -26,6 +26,7 @@ def portal(house: House) -> Portal:
         os.urandom,
         newmail=house.portal.newmail,
         following=house.portal.following,
+        folders=house.portal.folders,
     )
     return create_app(pieces, house.config, secret=b"s" * 32, ports=dict, spool=house.home.run)
 

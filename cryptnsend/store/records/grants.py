@@ -10,6 +10,15 @@ from collections.abc import Sequence
 
 from cryptnsend.core.contracts import Reader, Row, Rows
 
+# A message lies in Trash and nowhere else, or its reader wants it in no mailbox.
+THROWN_AWAY = (
+    "EXISTS (SELECT 1 FROM placed t JOIN mailboxes b ON b.id = t.mailbox WHERE t.message = g.message"
+    "  AND t.account = :kept_by AND t.role = g.role AND b.special = 'trash')"
+    " AND NOT EXISTS (SELECT 1 FROM placed t JOIN mailboxes b ON b.id = t.mailbox WHERE t.message = g.message"
+    "  AND t.account = :kept_by AND t.role = g.role AND b.special <> 'trash')"
+    " OR EXISTS (SELECT 1 FROM put_away y WHERE y.account = :kept_by AND y.message = g.message AND y.role = g.role)"
+)
+
 
 def held(reader: Reader, holder: str, message: int) -> list[Row]:
     """Return a holder's grants on one message, each with the epoch it rests under."""
@@ -34,21 +43,30 @@ def former_owners(reader: Reader, account: int) -> list[Row]:
 
 
 def page(
-    reader: Reader, holder: str, role: str, before: int, limit: int, contact: str = "", now: int | None = None
+    reader: Reader,
+    holder: str,
+    role: str,
+    before: int,
+    limit: int,
+    contact: str = "",
+    now: int | None = None,
+    kept_by: int | None = None,
 ) -> list[Row]:
     """
     Return an account's grants of one role on messages older than *before*, newest first, with their epochs.
 
-    Only those whose contact begins with *contact*, and with *now* only what has started by then. *role* is author or
-    recipient; the needless look at it is how the index of just these is found.
+    Only those whose contact begins with *contact*, with *now* only what has started by then, and with *kept_by* only
+    what that account has not thrown away. *role* is author or recipient; the needless look at it is how the index of
+    just these is found.
     """
     return reader.query(
-        "SELECT g.id, g.org, g.message, g.holder, g.role, g.contact, g.custody, g.wrap, g.state, g.ends, e.id AS epoch,"
+        "SELECT g.id, g.org, g.message, g.holder, g.role, g.contact, g.custody, g.wrap, g.state, g.ends, e.id AS epoch,"  # noqa: S608
         " e.pair, e.suite, e.owner, e.holder AS epoch_holder, e.sealed, p.role AS pair_role, p.state AS pair_state"
         " FROM grants g JOIN epochs e ON e.id = g.epoch JOIN pairs p ON p.id = e.pair"
         " WHERE g.holder = :holder AND g.role = :role AND g.role <> 'archive' AND g.message < :before"
         " AND (:contact = '' OR substr(g.contact, 1, length(:contact)) = :contact)"
         " AND (:now IS NULL OR NOT EXISTS (SELECT 1 FROM plans s WHERE s.message = g.message AND s.starts > :now))"
+        f" AND (:kept_by IS NULL OR NOT ({THROWN_AWAY}))"
         " ORDER BY g.message DESC LIMIT :limit",
         holder=holder,
         role=role,
@@ -56,6 +74,7 @@ def page(
         limit=limit,
         contact=contact,
         now=now,
+        kept_by=kept_by,
     )
 
 
