@@ -163,7 +163,7 @@ class NewMail:
         life = min(wishes.days, LONGEST) * DAY if wishes.days > 0 else None
         fresh = [*files]
         kept_files = self._drafts.uploads(session, draft=draft, keep=keep) if draft else ()
-        once = twice.digest("new", nonce, (writing, draft), fresh, keep)
+        once = twice.digest("new", nonce, writing, fresh, keep)
         earlier = messages.sent_by(self._engine, session.account, once)
         if earlier is not None:
             self._check_not_had_back(session, earlier)

@@ -7,8 +7,10 @@ one into the sealed draft, and people are looked at while they are typed.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -34,7 +36,7 @@ from cryptnsend.portal.visits import (
     visitor,
 )
 from cryptnsend.portal.visits import forget as forget_fact
-from cryptnsend.portal.writing import FORM_EXTRA, MOST_TEXT, chosen, kept_files, nonce_of, told
+from cryptnsend.portal.writing import FORM_EXTRA, chosen, kept_files, nonce_of, told, too_long
 
 blueprint = Blueprint("compose", __name__)
 
@@ -106,11 +108,17 @@ def look() -> Any:
     """Bring the page again with what is known of its people; a button may have added or corrected one of them."""
     if not is_subscriber(visitor()):
         return keep_for_later()
-    script = request.headers.get("Accept") == "text/html;fragment=people"
-    form = looked_at(_changed(_typed()))
-    if script:
-        return render_template("_people.html", form=form)
-    return page(_with_files(form))
+    form, problem, status = _changed(_typed()), None, 200
+    try:
+        form = looked_at(form)
+    except (Refusal, NoGrant) as refused:
+        problem, status = str(refused), WRONG
+    except Temporary as later:
+        problem, status = _later(later), 503
+    if request.headers.get("Accept") == "text/html;fragment=people":
+        return render_template("_people.html", form=form), status
+    files = chosen()
+    return page(_kept(form, files) if files else _with_files(form), problem), status
 
 
 @blueprint.post("/write/people")
@@ -159,7 +167,7 @@ def send() -> Any:
     """Send the message, once whatever the page has to say about its people was shown."""
     if not is_subscriber(visitor()):
         return keep_for_later()
-    form, files = _typed(), chosen()
+    form, files, message = _typed(), chosen(), 0
     problem, status = _problem(form, files), WRONG
     if not problem:
         try:
@@ -173,7 +181,6 @@ def send() -> Any:
                     signed_in(), form.writing, draft=form.draft, keep=kept_files(), files=files,
                     nonce=nonce_of(form.nonce),
                 )  # fmt: skip
-                return _sent(message)
         except Infected as found:
             problem = gettext(
                 "The virus scanner found %(finding)s in this message, so it was not sent. What you wrote is kept: take "
@@ -184,7 +191,7 @@ def send() -> Any:
             problem = str(refused)
         except Temporary as later:
             problem, status = _later(later), 503
-    return page(_kept(form, files), problem), status
+    return _sent(message) if message else (page(_kept(form, files), problem), status)
 
 
 @blueprint.post("/messages/<int:message>/forward")
@@ -209,8 +216,9 @@ def unsend(message: int) -> Any:
 
 def _sent(message: int) -> Any:
     """Lead to the page of the message, which says the codes of those who need one."""
-    needed = [each.address for each in desk().pickup.status(signed_in(), message).recipients if each.needs_code]
-    codes_of(needed)  # their time begins with this button
+    with suppress(Temporary):  # it is sent: the page of the message says its codes, whenever they can be had
+        needed = [each.address for each in desk().pickup.status(signed_in(), message).recipients if each.needs_code]
+        codes_of(needed)  # their time begins with this button
     remember("sent", str(message))
     return redirect(url_for("subscriber.status", message=message), 303)
 
@@ -275,12 +283,12 @@ def most_octets() -> int:
 def _typed() -> Form:
     form = request.form
     writing = Writing(
-        text=form.get("text", "")[:MOST_TEXT],
+        text=form.get("text", ""),
         subject=" ".join(form.get("subject", "").split())[:SUBJECT],
         to=_field("to"),
         cc=_field("cc"),
         bcc=_field("bcc"),
-        html=tidy(form["html"][:MOST_TEXT]) if form.get("html") else "",
+        html=tidy(form["html"]) if form.get("html") else "",
         sender=form.get("sender", "")[:LONG_FIELD],
         about=_number(form.get("about", "")),
         wishes=Wishes(
@@ -324,8 +332,11 @@ def _changed(form: Form) -> Form:
         return replace(form, sure=form.sure | {right})
     wrong, _, meant = pressed.get("fix", "")[:800].partition(" ")
     if wrong and meant:
+        # The whole address only: it may stand inside another one.
+        whole = re.compile(rf"""(^|[\s,;:<("']){re.escape(wrong)}(?=$|[\s,;>)"'])""", re.IGNORECASE)
         to, cc, bcc = (
-            tuple(field.replace(wrong, meant) for field in fields) for fields in (writing.to, writing.cc, writing.bcc)
+            tuple(whole.sub(lambda found: found[1] + meant, field) for field in fields)
+            for fields in (writing.to, writing.cc, writing.bcc)
         )
         return replace(form, writing=replace(writing, to=to, cc=cc, bcc=bcc))
     return form
@@ -377,7 +388,9 @@ def _problem(form: Form, files: list[Upload]) -> str | None:
         return gettext("Type the address of who is to get it.")
     if not form.writing.text.strip() and not form.writing.html and not files and not kept_files():
         return gettext("There is nothing to send yet. Write a line, or attach a file.")
-    return _too_much(form, files)
+    if request.form.get("at", "").strip() and form.writing.wishes.at <= desk().now():
+        return gettext("The time at which it is to leave is over, or is none. Choose another one, or none.")
+    return too_long(form.writing.text) or _too_much(form, files)
 
 
 def _too_much(form: Form, files: list[Upload]) -> str | None:

@@ -208,7 +208,7 @@ def _writing(text: str) -> Writing:
 
 
 def _typed() -> str:
-    return request.form.get("text", "")[:MOST_TEXT]
+    return request.form.get("text", "")
 
 
 def chosen() -> list[Upload]:
@@ -229,7 +229,14 @@ def _problem(text: str, names_files: bool, files: list[Upload]) -> str | None:
     # Files that the form names and that are gone were sent with it before, or the flow says that they are missing.
     if not text.strip() and not files and not names_files:
         return gettext("There is nothing to send yet. Write a line, or attach a file.")
-    return _too_much(files)
+    return too_long(text) or _too_much(files)
+
+
+def too_long(text: str) -> str | None:
+    """Return what is wrong with a text that is too long: cutting it would lose words that nobody misses."""
+    if len(text) <= MOST_TEXT:
+        return None
+    return gettext("The text is too long. Shorten it, or attach it as a file.")
 
 
 def _too_much(files: Sequence[Upload | KeptFile]) -> str | None:

@@ -11,9 +11,11 @@ import pytest
 from werkzeug.test import TestResponse
 
 from cryptnsend import settings
-from cryptnsend.core.errors import KeeperGone
+from cryptnsend.core.errors import KeeperGone, NoGrant, Refusal
+from cryptnsend.flow.views import Checked
 from cryptnsend.portal import Portal
 from tests.portal.conftest import Visitor, config
+from tests.portal.fakes import FakeAccounts, FakePickup
 from tests.portal.fakes_sent import FakeNewMail
 from tests.portal.world import DAY, PAT, World
 
@@ -82,6 +84,15 @@ def test_a_mistake_is_corrected_with_one_button(ann: Visitor, world: World) -> N
     assert "Did you mean" not in corrected
 
 
+def test_a_correction_changes_whole_addresses_only(ann: Visitor) -> None:
+    """What looks like a mistake may stand inside the address of somebody else, who must not get the message."""
+    ann.get("/write")
+    typed = {"to": "joann@clinic.example, ANN@clinic.example", "cc": "Ann <ann@clinic.example>, ann@clinic.example.net"}
+    page = fill(ann, typed | {"fix": "ann@clinic.example anne@clinic.example"}, "/write").text
+    assert 'value="joann@clinic.example, anne@clinic.example"' in page
+    assert 'value="Ann &lt;anne@clinic.example&gt;, ann@clinic.example.net"' in page
+
+
 def test_people_are_added_with_a_button(ann: Visitor) -> None:
     page = ann.get("/write").text
     assert "Pat Lee &lt;pat@yahoo.example&gt;" in page
@@ -99,6 +110,61 @@ def test_what_is_no_address_is_named_and_nothing_is_lost(ann: Visitor, world: Wo
     assert "labs.pdf" in page.text
     assert fill(ann, KNOWN).status_code == 303
     assert world.mails[0]["files"] == [("labs.pdf", b"%PDF")]
+
+
+def test_files_are_kept_whichever_button_is_pressed(ann: Visitor, world: World) -> None:
+    ann.get("/write")
+    page = fill(ann, KNOWN | {"files": (io.BytesIO(b"%PDF"), "labs.pdf", "application/pdf")}, "/write").text
+    assert "labs.pdf" in page
+    assert fill(ann, KNOWN).status_code == 303
+    assert world.mails[0]["files"] == [("labs.pdf", b"%PDF")]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "status"), [(Refusal("Not to them."), 422), (NoGrant("None of yours."), 422), (KeeperGone(""), 503)]
+)
+def test_nothing_is_lost_when_people_cannot_be_looked_at(
+    ann: Visitor, monkeypatch: pytest.MonkeyPatch, trouble: Exception, status: int
+) -> None:
+    def fails(*args: Any) -> Checked:
+        raise trouble
+
+    monkeypatch.setattr(FakeNewMail, "check", fails)
+    for url in ("/write", "/write/send"):
+        ann.get("/write")
+        page = fill(ann, KNOWN, url)
+        assert page.status_code == status
+        assert "All is well.</textarea>" in page.text
+        assert (str(trouble) or "try again in a minute") in page.text
+
+
+def test_what_was_sent_is_never_said_to_be_waiting(ann: Visitor, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*args: Any) -> Any:
+        raise KeeperGone("The keeper does not answer.")
+
+    ann.get("/write")
+    monkeypatch.setattr(FakeAccounts, "codes", gone)
+    monkeypatch.setattr(FakePickup, "status", gone)
+    assert fill(ann, KNOWN).status_code == 303
+    assert len(world.mails) == 1
+
+
+@pytest.mark.parametrize("at", ["not a time", "2020-01-01T09:30", "tomorrow"])
+def test_a_time_that_is_none_or_over_sends_nothing(ann: Visitor, world: World, at: str) -> None:
+    ann.get("/write")
+    page = fill(ann, KNOWN | {"at": at, "zone": "x"})
+    assert page.status_code == 422
+    assert "The time at which it is to leave is over" in page.text
+    assert world.mails == []
+
+
+def test_a_text_is_never_cut(ann: Visitor, world: World) -> None:
+    ann.get("/write")
+    page = fill(ann, KNOWN | {"text": "a" * 500_000 + "Stop the pills."})
+    assert page.status_code == 422
+    assert "The text is too long." in page.text
+    assert "Stop the pills.</textarea>" in page.text
+    assert world.mails == []
 
 
 @pytest.mark.parametrize("values", [{"to": "", "text": "words"}, {"to": PAT, "text": "", "subject": "only"}])
@@ -222,7 +288,7 @@ def test_later_is_a_time_in_the_zone_of_the_reader(ann: Visitor, world: World) -
     assert world.mails[0]["writing"].wishes.at == 1_795_192_200_000
     world.pause = DAY
     ann.get("/write")
-    fill(ann, KNOWN | {"at": "not a time", "zone": "x"})
+    fill(ann, KNOWN | {"at": "", "zone": "x"})
     assert world.mails[1]["writing"].wishes.at == 0
     assert "It leaves on" in ann.follow().text
 

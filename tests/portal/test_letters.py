@@ -221,6 +221,15 @@ def test_an_empty_reply_is_not_sent(pat: Visitor, world: World) -> None:
     assert world.replies == []
 
 
+def test_a_reply_is_never_cut(pat: Visitor, world: World) -> None:
+    pat.get("/messages/11")
+    page = pat.post("/messages/11/reply", form(pat, text="a" * 500_000 + "I stopped the pills."))
+    assert page.status_code == 422
+    assert "The text is too long." in page.text
+    assert "I stopped the pills.</textarea>" in page.text
+    assert world.replies == []
+
+
 def test_a_refused_reply_keeps_what_was_typed(pat: Visitor, world: World) -> None:
     world.refuse = "Dr. Ruiz takes no secure messages at the moment."
     pat.get("/messages/11")

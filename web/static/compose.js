@@ -39,7 +39,9 @@
     event.preventDefault();
     if (button.name === "fix") {
       const [wrong, meant] = button.value.split(" ");
-      for (const field of form.querySelectorAll("[data-people]")) field.value = field.value.replace(wrong, meant);
+      const escaped = wrong.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"); // the whole address only: it may stand inside another
+      const whole = new RegExp(`(^|[\\s,;:<("'])${escaped}(?=$|[\\s,;>)"'])`, "gi");
+      for (const field of form.querySelectorAll("[data-people]")) field.value = field.value.replace(whole, (_, before) => before + meant);
       form.elements.to.dispatchEvent(new Event("input", { bubbles: true }));
       look();
     } else {
