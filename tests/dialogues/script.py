@@ -75,14 +75,17 @@ class Play:
         self.client = Client(self.doors, tls=not said & {"door: starttls", "door: inbound"})
         self.in_reply = False
 
-    def run(self) -> None:
-        """Speak every line; fail with file and line where the server says something else."""
+    def run(self) -> int:
+        """Speak every line and return how often the server was heard; fail where it says something else."""
+        heard = 0
         try:
             for number, line in self.scenario.lines:
                 problem = self._speak(line)
                 assert not problem, f"{self.scenario.place}.dialogue:{number}: {problem}"
+                heard += line.startswith("S:")
         finally:
             self.client.close()
+        return heard
 
     def _speak(self, line: str) -> str:
         word, _, rest = line.partition(" ")

@@ -18,7 +18,9 @@ ALL = list(scenarios(Path(__file__).parent))
 def test_dialogue(
     scenario: Scenario, open_doors: Callable[..., Doors], open_inbound: Callable[..., InboundDoors]
 ) -> None:
-    Play(scenario, open_doors, open_inbound).run()
+    assert Play(scenario, open_doors, open_inbound).run() > 0, (
+        "a dialogue in which the server says nothing shows nothing"
+    )
 
 
 def test_a_wrong_word_of_the_server_is_noticed(open_doors: Callable[..., Doors]) -> None:

@@ -384,7 +384,7 @@ def test_a_house_full_of_people_is_never_shut_out_for_asking_now_and_then(house:
     """All of a clinic come from one network; what counts is how much they ask for in a day, not in all the years."""
     for number in range(120):
         house.clock.forward(2 * HOUR)
-        house.accounts.start_reset(f"person{number}@clinic.example", f"192.0.2.{number}")
+        assert house.accounts.start_reset(f"person{number}@clinic.example", f"192.0.2.{number}").id
 
 
 def test_neighbours_in_a_network_are_counted_together(house: House, ann: int) -> None:

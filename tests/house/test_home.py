@@ -143,4 +143,7 @@ def test_a_port_that_somebody_listens_at_is_refused(address):
 def test_the_address_of_all_takes_ipv4_too():
     with bind("::", 0) as held:
         held.listen()
-        socket.create_connection(("127.0.0.1", held.getsockname()[1]), 60).close()
+        with socket.create_connection(("127.0.0.1", held.getsockname()[1]), 60) as knocking:
+            taken, source = held.accept()
+            taken.close()
+            assert source[:2] == (f"::ffff:{knocking.getsockname()[0]}", knocking.getsockname()[1])

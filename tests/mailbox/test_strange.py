@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import imaplib
 import poplib
+import resource
 import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -177,9 +179,21 @@ def test_a_client_that_does_not_read_is_cut_off_and_costs_no_memory(
     client.append("INBOX", "", None, b"Subject: large\r\n\r\n" + b"x" * 4_000_000)
     client.select("INBOX")
     client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    before, grown = memory(), [0]
     client.send(b"a1 FETCH 1 BODY.PEEK[]\r\n" * 40)
-    wait_for(lambda: not doors.server.house.sessions, 30)
+
+    def is_cut_off() -> bool:
+        grown.append(memory() - before)
+        return not doors.server.house.sessions
+
+    wait_for(is_cut_off, 30)
+    assert max(grown) < 80_000_000, "160 MB were asked for"
     client.shutdown()
+
+
+def memory() -> int:
+    """Return how many octets of memory this process has, the server's among them."""
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
 
 
 def test_two_connections_place_each_message_once(house: House, doors: MailDoors, ann: str) -> None:

@@ -124,6 +124,7 @@ def test_out_of_file_descriptors_is_logged_and_passes(start: Callable[..., Proce
         process.wait_until_logged("cannot accept connections")
     with Client(process) as client:
         client.sign_in()
+        assert client.say("NOOP")[:3] == "250"
     process.stop()
 
 
