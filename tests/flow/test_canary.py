@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from cryptnsend.core.errors import CryptnSendError
+from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Upload, Writing
 from cryptnsend.store import backup
 from cryptnsend.store.records import deliveries
@@ -38,6 +39,13 @@ WORDS = {
     "draft file name": "Merkzettel-Suedhang",
     "lost draft": "sellerieknolle",
     "aborted": "abgebrochenerbrief",
+    "new subject": "Lindenbluetentee",
+    "new body": "schilddruesenknoten",
+    "new form": "zwerchfellbruch",
+    "new file": "leberfleckkarte",
+    "new file name": "Laborblatt-Nordhang",
+    "filed": "stachelbeerkompott",
+    "looked for": "schluesselbeinbruch",
 }
 
 
@@ -92,6 +100,23 @@ def mails_that_leave(house: House) -> Iterator[bytes]:
         yield quopri.decodestring(octets)
 
 
+def write_and_file(house: House, session: Session, message: int) -> None:
+    """Send new messages, have one back, pass one on, look for words; and file a draft as a mail program does."""
+    newmail, octets = house.portal.newmail, WORDS["new file"].encode() * 9000
+    files = [Upload(f"{WORDS['new file name']}.txt", "text/plain", len(octets), lambda: iter([octets]))]
+    html = f"<p>{WORDS['new body']} <b>{WORDS['new form']}</b></p>"
+    writing = Writing("", WORDS["new subject"], (PAT,), (), (f"{WORDS['name in Bcc']} <{CARL}>",), html=html)
+    assert newmail.check(session, writing).people
+    for nonce in (b"3" * 16, b"4" * 16):
+        sent = newmail.send(session, writing, files=files, nonce=nonce)
+    newmail.take_up(session, sent)
+    newmail.pass_on(session, message)
+    house.pickup.search(session, WORDS["looked for"])
+    incoming = house.mailbox.filing.begin(session, house.mailbox.mailboxes.named(session, "Drafts"), [], None)
+    incoming.feed(f"Subject: {WORDS['subject']}\r\n\r\n{WORDS['filed']}\r\n".encode() * 4000)
+    incoming.finish()
+
+
 def test_words_are_found_where_they_are(tmp_path: Path) -> None:
     """A control: the search finds what it looks for."""
     for place, word in WORDS.items():
@@ -127,6 +152,7 @@ def test_what_people_write_rests_sealed_and_leaves_sealed(
     drafts.save(pat, Writing(WORDS["draft"] + " ü" * 40_000), parent=message, files=scans)
     drafts.save(session, Writing(WORDS["draft"], WORDS["subject"], (WORDS["name in To"],), (), (WORDS["name in Bcc"],)))
     drafts.save_for_later(pat, Writing(WORDS["lost draft"]), parent=message)
+    write_and_file(house, session, message)
     assert drafts.reply_to(pat, message)
     assert [b"".join(each.chunks()) for each in drafts.uploads(pat, parent=message)] == [scan]
     for reader, ident in ((pat, message), (session, reply), (session, message)):
