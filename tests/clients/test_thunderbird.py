@@ -56,6 +56,24 @@ def test_thunderbirds_drafts_are_saved_over_sealed_and_gone_once_sent(make_desk:
         assert program.subjects("SentMail") == []
 
 
+def test_thunderbird_fetches_by_pop_and_sends_by_starttls(make_desk: MakeDesk) -> None:
+    desk = make_desk("thunderbird-pop")
+    with Thunderbird(desk.folder / "thunderbird", desk.authority) as program:
+        program.set_up_pop(desk.ann, desk.device, desk.ports)
+        ((subject, text),) = desk.letters(1)
+        program.send([desk.pat], subject, text)
+        desk.check_all_is_sealed_and_kept_once()
+        reply = desk.reply("Thank you, I am relieved.")
+        program.get_messages()
+        text, files = program.read("Inbox", reply)
+        assert "Thank you, I am relieved." in text
+        assert files == ["note.txt"]
+        # Unless it is told to leave mail at the server it deletes what it has; here that is put away and not destroyed.
+        wait_for(lambda: desk.subjects("Trash") == [reply], "the reply lies in Trash")
+    assert desk.subjects("INBOX") == []
+    assert desk.flags("Trash") == [{"\\Seen"}]
+
+
 def test_thunderbird_finds_our_servers_by_an_address_of_an_organisations_own_domain(
     served_authority: Path, tmp_path: Path
 ) -> None:

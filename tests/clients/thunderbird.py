@@ -109,8 +109,16 @@ class Thunderbird:
 
     def set_up(self, address: str, password: str, ports: Mapping[str, int]) -> None:
         """Add an account by hand: IMAPS and SMTP with implicit TLS, normal passwords."""
-        self._run(scripts.SET_UP, address, password, ports["imaps"], ports["submissions"])
+        self._run(scripts.SET_UP, address, password, "imap", ports["imaps"], ports["submissions"], False)
         self._run(scripts.FOLDERS)
+
+    def set_up_pop(self, address: str, password: str, ports: Mapping[str, int]) -> None:
+        """Add an account by hand: POP3S, and SMTP with STARTTLS."""
+        self._run(scripts.SET_UP, address, password, "pop3", ports["pop3s"], ports["submission"], True)
+
+    def get_messages(self) -> None:
+        """Press Get Messages, until there are some."""
+        self._run(scripts.GET)
 
     def find(self, address: str, password: str) -> list[Any]:
         """Add an account by its address alone; return where the settings came from, the way in and the way out."""

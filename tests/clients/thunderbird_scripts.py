@@ -9,25 +9,25 @@ TRUST = """
 
 # What somebody types into the fields of "Configure manually".
 SET_UP = """
-    const [address, password, imap, smtp] = values;
+    const [address, password, kind, port, smtp, starttls] = values;
     const login = (origin) => {
         const made = Cc["@mozilla.org/login-manager/loginInfo;1"].createInstance(Ci.nsILoginInfo);
         made.init(origin, null, origin, address, password, "", "");
         return Services.logins.addLoginAsync(made);
     };
-    const incoming = MailServices.accounts.createIncomingServer(address, "localhost", "imap");
-    incoming.port = imap;
+    const incoming = MailServices.accounts.createIncomingServer(address, "localhost", kind);
+    incoming.port = port;
     incoming.socketType = Ci.nsMsgSocketType.SSL;
     incoming.authMethod = Ci.nsMsgAuthMethod.passwordCleartext;
     const outgoing = MailServices.outgoingServer.createServer("smtp");
     const way = outgoing.QueryInterface(Ci.nsISmtpServer);
     way.hostname = "localhost";
     way.port = smtp;
-    outgoing.socketType = Ci.nsMsgSocketType.SSL;
+    outgoing.socketType = starttls ? Ci.nsMsgSocketType.alwaysSTARTTLS : Ci.nsMsgSocketType.SSL;
     outgoing.authMethod = Ci.nsMsgAuthMethod.passwordCleartext;
     outgoing.username = address;
     MailServices.outgoingServer.defaultServer = outgoing;
-    await login("imap://localhost");
+    await login(`${kind === "imap" ? "imap" : "mailbox"}://localhost`);
     await login("smtp://localhost");
     const identity = MailServices.accounts.createIdentity();
     identity.email = address;
@@ -90,7 +90,8 @@ KNOWN = """
             OnStartRunningUrl() {},
             OnStopRunningUrl: (url, status) => Components.isSuccessCode(status) ? resolve() : reject(status),
         };
-        folder.QueryInterface(Ci.nsIMsgImapMailFolder).updateFolderWithListener(main.msgWindow, listener);
+        if (folder instanceof Ci.nsIMsgImapMailFolder) folder.updateFolderWithListener(main.msgWindow, listener);
+        else resolve();
     })]);
 """
 
@@ -147,6 +148,18 @@ DELETE = """
         getMessageId() {},
         onStopCopy: status => Components.isSuccessCode(status) ? resolve() : reject(status),
     }, true));
+"""
+
+# Get Messages, of an account whose mail lies on this machine once it was fetched.
+GET = """
+    const folder = named(Ci.nsMsgFolderFlags.Inbox);
+    await until("messages", async () => {
+        await Promise.race([pause(5000), new Promise(resolve => MailServices.pop3.GetNewMail(main.msgWindow, {
+            OnStartRunningUrl() {},
+            OnStopRunningUrl: resolve,
+        }, folder, account.incomingServer.QueryInterface(Ci.nsIPop3IncomingServer)))]);
+        return folder.getTotalMessages(false);
+    });
 """
 
 FOLDERS = """

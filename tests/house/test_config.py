@@ -77,6 +77,8 @@ def test_every_setting_can_come_from_the_environment(tmp_path):
     [
         ("[ports]\nportal = 70000", "[ports] portal = 70000: allowed is a whole number from 0 to 65535."),
         ('[ports]\nportal = "443"', '[ports] portal = "443": allowed is a whole number from 0 to 65535.'),
+        # Thunderbird on Android reads SIZE as a number of 32 bits.
+        ("[limits]\nmessage_octets = 2147483648", "allowed is a whole number from 65536 to 2147483647."),
         ("[ports]\nportal = true", "[ports] portal = true: allowed is a whole number from 0 to 65535."),
         ("[ports]\nportal = 443.5", "[ports] portal = 443.5: allowed is a whole number"),
         (
