@@ -153,11 +153,13 @@ class Home:
 
     def servers(self, config: Config, ports: Mapping[str, int]) -> Servers:
         """Return what mail programs have to know of this server; *ports* are those in use, where anything runs."""
-        reading = [("imap", "imaps"), ("pop3", "pop3s")] if config.mailbox.enabled else []
+        wanted = config.ports
+        reading = [("imap", "imaps", wanted.imaps), ("pop3", "pop3s", wanted.pop3s)] if config.mailbox.enabled else []
+        sending = [("smtp", "submissions", wanted.submissions), ("smtp", "submission", wanted.submission)]
         services = [
             Service(kind, port, starttls=name == "submission")
-            for kind, name in (*reading, ("smtp", "submissions"), ("smtp", "submission"))
-            if (port := ports.get(name, getattr(config.ports, name)))
+            for kind, name, configured in (*reading, *sending)
+            if (port := ports.get(name, configured))
         ]
         return Servers(config.server.hostname, tuple(services), self.base_url(config))
 

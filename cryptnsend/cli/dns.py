@@ -6,6 +6,7 @@ import hashlib
 import ipaddress
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 import click
 from cryptography import x509
@@ -13,9 +14,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cryptnsend.cli.options import home_option, json_option, moment, show_json
 from cryptnsend.config import Config
-from cryptnsend.core import transport
+from cryptnsend.core import discovery, transport
+from cryptnsend.core.discovery import Servers
 from cryptnsend.core.errors import Refusal
 from cryptnsend.core.places import is_ip
+from cryptnsend.home import Home
 
 if TYPE_CHECKING:
     from cryptnsend.delivery.keyring import Held, KeyRing
@@ -42,7 +45,7 @@ class Record(NamedTuple):
 
 def records(config: Config, addresses: Sequence[str] = ()) -> Iterator[Record]:
     """Yield everything for the home's host name, domain and keys; *addresses* are those it has on the Internet."""
-    host, domain = config.server.hostname, config.server.domain
+    domain = config.server.domain
     yield from _places(config, addresses)
     yield from _senders(config)
     yield from signing_records(config)
@@ -51,14 +54,38 @@ def records(config: Config, addresses: Sequence[str] = ()) -> Iterator[Record]:
     )
     if config.inbound.enabled:
         yield from _protected(config)
-    ports = config.ports
-    services = {"_submissions": ports.submissions, "_submission": ports.submission}
-    if config.mailbox.enabled:
-        services |= {"_imaps": ports.imaps, "_pop3s": ports.pop3s}
-    why = "how mail programs find us (RFC 6186, RFC 8314 §5.1)"
-    for service, port in services.items():
-        if port:
-            yield Record(f"{service}._tcp.{domain}", "SRV", f"0 1 {port} {host}.", why)
+    yield from _services(Home(config.server.home).servers(config, {}), domain)
+    for each in config.programs.domains:
+        yield from leading(config, each)
+
+
+def _services(servers: Servers, domain: str) -> Iterator[Record]:
+    """Yield at which host and port each service for addresses of *domain* is."""
+    names = {("smtp", True): "_submission", ("smtp", False): "_submissions", ("imap", False): "_imaps"}
+    for each in servers.services:
+        name = names.get((each.kind, each.starttls), "_pop3s")
+        why = "how mail programs find us (RFC 6186, RFC 8314 §5.1)"
+        yield Record(f"{name}._tcp.{domain}", "SRV", f"0 1 {each.port} {servers.host}.", why)
+
+
+def leading(config: Config, domain: str) -> Iterator[Record]:
+    """
+    Yield what leads the mail programs of *domain*'s people here when they type an address of it.
+
+    Some programs look at the first that answers, so it is not for a domain whose people should find other servers.
+    """
+    servers = Home(config.server.home).servers(config, {})
+    for name, why in discovery.hosts(servers, domain):
+        yield Record(name, "CNAME", f"{servers.host}.", f"{why}; the certificate has to carry this name too")
+    if servers.are_whole:
+        port = urlsplit(servers.pages).port or 443
+        why = "the same for programs that ask so: there our own name is the certificate's (Autodiscover)"
+        yield Record(f"_autodiscover._tcp.{domain}", "SRV", f"0 0 {port} {servers.host}.", why)
+    if (document := discovery.pacc(servers)) is not None:
+        why = "the digest of what they find there: it changes with the server's name and ports (PACC)"
+        yield Record(f"_ua-auto-config.{domain}", "TXT", discovery.pacc_record(document), why)
+    if domain != config.server.domain:
+        yield from _services(servers, domain)
 
 
 def _places(config: Config, addresses: Sequence[str]) -> Iterator[Record]:
@@ -124,7 +151,11 @@ def _why_signing(ring: KeyRing, held: Held) -> str:
 
 
 def delegation(config: Config, domain: str) -> Iterator[Record]:
-    """Yield what *domain* publishes so that plain mail of its people keeps its author. Raises Refusal for no domain."""
+    """
+    Yield what *domain* publishes so that plain mail of its people keeps its author.
+
+    And so that their mail programs find us, if the settings want that. Raises Refusal for no domain.
+    """
     from cryptnsend.delivery.keyring import selectors
     from cryptnsend.delivery.route import Unroutable, a_label
 
@@ -135,6 +166,8 @@ def delegation(config: Config, domain: str) -> Iterator[Record]:
     for selector in selectors():
         ours = f"{selector}._domainkey.{config.server.domain}."
         yield Record(f"{selector}._domainkey.{theirs}", "CNAME", ours, "lets us sign plain mail of your people (DKIM)")
+    if theirs in config.programs.domains:
+        yield from leading(config, theirs)
 
 
 def _protected(config: Config) -> Iterator[Record]:
@@ -209,7 +242,8 @@ def _told(record: Record) -> str:
     "--for",
     "domain",
     metavar="DOMAIN",
-    help="Print what the owner of DOMAIN publishes instead, so that plain mail of its people keeps its author.",
+    help="Print what the owner of DOMAIN publishes instead: plain mail of its people keeps its author, and if"
+    " [programs] domains has it, their mail programs find this server.",
 )
 @home_option
 @json_option

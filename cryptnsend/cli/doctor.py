@@ -7,7 +7,6 @@ What others see of it by DNS is looked at in published.py. Each finding is ok, a
 from __future__ import annotations
 
 import ctypes
-import datetime
 import errno
 import os
 import shutil
@@ -21,12 +20,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from cryptnsend import rights
+from cryptnsend.cli.certificates import certificate, profiles
 from cryptnsend.cli.findings import Finding, error, ok, show, warning
 from cryptnsend.cli.options import home_option, json_option, moment, show_json
 from cryptnsend.cli.owner import is_served, opened
 from cryptnsend.config import Config
 from cryptnsend.core.errors import CryptnSendError, ScannerGone
-from cryptnsend.core.transport import policy_host
 from cryptnsend.home import PORT_NAMES, Home, bind
 from cryptnsend.scan.line import is_local
 from cryptnsend.store.records import deliveries, messages, operator, oversight
@@ -35,7 +34,6 @@ MIB = 1 << 20
 MANY = 10  # names in one finding
 LITTLE_ROOM, NO_ROOM = 2048 * MIB, 256 * MIB
 KNOCK = 10.0  # seconds for a door to answer
-RENEW_DAYS = 14  # days before its end at which a certificate should have been renewed
 
 ASK = 3.0  # seconds for the name servers to answer
 HOUR = 3600_000  # milliseconds
@@ -50,84 +48,6 @@ def private_files(config: Config) -> Iterator[Finding]:
         yield error("permissions", f"More users than should can use {path}.", f"Do: {remedy}")
     if not exposed:
         yield ok("permissions", "Nobody else on this machine can read the home.")
-
-
-def certificate(config: Config) -> Iterator[Finding]:
-    """Look at the certificate of the doors: usable, its names, its dates, and whether clients believe its chain."""
-    try:
-        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        server.load_cert_chain(config.tls.certificate, config.tls.key)
-        shown = x509.load_pem_x509_certificate(config.tls.certificate.read_bytes())
-    except (OSError, ValueError) as trouble:
-        words = f"{config.tls.certificate} and {config.tls.key} cannot be used: {type(trouble).__name__}."
-        yield error("certificate", words, "Put a certificate chain and its key there, as PEM.")
-        return
-    now = datetime.datetime.now(datetime.UTC)
-    end = shown.not_valid_after_utc
-    missing = [name for name in _names(config) if not _carries(shown, name)]
-    if config.server.hostname in missing:
-        host = config.server.hostname
-        yield error("certificate", f"It is not for {host}, so mail clients refuse it.", f"Get one for {host}.")
-    elif end <= now:
-        yield error("certificate", f"It ended {(now - end).days} days ago.", "Renew it; no restart is needed.")
-    elif shown.not_valid_before_utc > now:
-        words = f"It begins at {shown.not_valid_before_utc:%Y-%m-%d %H:%M}Z only."
-        yield error("certificate", words, "Look at this machine's clock, or wait.")
-    elif (end - now).days < RENEW_DAYS:
-        yield warning("certificate", f"It ends in {(end - now).days} days.", "Renew it; no restart is needed.")
-    elif shown.issuer == shown.subject:
-        words = "It signs itself, so clients and browsers warn. Fine for trying things."
-        yield warning("certificate", words, "Get one of a public authority for people.")
-    elif objection := _disbelieved(config, server):
-        remedy = "Put the authority's intermediate certificates behind it into the file."
-        yield error("certificate", f"Clients cannot follow its chain to an authority: {objection}.", remedy)
-    elif missing:
-        words = f"It is for {config.server.hostname}, and not for {', '.join(missing)}."
-        yield warning("certificate", words, "Get one with these names too, or MTA-STS and links to them fail.")
-    else:
-        words = f"It is for {config.server.hostname}, clients believe it, and it ends in {(end - now).days} days."
-        yield ok("certificate", words)
-
-
-def _names(config: Config) -> list[str]:
-    """Return the names by which people and servers speak TLS to us."""
-    names = [config.server.hostname]
-    if config.portal.base_url:
-        names.append(config.portal.base_url.removeprefix("https://").partition(":")[0])
-    if config.inbound.enabled:
-        names.append(policy_host(config.server.domain))
-    return list(dict.fromkeys(names))
-
-
-def _carries(shown: x509.Certificate, host: str) -> bool:
-    try:
-        names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
-        return False
-    hosts = names.get_values_for_type(x509.DNSName)
-    return host in hosts or f"*.{host.partition('.')[2]}" in hosts
-
-
-def _disbelieved(config: Config, server: ssl.SSLContext) -> str:
-    """Shake hands in memory as a client would, and return what it objects to, "" for nothing."""
-    authorities = config.server.home / config.delivery.authorities if config.delivery.authorities else None
-    client = ssl.create_default_context(cafile=str(authorities) if authorities else None)
-    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ours = server.wrap_bio(to_server, to_client, server_side=True)
-    theirs = client.wrap_bio(to_client, to_server, server_hostname=config.server.hostname)
-    for _ in range(10):  # flights; TLS 1.3 takes two
-        for end in (theirs, ours):
-            try:
-                end.do_handshake()
-                if end is theirs:
-                    return ""
-            except ssl.SSLWantReadError:
-                continue
-            except ssl.SSLCertVerificationError as objection:
-                return str(objection.verify_message)
-            except ssl.SSLError as trouble:
-                return trouble.reason or "no handshake"
-    return "no handshake"
 
 
 def signing_keys(config: Config) -> Iterator[Finding]:
@@ -379,6 +299,7 @@ def users(config: Config) -> Iterator[Finding]:
 CHECKS: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     private_files,
     certificate,
+    profiles,
     signing_keys,
     master_key,
     recovery_files,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cryptnsend.cli.dns import SMTP_PORT, records
+from cryptnsend.cli.dns import SMTP_PORT, Record, leading, records
 from cryptnsend.cli.findings import Finding, error, ok, warning
 from cryptnsend.config import Config
 from cryptnsend.core import transport
@@ -343,6 +343,31 @@ def tlsa(outside: Outside) -> Iterator[Finding]:
         yield ok("TLSA", "TLSA records fit our certificate.")
 
 
+def programs(outside: Outside) -> Iterator[Finding]:
+    """Look whether each domain whose people's mail programs should find us leads them here."""
+    for domain in outside.config.programs.domains:
+        remedy = f"Let the owner of {domain} publish what `cryptnsend dns --for {domain}` prints, or take it out of"
+        wrong = [each.name for each in leading(outside.config, domain) if not _leads(outside, each)]
+        if wrong:
+            words = f"Mail programs with addresses of {domain} do not find this server: {', '.join(wrong)}"
+            yield warning("mail programs", f"{words} not there, or otherwise.", f"{remedy} [programs] domains.")
+        else:
+            yield ok("mail programs", f"Mail programs with addresses of {domain} find this server.")
+
+
+def _leads(outside: Outside, record: Record) -> bool:
+    """Say whether a record of `leading` is there; a name leads here too if it has an address of ours."""
+    try:
+        if record.type == "TXT":
+            return record.value in outside.names.texts(record.name)
+        if record.type == "SRV":
+            _, _, port, target = record.value.split()
+            return (target.rstrip("."), int(port)) in outside.names.srv(record.name)
+        return bool(set(outside.names.addresses(record.name)) & set(outside.addresses()))
+    except NoSuchDomain:
+        return False
+
+
 def _is_signed(outside: Outside) -> bool:
     try:
         return outside.names.mx(outside.domain).secure and outside.names.addresses(outside.host).secure
@@ -360,4 +385,5 @@ CHECKS: Mapping[str, Check] = {
     "MTA-STS": mta_sts,
     "TLS reports": tls_reports,
     "TLSA": tlsa,
+    "mail programs": programs,
 }

@@ -25,6 +25,7 @@ from cryptnsend.cli.findings import Finding
 from cryptnsend.cli.published import Outside, compare
 from cryptnsend.config import Config
 from cryptnsend.core import transport
+from cryptnsend.core.discovery import PREFIXES
 from cryptnsend.delivery.https import Https
 from cryptnsend.delivery.names import DnsNames
 from cryptnsend.home import Home
@@ -33,7 +34,7 @@ from tests.support.homes import make_home
 from tests.support.house import PASSWORD, SOURCE, House
 from tests.support.zones import Zones
 
-HOST, DOMAIN = "mail.clinic.test", "secure.clinic.test"
+HOST, DOMAIN, FIRM = "mail.clinic.test", "secure.clinic.test", "firm.clinic.test"
 Change = Callable[[list[Record]], list[Record]]
 
 
@@ -116,6 +117,9 @@ WRONG = [
     Wrong("oddrpt", "TLS reports", "error", "names nobody", edited("_smtp._tls", "rua=", "ruf=")),
     Wrong("notlsa", "TLSA", "warning", "says nothing", without("TLSA")),
     Wrong("badtlsa", "TLSA", "error", "do not fit", lambda given: [badly(each) for each in given]),
+    Wrong("nowhereto", "mail programs", "warning", "autoconfig.firm.nowhereto", without("CNAME", "autoconfig")),
+    Wrong("otherimap", "mail programs", "warning", "_imaps._tcp.firm", edited("_imaps._tcp.firm", " 993 ", " 1993 ")),
+    Wrong("oddpacc", "mail programs", "warning", "_ua-auto-config.firm", edited("_ua-auto", "d=", "d=AAAA")),
     Wrong("oddtlsa", "TLSA", "error", "no record can be used", edited("_25._tcp", "3 1 1", "1 1 1")),
 ]  # fmt: skip
 CLINICS = {each.name: number for number, each in enumerate(WRONG, 20)}
@@ -149,7 +153,9 @@ class World:
     def of(self, name: str) -> Config:
         """Return the configuration of a clinic."""
         server = replace(self.config.server, hostname=f"mail.{name}.test", domain=f"secure.{name}.test")
-        return replace(self.config, server=server)
+        return replace(
+            self.config, server=server, programs=replace(self.config.programs, domains=(f"firm.{name}.test",))
+        )
 
     def look(self, config: Config) -> list[Finding]:
         names = DnsNames([self.zones.resolver])
@@ -162,8 +168,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder, authority = tmp_path_factory.mktemp("ca"), trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.pem")
     path = Path(f"/tmp/cs-doctor-{folder.parent.name}-{time.monotonic_ns()}")
-    config = make_home(path, {"server": {"hostname": HOST, "domain": DOMAIN}, "delivery": {"allow_private": True}})
-    leaf = authority.issue_cert(HOST, f"mta-sts.{DOMAIN}")
+    config = make_home(
+        path,
+        {
+            "server": {"hostname": HOST, "domain": DOMAIN},
+            "delivery": {"allow_private": True},
+            "programs": {"domains": [FIRM]},
+            "ports": {"submissions": 465, "submission": 587, "imaps": 993, "pop3s": 995},
+        },
+    )
+    leaf = authority.issue_cert(HOST, f"mta-sts.{DOMAIN}", *(f"{prefix}.{FIRM}" for prefix in PREFIXES))
     config.tls.certificate.write_bytes(b"".join(each.bytes() for each in leaf.cert_chain_pems))
     config.tls.key.write_bytes(leaf.private_key_pem.bytes())
 
@@ -179,7 +193,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         for each in WRONG:
             number = CLINICS[each.name]
             given = [
-                record._replace(type="A", value="127.0.0.1") if record.type == "CNAME" else record
+                record._replace(type="A", value="127.0.0.1") if record.name.startswith("mta-sts.") else record
                 for record in records(made.of(each.name), [f"127.0.0.{number}"])
             ]
             snippet += "".join(f"{zone_line(record)}\n" for record in each.change(given))
@@ -324,6 +338,21 @@ def test_the_certificate_s_chain_names_and_dates_are_looked_at(config: Config) -
         assert (told.level, words in told.words) == (level, True), told
     early = root.issue_cert(host, web, not_before=now + timedelta(days=1), not_after=now + timedelta(days=90))
     assert "begins at" in certified(config, early, root).words
+
+
+def test_a_profile_s_certificate_that_cannot_sign_or_has_ended_is_told(config: Config) -> None:
+    (told,) = doctor.profiles(config)
+    assert (told.level, "of the doors" in told.words) == ("ok", True)
+    own = replace(config.programs, profile_certificate="signer.pem", profile_key="signer.key")
+    theirs = replace(config, programs=own)
+    (told,) = doctor.profiles(theirs)
+    assert (told.level, "cannot be signed" in told.words) == ("error", True)
+    past = datetime.now(UTC) - timedelta(days=9)
+    leaf = trustme.CA().issue_cert("signer.test", not_before=past - timedelta(days=9), not_after=past)
+    (config.server.home / "signer.pem").write_bytes(b"".join(each.bytes() for each in leaf.cert_chain_pems))
+    (config.server.home / "signer.key").write_bytes(leaf.private_key_pem.bytes())
+    (told,) = doctor.profiles(theirs)
+    assert (told.level, "has ended" in told.words) == ("error", True)
 
 
 def test_a_certificate_of_our_own_making_is_only_a_warning(config: Config) -> None:

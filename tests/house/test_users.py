@@ -226,9 +226,11 @@ def test_what_is_whose(config: Config, as_root: bool) -> None:
     home = Home(config.server.home)
     for file in (home.ledger, home.main_db, home.blobs / "a1b2c3d4"):
         file.touch(mode=0o600)
-    (home.path / "relay.password").touch(mode=0o600)
+    for name in ("relay.password", "signer.pem", "signer.key"):
+        (home.path / name).touch(mode=0o600)
     delivery = dataclasses.replace(config.delivery, smarthost_password_file="relay.password")
-    rights.settle(with_users(dataclasses.replace(config, delivery=delivery)), PEOPLE)
+    programs = dataclasses.replace(config.programs, profile_certificate="signer.pem", profile_key="signer.key")
+    rights.settle(with_users(dataclasses.replace(config, delivery=delivery, programs=programs)), PEOPLE)
     found = modes(config)
     keeper, courier, group = PEOPLE.uids["keeper"], PEOPLE.uids["courier"], PEOPLE.gid
     assert found["."] == (0, group, "750")
@@ -240,6 +242,7 @@ def test_what_is_whose(config: Config, as_root: bool) -> None:
     assert found["data/blobs/a1b2c3d4"] == (0, group, "640")
     assert found["dkim/rsa1.pem"] == (courier, group, "600")
     assert found["relay.password"] == (courier, group, "600")
+    assert found["signer.key"] == found["signer.pem"] == (PEOPLE.uids["portal"], group, "600")
     assert found["tls/key.pem"] == (0, group, "600")
     assert found["recovery"] == (0, group, "700")
     assert found["run"] == (0, group, "2750")
@@ -247,7 +250,7 @@ def test_what_is_whose(config: Config, as_root: bool) -> None:
     assert file_mode(home.main_db.parent) == 0o660
     rights.settle(with_users(config), PEOPLE)
     assert modes(config) == found
-    rights.settle(dataclasses.replace(config, delivery=delivery), None)
+    rights.settle(dataclasses.replace(config, delivery=delivery, programs=programs), None)
     back = modes(config)
     assert {each[:2] for each in back.values()} == {(0, 0)}
     assert {each[2] for each in back.values()} == {"700", "600"}
