@@ -213,6 +213,13 @@ class Sessions:
     recipient_idle_minutes: int = setting(15, "Without activity, recipients.", unit="minutes", low=1, high=1440)
     subscriber_idle_minutes: int = setting(30, "Without activity, subscribers.", unit="minutes", low=1, high=1440)
     absolute_hours: int = setting(12, "In any case.", unit="hours", low=1, high=168)
+    trusted_days: int = setting(
+        30,
+        "How long a browser may be trusted, so that it asks for no second step; 0 is never.",
+        unit="days",
+        low=0,
+        high=365,
+    )
 
 
 @dataclass(frozen=True, slots=True)

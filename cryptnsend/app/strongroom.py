@@ -39,6 +39,7 @@ def serve_keeper(config: Config, stop: threading.Event, ready: Callable[[], None
         mail_minutes=figures.mail_minutes,
         invitation_days=config.signup.invite_days,
         session_hours=config.sessions.absolute_hours,
+        trusted_days=config.sessions.trusted_days,
         signup=config.signup.mode,
         custody=config.policy.custody,
         argon=Argon(config.argon2.memory_kib, config.argon2.iterations, config.argon2.lanes),

@@ -146,6 +146,14 @@ class WrongSecret(Denied):
         self.tries_left = tries_left
 
 
+class SecondStep(Denied):
+    """The password was right, and the account asks for a number besides; *held* is the keeper's, for that number."""
+
+    def __init__(self, text: str, *, held: bytes = b""):
+        super().__init__(text)
+        self.held = held
+
+
 class Throttled(Denied):
     """Too many failures from this source; `retry_after` is seconds."""
 

@@ -13,18 +13,21 @@ import msgspec
 from cryptnsend import metrics
 from cryptnsend.core import passwords, tokens
 from cryptnsend.core.contracts import Rows
-from cryptnsend.core.errors import Denied, Ended, WrongSecret
+from cryptnsend.core.errors import Denied, Ended, SecondStep, WrongSecret
 from cryptnsend.core.model import INSTALLATION
 from cryptnsend.flow.belongings import Belongings
 from cryptnsend.flow.estate import Estate
 from cryptnsend.flow.oversight import Oversight
 from cryptnsend.flow.people import Settings, canonical_or_nobody, notice_name
+from cryptnsend.flow.second import SecondSteps
 from cryptnsend.flow.sessions import Away, Session
 from cryptnsend.flow.views import SignedIn, Started
 from cryptnsend.keeper import requests
 from cryptnsend.store.records import accounts, sessions
 
 __all__ = ["Accounts", "Proof", "Settings"]
+
+LONGEST_NUMBER = 10  # characters; what is longer is a recovery code
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +46,52 @@ class Proof:
         return cls(ticket, said.address, said.has_account, said.may_register)
 
 
-class Accounts(Belongings, Oversight, Estate):
+class Accounts(Belongings, Oversight, Estate, SecondSteps):
     """Everything about being somebody here. Shared by all requests of a process; thread-safe."""
 
     # -- in and out ---------------------------------------------------------------------------------------------------
 
-    def sign_in(self, address: str, password: str, source: str, agent: str) -> str:
-        """Return the cookie of a new session; raise WrongSecret, or Throttled after too many of them."""
-        with metrics.signing_in():
-            return self._sign_in(address, password, source, agent)
+    def sign_in(self, address: str, password: str, source: str, agent: str, trust: bytes = b"") -> str:
+        """
+        Return the cookie of a new session; raise WrongSecret, or Throttled after too many of them.
 
-    def _sign_in(self, address: str, password: str, source: str, agent: str) -> str:
+        Raises SecondStep for an account that asks for a number, unless *trust* shows a browser that it trusts.
+        """
+        with metrics.signing_in():
+            return self._sign_in(address, password, source, agent, trust)
+
+    def _sign_in(self, address: str, password: str, source: str, agent: str, trust: bytes) -> str:
         name = canonical_or_nobody(address)
         self._throttle.check(name, source)
         k = self._k(name, password)
         try:
-            opened = self._keeper.open(name, k)
+            opened = self._keeper.open_trusted(name, k, trust) if trust else self._keeper.open(name, k)
+        except SecondStep as asks:
+            self._throttle.forgive(name, source)
+            raise SecondStep(str(asks), held=self._keeper.hold(name, k)) from None
         except WrongSecret:
             self._throttle.failed(name, source, password)
             raise
         self._throttle.forgive(name, source)
         if opened.state == "weak" and "subscriber" in opened.roles:
             opened = self._confirmed_since(opened, k)
+        return self._signed_in(opened, name, source, agent)
+
+    def second_step(self, address: str, held: bytes, typed: str, source: str, agent: str) -> str:
+        """
+        Return the cookie of a new session for a number, or for the recovery code, which ends the second step.
+
+        Raises WrongSecret, Throttled, or Ended when the password was too long ago.
+        """
+        name = canonical_or_nobody(address)
+        if len(typed) <= LONGEST_NUMBER:
+            opened = self._keeper.open_second(held, typed)
+        else:
+            opened = self._keeper.open_recovered(held, passwords.recovery_key(typed))
+            self._alert(opened.account, "second-ended")
+        return self._signed_in(opened, name, source, agent)
+
+    def _signed_in(self, opened: requests.Opened, name: str, source: str, agent: str) -> str:
         known = sessions.known_agent(self._engine, opened.account, agent)
         self._take(opened, "account.signed-in", {"source": source, "agent": agent})
         self._seen(opened, source)

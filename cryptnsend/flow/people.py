@@ -63,11 +63,11 @@ class People:
         return passwords.derive(password, salt.salt, passwords.Argon.decode(salt.params))
 
     def _confirmed(self, session: Session, password: str, source: str) -> bytes:
-        """Return K of a password that was right; asking `open` is the check."""
+        """Return K of a password that was right, of who is signed in."""
         self._throttle.check(session.address, source)
         k = self._k(session.address, password)
         try:
-            self._keeper.open(session.address, k)
+            self._keeper.step_up(session.ticket, k)
         except WrongSecret:
             self._throttle.failed(session.address, source, password)
             raise

@@ -23,6 +23,8 @@ ONCE = frozenset(
     [
         "mail_proof",
         "next_code",
+        "open_second",
+        "second_begin",
         "device_add",
         "new_passphrase",
         "organisation_add",
@@ -113,6 +115,50 @@ class Keeper(Channel):
     def open(self, address: str, k: bytes) -> q.Opened:
         """Open every pair that K opens; raise `WrongSecret`, or `SealBroken` for a damaged ledger."""
         return self._ask(q.Opened, "open", address=address, k=k)
+
+    def hold(self, address: str, k: bytes) -> bytes:
+        """Return a box with a password that is right, until its number comes; raise as `open` (portal)."""
+        return self._ask(bytes, "hold", address=address, k=k)
+
+    def open_second(self, held: bytes, code: str) -> q.Opened:
+        """Open an account by what is held and a number; raise `WrongSecret`, `Throttled` or `Ended` (portal)."""
+        return self._ask(q.Opened, "open_second", held=held, code=code)
+
+    def open_recovered(self, held: bytes, key: bytes) -> q.Opened:
+        """Open an account by what is held and its recovery code's key, which ends its second step (portal)."""
+        return self._ask(q.Opened, "open_recovered", held=held, key=key)
+
+    def open_trusted(self, address: str, k: bytes, trust: bytes) -> q.Opened:
+        """Open an account from a browser that it trusts; raise `SecondStep` from any other (portal)."""
+        return self._ask(q.Opened, "open_trusted", address=address, k=k, trust=trust)
+
+    def trust(self, ticket: bytes) -> bytes:
+        """Return what a trusted browser shows; empty where none may be trusted (portal)."""
+        return self._ask(bytes, "trust", ticket=ticket)
+
+    def forget_browsers(self, ticket: bytes) -> None:
+        """Trust no browser of this account any more (portal)."""
+        self._ask(type(None), "forget_browsers", ticket=ticket)
+
+    def step_up(self, ticket: bytes, k: bytes) -> None:
+        """Check the password of who is signed in; raise `WrongSecret` (portal)."""
+        self._ask(type(None), "step_up", ticket=ticket, k=k)
+
+    def second_begin(self, ticket: bytes, k: bytes) -> q.SecondSecret:
+        """Make the secret of a second step; it counts from its first number on (portal)."""
+        return self._ask(q.SecondSecret, "second_begin", ticket=ticket, k=k)
+
+    def second_begun(self, ticket: bytes, code: str) -> None:
+        """Take the first number of a second step; raise `WrongSecret` or `Throttled` (portal)."""
+        self._ask(type(None), "second_begun", ticket=ticket, code=code)
+
+    def second_end(self, ticket: bytes, k: bytes, code: str) -> None:
+        """End the second step by password and number (portal)."""
+        self._ask(type(None), "second_end", ticket=ticket, k=k, code=code)
+
+    def second_state(self, ticket: bytes) -> bool:
+        """Say whether who is signed in has a second step (portal)."""
+        return self._ask(bool, "second_state", ticket=ticket)
 
     def open_device(self, device: int, secret: bytes) -> q.Opened:
         """Open every pair that is sealed to a reading device; the ticket is for adopting alone (mailbox)."""

@@ -44,6 +44,7 @@ class Settings:
     invitation_days: int = 14
     proof_minutes: int = 60
     session_hours: int = 12
+    trusted_days: int = 30  # for which a browser may be trusted; 0 is never
     waited_days: int = 7
     signup: str = "invite"  # closed, invite, open
     custody: str = MANAGED  # of organisations of one

@@ -9,7 +9,19 @@ from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, Ended, WrongSecret
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.seal import framed
-from cryptnsend.keeper import accounts, archives, cards, codes, contacts, ledger, mailed, tickets, weakness, wraps
+from cryptnsend.keeper import (
+    accounts,
+    archives,
+    cards,
+    codes,
+    contacts,
+    ledger,
+    mailed,
+    second,
+    tickets,
+    weakness,
+    wraps,
+)
 from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.requests import Code, Opened, Passphrase, RecoveryFile
 from cryptnsend.keeper.rows import Account
@@ -200,6 +212,7 @@ def reset_by_owner(context: Context, address: str, password: accounts.Password, 
         now = accounts.row(rows, account.id)
         if not now.may_sign_in:
             raise Denied(accounts.DISABLED)
+        second.forget(rows, now.id)  # whoever runs the server looked at them; a lost phone is lost
         return weakness.reset(context, rows, now, password)
 
     concerned = context.commit(make)

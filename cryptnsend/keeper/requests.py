@@ -92,6 +92,12 @@ class Token(Said, frozen=True):
 # -- accounts ---------------------------------------------------------------------------------------------------------
 
 
+class SecondSecret(Secret, frozen=True):
+    """What a phone makes its numbers from, this once."""
+
+    secret: bytes
+
+
 class Salt(Said, frozen=True):
     """How the password of an address becomes K. Unknown addresses get a stable one of their own."""
 

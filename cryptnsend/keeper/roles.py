@@ -29,6 +29,7 @@ from cryptnsend.keeper import (
     owner,
     registration,
     returning,
+    second,
 )
 from cryptnsend.keeper.accounts import Password
 from cryptnsend.keeper.context import Context
@@ -43,6 +44,7 @@ _ADDRESS = re.compile(r"[^\x00-\x1f\x7f]{1,256}@[^\x00-\x20\x7f@]{1,255}")
 
 def check_password(context: Context, address: str, k: bytes) -> Who:
     account, _ = accounts.open_password(context, address, k)
+    second.check_off(context, account)
     return accounts.who(context, account)
 
 
@@ -51,6 +53,12 @@ def open_account(context: Context, address: str, k: bytes) -> Opened:
     if devices.lacks(context.reads, account.id, seeds):
         context.commit(lambda rows: devices.reseal(context, rows, account.id, seeds))
     return accounts.opened(context, account, seeds)
+
+
+def open_by_password_alone(context: Context, address: str, k: bytes) -> Opened:
+    account, _ = accounts.open_password(context, address, k)
+    second.check_off(context, account)
+    return open_account(context, address, k)
 
 
 def register(context: Context, ticket: bytes, salt: bytes, params: str, k: bytes, name: str, locale: str) -> Opened:
@@ -123,7 +131,7 @@ _INBOUND: dict[str, Callable[..., Any]] = {  # nobody signs in there, so it can 
 }
 _MAILBOX: dict[str, Callable[..., Any]] = {  # for reading alone: nothing is changed, sent or made there
     "salt": accounts.salt,
-    "open": open_account,
+    "open": open_by_password_alone,
     "open_device": devices.open_seeds,
     "adopt": grants.adopt,
 }
@@ -131,7 +139,18 @@ _PORTAL: dict[str, Callable[..., Any]] = {
     "salt": accounts.salt,
     "link": links.is_ours,
     "resend_keys": everyone.resend_keys,
-    "open": open_account,
+    "open": open_by_password_alone,
+    "hold": second.hold,
+    "open_second": second.open_second,
+    "open_recovered": second.open_recovered,
+    "open_trusted": second.open_trusted,
+    "trust": second.trust,
+    "step_up": second.step_up,
+    "second_begin": second.begin,
+    "second_begun": second.begun,
+    "second_end": second.end,
+    "second_state": second.state,
+    "forget_browsers": second.forget_browsers,
     "digits": registration.digits,
     "prove": registration.prove,
     "prove_session": registration.prove_session,

@@ -187,4 +187,19 @@ READING_DEVICES = Step(
     ),
 )
 
-STEPS: tuple[Step, ...] = (FIRST, OPEN_SIGN_UP, NETWORKS, READING_DEVICES)
+SECOND_STEPS = Step(
+    "0005-second-steps",
+    (
+        """CREATE TABLE second_steps(
+            account INTEGER PRIMARY KEY REFERENCES accounts,
+            wrapped BLOB NOT NULL,              -- the secret of its numbers, under the secret "outer"
+            made INTEGER,                       -- NULL until a first number was shown
+            step INTEGER NOT NULL,              -- the newest whose number was used
+            tries INTEGER NOT NULL,
+            tries_since INTEGER NOT NULL,
+            trusted_since INTEGER NOT NULL      -- browsers trusted before are trusted no more
+        ) STRICT""",
+    ),
+)
+
+STEPS: tuple[Step, ...] = (FIRST, OPEN_SIGN_UP, NETWORKS, READING_DEVICES, SECOND_STEPS)

@@ -27,6 +27,7 @@ _RAISED: dict[str, type[errors.CryptnSendError]] = {
         errors.StoreFull,
         errors.Denied,
         errors.NoGrant,
+        errors.SecondStep,
         errors.Ended,
         errors.SealBroken,
     )

@@ -32,6 +32,7 @@ from cryptnsend.portal import (
     pages,
     programs,
     recipient,
+    second,
     security,
     signup,
     subscriber,
@@ -93,7 +94,7 @@ def create_app(
     words.register(app)
     pages.register(app)
     discovery.register(app)
-    readers = (recipient, letters, looking, kept, writing, account, estate, signup)
+    readers = (recipient, letters, looking, kept, writing, account, second, estate, signup)
     writers = (compose, subscriber, following, folders, programs)
     for module in (language, help, *readers, *writers):
         app.register_blueprint(module.blueprint)

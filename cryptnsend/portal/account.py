@@ -12,7 +12,8 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask_babel import gettext, lazy_gettext
 
 from cryptnsend.core import words
-from cryptnsend.core.errors import Denied, Ended, Throttled, WrongSecret
+from cryptnsend.core.errors import Denied, Ended, SecondStep, Throttled, WrongSecret
+from cryptnsend.portal import second
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import SignedIn
 from cryptnsend.portal.language import spoken
@@ -54,7 +55,9 @@ def sign_in() -> Any:
         return render_template("sign-in.html", address="", error=None, away=away, kept=kept)
     address = request.form.get("address", "").strip()[:ADDRESS_LENGTH]
     try:
-        made = desk().accounts.sign_in(address, request.form.get("password", ""), source(), agent())
+        made = desk().accounts.sign_in(address, request.form.get("password", ""), source(), agent(), second.trust())
+    except SecondStep as step:
+        return second.asks(step, address)
     except WrongSecret:
         error = gettext("Address and password don’t belong together. The password is the one you chose on these pages.")
         return render_template("sign-in.html", address=address, error=error, away=False, kept=False), WRONG

@@ -15,8 +15,9 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask_babel import gettext
 
 from cryptnsend.core import words
-from cryptnsend.core.errors import Denied, Ended, WrongSecret
+from cryptnsend.core.errors import Denied, Ended, SecondStep, WrongSecret
 from cryptnsend.core.passwords import check_strength
+from cryptnsend.portal import second
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import SignedIn, Waiting
 from cryptnsend.portal.language import spoken
@@ -101,7 +102,11 @@ def password(token: str) -> Any:
     """Take the password of somebody who has one, and show the message, or ask for this sender's code."""
     found = alive(token)
     try:
-        fresh = SignedIn(desk().accounts.sign_in(found.to, request.form.get("password", ""), source(), agent()))
+        typed = request.form.get("password", "")
+        fresh = SignedIn(desk().accounts.sign_in(found.to, typed, source(), agent(), second.trust()))
+    except SecondStep as step:
+        remember("next", ["recipient.waiting", {"token": token}])
+        return second.asks(step, found.to)
     except WrongSecret:
         return entrance(token, found, error=gettext("That is not the password. It is the one you chose here.")), WRONG
     return start_session(redirect(url_for("recipient.waiting", token=token), 303), fresh)

@@ -42,6 +42,10 @@ ANN, PAT = "ann@clinic.example", "pat@home.example"
 RELEASING = {
     "open",
     "open_device",
+    "hold",
+    "open_second",
+    "open_recovered",
+    "open_trusted",
     "prove",
     "prove_session",
     "register",

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal, Throttled, WrongSecret
+from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal, SecondStep, Throttled, WrongSecret
 from cryptnsend.flow.searching import Found, matches, wanted
 from cryptnsend.flow.views import (
     Blocked,
@@ -262,14 +262,47 @@ class FakeAccounts:
     def __init__(self, world: World):
         self.world = world
 
-    def sign_in(self, address: str, password: str, source: str, agent: str) -> str:
+    def sign_in(self, address: str, password: str, source: str, agent: str, trust: bytes = b"") -> str:
         self.world.calls.append("sign_in")
+        if self.world.second_step and password == PASSWORD and trust != b"trusted":
+            raise SecondStep("A number.", held=b"held")
         if password == "throttle":
             raise Throttled("Too many tries.", retry_after=900)
         if password != PASSWORD or address not in (PAT, ANN):
             raise WrongSecret("Wrong.")
         roles = ("subscriber",) if address == ANN else ("recipient",)
         return self.world.sign_in(address, roles=roles)
+
+    def second_step(self, address: str, held: bytes, typed: str, source: str, agent: str) -> str:
+        assert held == b"held"
+        if typed not in (CODE, "recovery code of letters"):
+            raise WrongSecret("Wrong.")
+        return self.world.sign_in(address)
+
+    def has_second_step(self, session: Any) -> bool:
+        return self.world.second_step
+
+    def begin_second_step(self, session: Any, password: str, source: str) -> bytes:
+        self.confirm(session, password, source)
+        return b"12345678901234567890"
+
+    def begun_second_step(self, session: Any, code: str) -> str:
+        if code != CODE:
+            raise WrongSecret("Wrong.")
+        self.world.second_step = True
+        return "abcd-efgh"
+
+    def end_second_step(self, session: Any, password: str, code: str, source: str) -> None:
+        self.confirm(session, password, source)
+        if code != CODE:
+            raise WrongSecret("Wrong.")
+        self.world.second_step = False
+
+    def trust(self, session: Any) -> bytes:
+        return b"trusted"
+
+    def forget_browsers(self, session: Any) -> None:
+        self.world.calls.append("forget_browsers")
 
     def session(self, cookie: str) -> FakeSession | None:
         return self.world.sessions.get(cookie)

@@ -49,6 +49,7 @@ PAGES = [  # who looks, at what
         ("pat", url)
         for url in ("/messages", "/messages/11", "/messages/14", "/messages/15", "/messages/17", "/messages/16/code")
     ),
+    ("pat", "/account/number"),
     *(("", url) for url in ("/m/new/ask", "/m/expired/ask")),
     *(("pat", url) for url in ("/messages/18", "/messages/8", "/messages/8/ask")),
     *(("pat", f"/messages/18/files/{part}/look") for part in ("2", "3", "4")),
@@ -92,6 +93,7 @@ FORMS: list[tuple[str, str, dict[str, str], str]] = [  # who, page, what is type
     ("officer", "/account/recovery-file", {"#password": PASSWORD}, "main form .button.second"),
     ("", "/answer/objects", {}, "main form .button"),
     ("", "/m/new/ask", {}, "main form .button"),
+    ("pat", "/account/number", {"#password": PASSWORD}, "main form .button"),
     ("pat", "/messages", {"#words": "blood"}, ".search .button"),
     ("ann", "/write", {"#to": "w@lindgren.example, j@okafor-lind.co, oops", "#text": "Hello"}, ".end .button"),
     ("ann", "/write", {"#to": PAT, "#text": "Hello"}, ".end .button"),

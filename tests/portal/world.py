@@ -76,6 +76,7 @@ class World:
     tries: int = 5
     may_register: bool = True
     refuse: str = ""
+    second_step: bool = False
     recovery_safe: bool = False
     kept: list[KeptMail] = field(default_factory=list)
     browsers: list[Browser] = field(default_factory=list)

@@ -1,0 +1,286 @@
+"""Is there a second step after an account's password, and was it taken? TOTP, RFC 6238: a number that changes.
+
+The secret rests wrapped like everything of the ledger, and leaves it once, to be photographed. A number counts once,
+and so do the one before and the one after, since clocks differ; wrong ones are counted here, where passwords are
+checked. The account's recovery code stands in for a phone that is lost, and ends the second step.
+
+Between password and number the caller holds a box that only the keeper opens; it has what the password gave.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass, field
+
+import msgspec
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.hotp import HOTP
+
+from cryptnsend.core import keys
+from cryptnsend.core.contracts import Rows
+from cryptnsend.core.errors import Denied, Ended, SealBroken, SecondStep, Throttled, WrongSecret
+from cryptnsend.core.model import account_holder
+from cryptnsend.core.seal import framed
+from cryptnsend.keeper import accounts, devices, ledger, tickets, wraps
+from cryptnsend.keeper.context import DAY, Context
+from cryptnsend.keeper.requests import Opened, SecondSecret
+from cryptnsend.keeper.rows import Account
+
+SECRET = 20  # octets, RFC 4226 §4 R6
+DIGITS, STEP = 6, 30_000  # milliseconds, RFC 6238 §5.2
+HOLDS = 5 * 60_000  # milliseconds between password and number
+TRIES, PAUSE = 5, 15 * 60_000  # wrong numbers in that many milliseconds
+NEEDED = "This account asks for a second step after its password."
+WRONG = "That is not the number."
+OVER = "This took too long. Sign in again."
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """A second step as the ledger has it. `made` is None until its owner has shown a first number."""
+
+    account: int
+    wrapped: bytes = field(repr=False)
+    made: int | None
+    step: int  # the newest whose number was used
+    tries: int
+    tries_since: int
+    trusted_since: int  # browsers that were trusted before are trusted no more
+
+
+class _Held(msgspec.Struct, frozen=True, array_like=True):
+    """A password that was right."""
+
+    account: int
+    version: int
+    k: bytes
+    ends: int
+
+
+class _Trust(msgspec.Struct, frozen=True, array_like=True):
+    """A browser whose owner asked for no more numbers on it."""
+
+    account: int
+    version: int
+    made: int
+    ends: int
+
+
+# -- signing in -------------------------------------------------------------------------------------------------------
+
+
+def check_off(context: Context, account: Account) -> None:
+    """Raise `SecondStep` where the password alone opens nothing."""
+    if is_on(context.reads, account.id):
+        raise SecondStep(NEEDED)
+
+
+def is_on(reads: ledger.Reads, account: int) -> bool:
+    """Say whether an account asks for a number."""
+    found = _row(reads, account)
+    return found is not None and found.made is not None
+
+
+def hold(context: Context, address: str, k: bytes) -> bytes:
+    """Return a box with a password that is right, good for a few minutes; raise as `open`."""
+    account, _ = accounts.open_password(context, address, k)
+    held = _Held(account.id, account.credential_version, k, context.clock.now() + HOLDS)
+    return keys.box(context.secrets.key("outer"), msgspec.msgpack.encode(held), _place(context, "held"), context.rng)
+
+
+def open_second(context: Context, held: bytes, code: str) -> Opened:
+    """Open an account by what is held and the number of this moment; raise `WrongSecret`, `Throttled`, `Ended`."""
+    account, k = _released(context, held)
+    _check(context, account, code)
+    return _opened(context, account, k)
+
+
+def open_recovered(context: Context, held: bytes, key: bytes) -> Opened:
+    """Open an account by what is held and its recovery code's key; the second step ends, since its phone is lost."""
+    account, k = _released(context, held)
+    _count(context, account)
+    for wrap in ledger.wraps(context.reads, account_holder(account.id)):
+        if wrap.kind == wraps.RECOVERY:
+            wraps.unwrap(context, wrap, key)  # raises WrongSecret
+            break
+    else:
+        raise WrongSecret("That is not the recovery code.")
+    context.commit(lambda rows: _remove(rows, account.id))
+    return _opened(context, account, k)
+
+
+def open_trusted(context: Context, address: str, k: bytes, trust: bytes) -> Opened:
+    """Open an account from a browser that it trusts; raise `SecondStep` from any other."""
+    account, seeds = accounts.open_password(context, address, k)
+    found = _row(context.reads, account.id)
+    if found is not None and found.made is not None and not _is_trusted(context, account, found, trust):
+        raise SecondStep(NEEDED)
+    return _with(context, account, seeds)
+
+
+def trust(context: Context, ticket: bytes) -> bytes:
+    """Return what a browser shows from now on in the place of a number; empty where policy wants none of it."""
+    account, days = tickets.signed_in_well(context, context.reads, ticket), context.settings.trusted_days
+    if not days:
+        return b""
+    now = context.clock.now()
+    body = msgspec.msgpack.encode(_Trust(account.id, account.credential_version, now, now + days * DAY))
+    return keys.box(context.secrets.key("outer"), body, _place(context, "trust"), context.rng)
+
+
+# -- its owner --------------------------------------------------------------------------------------------------------
+
+
+def step_up(context: Context, ticket: bytes, k: bytes) -> None:
+    """Check the password of who is signed in, and give nothing; raise `WrongSecret`."""
+    accounts.confirm_password(context, tickets.signed_in(context, context.reads, ticket), k)
+
+
+def begin(context: Context, ticket: bytes, k: bytes) -> SecondSecret:
+    """Make the secret of a second step, which counts once `begun` saw its first number; the earlier one goes on."""
+    account = tickets.signed_in_well(context, context.reads, ticket)
+    accounts.confirm_password(context, account, k)
+    if is_on(context.reads, account.id):
+        raise Denied("This account has a second step already. End that one first.")
+    secret = context.rng(SECRET)
+    wrapped = keys.box(context.secrets.key("outer"), secret, framed("second", account.id), context.rng)
+    context.commit(lambda rows: _put(rows, Second(account.id, wrapped, None, 0, 0, 0, 0)))
+    return SecondSecret(secret)
+
+
+def begun(context: Context, ticket: bytes, code: str) -> None:
+    """Take the first number: from now on the password alone opens nothing. Raise `WrongSecret` or `Throttled`."""
+    account = tickets.signed_in_well(context, context.reads, ticket)
+    found = _row(context.reads, account.id)
+    if found is None:
+        raise Ended("This took too long. Begin again.")
+    if found.made is not None:
+        return
+    _check(context, account, code)
+    context.commit(lambda rows: _set(rows, account.id, made=context.clock.now()))
+
+
+def end(context: Context, ticket: bytes, k: bytes, code: str) -> None:
+    """End the second step, by password and number; raise `WrongSecret` or `Throttled`."""
+    account = tickets.signed_in_well(context, context.reads, ticket)
+    accounts.confirm_password(context, account, k)
+    if is_on(context.reads, account.id):
+        _check(context, account, code)
+    context.commit(lambda rows: _remove(rows, account.id))
+
+
+def forget_browsers(context: Context, ticket: bytes) -> None:
+    """Trust no browser of this account any more."""
+    account = tickets.signed_in(context, context.reads, ticket)
+    context.commit(lambda rows: _set(rows, account.id, trusted_since=context.clock.now() + 1))
+
+
+def state(context: Context, ticket: bytes) -> bool:
+    """Say whether who is signed in has a second step."""
+    return is_on(context.reads, tickets.signed_in(context, context.reads, ticket).id)
+
+
+def forget(rows: Rows, account: int) -> None:
+    """End an account's second step on the word of the server's owner."""
+    _remove(rows, account)
+
+
+# -- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _check(context: Context, account: Account, code: str) -> None:
+    """Take a number once. The count goes first, so that two at the same time are two."""
+    found = _count(context, account)
+    secret = keys.unbox(context.secrets.key("outer"), found.wrapped, framed("second", account.id))
+    now = context.clock.now() // STEP
+    generator = HOTP(secret, DIGITS, SHA1())  # noqa: S303 - what phones do; the MAC does not rest on collisions
+    used = None
+    for step in (now - 1, now, now + 1):
+        if hmac.compare_digest(generator.generate(step), code.encode()) and step > found.step:
+            used = step
+    if used is None:
+        raise WrongSecret(WRONG)
+    step = used
+
+    def take(rows: Rows) -> None:
+        again = _row(rows, account.id)
+        if again is None or again.step >= step:
+            raise WrongSecret(WRONG)  # used a moment ago
+        _set(rows, account.id, step=step, tries=0)
+
+    context.commit(take)
+
+
+def _count(context: Context, account: Account) -> Second:
+    def count(rows: Rows) -> Second:
+        found, now = _row(rows, account.id), context.clock.now()
+        if found is None:
+            raise Ended(OVER)
+        since, tries = (found.tries_since, found.tries) if now - found.tries_since < PAUSE else (now, 0)
+        if tries >= TRIES:
+            wait = max(1, (since + PAUSE - now) // 1000)
+            raise Throttled("Too many wrong numbers. Wait a little.", retry_after=wait)
+        _set(rows, account.id, tries=tries + 1, tries_since=since)
+        return found
+
+    return context.commit(count)
+
+
+def _released(context: Context, held: bytes) -> tuple[Account, bytes]:
+    try:
+        body = keys.unbox(context.secrets.key("outer"), held, _place(context, "held"))
+    except SealBroken:
+        raise Ended(OVER) from None
+    said = msgspec.msgpack.decode(body, type=_Held)
+    account = ledger.account(context.reads, said.account)
+    if account is None or not account.may_sign_in or account.credential_version != said.version:
+        raise Ended(OVER)
+    if said.ends <= context.clock.now():
+        raise Ended(OVER)
+    return account, said.k
+
+
+def _opened(context: Context, account: Account, k: bytes) -> Opened:
+    return _with(context, account, wraps.seeds(context, context.reads, account, k))
+
+
+def _with(context: Context, account: Account, seeds: dict[int, bytes]) -> Opened:
+    if devices.lacks(context.reads, account.id, seeds):
+        context.commit(lambda rows: devices.reseal(context, rows, account.id, seeds))
+    return accounts.opened(context, account, seeds)
+
+
+def _is_trusted(context: Context, account: Account, second: Second, shown: bytes) -> bool:
+    if not context.settings.trusted_days:
+        return False
+    try:
+        said = msgspec.msgpack.decode(
+            keys.unbox(context.secrets.key("outer"), shown, _place(context, "trust")), type=_Trust
+        )
+    except SealBroken:
+        return False
+    is_current = said.account == account.id and said.version == account.credential_version and not account.is_weak
+    return is_current and said.made >= second.trusted_since and said.ends > context.clock.now()
+
+
+def _place(context: Context, what: str) -> bytes:
+    return framed("second", what, ledger.era(context.reads))
+
+
+def _row(reads: ledger.Reads, account: int) -> Second | None:
+    found = reads.query("SELECT * FROM second_steps WHERE account = :account", {"account": account})
+    return Second(**found[0]) if found else None
+
+
+def _put(rows: Rows, second: Second) -> None:
+    _remove(rows, second.account)
+    ledger.insert(rows, "second_steps", second)
+
+
+def _set(rows: Rows, account: int, **values: int) -> None:
+    places = ", ".join(f"{name} = :{name}" for name in values)
+    rows.execute(f"UPDATE second_steps SET {places} WHERE account = :account", {**values, "account": account})  # noqa: S608
+
+
+def _remove(rows: Rows, account: int) -> None:
+    rows.execute("DELETE FROM second_steps WHERE account = :account", {"account": account})

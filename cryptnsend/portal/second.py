@@ -1,0 +1,166 @@
+"""How does a number after the password look on pages? Typing it, setting it up, trusting a browser, ending it.
+
+Between password and number the browser carries a box that only the keeper opens, for five minutes. A trusted browser
+has a cookie of its own, good with the password alone and for one account.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import segno
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask_babel import gettext
+from markupsafe import Markup
+from werkzeug.wrappers import Response as Answer
+
+from cryptnsend.core.errors import Denied, Ended, SecondStep, Throttled, WrongSecret
+from cryptnsend.portal.desk import desk
+from cryptnsend.portal.flows import SignedIn
+from cryptnsend.portal.security import check_form
+from cryptnsend.portal.visits import (
+    after_sign_in,
+    agent,
+    forget,
+    needs_session,
+    recall,
+    remember,
+    signed_in,
+    source,
+    start_session,
+)
+
+blueprint = Blueprint("second", __name__)
+blueprint.before_request(check_form)
+
+WRONG = 422  # a form that was understood and is not right: the page again, with words
+TRUST_COOKIE = "__Host-cryptnsend-trust"
+DAY_SECONDS = 86_400
+
+
+def asks(step: SecondStep, address: str) -> Answer:
+    """Go on to the page that asks for the number, with what the password gave."""
+    remember("second", {"held": base64.b64encode(step.held).decode(), "address": address})
+    return redirect(url_for("second.number"), 303)
+
+
+def trust() -> bytes:
+    """Return what this browser shows in the place of a number, empty if nothing."""
+    try:
+        return base64.urlsafe_b64decode(request.cookies.get(TRUST_COOKIE, ""))
+    except (binascii.Error, ValueError):
+        return b""
+
+
+@blueprint.route("/sign-in/number", methods=["GET", "POST"])
+def number() -> Any:
+    """Take the number after the password, or the recovery code where the phone is lost."""
+    begun = recall("second")
+    if not isinstance(begun, dict):
+        return redirect(url_for("account.sign_in"), 303)
+    page: dict[str, Any] = {"error": None, "days": desk().config.sessions.trusted_days}
+    if request.method != "POST":
+        return render_template("number.html", **page)
+    typed = _typed()
+    if not typed:
+        page["error"] = gettext("Type the number that your phone shows.")
+        return render_template("number.html", **page), WRONG
+    try:
+        cookie = desk().accounts.second_step(
+            begun["address"], base64.b64decode(begun["held"]), typed, source(), agent()
+        )
+    except Ended:
+        forget("second")
+        remember("away", True)
+        return redirect(url_for("account.sign_in"), 303)
+    except WrongSecret:
+        page["error"] = gettext("That is not the number, or it was used already. Wait for the next one.")
+        return render_template("number.html", **page), WRONG
+    answer = start_session(after_sign_in(), SignedIn(cookie))
+    somebody = desk().accounts.session(cookie)
+    if "trust" in request.form and somebody is not None and page["days"]:
+        shown = base64.urlsafe_b64encode(desk().accounts.trust(somebody)).decode()
+        answer.set_cookie(
+            TRUST_COOKIE, shown, max_age=page["days"] * DAY_SECONDS, secure=True, httponly=True, samesite="Lax",
+            path="/",
+        )  # fmt: skip
+    return answer
+
+
+@blueprint.route("/account/number", methods=["GET", "POST"])
+@needs_session
+def overview() -> Any:
+    """Say what a number after the password does, and begin with the password; show what the phone photographs, once."""
+    somebody = signed_in()
+    page: dict[str, Any] = {"on": desk().accounts.has_second_step(somebody), "error": None, "code_error": None}
+    page["days"] = desk().config.sessions.trusted_days
+    if request.method != "POST":
+        return render_template("second.html", **page)
+    try:
+        secret = desk().accounts.begin_second_step(somebody, request.form.get("password", ""), source())
+    except WrongSecret:
+        page["error"] = gettext("That is not your password.")
+        return render_template("second.html", **page), WRONG
+    except Throttled:
+        raise
+    except Denied as denied:
+        page["error"] = str(denied)
+        return render_template("second.html", **page), WRONG
+    written = base64.b32encode(secret).decode().rstrip("=")
+    return render_template("second-begin.html", picture=picture(written, somebody.address), secret=written, error=None)
+
+
+@blueprint.post("/account/number/first")
+@needs_session
+def first() -> Any:
+    """Take the first number; from now on the password alone opens nothing. The recovery code is shown, this once."""
+    try:
+        code = desk().accounts.begun_second_step(signed_in(), _typed())
+    except Ended:
+        return redirect(url_for("second.overview"), 303)
+    except WrongSecret:
+        error = gettext("That is not the number. Wait for the next one, and type it without delay.")
+        return render_template("second-begin.html", picture="", secret="", error=error), WRONG
+    return render_template("second-done.html", code=code)
+
+
+@blueprint.post("/account/number/end")
+@needs_session
+def end() -> Any:
+    """End the second step, by password and number."""
+    page: dict[str, Any] = {"on": True, "error": None, "code_error": None, "days": desk().config.sessions.trusted_days}
+    typed = _typed()
+    try:
+        desk().accounts.end_second_step(signed_in(), request.form.get("password", ""), typed, source())
+    except WrongSecret:
+        page["error"] = gettext("Password and number do not fit. Each number counts once: wait for the next one.")
+        return render_template("second.html", **page), WRONG
+    return redirect(url_for("second.overview"), 303)
+
+
+@blueprint.post("/account/number/forget")
+@needs_session
+def forget_browsers() -> Any:
+    """Trust no browser any more."""
+    desk().accounts.forget_browsers(signed_in())
+    answer = redirect(url_for("second.overview"), 303)
+    answer.delete_cookie(TRUST_COOKIE, secure=True, httponly=True, samesite="Lax", path="/")
+    return answer
+
+
+def _typed() -> str:
+    """Return a number as somebody typed it, without what they put between its digits; a recovery code as it is."""
+    typed = request.form.get("code", "").strip()[:100]
+    bare = "".join(each for each in typed if each not in " -.")
+    return bare if bare.isdecimal() else typed
+
+
+def picture(secret: str, address: str) -> Markup:
+    """Return the QR code of a secret as a drawing, in the form that programs for such numbers read."""
+    label = quote(f"CryptnSend:{address}")
+    uri = f"otpauth://totp/{label}?{urlencode({'secret': secret, 'issuer': 'CryptnSend'})}"
+    drawn = segno.make(uri, error="m").svg_inline(scale=5, border=2, dark="#000", light="#fff", svgclass="qr")
+    return Markup(drawn)  # noqa: S704 - segno draws it from a text of ours; no character of it stands in it

@@ -1,0 +1,163 @@
+"""A second step: the password alone opens nothing, a number counts once, guessing is slow, a lost phone is no end."""
+
+from __future__ import annotations
+
+import pytest
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
+
+from cryptnsend.core.errors import Denied, Ended, SecondStep, Throttled, WrongSecret
+from cryptnsend.core.passwords import new_recovery_code, recovery_key
+
+from .conftest import Person, Running, reset_by_mail, subscriber
+
+ANN = "ann@clinic.example"
+
+
+def number(keeper: Running, secret: bytes, minutes: float = 0) -> str:
+    at = keeper.clock.now() / 1000 + 60 * minutes
+    return TOTP(secret, 6, SHA1(), 30, enforce_key_length=False).generate(int(at)).decode()  # noqa: S303 - RFC 6238
+
+
+def enrolled(keeper: Running) -> tuple[Person, bytes]:
+    ann = subscriber(keeper, ANN)
+    ann.opened = keeper.portal.open(ANN, ann.k)
+    secret = keeper.portal.second_begin(ann.ticket, ann.k).secret
+    keeper.portal.second_begun(ann.ticket, number(keeper, secret))
+    keeper.clock.forward(minutes=2)
+    return ann, secret
+
+
+def wrong(right: str) -> str:
+    return f"{(int(right) + 1) % 1_000_000:06}"
+
+
+def test_the_password_alone_opens_nothing_at_any_door(keeper: Running) -> None:
+    ann, _ = enrolled(keeper)
+    for ask in (keeper.portal.open, keeper.role("mailbox").open, keeper.role("submission").check_password):
+        with pytest.raises(SecondStep):
+            ask(ANN, ann.k)
+        with pytest.raises(WrongSecret):
+            ask(ANN, b"x" * 32)
+
+
+def test_password_and_number_open_what_the_password_did(keeper: Running) -> None:
+    ann, secret = enrolled(keeper)
+    opened = keeper.portal.open_second(keeper.portal.hold(ANN, ann.k), number(keeper, secret))
+    assert ann.opened is not None
+    assert opened.seeds == ann.opened.seeds
+    assert opened.account == ann.account
+
+
+def test_until_its_first_number_a_second_step_asks_for_nothing(keeper: Running) -> None:
+    ann = subscriber(keeper, ANN)
+    ann.opened = keeper.portal.open(ANN, ann.k)
+    secret = keeper.portal.second_begin(ann.ticket, ann.k).secret
+    with pytest.raises(WrongSecret):
+        keeper.portal.second_begun(ann.ticket, wrong(number(keeper, secret)))
+    assert keeper.portal.open(ANN, ann.k).account == ann.account
+    assert not keeper.portal.second_state(ann.ticket)
+
+
+def test_a_number_is_good_once_and_for_a_minute(keeper: Running) -> None:
+    ann, secret = enrolled(keeper)
+    used = number(keeper, secret)
+    keeper.portal.open_second(keeper.portal.hold(ANN, ann.k), used)
+    held = keeper.portal.hold(ANN, ann.k)
+    with pytest.raises(WrongSecret):
+        keeper.portal.open_second(held, used)
+    late = number(keeper, secret, minutes=1)
+    keeper.clock.forward(minutes=4)
+    with pytest.raises(WrongSecret):
+        keeper.portal.open_second(held, late)
+    keeper.portal.open_second(held, number(keeper, secret, minutes=0.5))  # a phone that is fast
+
+
+def test_guessing_numbers_is_slow_and_ends(keeper: Running) -> None:
+    ann, secret = enrolled(keeper)
+    held = keeper.portal.hold(ANN, ann.k)
+    for _ in range(5):
+        with pytest.raises(WrongSecret):
+            keeper.portal.open_second(held, wrong(number(keeper, secret)))
+    with pytest.raises(Throttled):
+        keeper.portal.open_second(held, number(keeper, secret))
+    keeper.clock.forward(minutes=16)
+    assert keeper.portal.open_second(keeper.portal.hold(ANN, ann.k), number(keeper, secret)).account == ann.account
+
+
+def test_what_is_held_ends_soon_and_with_the_password(keeper: Running) -> None:
+    ann, secret = enrolled(keeper)
+    held = keeper.portal.hold(ANN, ann.k)
+    with pytest.raises(WrongSecret):
+        keeper.portal.hold(ANN, b"x" * 32)
+    with pytest.raises(Ended):
+        keeper.portal.open_second(held[:-1] + bytes([held[-1] ^ 1]), number(keeper, secret))
+    keeper.clock.forward(minutes=6)
+    with pytest.raises(Ended):
+        keeper.portal.open_second(held, number(keeper, secret))
+
+
+def test_the_recovery_code_stands_in_for_a_lost_phone_and_ends_the_second_step(keeper: Running) -> None:
+    ann, _ = enrolled(keeper)
+    assert ann.opened is not None
+    code = new_recovery_code(lambda n: b"r" * n)
+    keeper.portal.store_wraps(ann.ticket, "recovery", recovery_key(code), ann.opened.seeds)
+    held = keeper.portal.hold(ANN, ann.k)
+    with pytest.raises(WrongSecret):
+        keeper.portal.open_recovered(held, recovery_key(new_recovery_code(lambda n: b"s" * n)))
+    assert keeper.portal.open_recovered(held, recovery_key(code)).account == ann.account
+    assert keeper.portal.open(ANN, ann.k).account == ann.account
+
+
+def test_a_trusted_browser_is_asked_for_its_password_alone_until_it_is_forgotten(keeper: Running) -> None:
+    ann, _ = enrolled(keeper)
+    trust = keeper.portal.trust(ann.ticket)
+    assert keeper.portal.open_trusted(ANN, ann.k, trust).account == ann.account
+    with pytest.raises(WrongSecret):
+        keeper.portal.open_trusted(ANN, b"x" * 32, trust)
+    for other in (b"", b"x" * 80, trust[:-1] + bytes([trust[-1] ^ 1])):
+        with pytest.raises(SecondStep):
+            keeper.portal.open_trusted(ANN, ann.k, other)
+    keeper.portal.forget_browsers(ann.ticket)
+    with pytest.raises(SecondStep):
+        keeper.portal.open_trusted(ANN, ann.k, trust)
+
+
+def test_trust_ends_by_time_and_is_nobody_elses(keeper: Running) -> None:
+    ann, _ = enrolled(keeper)
+    trust = keeper.portal.trust(ann.ticket)
+    bob = subscriber(keeper, "bob@clinic.example")
+    bob.opened = keeper.portal.open(bob.address, bob.k)
+    secret = keeper.portal.second_begin(bob.ticket, bob.k).secret
+    keeper.portal.second_begun(bob.ticket, number(keeper, secret))
+    with pytest.raises(SecondStep):
+        keeper.portal.open_trusted(bob.address, bob.k, trust)
+    keeper.clock.forward(days=31)
+    with pytest.raises(SecondStep):
+        keeper.portal.open_trusted(ANN, ann.k, trust)
+
+
+def test_it_ends_by_password_and_number_together(keeper: Running) -> None:
+    ann, secret = enrolled(keeper)
+    with pytest.raises(WrongSecret):
+        keeper.portal.second_end(ann.ticket, b"x" * 32, number(keeper, secret))
+    with pytest.raises(WrongSecret):
+        keeper.portal.second_end(ann.ticket, ann.k, wrong(number(keeper, secret)))
+    with pytest.raises(Denied):
+        keeper.portal.second_begin(ann.ticket, ann.k)
+    keeper.portal.second_end(ann.ticket, ann.k, number(keeper, secret))
+    assert keeper.portal.open(ANN, ann.k).account == ann.account
+
+
+def test_a_reset_by_mail_does_not_end_it(keeper: Running) -> None:
+    enrolled(keeper)
+    again = Person(ANN)
+    reset_by_mail(keeper, again)
+    with pytest.raises(SecondStep):
+        keeper.portal.open(ANN, again.k)
+
+
+def test_the_ledger_shows_no_secret(keeper: Running) -> None:
+    _, secret = enrolled(keeper)
+    octets = b"".join(path.read_bytes() for path in keeper.folder.rglob("*") if path.is_file())
+    assert secret not in octets
