@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptnsend.core.errors import Denied, Throttled
+from cryptnsend.core.errors import Denied, SecondStep, Throttled
 
 if TYPE_CHECKING:
     from prometheus_client import Counter
@@ -104,6 +104,8 @@ def signing_in() -> Iterator[None]:
     """Count one sign-in by how the context ends: ok, wrong, throttled or unavailable."""
     try:
         yield
+    except SecondStep:
+        raise  # it is counted when the number comes
     except Throttled:
         count("sign_ins", result="throttled")
         raise

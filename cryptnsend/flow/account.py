@@ -83,13 +83,15 @@ class Accounts(Belongings, Oversight, Estate, SecondSteps):
 
         Raises WrongSecret, Throttled, or Ended when the password was too long ago.
         """
-        name = canonical_or_nobody(address)
-        if len(typed) <= LONGEST_NUMBER:
-            opened = self._keeper.open_second(held, typed)
-        else:
-            opened = self._keeper.open_recovered(held, passwords.recovery_key(typed))
+        is_number = len(typed) <= LONGEST_NUMBER
+        with metrics.signing_in():
+            if is_number:
+                opened = self._keeper.open_second(held, typed)
+            else:
+                opened = self._keeper.open_recovered(held, passwords.recovery_key(typed))
+        if not is_number:
             self._alert(opened.account, "second-ended")
-        return self._signed_in(opened, name, source, agent)
+        return self._signed_in(opened, canonical_or_nobody(address), source, agent)
 
     def _signed_in(self, opened: requests.Opened, name: str, source: str, agent: str) -> str:
         known = sessions.known_agent(self._engine, opened.account, agent)
