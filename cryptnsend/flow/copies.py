@@ -17,8 +17,9 @@ from cryptnsend.core.model import account_holder, first_id
 from cryptnsend.flow.opening import Opener
 from cryptnsend.flow.serving import Held, Shelf
 from cryptnsend.flow.sessions import Session
-from cryptnsend.store.records import grants, listing, mailboxes
-from cryptnsend.store.records.mailboxes import Mailbox, Placed
+from cryptnsend.store.records import grants, listing, placements
+from cryptnsend.store.records.mailboxes import Mailbox
+from cryptnsend.store.records.placements import Placed
 
 EARLIER = 86_400_000  # milliseconds that a copy may be older than its message, which a program may have kept back
 MOST = 200  # newest of what was filed that are looked at
@@ -34,7 +35,7 @@ class Copies:
 
     def submitted(self, session: Session, message_id: str) -> list[int]:
         """Return what this account submitted under a Message-ID, newest first; nothing for none."""
-        return mailboxes.submitted(self._engine, session.account, message_id) if message_id else []
+        return placements.submitted(self._engine, session.account, message_id) if message_id else []
 
     def original(self, session: Session, messages: Iterable[int], digest: bytes) -> int | None:
         """Return the first of these messages of one's own whose body has this print, or None."""
@@ -46,7 +47,7 @@ class Copies:
         if about is None or not about["message_id"]:
             return []
         after = first_id(about["created"] - EARLIER)
-        brought = mailboxes.filed_in(self._engine, box, after, MOST)
+        brought = placements.filed_in(self._engine, box, after, MOST)
         if not brought:
             return []
         try:

@@ -21,8 +21,9 @@ from cryptnsend.flow.mailboxes import Mailboxes, parse_flags
 from cryptnsend.flow.serving import LABEL, PART, SUMMARY
 from cryptnsend.flow.sessions import Session
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.store.records import filed, listing, mailboxes
-from cryptnsend.store.records.mailboxes import Mailbox, Placing
+from cryptnsend.store.records import filed, listing, placements
+from cryptnsend.store.records.mailboxes import Mailbox
+from cryptnsend.store.records.placements import Placing
 from cryptnsend.store.vault import Stored, Vault
 
 _BARE_LF = re.compile(rb"(?<!\r)\n")
@@ -74,13 +75,13 @@ class Filing:
     def _found_in_sent(self, incoming: Incoming, message: int) -> int:
         """Return the UID of a message of one's own in Sent, placing it there if it lies elsewhere by now."""
         box = self._boxes.look(incoming.session, incoming.box)
-        uid = mailboxes.where(self._engine, box.id, message, "author")
+        uid = placements.where(self._engine, box.id, message, "author")
         if uid is not None:
             return uid
         about = listing.message(self._engine, message)
         size = about["size"] if about else 0
         placing = Placing(message, "author", "", incoming.flags, incoming.keywords, incoming.received, size)
-        return self._engine.write(lambda rows: mailboxes.place(rows, box, [placing])[0]).result()
+        return self._engine.write(lambda rows: placements.place(rows, box, [placing])[0]).result()
 
 
 class Incoming:
@@ -143,13 +144,13 @@ class Incoming:
         house = self._house
 
         def write(rows: Rows) -> int:
-            if message_id and mailboxes.submitted_of(rows, self.session.account, message_id) != list(asked):
+            if message_id and placements.submitted_of(rows, self.session.account, message_id) != list(asked):
                 raise _Submitted
             if filed.used(rows, self.session.account) + row.octets > house._quota:
                 raise OverQuota("Your drafts and copies take all the room there is for them. Remove some of them.")
             filed.add(rows, row)
             placing = Placing(self._ident, "filed", "", self.flags, self.keywords, self.received, self._size)
-            return mailboxes.place(rows, self.box, [placing])[0]
+            return placements.place(rows, self.box, [placing])[0]
 
         return house._engine.write(write, blobs=[row.blob_key] if row.blob_key else []).result()
 

@@ -18,8 +18,9 @@ from cryptnsend.flow.placing import Placer
 from cryptnsend.flow.sent import Sent
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Thrown
-from cryptnsend.store.records import folders, mailboxes
-from cryptnsend.store.records.mailboxes import Mailbox, Placing
+from cryptnsend.store.records import folders, placements
+from cryptnsend.store.records.mailboxes import Mailbox
+from cryptnsend.store.records.placements import Placing
 
 HOME = {"recipient": "INBOX", "author": "Sent"}
 UNSEEN = Flagging.of("-", ["\\Seen"])
@@ -110,5 +111,5 @@ class Folders:
 
 
 def _place(rows: Rows, into: Mailbox, placing: Placing) -> None:
-    if not mailboxes.is_placed(rows, into.account, placing.message, placing.role):
-        mailboxes.place(rows, into, [placing])
+    if not placements.is_placed(rows, into.account, placing.message, placing.role):
+        placements.place(rows, into, [placing])

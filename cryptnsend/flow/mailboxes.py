@@ -15,8 +15,9 @@ from cryptnsend.core.model import Ids, Random
 from cryptnsend.flow.opened import note_opened
 from cryptnsend.flow.placing import Placer
 from cryptnsend.flow.sessions import Session
-from cryptnsend.store.records import filed, listing, mailboxes
-from cryptnsend.store.records.mailboxes import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, Mailbox, Placed, Placing
+from cryptnsend.store.records import filed, listing, mailboxes, placements
+from cryptnsend.store.records.mailboxes import Mailbox
+from cryptnsend.store.records.placements import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, Placed, Placing
 from cryptnsend.store.vault import Vault
 
 STANDARD = {"INBOX": "inbox", "Sent": "sent", "Drafts": "drafts", "Trash": "trash"}
@@ -133,7 +134,7 @@ class Mailboxes:
         box = self.named(session, name)
         if box.special:
             raise Denied("This mailbox cannot be removed.")
-        self.take_away(box, mailboxes.uids(self._engine, box.id), deleted_only=False)
+        self.take_away(box, placements.uids(self._engine, box.id), deleted_only=False)
         self._engine.write(lambda rows: mailboxes.drop(rows, session.account, box.id)).result()
 
     def rename(self, session: Session, old: str, new: str) -> None:
@@ -182,15 +183,15 @@ class Mailboxes:
 
     def uids(self, box: Mailbox) -> list[int]:
         """Return all UIDs, ascending."""
-        return mailboxes.uids(self._engine, box.id)
+        return placements.uids(self._engine, box.id)
 
     def counts(self, box: Mailbox) -> dict[str, int]:
         """Return how much lies there: messages, unseen, deleted, octets."""
-        return mailboxes.counts(self._engine, box.id)
+        return placements.counts(self._engine, box.id)
 
     def rows(self, box: Mailbox, first: int, last: int) -> list[Placed]:
         """Return what lies under the UIDs from *first* to *last*."""
-        return mailboxes.between(self._engine, box.id, first, last)
+        return placements.between(self._engine, box.id, first, last)
 
     def changes(self, session: Session, box: Mailbox, modseq: int) -> Changes:
         """Return what happened after *modseq*."""
@@ -199,13 +200,13 @@ class Mailboxes:
             return Changes(now, (), ())
         return Changes(
             now,
-            mailboxes.changed(self._engine, box.id, modseq),
-            mailboxes.expunged(self._engine, box.id, modseq),
+            placements.changed(self._engine, box.id, modseq),
+            placements.expunged(self._engine, box.id, modseq),
         )
 
     def first_unseen(self, box: Mailbox) -> int | None:
         """Return the UID of the first message that was not seen."""
-        return mailboxes.first_unseen(self._engine, box.id)
+        return placements.first_unseen(self._engine, box.id)
 
     # -- flags --------------------------------------------------------------------------------------------------------
 
@@ -243,14 +244,14 @@ class Mailboxes:
         how: Flagging,
         unchanged_since: int | None,
     ) -> tuple[list[Placed], list[int]]:
-        before = mailboxes.several(rows, box.id, uids)
+        before = placements.several(rows, box.id, uids)
         left = [each.uid for each in before if unchanged_since is not None and each.modseq > unchanged_since]
         asked = [each for each in before if each.uid not in left]
         changes = [(each, *how.apply(each)) for each in asked]
         real = [(each, flags, words) for each, flags, words in changes if (flags, words) != (each.flags, each.keywords)]
         modseq = 0
         if real:
-            modseq = mailboxes.set_flags(rows, box.id, [(each.uid, flags, words) for each, flags, words in real])
+            modseq = placements.set_flags(rows, box.id, [(each.uid, flags, words) for each, flags, words in real])
         for each, flags, _ in real:
             if flags & SEEN and not each.flags & SEEN and each.role == "recipient" and not each.served:
                 self._opened(rows, session, each.message)
@@ -288,23 +289,23 @@ class Mailboxes:
 
             def write(rows: Rows, page: Sequence[int] = page) -> list[tuple[int, int]]:
                 moved = self._copy(rows, box, page, into)
-                taken = mailboxes.several(rows, box.id, [old for old, _ in moved])
-                mailboxes.take_away(rows, box, taken, now, put_away=False)
+                taken = placements.several(rows, box.id, [old for old, _ in moved])
+                placements.take_away(rows, box, taken, now, put_away=False)
                 return moved
 
             done += self._engine.write(write).result()
         return done
 
     def _copy(self, rows: Rows, box: Mailbox, uids: Sequence[int], into: Mailbox) -> list[tuple[int, int]]:
-        found = mailboxes.several(rows, box.id, uids)
+        found = placements.several(rows, box.id, uids)
         placings = [
             Placing(
                 each.message, each.role, each.served, each.flags & ~DELETED, each.keywords, each.received, each.size,
-                mailboxes.notice_of(rows, box.id, each.uid) if each.served else None,
+                placements.notice_of(rows, box.id, each.uid) if each.served else None,
             )
             for each in found
         ]  # fmt: skip
-        return list(zip([each.uid for each in found], mailboxes.place(rows, into, placings), strict=True))
+        return list(zip([each.uid for each in found], placements.place(rows, into, placings), strict=True))
 
     def take_away(self, box: Mailbox, uids: Sequence[int], *, deleted_only: bool = True) -> list[int]:
         """Expunge messages, those flagged as deleted or all; return the UIDs that are gone. Drafts go for good."""
@@ -313,9 +314,9 @@ class Mailboxes:
         for page in _pages(uids):
 
             def write(rows: Rows, page: Sequence[int] = page) -> tuple[list[int], list[str]]:
-                found = mailboxes.several(rows, box.id, page)
+                found = placements.several(rows, box.id, page)
                 taken = [each for each in found if not deleted_only or each.flags & DELETED]
-                lost = mailboxes.take_away(rows, box, taken, now, put_away=True)
+                lost = placements.take_away(rows, box, taken, now, put_away=True)
                 blobs = [filed.drop(rows, box.account, each) for each in lost]
                 return [each.uid for each in taken], [blob for blob in blobs if blob]
 

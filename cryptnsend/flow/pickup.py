@@ -33,7 +33,7 @@ from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.throttling import Throttle
 from cryptnsend.flow.views import Entry, Letter, Part, SentEntry, Status, Turn
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.store.records import folders, grants, links, listing, mailboxes
+from cryptnsend.store.records import folders, grants, links, listing, placements
 
 PAGE = 100  # messages looked up at once, where all are
 
@@ -395,11 +395,11 @@ class Pickup(Asking):
     def _opened(self, session: Session, row: Row, mine: Row | None) -> None:
         account, message, now = session.account, row["message"], self._clock.now()
         is_first = mine is not None and mine["first_opened"] is None
-        if not is_first and not mailboxes.unseen(self._engine, account, message):
+        if not is_first and not placements.unseen(self._engine, account, message):
             return
 
         def write(rows: Rows) -> bool:
-            mailboxes.see(rows, account, message)  # what was read on the page is read in every mail program
+            placements.see(rows, account, message)  # what was read on the page is read in every mail program
             if mine is None or not is_first:
                 return False
             return note_opened(rows, row["org"], message, mine["address"], account, now, self._random)

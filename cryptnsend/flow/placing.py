@@ -20,8 +20,9 @@ from cryptnsend.flow.adoption import Adoption
 from cryptnsend.flow.copies import Copies
 from cryptnsend.flow.holdings import Place
 from cryptnsend.flow.sessions import Session
-from cryptnsend.store.records import devices, filed, listing, mailboxes
-from cryptnsend.store.records.mailboxes import SEEN, Mailbox, Placed, Placing
+from cryptnsend.store.records import devices, filed, listing, mailboxes, placements
+from cryptnsend.store.records.mailboxes import Mailbox
+from cryptnsend.store.records.placements import SEEN, Placed, Placing
 from cryptnsend.store.vault import Stored, Vault
 
 PAGE = 500
@@ -80,14 +81,14 @@ class Placer:
         def write(rows: Rows) -> list[str | None]:
             fresh, blobs = [], []
             for each in placings:
-                if mailboxes.is_placed(rows, box.account, each.message, role):
+                if placements.is_placed(rows, box.account, each.message, role):
                     continue
                 uids = [copy.uid for copy in copies.get(each.message, ())]
-                brought = mailboxes.several(rows, box.id, uids) if uids else []
-                lost = mailboxes.take_away(rows, box, brought, self._clock.now(), put_away=False)
+                brought = placements.several(rows, box.id, uids) if uids else []
+                lost = placements.take_away(rows, box, brought, self._clock.now(), put_away=False)
                 blobs += [filed.drop(rows, box.account, ident) for ident in lost]
                 fresh.append(_instead(each, brought))
-            mailboxes.place(rows, box, fresh)
+            placements.place(rows, box, fresh)
             mailboxes.looked(rows, box.id, placings[-1].message, holders)
             return blobs
 
@@ -98,7 +99,7 @@ class Placer:
         """Return a page of what lies nowhere yet, oldest first; of two ways to a message the account's own."""
         found: dict[int, Row] = {}
         for place in places:
-            rows = mailboxes.unplaced(
+            rows = placements.unplaced(
                 self._engine, session.account, place.holder, place.contact, role, after, PAGE, self._clock.now()
             )
             for row in rows:
@@ -108,7 +109,7 @@ class Placer:
     def placing_of(self, session: Session, message: int, role: str) -> Placing | None:
         """Return how one message would be placed that lies nowhere yet; None for any other."""
         for place in self._places(session, role):
-            rows = mailboxes.unplaced(
+            rows = placements.unplaced(
                 self._engine, session.account, place.holder, place.contact, role, message - 1, 1, self._clock.now()
             )
             if rows and rows[0]["message"] == message:
@@ -154,16 +155,16 @@ class Placer:
         *uids* are messages that could not be opened a moment ago, which are looked at whatever their grants say.
         """
         holder, changed = account_holder(session.account), False
-        while ended := mailboxes.ended(self._engine, box, holder, PAGE):
+        while ended := placements.ended(self._engine, box, holder, PAGE):
             done = [self._renew(session, box, each) for each in ended]
             if not any(done):
                 break
             changed = True
-        standing = mailboxes.standing_in(self._engine, box.id)
+        standing = placements.standing_in(self._engine, box.id)
         if session.ticket and any(each.served in (notices.CODE, notices.WAITING) for each in standing):
             self._adoption.adopt(session.account, session.addresses, session.seeds, session.ticket)
         for uid in uids[:PAGE]:
-            standing += [each for each in mailboxes.between(self._engine, box.id, uid, uid) if not each.served]
+            standing += [each for each in placements.between(self._engine, box.id, uid, uid) if not each.served]
         for each in standing:
             changed |= self._renew(session, box, each)
         return changed
@@ -173,7 +174,7 @@ class Placer:
         about = listing.message(self._engine, placed.message)
         now = self._clock.now()
         if about is None:
-            self._engine.write(lambda rows: mailboxes.take_away(rows, box, [placed], now, put_away=True)).result()
+            self._engine.write(lambda rows: placements.take_away(rows, box, [placed], now, put_away=True)).result()
             return True
         places = self._places(session, placed.role)
         held = holdings.held(self._engine, places, placed.message)
@@ -195,7 +196,7 @@ class Placer:
             fresh = self._as_itself(row, placed.role, 0)
             if fresh.served == placed.served:
                 return False
-        return self._engine.write(lambda rows: mailboxes.replace(rows, box, placed, fresh, now)).result() is not None
+        return self._engine.write(lambda rows: placements.replace(rows, box, placed, fresh, now)).result() is not None
 
     def _opens(self, session: Session, grant: Row | None) -> bool:
         """

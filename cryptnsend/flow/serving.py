@@ -22,7 +22,8 @@ from cryptnsend.core.seal import SeekReader, open_sealed, unpad
 from cryptnsend.flow.opening import Opener, Sealed
 from cryptnsend.flow.sessions import Session
 from cryptnsend.store.records import audit, filed, listing, serving
-from cryptnsend.store.records.mailboxes import Mailbox, Placed
+from cryptnsend.store.records.mailboxes import Mailbox
+from cryptnsend.store.records.placements import Placed
 from cryptnsend.store.records.serving import Granted
 from cryptnsend.store.vault import Stored, Vault
 

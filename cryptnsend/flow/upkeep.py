@@ -32,6 +32,7 @@ from cryptnsend.store.records import (
     mailboxes,
     messages,
     oversight,
+    placements,
     sessions,
     transport,
     upkeep,
@@ -207,9 +208,9 @@ class Upkeep:
             self._forget_drafts(now - self._drafts)
             self._forget_gone()
             self._forget_alone(now - MAILS_KEPT)
-            self._engine.write(mailboxes.forget_put_away).result()
+            self._engine.write(placements.forget_put_away).result()
         self._engine.write(lambda rows: transport.forget(rows, now)).result()
-        self._engine.write(lambda rows: mailboxes.forget_gone(rows, now - EXPUNGED_KEPT)).result()
+        self._engine.write(lambda rows: placements.forget_gone(rows, now - EXPUNGED_KEPT)).result()
         while stale := upkeep.stale_links(self._engine, now):
             self._engine.write(partial(_drop, stale)).result()
 
@@ -233,7 +234,7 @@ class Upkeep:
         now = self._clock.now()
         for row in found:
             if upkeep.forget(rows, row["org"], row["id"], row["thread"]):
-                mailboxes.forget(rows, row["id"], now)
+                placements.forget(rows, row["id"], now)
                 audit.append(rows, row["org"], now, ACTOR, "message.removed", str(row["id"]), {})
 
     def _forget_alone(self, before: int) -> None:

@@ -22,7 +22,7 @@ from cryptnsend.flow.sessions import Session
 from cryptnsend.mailbox.connection import Rooms
 from cryptnsend.mailbox.speaking import Cut
 from cryptnsend.mailbox.view import View, flags_text
-from cryptnsend.store.records.mailboxes import SEEN, Placed
+from cryptnsend.store.records.placements import SEEN, Placed
 
 CHUNK = 200  # messages looked up at once
 WITH_BODY = 50  # the same, with their content

@@ -17,7 +17,8 @@ from cryptnsend.flow.mailboxes import Flagging
 from cryptnsend.flow.serving import Held
 from cryptnsend.flow.sessions import Session
 from cryptnsend.mailbox.connection import Connection, Farewell, Gone, House, Refused
-from cryptnsend.store.records.mailboxes import SEEN, Mailbox, Placed
+from cryptnsend.store.records.mailboxes import Mailbox
+from cryptnsend.store.records.placements import SEEN, Placed
 from cryptnsend.submission import auth
 
 IDLE = 600.0  # seconds; RFC 1939 §3 asks for ten minutes at least

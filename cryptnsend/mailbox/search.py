@@ -15,7 +15,7 @@ from cryptnsend.flow.sessions import Session
 from cryptnsend.mailbox.connection import Rooms
 from cryptnsend.mailbox.limits import Limits
 from cryptnsend.mailbox.view import View, flag_names
-from cryptnsend.store.records.mailboxes import Placed
+from cryptnsend.store.records.placements import Placed
 
 CHUNK = 200
 TEXT = 1024 * 1024  # octets of each text part that are looked through

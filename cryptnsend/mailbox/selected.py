@@ -13,7 +13,8 @@ from cryptnsend.mailbox.fetch import Fetching
 from cryptnsend.mailbox.search import Searching
 from cryptnsend.mailbox.speaking import Speaking
 from cryptnsend.mailbox.view import View, flags_text
-from cryptnsend.store.records.mailboxes import Mailbox, Placed
+from cryptnsend.store.records.mailboxes import Mailbox
+from cryptnsend.store.records.placements import Placed
 
 _FLAGS = "\\Answered \\Flagged \\Deleted \\Seen \\Draft"
 

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from cryptnsend.core.imap import SequenceSet
 from cryptnsend.flow.mailboxes import FLAGS, Changes
-from cryptnsend.store.records.mailboxes import Mailbox, Placed
+from cryptnsend.store.records.mailboxes import Mailbox
+from cryptnsend.store.records.placements import Placed
 
 SYSTEM = (("\\Answered", 2), ("\\Flagged", 4), ("\\Deleted", 8), ("\\Seen", 1), ("\\Draft", 16))
 assert dict(FLAGS) == {name.casefold(): bit for name, bit in SYSTEM}  # noqa: S101 - one table, written twice

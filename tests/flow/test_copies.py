@@ -10,7 +10,7 @@ import pytest
 from cryptnsend.core.imap_items import Section
 from cryptnsend.flow.mailgate import Reader
 from cryptnsend.flow.sessions import Session
-from cryptnsend.store.records.mailboxes import Placed
+from cryptnsend.store.records.placements import Placed
 from tests.support.house import OTHER, PASSWORD, SOURCE, House
 
 ANN, PAT = "ann@gmail.example", "pat@yahoo.example"
