@@ -67,10 +67,10 @@ def test_a_message_that_was_being_written_while_others_came_is_placed_later(hous
     house.clock.forward(HOUR)
     replied(house)
     who = reader(house)
-    assert len(house.mailbox.placements.uids(inbox(house, who))) == 1
+    assert len(house.mailbox.mailboxes.uids(inbox(house, who))) == 1
     slow.body(b"Late.\r\n")
     slow.commit_now()
-    assert len(house.mailbox.placements.uids(inbox(house, who))) == 2
+    assert len(house.mailbox.mailboxes.uids(inbox(house, who))) == 2
 
 
 def test_rows_of_a_message_that_is_gone_go_too(make_house: MakeHouse) -> None:
@@ -84,7 +84,7 @@ def test_rows_of_a_message_that_is_gone_go_too(make_house: MakeHouse) -> None:
         house.clock.forward(12 * HOUR)
         house.upkeep.once()
     who = reader(house)
-    assert house.mailbox.placements.uids(inbox(house, who)) == []
+    assert house.mailbox.mailboxes.uids(inbox(house, who)) == []
     house.clock.forward(31 * DAY)
     house.upkeep.once()
     assert left(house) == {"mailboxes"}
