@@ -198,10 +198,8 @@ class Accounts(Belongings, Oversight, Estate, SecondSteps):
         """Make a subscriber of who shows the mailed code, or the one of an invitation (*ident* is either's)."""
         shown = notice_name(name)
         self._check_strength(password, [shown])
-        params = self._settings.argon
-        salt = self._keeper.mail_salt(ident)
-        k = passwords.derive(password, salt, params)
-        opened = self._keeper.signup(ident, code, salt, params.encode(), k, shown, locale)
+        salt, k = self._k_by_mail(ident, password, source)
+        opened = self._keeper.signup(ident, code, salt, self._settings.argon.encode(), k, shown, locale)
         self._take(opened, "account.subscribed", {})
         self._seen(opened, source)
         recovery = opened.recovery
@@ -220,10 +218,8 @@ class Accounts(Belongings, Oversight, Estate, SecondSteps):
     def finish_reset(self, ident: int, code: str, password: str, source: str, agent: str) -> SignedIn:
         """Set a new password by a mailed code alone: a weak reset. The owner and their senders are told."""
         self._check_strength(password, [])
-        params = self._settings.argon
-        salt = self._keeper.mail_salt(ident)
-        k = passwords.derive(password, salt, params)
-        opened = self._keeper.reset(ident, code, salt, params.encode(), k)
+        salt, k = self._k_by_mail(ident, password, source)
+        opened = self._keeper.reset(ident, code, salt, self._settings.argon.encode(), k)
         self._take(opened, "account.reset", {}, ends_sessions=True)
         self._alert(opened.account, "password-reset")
         for subscriber in opened.tell_subscribers:

@@ -25,6 +25,7 @@ from cryptnsend.store.records import accounts, audit, links, messages, sessions
 
 MAILS = "mailed codes"  # no address, so that it is nobody's count of wrong passwords
 MAILS_IN_ALL, MAILS_TO_ONE = 50, 8  # that one source may ask for in a row
+TRIES, MOST_TRIES = "mailed codes that were typed", 60  # from one source in a row: each costs a whole Argon2id
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,12 @@ class People:
     def _k(self, name: str, password: str) -> bytes:
         salt = self._keeper.salt(name)
         return passwords.derive(password, salt.salt, passwords.Argon.decode(salt.params))
+
+    def _k_by_mail(self, ident: int, password: str, source: str) -> tuple[bytes, bytes]:
+        """Return salt and K of a password that somebody chooses by a mailed code. Raises Throttled, Denied or Ended."""
+        self._throttle.ask(TRIES, source, MOST_TRIES)
+        salt = self._keeper.mail_salt(ident)
+        return salt, passwords.derive(password, salt, self._settings.argon)
 
     def _confirmed(self, session: Session, password: str, source: str) -> bytes:
         """Return K of a password that was right, of who is signed in."""

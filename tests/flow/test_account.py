@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from cryptnsend.core.errors import Denied, Ended, KeeperGone, NoGrant, Throttled, WrongSecret
+from cryptnsend.core import passwords
+from cryptnsend.core.errors import CryptnSendError, Denied, Ended, KeeperGone, NoGrant, Throttled, WrongSecret
 from tests.support.house import AGENT, DAY, HOUR, MINUTE, OTHER, PASSWORD, SOURCE, House, MakeHouse
 
 ANN, PAT, CARL = "ann@gmail.example", "pat@yahoo.example", "carl@outlook.example"
@@ -113,6 +114,31 @@ def test_a_change_that_a_crash_interrupted_is_made_good(
 
 
 # -- registration -----------------------------------------------------------------------------------------------------
+
+
+def test_codes_that_are_typed_cost_work_and_are_slowed_per_source(
+    house: House, ann: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever makes up numbers and codes must not keep all others from signing in: one password is tried at a time."""
+    started = house.accounts.start_reset(ANN, SOURCE)
+    derived: list[str] = []
+    derive = passwords.derive
+
+    def counted(password: str, *rest: Any) -> bytes:
+        derived.append(password)
+        return derive(password, *rest)
+
+    monkeypatch.setattr(passwords, "derive", counted)
+    stopped = 0
+    for number in range(80):
+        with pytest.raises(CryptnSendError) as refused:
+            house.accounts.finish_reset(started.id + 1 + number, "000000", OTHER, "198.51.100.7", AGENT)
+        stopped += isinstance(refused.value, Throttled)
+        with pytest.raises(CryptnSendError):
+            house.accounts.finish_signup(number, "000000", OTHER, "Eve", "198.51.100.8", AGENT, "en")
+    assert stopped >= 19
+    assert len(derived) <= 122
+    house.accounts.finish_reset(started.id, house.mailed_code(), OTHER, SOURCE, AGENT)
 
 
 def test_the_code_and_a_password_make_an_account_that_opens_the_message(house: House, ann: int) -> None:
