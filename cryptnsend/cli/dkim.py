@@ -11,7 +11,7 @@ from cryptnsend.cli.dns import delegation, signing_records, zone_line
 from cryptnsend.cli.options import Commands, home_option, json_option, moment, show_json, show_table
 from cryptnsend.cli.owner import opened
 from cryptnsend.config import Config
-from cryptnsend.core.errors import Temporary
+from cryptnsend.core.errors import Denied, Temporary
 
 if TYPE_CHECKING:
     from cryptnsend.app import App
@@ -35,10 +35,11 @@ def list_(config: Config, as_json: bool) -> None:
 
 
 @dkim.command()
-@click.option("--activate", is_flag=True, help="Sign with the announced keys at once, whatever DNS shows from here.")
+@click.option("--activate", is_flag=True, help="Sign with the announced keys at once.")
+@click.option("--unseen", is_flag=True, help="With --activate: also where DNS does not show them from here.")
 @home_option
 @json_option
-def rotate(config: Config, activate: bool, as_json: bool) -> None:
+def rotate(config: Config, activate: bool, unseen: bool, as_json: bool) -> None:
     """
     Replace the signing keys, in two steps.
 
@@ -46,11 +47,15 @@ def rotate(config: Config, activate: bool, as_json: bool) -> None:
     them in DNS, or after --activate; called again meanwhile, this command looks and says how they stand. The records
     of the keys before have to stay until `dns` says that they may be removed.
     """
+    if unseen and not activate:
+        raise click.UsageError("--unseen says something about --activate only.")
     with opened(config) as app:
         ring = app.keyring
         waiting = [each for each in ring.held() if each.state == "announced"]
         try:
             if activate:
+                if not unseen:
+                    _refuse_unpublished(app, waiting)
                 shown = ring.activate()
             elif waiting:
                 _look(app)
@@ -89,6 +94,26 @@ def check(ctx: click.Context, config: Config, domain: str, as_json: bool) -> Non
             click.echo(zone_line(record))
     if not found:
         ctx.exit(1)
+
+
+def _refuse_unpublished(app: App, waiting: list[Held]) -> None:
+    """Raise Denied where DNS shows that nobody finds a key; where it gives no answer, the operator's word counts."""
+    from cryptnsend.delivery import dkim as keys
+    from cryptnsend.delivery import keyring
+    from cryptnsend.delivery.dns import DnsTrouble
+
+    for each in waiting:
+        if each.key is None:
+            continue
+        try:
+            is_there = keyring.is_published(each.key, app.resolver.texts)
+        except DnsTrouble:
+            continue
+        if not is_there:
+            raise Denied(
+                f"{keys.dns_name(each.key)} does not show the new key, so nobody could check what it signs. Publish it"
+                " first; --unseen activates all the same."
+            )
 
 
 def _look(app: App) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 import click
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from cryptnsend.cli.options import home_option, json_option, moment, show_json
 from cryptnsend.config import Config
@@ -181,19 +183,44 @@ def _protected(config: Config) -> Iterator[Record]:
     yield Record(f"https://{web}{transport.POLICY_PATH}", "file", text, why)
     reports = f"v=TLSRPTv1; rua=mailto:postmaster@{domain}"
     yield Record(f"_smtp._tls.{domain}", "TXT", reports, "whom others tell how TLS to us went (RFC 8460)")
+    place, following = f"_{SMTP_PORT}._tcp.{host}", next_digest(config)
     if (digest := key_digest(config)) is not None:
-        why = "our key (DANE, RFC 7672): only if the zone is signed; change it before the certificate gets another key"
-        yield Record(f"_{SMTP_PORT}._tcp.{host}", "TLSA", f"3 1 1 {digest}", why)
+        why = "our key (DANE, RFC 7672): only if the zone is signed"
+        if following is None:
+            why += (
+                f"; before the certificate gets another key, put that as {next_key(config)} and publish its record, too"
+            )
+        yield Record(place, "TLSA", f"3 1 1 {digest}", why)
+    if following not in (None, digest):
+        why = f"the key in {next_key(config)} (DANE): publish it beside the other a day before the certificate gets it"
+        yield Record(place, "TLSA", f"3 1 1 {following}", why)
+
+
+def next_key(config: Config) -> Path:
+    """Return where the key, or the certificate, is put that will be used next."""
+    return config.tls.key.with_name("next-key.pem")
 
 
 def key_digest(config: Config) -> str | None:
     """Return SHA-256 of the certificate's public key as "3 1 1" wants it (RFC 6698 §2.1), None without certificate."""
+    return _digest_of(config.tls.certificate)
+
+
+def next_digest(config: Config) -> str | None:
+    """Return the same of the key that will be used next, None where there is none."""
+    return _digest_of(next_key(config))
+
+
+def _digest_of(file: Path) -> str | None:
+    """Return the digest of a PEM file's certificate or key; None for all else: `doctor` says what is wrong with it."""
     try:
-        shown = x509.load_pem_x509_certificate(config.tls.certificate.read_bytes())
-    except (OSError, ValueError):
-        return None  # `doctor` says what is wrong with it
-    octets = shown.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.sha256(octets).hexdigest()
+        octets = file.read_bytes()
+        is_certificate = b"-----BEGIN CERTIFICATE" in octets
+        holder = x509.load_pem_x509_certificate(octets) if is_certificate else load_pem_private_key(octets, None)
+        shown = holder.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    return hashlib.sha256(shown).hexdigest()
 
 
 def zone_line(record: Record) -> str:

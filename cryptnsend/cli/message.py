@@ -47,6 +47,7 @@ REPORT_COLUMNS = {"at": "reported", "message": "message", "author": "author", "r
 RECIPIENT_COLUMNS = {
     "address": "recipient",
     "decision": "decision",
+    "delivery": "delivery",
     "notified": "notified",
     "opened": "opened",
     "state": "grant",

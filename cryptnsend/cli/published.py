@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cryptnsend.cli.dns import SMTP_PORT, Record, leading, records
+from cryptnsend.cli.dns import SMTP_PORT, Record, leading, next_digest, next_key, records
 from cryptnsend.cli.findings import Finding, error, ok, warning
 from cryptnsend.config import Config
 from cryptnsend.core import transport
@@ -224,7 +224,8 @@ def dkim(outside: Outside) -> Iterator[Finding]:
             words = f"The key at {record.name} is ours, but says that it is being tried (t=y)."
             yield warning("DKIM", words, "Take t=y away, or receivers treat our mail as unsigned.")
         else:
-            yield ok("DKIM", f"The key at {record.name} is the one that signs our mail.")
+            stands = "is the one that signs our mail" if record.action == "publish" else "is ours"
+            yield ok("DKIM", f"The key at {record.name} {stands}.")
 
 
 def _tags(text: str) -> dict[str, str]:
@@ -319,7 +320,7 @@ def tlsa(outside: Outside) -> Iterator[Finding]:
     if not found:
         if not outside.names.is_near:
             yield ok("TLSA", "There is no record; whether one would count, only a validating resolver could tell.")
-        elif _is_signed(outside):
+        elif found.secure or _is_signed(outside):
             yield warning("TLSA", "The zone is signed, but says nothing about our certificate.", PUBLISH)
         else:
             yield ok("TLSA", "There is no record, and none would count, as the zone is not signed.")
@@ -337,8 +338,12 @@ def tlsa(outside: Outside) -> Iterator[Finding]:
         words = f"TLSA records do not fit our certificate: {str(flaw)[0].lower()}{str(flaw)[1:]}."
         yield error("TLSA", f"{words} Servers that go by DANE send us nothing.", PUBLISH)
         return
+    following = next_digest(config)
     if outside.names.is_near and not found.secure:
         yield warning("TLSA", "TLSA records fit our certificate but do not count.", "Sign the zone (DNSSEC).")
+    elif following is not None and following not in {each.data.hex() for each in found}:
+        words = f"TLSA records fit our certificate, and there is none for the key in {next_key(config)}."
+        yield warning("TLSA", words, PUBLISH)
     else:
         yield ok("TLSA", "TLSA records fit our certificate.")
 

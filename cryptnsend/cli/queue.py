@@ -266,7 +266,7 @@ def release(config: Config, wanted: Wanted, numbers: tuple[int, ...], as_json: b
 @chosen
 def drop(config: Config, wanted: Wanted, numbers: tuple[int, ...], yes: bool, as_json: bool) -> None:
     """Cancel deliveries: they will not leave. What is in the vault stays there."""
-    ask = "" if yes else "Cancel {} deliveries for good?"
+    ask = "" if yes else "Cancel what was found, {} in all, for good?"
     states = deliveries.NOT_LEFT
     _steer(config, wanted, numbers, states, lambda owner, one: owner.drop(one), "is cancelled", as_json, ask)
 

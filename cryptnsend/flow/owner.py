@@ -283,6 +283,9 @@ class Owner:
 
     def retry(self, delivery: int) -> str:
         """Let a delivery be tried again now, also one that failed or was parked; return its state. Raises NoGrant."""
+        known = deliveries.standing(self._engine, delivery)
+        if known is not None and known[1] == "held":
+            raise NoGrant(f"Delivery {delivery} is held. `cryptnsend queue release {delivery}` lets it be tried.")
         state = self._steer(delivery, deliveries.retry, "delivery.retried", "that could be tried again")
         self._wake()
         return state

@@ -61,6 +61,7 @@ class InboundSession(SubmissionSession):
     """The commands of the door for other servers."""
 
     needs_tls: ClassVar[bool] = False
+    unoffered: ClassVar[frozenset[str]] = frozenset({"AUTH"})
 
     def __init__(self, house: House, *, reception: Reception, pool: ThreadPoolExecutor, **arrival: Any):
         super().__init__(house, **arrival)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from cryptnsend.core import topics
 from cryptnsend.core.addresses import canonical
@@ -24,6 +24,8 @@ __all__ = ["Envelope", "Gatekeeper", "House", "Intake", "Peer", "Rcpt", "Submiss
 
 class SubmissionSession(Connection):
     """The commands of a submission door."""
+
+    unoffered: ClassVar[frozenset[str]] = frozenset()  # commands that are known, to be refused
 
     def __init__(self, house: House, **arrival: Any):
         super().__init__(house, **arrival)
@@ -277,7 +279,7 @@ class SubmissionSession(Connection):
     async def smtp_HELP(self, argument: str | None) -> None:
         """Say which commands there are, whatever was asked."""
         self._count_junk()
-        verbs = " ".join(self.commands)
+        verbs = " ".join(verb for verb in self.commands if verb not in self.unoffered)
         self._outbox += reply(214, "2.0.0", f"{verbs} {self._house.help_url(topics.INDEX)}".rstrip())
 
     async def smtp_QUIT(self, argument: str | None) -> None:

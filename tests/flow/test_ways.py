@@ -168,6 +168,21 @@ def test_the_list_is_narrowed_by_kind_and_domain_and_counted_by_reason(desk: Des
     assert "come again later" in table
 
 
+def test_who_wants_to_retry_what_is_held_is_told_to_release_it(desk: Desk, ann: int) -> None:
+    send(desk, "Results", LATER)
+    ident = desk.row("notice")["id"]
+    assert queue(desk, "hold", ident).exit_code == 0
+    done = queue(desk, "retry", ident)
+    assert (done.exit_code, f"`cryptnsend queue release {ident}`" in " ".join(done.output.split())) == (4, True)
+
+
+def test_the_operator_sees_in_the_message_that_its_notice_failed(desk: Desk, ann: int) -> None:
+    message = send(desk, "Results", REFUSED)
+    words = ["message", "show", str(message), "--json", "--home", str(desk.house.home.path)]
+    (one,) = json.loads(CliRunner().invoke(main, words, prog_name="cryptnsend").output)["recipients"]
+    assert (one["address"], one["delivery"]) == (PAT, "failed")
+
+
 def test_what_is_held_is_not_tried_until_it_is_released(desk: Desk, ann: int) -> None:
     send(desk, "Results", LATER)
     ident = desk.row()["id"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import io
 import json
 import sqlite3
@@ -14,9 +15,16 @@ from pathlib import Path
 
 import click
 import pytest
+import trustme
 from click.testing import CliRunner
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+    load_pem_private_key,
+)
 
 from cryptnsend.__main__ import COMMANDS, main
 from cryptnsend.cli import options
@@ -180,6 +188,22 @@ def test_dns_prints_zone_lines_with_strings_of_at_most_255(config, home):
             assert len(string) <= 255
     assert "; 1.2.0.192.in-addr.arpa. 3600 IN PTR mail.clinic.example." in done.output.splitlines()
     assert ";   mode: testing" in done.output
+
+
+@pytest.mark.parametrize("kind", ["key", "certificate"])
+def test_dns_prints_a_second_tlsa_record_for_the_key_that_comes_next(config, home, kind):
+    """Servers that go by DANE remember the old record for a while (RFC 7671 §8.1)."""
+    (now,) = [each for each in records(config) if each.type == "TLSA"]
+    assert f"put that as {home.path}/tls/next-key.pem" in now.why
+    leaf = trustme.CA().issue_cert("mail.clinic.example")
+    pem = leaf.private_key_pem if kind == "key" else leaf.cert_chain_pems[0]
+    pem.write_to_path(home.path / "tls" / "next-key.pem")
+    certificate = x509.load_pem_x509_certificate(leaf.cert_chain_pems[0].bytes())
+    octets = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    first, second = [each.value for each in records(config) if each.type == "TLSA"]
+    assert (first, second) == (now.value, f"3 1 1 {hashlib.sha256(octets).hexdigest()}")
+    (home.path / "tls" / "next-key.pem").write_bytes(b"nonsense")
+    assert [each.value for each in records(config) if each.type == "TLSA"] == [now.value]
 
 
 def test_dns_tells_what_only_the_operator_knows(config, home):

@@ -13,6 +13,8 @@ from cryptnsend.__main__ import main
 from cryptnsend.cli.backup import SIGNING_KEYS, _restore_keys
 from cryptnsend.cli.dns import Record, records
 from cryptnsend.config import Config
+from cryptnsend.delivery import keyring
+from cryptnsend.delivery.dns import DnsTrouble
 from cryptnsend.home import Home
 from cryptnsend.making import make_dkim_keys
 from tests.support.homes import make_home
@@ -52,13 +54,37 @@ def test_rotating_prints_what_to_publish_and_changes_no_signature(config: Config
 
 def test_a_word_activates_and_the_old_records_stay_with_a_date(config: Config, home: Home) -> None:
     run(home, "dkim", "rotate")
-    shown = json.loads(run(home, "dkim", "rotate", "--activate", "--json"))
+    shown = json.loads(run(home, "dkim", "rotate", "--activate", "--unseen", "--json"))
     assert {row["selector"]: row["state"] for row in shown} == {"rsa2": "signing", "ed2": "signing"}
     old = listed(home)["rsa1"]
     assert (old["state"], old["may_go"] - old["since"]) == ("retired", (32 * 3600 + 5 * 86_400) * 1000)
     assert published(config)["rsa1"].action == "keep"
     assert "keep it until" in published(config)["rsa1"].why
     assert "Rotate again after that" in run(home, "dkim", "rotate", code=4)
+
+
+def test_keys_that_nobody_finds_are_activated_on_a_second_word_only(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(home, "dkim", "rotate")
+    monkeypatch.setattr(keyring, "is_published", lambda key, texts: False)
+    said = run(home, "dkim", "rotate", "--activate", code=4)
+    assert "_domainkey.mail.clinic.example does not show the new key" in said
+    assert listed(home)["rsa2"]["state"] == "announced"
+    monkeypatch.setattr(keyring, "is_published", lambda key, texts: True)
+    run(home, "dkim", "rotate", "--activate")
+    assert listed(home)["rsa2"]["state"] == "signing"
+
+
+def test_where_dns_gives_no_answer_the_word_counts(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(key: object, texts: object) -> bool:
+        raise DnsTrouble("no answer")
+
+    run(home, "dkim", "rotate")
+    monkeypatch.setattr(keyring, "is_published", silent)
+    run(home, "dkim", "rotate", "--activate")
+    assert listed(home)["rsa2"]["state"] == "signing"
+    assert "--unseen says" in CliRunner().invoke(main, ["dkim", "rotate", "--unseen", "--home", str(home.path)]).output
 
 
 def test_nothing_can_be_activated_that_was_not_announced(home: Home) -> None:
@@ -92,7 +118,7 @@ def test_a_host_of_another_name_is_named_for_reports(short_folder: Path) -> None
 def test_a_backup_brings_back_how_the_keys_stand(house: House, tmp_path: Path) -> None:
     home = house.home
     run(home, "dkim", "rotate")
-    run(home, "dkim", "rotate", "--activate")
+    run(home, "dkim", "rotate", "--activate", "--unseen")
     run(home, "backup", str(tmp_path / "backup"))
     before = listed(home)
     for file in home.dkim.iterdir():

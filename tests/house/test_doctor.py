@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from cryptnsend.__main__ import main
 from cryptnsend.cli import doctor, published
-from cryptnsend.cli.dns import Record, records, zone_line
+from cryptnsend.cli.dns import Record, next_key, records, zone_line
 from cryptnsend.cli.findings import Finding
 from cryptnsend.cli.published import Outside, compare
 from cryptnsend.config import Config
@@ -277,6 +277,17 @@ def test_tlsa_records_that_nobody_vouches_for_do_not_count(world: World) -> None
     https = Https(names, ca_file=world.ca_file, allow_private=True, port=world.web.port)
     found = list(published.tlsa(Outside(world.config, names, https)))
     assert [(each.level, "do not count" in each.words) for each in found] == [("warning", True)]
+
+
+def test_a_key_that_comes_next_has_to_be_announced(world: World) -> None:
+    """Else mail from those who go by DANE stops with the new certificate."""
+    following = next_key(world.config)
+    trustme.CA().issue_cert("mail.test").private_key_pem.write_to_path(following)
+    try:
+        (told,) = [each for each in world.look(world.config) if each.check == "TLSA"]
+    finally:
+        following.unlink()
+    assert (told.level, "none for the key in" in told.words) == ("warning", True)
 
 
 def test_dead_name_servers_are_told_soon(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

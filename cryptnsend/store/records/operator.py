@@ -62,6 +62,8 @@ def recipients(engine: Engine, ident: int) -> list[Row]:
     """Return what became of a message for each recipient."""
     return engine.query(
         "SELECT a.canonical AS address, r.decision, r.form, r.reason, r.notified, r.first_opened AS opened,"
+        " (SELECT d.state FROM deliveries d WHERE d.message = r.message AND d.recipient = r.address"
+        "  AND d.kind IN ('notice', 'relay', 'handoff') ORDER BY d.id DESC LIMIT 1) AS delivery,"
         " (SELECT g.state FROM grants g WHERE g.message = r.message AND g.role = 'recipient'"
         "  AND g.holder IN ('address:' || a.canonical, 'account:' || a.account)) AS state"
         " FROM recipients r JOIN addresses a ON a.id = r.address WHERE r.message = :id ORDER BY a.canonical",
