@@ -134,7 +134,7 @@ def test_a_message_moves_and_does_not_come_back(house: House, client: imaplib.IM
     client.store("1", "+FLAGS", r"(\Deleted)")
     client.expunge()
     assert said(client.select("INBOX")) == b"0"
-    assert len(house.pickup.list(house.session(ANN))) == 1  # on the page it is where it was
+    assert len(house.portal.folders.trash(house.session(ANN))) == 1  # on the page it can be put back
 
 
 def test_a_new_message_is_told_while_a_program_idles(house: House, client: imaplib.IMAP4_SSL) -> None:

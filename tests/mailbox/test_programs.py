@@ -129,4 +129,4 @@ def test_fetchmail_takes_everything_once(
     assert [b"Number %d." % number in taken.read_bytes() for number in range(3)] == [True] * 3
     run("fetchmail", *command, cwd=tmp_path, ends=(1,))  # there is nothing new
     assert taken.read_bytes().count(b"Subject:") == 3
-    assert len(house.pickup.list(house.session(ANN))) == 3  # nothing is destroyed
+    assert len(house.portal.folders.trash(house.session(ANN))) == 3  # nothing is destroyed
