@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from typing import Any
 
@@ -377,6 +378,12 @@ def test_the_delivery_passphrase_is_shown_to_who_types_the_password(house: House
 
 
 # -- the trail, and a keeper that is gone -----------------------------------------------------------------------------
+
+
+def test_a_device_password_that_leaves_in_a_profile_is_marked_in_the_audit(house: House, ann: int) -> None:
+    made = house.accounts.add_device(house.session(ANN), "iPhone", "mail", by="profile")
+    (row,) = house.engine.query("SELECT detail FROM audit WHERE action = 'device.added'")
+    assert json.loads(row["detail"]) == {"device": made.id, "by": "profile"}
 
 
 def test_what_an_account_did_is_in_the_audit_without_secrets(house: House, ann: int) -> None:
