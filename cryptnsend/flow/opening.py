@@ -107,7 +107,7 @@ class Opener:
             row = author
         if row is None:
             raise NoGrant(NOTHING)
-        if row["state"] != "active":
+        if row["state"] != "active" or (row["ends"] is not None and row["ends"] <= now):  # upkeep may be late
             raise Ended("This message can no longer be opened: its time is over, or the sender took it back.")
         return row
 

@@ -166,8 +166,9 @@ class Pickup(Asking):
         )
 
     def _entry_state(self, session: Session, row: Row, message: Row) -> str:
-        if row["state"] != "active":
-            return "expired" if is_over(message, self._clock.now()) else "suspended"
+        now = self._clock.now()
+        if row["state"] != "active" or (row["ends"] is not None and row["ends"] <= now):
+            return "expired" if is_over(message, now) else "suspended"
         if self._opener.opens(session, row):
             return "open"
         # Pending, or withheld since a reset: the sender's code brings it. What is locked needs an older password.

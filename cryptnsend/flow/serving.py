@@ -144,7 +144,8 @@ class Shelf:
 
     def _granted(self, session: Session, role: str, asked: Sequence[Placed], *, whole: bool) -> dict[int, Held]:
         holder = account_holder(session.account)
-        rows = serving.grants(self._engine, holder, role, sorted({each.message for each in asked}), whole=whole)
+        idents, now = sorted({each.message for each in asked}), self._clock.now()
+        rows = serving.grants(self._engine, holder, role, idents, now, whole=whole)
         by_message = {row.message: row for row in rows if row.state == "active"}
         unwrappers = self._opener.unwrappers(session, {row.epoch for row in by_message.values()})
         found = {}

@@ -12,7 +12,7 @@ from cryptnsend.core.errors import Ended, NoGrant, SealBroken, Throttled, WrongS
 from cryptnsend.core.model import account_holder
 from cryptnsend.flow.granting import Addressee, Author, Envelope
 from tests.flow.admitting import sent
-from tests.support.house import HOUR, PASSWORD, SOURCE, House
+from tests.support.house import DAY, HOUR, PASSWORD, SOURCE, House
 
 ANN, PAT, BOB, CARL = "ann@gmail.example", "pat@yahoo.example", "bob@outlook.example", "carl@mail.example"
 PICTURE = base64.b64decode(
@@ -62,6 +62,18 @@ def test_unknown_forged_and_edited_links_look_alike(house: House, ann: int) -> N
     with pytest.raises(Ended) as refused:
         house.pickup.waiting(token)
     assert answers == {str(refused.value)}
+
+
+def test_a_message_whose_time_is_over_does_not_open_while_upkeep_is_late(house: House, ann: int) -> None:
+    message = sent(house)
+    pat = house.register(PAT, message)
+    assert house.pickup.show(pat, message)
+    house.clock.forward(366 * DAY)
+    again = house.session(PAT)
+    for opens in (house.pickup.show, house.pickup.eml):
+        with pytest.raises(Ended):
+            opens(again, message)
+    assert [each.state for each in house.pickup.list(again)] == ["expired"]
 
 
 def test_a_reply_token_is_no_link(house: House, ann: int) -> None:

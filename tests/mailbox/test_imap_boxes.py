@@ -170,6 +170,7 @@ def test_an_expired_message_makes_place_for_a_notice_under_a_new_uid(house: Hous
     client.select("INBOX")
     assert b"All is well." in said(client.fetch("1", "(UID BODY.PEEK[])"))
     house.clock.forward(40 * DAY)
+    assert client.fetch("1", "(BODY.PEEK[])")[0] == "NO"  # upkeep has not come by yet
     house.upkeep.once()
     assert client.fetch("1", "(BODY.PEEK[])")[0] == "NO"
     client.noop()

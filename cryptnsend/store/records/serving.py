@@ -26,17 +26,25 @@ class Granted(NamedTuple):
     blob_key: str | None
 
 
-def grants(engine: Engine, holder: str, role: str, messages: Sequence[int], *, whole: bool = False) -> list[Granted]:
-    """Return a holder's grants of one role on these messages, at most 500; with *whole*, what was sealed too."""
+def grants(
+    engine: Engine, holder: str, role: str, messages: Sequence[int], now: int, *, whole: bool = False
+) -> list[Granted]:
+    """
+    Return a holder's grants of one role on these messages, at most 500; with *whole*, what was sealed too.
+
+    One whose time is over by *now* is so, whether or not upkeep has come by since.
+    """
     marks = ",".join("?" * len(messages))
     own = role == "author"
     raw = " LEFT JOIN contents r ON r.message = g.message AND r.part = 'raw'" if whole else ""
     cuts = " LEFT JOIN contents a ON a.message = g.message AND a.part = 'author_index'" if own else ""
     found = engine.tuples(
-        "SELECT g.message, g.org, g.contact, g.custody, g.wrap, g.state, g.epoch, c.body, c.blob_key,"  # noqa: S608
+        "SELECT g.message, g.org, g.contact, g.custody, g.wrap,"  # noqa: S608
+        " CASE WHEN g.ends <= ? THEN 'over' ELSE g.state END, g.epoch, c.body, c.blob_key,"
         f" {'a.body, a.blob_key' if own else 'NULL, NULL'}, {'r.body, r.blob_key' if whole else 'NULL, NULL'}"
         " FROM grants g LEFT JOIN contents c ON c.message = g.message AND c.part = 'index'"
         f"{cuts}{raw} WHERE g.message IN ({marks}) AND g.holder = ? AND g.role = ?",
+        now,
         *messages,
         holder,
         role,
