@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.core.model import account_holder
+from cryptnsend.flow import closing
 from cryptnsend.flow.destinations import human
 from cryptnsend.flow.people import People, canonical_or_nobody
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Blocked, Started
-from cryptnsend.store.records import audit, listing, messages, oversight, sessions
+from cryptnsend.store.records import audit, listing, messages, oversight
 
 
 class Estate(People):
@@ -96,14 +97,9 @@ class Estate(People):
         Raises WrongSecret, Throttled, or Denied for an account whose password was reset by mail only.
         """
         k = self._confirmed(session, password, source)
-        now = self._clock.now()
+        now, org, account = self._clock.now(), session.organisation, session.account
+        # Should this process end between the keeper and the rows, upkeep asks the keeper and writes the rows.
+        self._engine.write(lambda rows: oversight.mark(rows, org, account, oversight.CLOSING, now)).result()
         told = self._mail("alert", "account-closed", self._keeper.close_account(session.ticket, k))
-
-        def write(rows: Rows) -> None:
-            sessions.end_all(rows, session.account)
-            oversight.close(rows, session.account, now)
-            self._append(rows, session.organisation, session.account, "account.closed", {})
-            messages.add_deliveries(rows, [told])
-
-        self._engine.write(write).result()
+        self._engine.write(lambda rows: closing.follow(rows, org, account, now, told)).result()
         self._wake()

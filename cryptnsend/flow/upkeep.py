@@ -22,6 +22,7 @@ import structlog
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import CryptnSendError, Denied, SealBroken
 from cryptnsend.core.model import INSTALLATION, Random, first_id, new_id
+from cryptnsend.flow import closing
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.journal import Entry, replay
 from cryptnsend.store.records import (
@@ -39,7 +40,8 @@ from cryptnsend.store.records import (
 )
 from cryptnsend.store.vault import Vault
 
-HOUR = 3_600_000  # milliseconds
+MINUTE = 60_000  # milliseconds
+HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 ROUND = 30.0  # seconds between two rounds
 SWEEP = 3600.0  # seconds between two walks over all blobs, over what is stale, and over what is as old as the retention
@@ -203,6 +205,7 @@ class Upkeep:
         now = self._clock.now()
         self._engine.write(lambda rows: sessions.end_old(rows, now - DAY)).result()
         self._engine.write(lambda rows: upkeep.forget_stale(rows, now)).result()
+        closing.finish(self._engine, self._keeper, self._clock, self._random, now - MINUTE)
         self._clear_closed()
         if self._steadiness.is_steady():
             self._forget_drafts(now - self._drafts)

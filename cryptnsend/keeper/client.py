@@ -360,6 +360,10 @@ class Keeper(Channel):
         """Return the code to mail; raise `NoGrant` where nothing is to be mailed."""
         return self._ask(q.MailCode, "mail_code", ident=ident)
 
+    def closed(self, account: int) -> int:
+        """Return the number of the mail that tells its owner that the account is closed; 0 for one that is not."""
+        return self._ask(int, "closed", account=account)
+
     def bounce(self, delivery: int) -> q.Token:
         """Return the local part that failures of this delivery come back to."""
         return self._ask(q.Token, "bounce", delivery=delivery)

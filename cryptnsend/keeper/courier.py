@@ -52,6 +52,12 @@ def mail_code(context: Context, ident: int) -> MailCode:
     return MailCode(row.address, code, row.purpose, row.expires)
 
 
+def closed(context: Context, account: int) -> int:
+    """Return the number of the mail that tells an account's owner that it is closed; 0 for one that is not closed."""
+    known = ledger.account(context.reads, account)
+    return ledger.last_word(context.reads, account) if known is not None and known.state == "closed" else 0
+
+
 def invitation(context: Context, ident: int) -> Invitation:
     """Return an invitation to mail: link and code together."""
     row = ledger.mail_code(context.reads, ident)

@@ -290,6 +290,14 @@ def mail_code(reads: Reads, ident: int) -> MailCode | None:
     return _one(MailCode, reads.query("SELECT * FROM mail_codes WHERE id = :id", {"id": ident}))
 
 
+def last_word(reads: Reads, account: int) -> int:
+    """Return the number of the mail that tells the owner of an account that it is closed, 0 where there is none."""
+    found = reads.query(
+        "SELECT max(id) AS id FROM mail_codes WHERE purpose = 'closed' AND name = :account", {"account": str(account)}
+    )
+    return int(found[0]["id"] or 0)
+
+
 def mail_codes_since(reads: Reads, canonical: str, since: int) -> list[MailCode]:
     """Return the codes that this address was sent since then, without invitations and last words."""
     found = reads.query(

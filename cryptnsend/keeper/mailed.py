@@ -111,10 +111,12 @@ def invite_member(context: Context, ticket: bytes, address: str, name: str) -> M
     return invite(context, address, officer.org, name)
 
 
-def last_word(context: Context, rows: Rows, address: str) -> int:
+def last_word(context: Context, rows: Rows, account: int, address: str) -> int:
     """Remember where the owner of an account is told that it is closed; there is no code in that mail."""
     now = context.clock.now()
-    row = MailCode(new_id(now, context.rng), CLOSED, address, 0, "", ledger.era(rows), 0, now, now + LAST_WORD, "live")
+    row = MailCode(
+        new_id(now, context.rng), CLOSED, address, 0, str(account), ledger.era(rows), 0, now, now + LAST_WORD, "live"
+    )
     ledger.insert(rows, "mail_codes", row)
     return row.id
 

@@ -185,7 +185,7 @@ def close(context: Context, ticket: bytes, k: bytes) -> int:
     def end(rows: Rows) -> int:
         now = tickets.signed_in_well(context, rows, ticket)
         holder = account_holder(now.id)
-        word = mailed.last_word(context, rows, ledger.addresses(rows, now.id)[0])
+        word = mailed.last_word(context, rows, now.id, ledger.addresses(rows, now.id)[0])
         contacts.unprove(rows, now)
         ledger.drop_addresses(rows, now.id)
         ledger.drop_wraps(rows, holder)

@@ -189,6 +189,7 @@ _COURIER: dict[str, Callable[..., Any]] = {
     "receipt": courier.receipt,
     "queue": grants.leaving,
     "mail_code": courier.mail_code,
+    "closed": courier.closed,
     "bounce": courier.bounce,
     "invitation": courier.invitation,
     "alert": courier.alert,

@@ -10,10 +10,11 @@ import pyzipper
 
 from cryptnsend.core.errors import CryptnSendError, Denied, Ended, NoGrant, Refusal, WrongSecret
 from cryptnsend.core.tokens import split
+from cryptnsend.flow import closing
 from cryptnsend.flow.owner import BY_OWNER
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Writing
-from cryptnsend.store.records import deliveries, listing, operator
+from cryptnsend.store.records import deliveries, listing, operator, oversight
 from cryptnsend.typist import typist
 from tests.support.house import AGENT, DAY, HOUR, OTHER, PASSWORD, SOURCE, House, MakeHouse
 
@@ -232,6 +233,38 @@ def test_a_closed_account_is_over_and_leaves_what_others_hold(house: House, pat:
     assert not list(house.portal.blobs.keys())
     assert house.pickup.show(house.session(ANN), message).subject == "Results"
     assert house.engine.query("SELECT count(*) AS n FROM grants WHERE role = 'archive'")[0]["n"] == 1
+
+
+def test_a_closing_that_was_cut_short_is_finished_by_upkeep(
+    house: House, pat: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The portal dies when the keeper has closed the account, and before the rows follow."""
+
+    def dies(*_: object) -> None:
+        raise RuntimeError("the process ends here")
+
+    with monkeypatch.context() as cut:
+        cut.setattr(closing, "follow", dies)
+        with pytest.raises(RuntimeError):
+            house.accounts.close(pat, PASSWORD, SOURCE)
+    assert house.engine.query("SELECT state FROM accounts WHERE id = :id", id=pat.account) == [{"state": "active"}]
+    house.clock.forward(DAY)
+    house.upkeep.once()
+    assert house.engine.query("SELECT state FROM accounts WHERE id = :id", id=pat.account) == [{"state": "closed"}]
+    assert not house.engine.query("SELECT id FROM grants WHERE holder = :holder", holder=f"account:{pat.account}")
+    (told,) = [row for row in house.queued("alert") if row["template"] == "account-closed"]
+    assert house.keeper("courier").mail_code(told["subject_id"]).address == PAT
+    house.clock.forward(DAY)
+    house.upkeep.once()
+    assert len([row for row in house.queued("alert") if row["template"] == "account-closed"]) == 1
+    assert [action for _, action in house.audited(pat.organisation)].count("account.closed") == 1
+
+
+def test_a_closing_that_the_keeper_refused_closes_nothing_later(house: House, pat: Session) -> None:
+    house.engine.write(lambda rows: oversight.mark(rows, pat.organisation, pat.account, oversight.CLOSING, 1)).result()
+    house.upkeep.once()
+    assert house.accounts.session(house.accounts.sign_in(PAT, PASSWORD, SOURCE, "")) is not None
+    assert oversight.closings(house.engine, house.clock.now() + DAY) == []
 
 
 def test_who_closed_an_account_can_begin_anew_with_a_code(house: House, pat: Session) -> None:

@@ -10,6 +10,7 @@ from cryptnsend.core.model import account_holder
 from cryptnsend.store.records.audit import OPERATOR as OPERATOR
 
 ROUTINE = "message.sealed"  # what everybody who sends does all day; not part of anybody's access log
+CLOSING = "closing"  # a mark: the keeper is being asked to close the account, and the rows are to follow
 RECOVERY_FILE = "recovery-file"  # a mark: the archive's recovery file is in a safe place
 
 
@@ -60,6 +61,20 @@ def mark(rows: Rows, org: int, account: int, what: str, at: int) -> None:
         "INSERT INTO marks(org, account, what, at) VALUES (?, ?, ?, ?)"
         " ON CONFLICT(account, what) DO UPDATE SET at = excluded.at",
         (org, account, what, at),
+    )
+
+
+def unmark(rows: Rows, account: int, what: str) -> None:
+    """Forget a mark."""
+    rows.execute("DELETE FROM marks WHERE account = :account AND what = :what", {"account": account, "what": what})
+
+
+def closings(reader: Reader, before: int) -> list[Row]:
+    """Return the accounts (account, org) that somebody began to close before then, and whose rows say nothing of it."""
+    return reader.query(
+        "SELECT account, org FROM marks WHERE what = :what AND at < :before ORDER BY account",
+        what=CLOSING,
+        before=before,
     )
 
 

@@ -1,0 +1,40 @@
+"""How does the end of an account that the keeper has closed come into the rows, whatever happens in between?
+
+Before the keeper is asked, a mark says so. The rows that follow take it away; if the process ended before they could,
+upkeep finds the mark, asks the keeper what became of it, and writes the same rows.
+"""
+
+from __future__ import annotations
+
+from cryptnsend.core.contracts import Clock, Engine, Rows
+from cryptnsend.core.model import INSTALLATION, Random, account_holder, new_id
+from cryptnsend.keeper.client import Keeper
+from cryptnsend.store.records import audit, messages, oversight, sessions
+
+
+def follow(rows: Rows, org: int, account: int, now: int, told: messages.Delivery) -> None:
+    """Write down that an account is closed, and let its owner be told by the mail *told*."""
+    sessions.end_all(rows, account)
+    oversight.close(rows, account, now)
+    oversight.unmark(rows, account, oversight.CLOSING)
+    audit.append(rows, org, now, account_holder(account), "account.closed", str(account), {})
+    messages.add_deliveries(rows, [told])
+
+
+def finish(engine: Engine, keeper: Keeper, clock: Clock, random: Random, before: int) -> None:
+    """Write down what the keeper has closed for processes that ended; *before* is when they had begun at the latest."""
+    for row in oversight.closings(engine, before):
+        now, org, account = clock.now(), row["org"], row["account"]
+        word = keeper.closed(account)
+
+        def write(rows: Rows, org: int = org, account: int = account, now: int = now, word: int = word) -> None:
+            if not word:  # it was refused, or never asked
+                oversight.unmark(rows, account, oversight.CLOSING)
+                return
+            told = messages.Delivery(
+                new_id(now, random), INSTALLATION, "alert", "", None, None, word, "account-closed",
+                "", "{}", "opportunistic", now, None, None, now,
+            )  # fmt: skip
+            follow(rows, org, account, now, told)
+
+        engine.write(write).result()
