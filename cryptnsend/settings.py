@@ -227,6 +227,14 @@ class Passwords:
     """What a new password must be (NIST SP 800-63B-4: length and strength, no rules of composition)."""
 
     min_length: int = setting(15, "Shortest password.", unit="characters", low=8, high=64)
+    remind_days: int = setting(
+        0,
+        "Age from which a page reminds of a new password, for those who are audited on it; 80 is usual, 0 is never."
+        " A reminder only: no password ends by time.",
+        unit="days",
+        low=0,
+        high=3650,
+    )
 
 
 @dataclass(frozen=True, slots=True)

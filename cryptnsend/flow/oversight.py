@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from cryptnsend.core.contracts import Row, Rows
 from cryptnsend.core.errors import NoGrant
+from cryptnsend.core.model import account_holder
 from cryptnsend.flow.adoption import NEWEST
 from cryptnsend.flow.people import People
 from cryptnsend.flow.sessions import Session
@@ -14,9 +15,16 @@ from cryptnsend.flow.views import Browser, Doing
 from cryptnsend.keeper.requests import RecoveryFile
 from cryptnsend.store.records import oversight
 
+DAY = 86_400_000  # milliseconds
+
 
 class Oversight(People):
     """What somebody who is signed in watches over."""
+
+    def password_age(self, session: Session) -> int:
+        """Return for how many whole days this account has had its password; 0 where nobody noted it."""
+        since = oversight.password_since(self._engine, account_holder(session.account))
+        return 0 if since is None else max(0, (self._clock.now() - since) // DAY)
 
     def browsers(self, session: Session) -> list[Browser]:
         """Return where this account is signed in, the one that asks first."""

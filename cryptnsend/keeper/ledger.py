@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
 from cryptnsend.core.contracts import Engine, Row, Rows
-from cryptnsend.keeper.rows import Account, Address, Contact, Device, MailCode, Organisation, Pair, Wrap
+from cryptnsend.keeper.rows import Account, Address, Contact, Device, MailCode, Organisation, Pair, Second, Wrap
 
 T = TypeVar("T")
 
@@ -425,3 +425,23 @@ def revoke_devices(rows: Rows, ident: int, now: int) -> None:
     """Revoke every device of an account."""
     rows.execute("DELETE FROM device_seeds WHERE device IN (SELECT id FROM devices WHERE account = :id)", {"id": ident})
     rows.execute("UPDATE devices SET revoked = :now WHERE account = :id AND revoked IS NULL", {"now": now, "id": ident})
+
+
+# -- second steps -----------------------------------------------------------------------------------------------------
+
+
+def second_step(reads: Reads, ident: int) -> Second | None:
+    """Return an account's second step, also one that was only begun."""
+    found = reads.query("SELECT * FROM second_steps WHERE account = :account", {"account": ident})
+    return Second(**found[0]) if found else None
+
+
+def set_second_step(rows: Rows, ident: int, **values: int) -> None:
+    """Change columns of a second step; their names are ours, never a caller's."""
+    places = ", ".join(f"{name} = :{name}" for name in values)
+    rows.execute(f"UPDATE second_steps SET {places} WHERE account = :account", {**values, "account": ident})  # noqa: S608
+
+
+def drop_second_step(rows: Rows, ident: int) -> None:
+    """Ask this account for no number any more."""
+    rows.execute("DELETE FROM second_steps WHERE account = :account", {"account": ident})

@@ -148,3 +148,16 @@ class Device:
     created: int
     revoked: int | None
     public: bytes | None = field(default=None, repr=False)  # of a reading device's own pair
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """A second step as the ledger has it. `made` is None until its owner has shown a first number."""
+
+    account: int
+    wrapped: bytes = field(repr=False)
+    made: int | None
+    step: int  # the newest whose number was used
+    tries: int
+    tries_since: int
+    trusted_since: int  # browsers that were trusted before are trusted no more

@@ -10,7 +10,6 @@ Between password and number the caller holds a box that only the keeper opens; i
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass, field
 
 import msgspec
 from cryptography.hazmat.primitives.hashes import SHA1
@@ -24,7 +23,7 @@ from cryptnsend.core.seal import framed
 from cryptnsend.keeper import accounts, devices, ledger, tickets, wraps
 from cryptnsend.keeper.context import DAY, Context
 from cryptnsend.keeper.requests import Opened, SecondSecret
-from cryptnsend.keeper.rows import Account
+from cryptnsend.keeper.rows import Account, Second
 
 SECRET = 20  # octets, RFC 4226 §4 R6
 DIGITS, STEP = 6, 30_000  # milliseconds, RFC 6238 §5.2
@@ -33,19 +32,6 @@ TRIES, PAUSE = 5, 15 * 60_000  # wrong numbers in that many milliseconds
 NEEDED = "This account asks for a second step after its password."
 WRONG = "That is not the number."
 OVER = "This took too long. Sign in again."
-
-
-@dataclass(frozen=True, slots=True)
-class Second:
-    """A second step as the ledger has it. `made` is None until its owner has shown a first number."""
-
-    account: int
-    wrapped: bytes = field(repr=False)
-    made: int | None
-    step: int  # the newest whose number was used
-    tries: int
-    tries_since: int
-    trusted_since: int  # browsers that were trusted before are trusted no more
 
 
 class _Held(msgspec.Struct, frozen=True, array_like=True):
@@ -77,7 +63,7 @@ def check_off(context: Context, account: Account) -> None:
 
 def is_on(reads: ledger.Reads, account: int) -> bool:
     """Say whether an account asks for a number."""
-    found = _row(reads, account)
+    found = ledger.second_step(reads, account)
     return found is not None and found.made is not None
 
 
@@ -105,14 +91,14 @@ def open_recovered(context: Context, held: bytes, key: bytes) -> Opened:
             break
     else:
         raise WrongSecret("That is not the recovery code.")
-    context.commit(lambda rows: _remove(rows, account.id))
+    context.commit(lambda rows: ledger.drop_second_step(rows, account.id))
     return _opened(context, account, k)
 
 
 def open_trusted(context: Context, address: str, k: bytes, trust: bytes) -> Opened:
     """Open an account from a browser that it trusts; raise `SecondStep` from any other."""
     account, seeds = accounts.open_password(context, address, k)
-    found = _row(context.reads, account.id)
+    found = ledger.second_step(context.reads, account.id)
     if found is not None and found.made is not None and not _is_trusted(context, account, found, trust):
         raise SecondStep(NEEDED)
     return _with(context, account, seeds)
@@ -144,20 +130,26 @@ def begin(context: Context, ticket: bytes, k: bytes) -> SecondSecret:
         raise Denied("This account has a second step already. End that one first.")
     secret = context.rng(SECRET)
     wrapped = keys.box(context.secrets.key("outer"), secret, framed("second", account.id), context.rng)
-    context.commit(lambda rows: _put(rows, Second(account.id, wrapped, None, 0, 0, 0, 0)))
+    made = Second(account.id, wrapped, None, 0, 0, 0, 0)
+
+    def put(rows: Rows) -> None:
+        ledger.drop_second_step(rows, account.id)
+        ledger.insert(rows, "second_steps", made)
+
+    context.commit(put)
     return SecondSecret(secret)
 
 
 def begun(context: Context, ticket: bytes, code: str) -> None:
     """Take the first number: from now on the password alone opens nothing. Raise `WrongSecret` or `Throttled`."""
     account = tickets.signed_in_well(context, context.reads, ticket)
-    found = _row(context.reads, account.id)
+    found = ledger.second_step(context.reads, account.id)
     if found is None:
         raise Ended("This took too long. Begin again.")
     if found.made is not None:
         return
     _check(context, account, code)
-    context.commit(lambda rows: _set(rows, account.id, made=context.clock.now()))
+    context.commit(lambda rows: ledger.set_second_step(rows, account.id, made=context.clock.now()))
 
 
 def end(context: Context, ticket: bytes, k: bytes, code: str) -> None:
@@ -166,13 +158,13 @@ def end(context: Context, ticket: bytes, k: bytes, code: str) -> None:
     accounts.confirm_password(context, account, k)
     if is_on(context.reads, account.id):
         _check(context, account, code)
-    context.commit(lambda rows: _remove(rows, account.id))
+    context.commit(lambda rows: ledger.drop_second_step(rows, account.id))
 
 
 def forget_browsers(context: Context, ticket: bytes) -> None:
     """Trust no browser of this account any more."""
     account = tickets.signed_in(context, context.reads, ticket)
-    context.commit(lambda rows: _set(rows, account.id, trusted_since=context.clock.now() + 1))
+    context.commit(lambda rows: ledger.set_second_step(rows, account.id, trusted_since=context.clock.now() + 1))
 
 
 def state(context: Context, ticket: bytes) -> bool:
@@ -182,7 +174,7 @@ def state(context: Context, ticket: bytes) -> bool:
 
 def forget(rows: Rows, account: int) -> None:
     """End an account's second step on the word of the server's owner."""
-    _remove(rows, account)
+    ledger.drop_second_step(rows, account)
 
 
 # -- inside -----------------------------------------------------------------------------------------------------------
@@ -203,24 +195,24 @@ def _check(context: Context, account: Account, code: str) -> None:
     step = used
 
     def take(rows: Rows) -> None:
-        again = _row(rows, account.id)
+        again = ledger.second_step(rows, account.id)
         if again is None or again.step >= step:
             raise WrongSecret(WRONG)  # used a moment ago
-        _set(rows, account.id, step=step, tries=0)
+        ledger.set_second_step(rows, account.id, step=step, tries=0)
 
     context.commit(take)
 
 
 def _count(context: Context, account: Account) -> Second:
     def count(rows: Rows) -> Second:
-        found, now = _row(rows, account.id), context.clock.now()
+        found, now = ledger.second_step(rows, account.id), context.clock.now()
         if found is None:
             raise Ended(OVER)
         since, tries = (found.tries_since, found.tries) if now - found.tries_since < PAUSE else (now, 0)
         if tries >= TRIES:
             wait = max(1, (since + PAUSE - now) // 1000)
             raise Throttled("Too many wrong numbers. Wait a little.", retry_after=wait)
-        _set(rows, account.id, tries=tries + 1, tries_since=since)
+        ledger.set_second_step(rows, account.id, tries=tries + 1, tries_since=since)
         return found
 
     return context.commit(count)
@@ -265,22 +257,3 @@ def _is_trusted(context: Context, account: Account, second: Second, shown: bytes
 
 def _place(context: Context, what: str) -> bytes:
     return framed("second", what, ledger.era(context.reads))
-
-
-def _row(reads: ledger.Reads, account: int) -> Second | None:
-    found = reads.query("SELECT * FROM second_steps WHERE account = :account", {"account": account})
-    return Second(**found[0]) if found else None
-
-
-def _put(rows: Rows, second: Second) -> None:
-    _remove(rows, second.account)
-    ledger.insert(rows, "second_steps", second)
-
-
-def _set(rows: Rows, account: int, **values: int) -> None:
-    places = ", ".join(f"{name} = :{name}" for name in values)
-    rows.execute(f"UPDATE second_steps SET {places} WHERE account = :account", {**values, "account": account})  # noqa: S608
-
-
-def _remove(rows: Rows, account: int) -> None:
-    rows.execute("DELETE FROM second_steps WHERE account = :account", {"account": account})

@@ -36,6 +36,7 @@ def register(app: Flask) -> None:
         somebody=somebody,
         asks_for_recovery_file=asks_for_recovery_file,
         is_subscriber=visits.is_subscriber,
+        password_age=password_age,
         idle_minutes=idle_minutes,
         static_url=static_url,
         host=host,
@@ -100,6 +101,15 @@ def asks_for_recovery_file() -> bool:
     found = somebody()
     daily = request.endpoint in ("letters.listing", "subscriber.sent", "programs.setup")
     return daily and not g.get("failed") and found is not None and desk().accounts.recovery_file_is_missing(found)
+
+
+def password_age() -> int:
+    """Return for how many days the visitor has had their password, if the page should remind of it, else 0."""
+    found, least = somebody(), desk().config.passwords.remind_days
+    if not least or found is None or g.get("failed") or request.endpoint not in ("letters.listing", "account.overview"):
+        return 0
+    age = desk().accounts.password_age(found)
+    return age if age >= least else 0
 
 
 def idle_minutes() -> int:

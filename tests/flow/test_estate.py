@@ -366,3 +366,12 @@ def test_the_settings_name_who_else_is_told_of_reports(make_house: MakeHouse) ->
     message = house.submit(ANN, [PAT], house.mail())
     house.accounts.block(house.register(PAT, message), message, report=True)
     assert [to for to, template in house.alerts() if template == "reported"] == [BOB]
+
+
+def test_a_password_grows_old_until_it_is_changed(house: House, pat: Session) -> None:
+    assert house.accounts.password_age(pat) == 0
+    house.clock.forward(85 * DAY)
+    assert house.accounts.password_age(pat) == 85
+    again = house.session(PAT)
+    fresh = house.found(house.accounts.change_password(again, PASSWORD, OTHER, SOURCE, AGENT))
+    assert house.accounts.password_age(fresh) == 0

@@ -79,6 +79,36 @@ def test_who_reads_pats_mailbox_and_subscribes_as_pat_reads_nothing_of_anns(make
     assert states == {before: "code", after: "code", theirs: "open"}
 
 
+JOE = "joe@mail.example"
+
+
+def test_a_proven_patient_who_claims_pats_address_as_an_alias_reads_nothing_of_pats(house: House, ann: int) -> None:
+    """Joe has shown Ann's code for himself, reads Pat's mailbox, and proves Pat's address by mail."""
+    joe = house.register(JOE, house.submit(ANN, [JOE], house.mail(to=[JOE])))
+    before = sent(house)
+    started = house.accounts.start_alias(joe, PAT, SOURCE)
+    house.accounts.finish_alias(joe, started.id, house.mailed_code())
+    joe = house.session(JOE)
+    assert PAT in joe.addresses
+    after = sent(house)
+    house.pickup.adopt(joe)
+    for message in (before, after):
+        with pytest.raises(CryptnSendError):
+            house.pickup.show(joe, message)
+        with pytest.raises(CryptnSendError):
+            house.pickup.eml(joe, message)
+        assert house.pickup.waiting(house.link(message, PAT)).state == "new"
+    assert {each.message: each.state for each in house.pickup.list(joe)}.items() >= {
+        before: "code",
+        after: "code",
+    }.items()
+    found = {each.message for each in house.pickup.search(joe, "results").entries}
+    assert found.isdisjoint({before, after})
+    pat = house.register(PAT, before)  # Ann tells Pat the code by phone
+    assert house.pickup.show(pat, before).subject == house.pickup.show(pat, after).subject == "Results"
+    assert PAT not in house.session(JOE).addresses
+
+
 def test_who_resets_pats_password_by_mail_reads_nothing_of_before_or_after(house: House, ann: int) -> None:
     before = sent(house)
     pat = house.register(PAT, before)

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from cryptnsend.core.errors import Denied, Ended, SecondStep, Throttled, WrongSecret
 from cryptnsend.core.passwords import new_recovery_code, recovery_key
 
-from .conftest import Person, Running, reset_by_mail, subscriber
+from .conftest import PARAMS, Person, Running, reset_by_mail, subscriber
 
 ANN = "ann@clinic.example"
 
@@ -161,3 +161,10 @@ def test_the_ledger_shows_no_secret(keeper: Running) -> None:
     _, secret = enrolled(keeper)
     octets = b"".join(path.read_bytes() for path in keeper.folder.rglob("*") if path.is_file())
     assert secret not in octets
+
+
+def test_the_word_of_the_servers_owner_ends_it_with_the_forgotten_password(keeper: Running) -> None:
+    enrolled(keeper)
+    again = Person(ANN)
+    keeper.owner.passwd(ANN, b"s" * 16, PARAMS, again.k, None)
+    assert keeper.portal.open(ANN, again.k).state == "weak"

@@ -279,6 +279,9 @@ class FakeAccounts:
             raise WrongSecret("Wrong.")
         return self.world.sign_in(address)
 
+    def password_age(self, session: Any) -> int:
+        return self.world.password_age
+
     def has_second_step(self, session: Any) -> bool:
         return self.world.second_step
 

@@ -257,3 +257,15 @@ def test_the_profile_is_saved_and_checked(ann: Visitor, world: World, monkeypatc
     ann.get("/account/profile")
     page = ann.post("/account/profile", {"name": "www.paypal.example", "phone": "", "form": "zip"})
     assert "A name cannot have a link in it." in page.text
+
+
+def test_an_old_password_is_reminded_of_where_that_is_asked_for_and_forced_nowhere(
+    make_app: Callable[..., Portal], world: World
+) -> None:
+    base = config()
+    for least, told in ((0, False), (80, True), (90, False)):
+        pat = Visitor(make_app(replace(base, passwords=replace(base.passwords, remind_days=least))))
+        pat.carry(world.sign_in(PAT))
+        for url in ("/messages", "/account"):
+            assert ("Your password is 85 days old." in pat.get(url).text) is told
+        assert "days old" not in pat.get("/messages/11").text

@@ -77,6 +77,7 @@ class World:
     may_register: bool = True
     refuse: str = ""
     second_step: bool = False
+    password_age: int = 85
     recovery_safe: bool = False
     kept: list[KeptMail] = field(default_factory=list)
     browsers: list[Browser] = field(default_factory=list)

@@ -123,6 +123,16 @@ def is_reported(rows: Rows, message: int) -> bool:
     return bool(found)
 
 
+def password_since(reader: Reader, holder: str) -> int | None:
+    """Return when an account's password was set last, as the audit trail has it."""
+    found = reader.query(
+        "SELECT max(at) AS at FROM audit WHERE actor = :holder AND action <> 'message.sealed' AND action IN"
+        " ('account.registered', 'account.subscribed', 'account.added', 'account.reset', 'account.password-changed')",
+        holder=holder,
+    )
+    return found[0]["at"] if found else None
+
+
 def asked_since(rows: Rows, message: int, address: int, since: int) -> bool:
     """Say whether a recipient of this message has asked its author for something after *since*."""
     found = rows.query(
