@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from cryptnsend.portal import Portal
 from tests.support.house import House, MakeHouse
 
+from .browser import portal
 from .thief import Thief
 from .world import ANN, BOB, EVE, PAT, World
 
@@ -32,6 +34,16 @@ def make_world(make_house: MakeHouse) -> MakeWorld:
         return world
 
     return make
+
+
+@pytest.fixture
+def world(make_world: MakeWorld) -> World:
+    return make_world()
+
+
+@pytest.fixture
+def pages(world: World) -> Portal:
+    return portal(world.house)
 
 
 Steal = Callable[..., Thief]

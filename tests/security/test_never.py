@@ -34,8 +34,7 @@ from cryptnsend.portal import Portal
 from cryptnsend.store.records import deliveries
 from tests.support.house import PASSWORD, House
 
-from .browser import Browser, portal, rows
-from .conftest import MakeWorld
+from .browser import Browser, rows
 from .wire import pids
 from .world import ANN, EVE, PAT, World
 
@@ -47,16 +46,6 @@ OURS = {
 }  # fmt: skip
 MALLORY = "mallory@evil.example"  # nobody ever writes to them
 BREAKS = ["\r\n", "\n", "\r", "\u2028", "\u0085", "\x0b", "\x0c", "\x1c", "%0d%0a", "=0D=0A", "\\r\\n"]
-
-
-@pytest.fixture
-def world(make_world: MakeWorld) -> World:
-    return make_world()
-
-
-@pytest.fixture
-def pages(world: World) -> Portal:
-    return portal(world.house)
 
 
 def letters(house: House) -> Iterator[tuple[str, Letter]]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from cryptnsend.core.errors import CryptnSendError
+from cryptnsend.flow.parcels import Moot
 from cryptnsend.flow.sessions import Session
+from cryptnsend.store.records import deliveries
 from tests.support.house import House
 
 ANN, BOB, PAT, EVE = "ann@gmail.example", "bob@clinic.example", "pat@yahoo.example", "eve@evil.example"
@@ -53,3 +57,25 @@ class World:
         """Return every word that this session's lists show."""
         received, sent = self.house.pickup.list(session), self.house.pickup.sent(session)
         return " ".join([*(str(each.subject) for each in received), *(each.subject for each in sent)])
+
+
+def mails(house: House, kind: str, address: str) -> list[str]:
+    """Return the texts of the mails of a kind that wait to leave for an address, composed as the courier does."""
+    now = house.clock.now()
+    claimed = house.engine.write(lambda rows: deliveries.claim(rows, "w", now, 60_000, 500)).result()
+    found = []
+    for row in claimed:
+        if row["kind"] != kind:
+            continue
+        try:
+            letter = house.courier.letters.compose(row)
+        except Moot:
+            continue
+        for link in letter.links:
+            house.keep(link.row, row["org"])
+        if letter.recipient == address:
+            assert isinstance(letter.octets, bytes)
+            body = email.message_from_bytes(letter.octets, policy=email.policy.default).get_body(("plain",))
+            assert body is not None
+            found.append(str(body.get_content()))
+    return found

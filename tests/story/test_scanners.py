@@ -11,7 +11,8 @@ import pytest
 
 from cryptnsend.demo.house import House
 from cryptnsend.demo.internet import Internet
-from cryptnsend.demo.story import ANN, EVE, PAT, Failed, Story
+from cryptnsend.demo.stage import ANN, EVE, PAT, Failed
+from cryptnsend.demo.story import Story
 from tests.support.scanners import EICAR, PHRASE, SPAM, Clam
 from tests.support.served import CHEAP
 from tests.support.waiting import wait_for
