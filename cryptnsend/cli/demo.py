@@ -76,7 +76,8 @@ def _check(house: House, began: float) -> int:
 
 def _show(house: House, inboxes: str) -> None:
     """Make Ann a subscriber with a device password, and print what to try."""
-    from cryptnsend.demo.story import ANN, ANN_PASSWORD, PAT, Story
+    from cryptnsend.demo.stage import ANN, ANN_PASSWORD, PAT
+    from cryptnsend.demo.story import Story
 
     story = Story(house)
     story.subscribe()

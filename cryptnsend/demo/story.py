@@ -17,53 +17,33 @@ from pathlib import Path
 
 import pyzipper
 
-from cryptnsend.demo.house import House
-from cryptnsend.demo.internet import Mail
-from cryptnsend.demo.visitor import NotOnThePage, Page, Visitor, first_link
-
-ANN, PAT, BOB, CAROL = "ann@gmail.example", "pat@yahoo.example", "bob@aol.example", "carol@icloud.example"
-EVE, NOBODY = "eve@outlook.example", "ghost@nowhere.example"
-ANN_PASSWORD = "harbour violet tractor ninety"
-PAT_PASSWORD = "lantern otter gravel seventeen"
-EVE_PASSWORD = "copper meadow whistle forty"
-SECRETS = ("Canaryvale", "haemochroma-7741", "Zebraphile", "results-Okapi.pdf", "Walrusine", "Puffinote.txt")
-SUBJECT = "Canaryvale: your blood test"
-BODY = "Dear Pat,\r\n\r\nyour haemochroma-7741 is fine.\r\n\r\n.A line that begins with a dot\r\nAnn\r\n"
-REPORT = b"%PDF-1.7\n" + b"Zebraphile " * 4000
-ANSWER = "Walrusine reply: thank you, doctor."
-BY_MAIL = "Walrusine by mail: one more question."
-NOTE = b"Puffinote " * 900
-
-
-class Failed(Exception):
-    """A step did not go as it must."""
-
-
-def need(condition: object, what: str) -> None:
-    """Raise Failed with *what* unless the condition holds."""
-    if not condition:
-        raise Failed(what)
+from cryptnsend.demo.stage import (
+    ANN,
+    ANN_PASSWORD,
+    ANSWER,
+    BOB,
+    BODY,
+    BY_MAIL,
+    CAROL,
+    EVE,
+    EVE_PASSWORD,
+    NOBODY,
+    NOTE,
+    PAT,
+    PAT_PASSWORD,
+    REPORT,
+    SECRETS,
+    SUBJECT,
+    Failed,
+    Stage,
+    need,
+    text_of,
+)
+from cryptnsend.demo.visitor import NotOnThePage, first_link
 
 
-class Story:
+class Story(Stage):
     """The story, as a list of steps that share what they learned."""
-
-    def __init__(self, house: House):
-        self.house, self.internet = house, house.internet
-        self.ann = self.browser("Ann")
-        self.pat = self.browser("Pat")
-        self.device = ""
-        self.submitted = b""
-        self.message = 0
-        self.notice_link = ""
-        self.code = ""
-        self.reply_to = ""
-        self.handoff: EmailMessage | None = None
-        self.read_page = ""
-
-    def browser(self, whose: str) -> Visitor:
-        """Return a fresh browser of somebody."""
-        return Visitor(self.house.base_url, self.house.context(), agent=f"{whose}'s browser")
 
     def steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
         """Yield (what happens, how), in order."""
@@ -141,14 +121,14 @@ class Story:
         need(parsed["DKIM-Signature"], "the notice is not signed")
         need("gmail.example" not in str(parsed["From"]), "the notice pretends to come from Gmail")
         self.reply_to = str(parsed["Reply-To"])
-        self.notice_link = first_link(_text(parsed), "/m/")
+        self.notice_link = first_link(text_of(parsed), "/m/")
         need(len(self.internet.inbox(PAT)) == 1, "more than one notice for one mail")
 
     def receipt(self) -> None:
         """Ann gets codes for those who are new; the one for Pat is on her page as well."""
         mail = self.internet.wait_for(ANN, predicate=lambda one: "code" in str(one.parsed["Subject"]).lower())
         self._clean(mail)
-        words = _text(mail.parsed)
+        words = text_of(mail.parsed)
         need("/m/" not in words, "the receipt has a recipient's link")
         found = re.search(re.escape(PAT) + r".*?(\d{3} \d{3})", words, re.DOTALL)
         need(found, "the receipt has no code for Pat")
@@ -190,7 +170,8 @@ class Story:
         need("sandbox" in frame.headers.get("content-security-policy", ""), "the frame has no sandbox of its own")
         text = self.pat.get(self.read_page + "?view=text")
         need(".A line that begins with a dot" in text.words, "the text lost its dot line")
-        file = self.pat.get(page.link("/files/"))
+        saved = [href for href, _ in page.links if "/files/" in href and not href.endswith("/look")]
+        file = self.pat.get(saved[0])
         need(file.octets == REPORT, "the downloaded file is not the one that was sent")
         need(file.headers["content-disposition"].startswith("attachment"), "a file is not an attachment")
 
@@ -211,7 +192,7 @@ class Story:
     def bcc(self) -> None:
         """Carol gets a notice of her own; no page of Pat's names her."""
         mail = self.internet.wait_for(CAROL)
-        need(PAT not in _text(mail.parsed), "Carol's notice names Pat")
+        need(PAT not in text_of(mail.parsed), "Carol's notice names Pat")
         need(CAROL not in self.pat.get(self.read_page).html, "Pat's page names Carol")
 
     def reply(self) -> None:
@@ -281,7 +262,7 @@ class Story:
         need("as ordinary e-mail" in read.words, "the page does not say how it came")
         told = self.internet.wait_for(PAT, predicate=lambda one: "ordinary mail" in str(one.parsed["Subject"]))
         self._clean(told)
-        need("/m/" in _text(told.parsed), "the mail to Pat has no link")
+        need("/m/" in text_of(told.parsed), "the mail to Pat has no link")
 
     def forged_answer(self) -> None:
         """Eve knows Pat's address and the address to answer to; her provider cannot sign for Yahoo."""
@@ -290,17 +271,8 @@ class Story:
         told = self.internet.wait_for(ANN, predicate=lambda one: "kept apart" in str(one.parsed["Subject"]))
         self._clean(told)
         need("Walrusine forgery" not in self.ann.get("/messages").html, "the forgery is among what Ann received")
-        page = self.ann.get(first_link(_text(told.parsed), "/kept/"))
+        page = self.ann.get(first_link(text_of(told.parsed), "/kept/"))
         need("Walrusine forgery" in page.words and "may be a trick" in page.words, "Ann does not see why it is apart")
-
-    def _bring(self, sender: str, to: str, author: str, text: str, *, signer: str = "") -> tuple[int, str]:
-        """Let a provider bring an answer to port 25; return the reply."""
-        mail = EmailMessage(policy=email.policy.SMTP)
-        mail["From"], mail["To"], mail["Subject"] = author, to, "Re: a secure message"
-        mail["Message-ID"] = f"<{len(text)}.{sender}>"
-        mail.set_content(text)
-        port = self.house.home.ports()["inbound"]
-        return self.internet.bring(port, sender, to, mail.as_bytes(), signer=signer)
 
     def sent_page(self) -> None:
         """Per recipient: opened by Pat, waiting for Bob's code."""
@@ -329,7 +301,7 @@ class Story:
         got = self.internet.wait_for(EVE).parsed
         need(str(got["Subject"]) == "We moved to Pine Street", f"the subject is {got['Subject']}")
         need("gmail.example" not in str(got["From"]) and ANN in str(got["Reply-To"]), "From was not rewritten")
-        need(got["DKIM-Signature"] and "4 Pine Street" in _text(got), "the plain mail is not as it must be")
+        need(got["DKIM-Signature"] and "4 Pine Street" in text_of(got), "the plain mail is not as it must be")
 
     def bounce(self) -> None:
         """A notice that cannot be delivered."""
@@ -380,7 +352,7 @@ class Story:
         page = lost.get("/forgot")
         page = lost.send(page, page.form(with_field="address"), address=PAT)
         mail = self.internet.wait_for(PAT, predicate=lambda one: "code" in str(one.parsed["Subject"]).lower())
-        found = re.search(r"^\s{4}(\S+)\s*$", _text(mail.parsed), re.MULTILINE)
+        found = re.search(r"^\s{4}(\S+)\s*$", text_of(mail.parsed), re.MULTILINE)
         need(found, "the mailed code is not in the mail")
         code = found.group(1) if found else ""
         page = lost.send(page, page.form(with_field="code"), code=code, password="quilt saffron beacon eleven")
@@ -420,45 +392,6 @@ class Story:
                 if secret == self.code and path != self.house.log:
                     continue  # six digits turn up in any ciphertext
                 need(secret.encode() not in octets, f"{path.relative_to(self.house.path.parent)} has {secret[:4]}…")
-
-    # -- what steps share ---------------------------------------------------------------------------------------------
-
-    def _sign_in(self, who: Visitor, address: str, password: str) -> Page:
-        page = who.get("/sign-in")
-        return who.send(page, page.form(with_field="address"), address=address, password=password)
-
-    def _smtp(self, sender: str, recipients: list[str], octets: bytes) -> str:
-        """Submit through 465 with the device password; return the text of the 250."""
-        port = self.house.home.ports()["submissions"]
-        with smtplib.SMTP_SSL("localhost", port, context=self.house.context(), timeout=30) as client:
-            client.login(sender, self.device)
-            client.mail(sender)
-            for each in recipients:
-                code, words = client.rcpt(each)
-                need(code == 250, f"{each} was refused: {words!r}")
-            code, words = client.data(octets)
-        need(code == 250, f"the mail was refused: {code} {words!r}")
-        return words.decode()
-
-    def _clean(self, mail: Mail) -> None:
-        """No mail of ours carries a word of anybody's content, encoded or not."""
-        texts = [mail.octets] + [
-            part.get_payload(decode=True) or b"" for part in mail.parsed.walk() if part.get_content_maintype() == "text"
-        ]
-        for secret in SECRETS:
-            need(
-                not any(secret.encode() in text for text in texts if isinstance(text, bytes)), f"a mail has {secret!r}"
-            )
-
-    def _whole(self, who: Visitor, page: Page) -> str:
-        return page.html + "".join(who.get(frame).html for frame in page.frames)
-
-
-def _text(message: EmailMessage) -> str:
-    body = message.get_body(("plain",))
-    if body is None:
-        raise NotOnThePage(f"the mail {message['Subject']} has no plain text")
-    return str(body.get_content())
 
 
 def play(story: Story, say: Callable[[str], None]) -> bool:
