@@ -11,6 +11,7 @@ import pyzipper
 from cryptnsend.core.errors import Ended, NoGrant, SealBroken, Throttled, WrongSecret
 from cryptnsend.core.model import account_holder
 from cryptnsend.flow.granting import Addressee, Author, Envelope
+from cryptnsend.flow.views import Wishes, Writing
 from tests.flow.admitting import sent
 from tests.support.house import DAY, HOUR, PASSWORD, SOURCE, House
 
@@ -352,12 +353,25 @@ def test_a_conversation_shows_what_its_reader_may_open_and_nothing_else(house: H
     assert len(house.pickup.thread(pat, message)) == 1
     answer = house.replies.send(pat, message, everybody=False, text="Thank you", files=(), nonce=b"p" * 16)
     aside = house.replies.send(bob, message, everybody=False, text="Between us", files=(), nonce=b"b" * 16)
+    house.pickup.show(pat, message)
     turns = house.pickup.thread(pat, message)
     assert [(turn.message, turn.mine, turn.opened) for turn in turns] == [(message, False, True), (answer, True, True)]
     author = house.session(ANN)
+    house.pickup.show(author, answer)
     turns = house.pickup.thread(author, answer)
     assert [turn.message for turn in turns] == [message, answer, aside]
     assert [(turn.mine, turn.opened) for turn in turns] == [(True, True), (False, True), (False, False)]
+
+
+def test_a_conversation_does_not_show_what_has_not_left_yet(house: House, ann: int) -> None:
+    message = house.submit(ANN, [PAT], house.mail())
+    pat, author = house.register(PAT, message), house.session(ANN)
+    writing = Writing("Come at once.", "More", (PAT,), about=message, wishes=Wishes(later=60))
+    later = house.portal.newmail.send(author, writing, nonce=b"l" * 16)
+    assert [turn.message for turn in house.pickup.thread(author, message)] == [message, later]
+    assert [turn.message for turn in house.pickup.thread(pat, message)] == [message]
+    house.clock.forward(HOUR)
+    assert [turn.message for turn in house.pickup.thread(pat, message)] == [message, later]
 
 
 def test_a_file_that_can_run_something_is_told(house: House, ann: int) -> None:

@@ -113,7 +113,7 @@ def thread(reader: Reader, holder: str, account: int, ident: int, now: int, limi
         " JOIN accounts c ON c.id = m.author JOIN addresses a ON a.id = m.author_address WHERE o.id = :id"
         " AND EXISTS (SELECT 1 FROM grants g WHERE g.message = m.id AND g.holder = :holder"
         "  AND g.role IN ('author', 'recipient') AND g.state = 'active')"
-        " AND NOT EXISTS (SELECT 1 FROM plans s WHERE s.message = m.id AND s.starts > :now AND m.author <> o.author)"
+        " AND NOT EXISTS (SELECT 1 FROM plans s WHERE s.message = m.id AND s.starts > :now AND m.author <> :account)"
         " ORDER BY m.id LIMIT :limit",
         id=ident,
         account=account,
