@@ -8,21 +8,22 @@ looks for the other, and again in the transaction that makes it visible.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cryptnsend.core.contracts import Engine
 from cryptnsend.core.errors import NoGrant, SealBroken, StoreBroken
 from cryptnsend.core.imap_items import Section
-from cryptnsend.core.model import account_holder, first_id
+from cryptnsend.core.model import account_holder, first_id, time_of
 from cryptnsend.flow.opening import Opener
 from cryptnsend.flow.serving import Held, Shelf
 from cryptnsend.flow.sessions import Session
-from cryptnsend.store.records import grants, listing, placements
+from cryptnsend.store.records import grants, placements
 from cryptnsend.store.records.mailboxes import Mailbox
 from cryptnsend.store.records.placements import Placed
 
 EARLIER = 86_400_000  # milliseconds that a copy may be older than its message, which a program may have kept back
-MOST = 200  # newest of what was filed that are looked at
+LATER = 2 * 3_600_000  # milliseconds that a message may take from its id to its commit
+MOST = 500  # newest of what was filed in that time that are looked at
 HEADER = 1024 * 1024  # octets of a header block that are looked at for its end
 LINE_ENDS = 64 * 1024  # at the end of a body that are waited with
 
@@ -41,25 +42,27 @@ class Copies:
         """Return the first of these messages of one's own whose body has this print, or None."""
         return next((each for each in messages if self._print(session, each) == digest), None)
 
-    def of(self, session: Session, box: Mailbox, message: int) -> list[Placed]:
-        """Return the copies in Sent of a message that the account submitted."""
-        about = listing.message(self._engine, message)
-        if about is None or not about["message_id"]:
-            return []
-        after = first_id(about["created"] - EARLIER)
-        brought = placements.filed_in(self._engine, box, after, MOST)
+    def of(self, session: Session, box: Mailbox, messages: Sequence[int]) -> dict[int, list[Placed]]:
+        """Return by message the copies in Sent of what the account submitted, at most 500 messages, oldest first."""
+        if not messages:
+            return {}
+        after, until = first_id(time_of(messages[0]) - EARLIER), first_id(time_of(messages[-1]) + LATER)
+        brought = placements.filed_in(self._engine, box, after, until, MOST)
         if not brought:
-            return []
+            return {}
         try:
-            named = [
-                held
-                for held in self._shelf.held(session, box, brought).values()
-                if held.view.index.message_id == about["message_id"]
-            ]
-            digest = self._print(session, message) if named else None
-            return [held.placed for held in named if digest is not None and _print_of(held) == digest]
+            named: dict[str, list[Held]] = {}
+            for held in self._shelf.held(session, box, brought).values():
+                named.setdefault(held.view.index.message_id, []).append(held)
+            known = placements.message_ids(self._engine, session.account, messages)
+            pairs = {message: named[known[message]] for message in messages if known.get(message) in named}
+            return {message: self._equal(session, message, copies) for message, copies in pairs.items()}
         except (NoGrant, SealBroken, StoreBroken):
-            return []  # what is damaged, or gone meanwhile, is shown for itself: Sent has to open all the same
+            return {}  # what is damaged, or gone meanwhile, is shown for itself: Sent has to open all the same
+
+    def _equal(self, session: Session, message: int, copies: Sequence[Held]) -> list[Placed]:
+        digest = self._print(session, message)
+        return [held.placed for held in copies if digest is not None and _print_of(held) == digest]
 
     def _print(self, session: Session, message: int) -> bytes | None:
         """Return the print of a message of one's own; None if this session cannot open it."""

@@ -76,7 +76,7 @@ class Placer:
     def _place(self, session: Session, box: Mailbox, role: str, placings: Sequence[Placing], holders: str) -> None:
         """Place messages, each instead of the copies of it that a mail program brought; those go."""
         own = [each.message for each in placings if role == "author" and not each.served]
-        copies = {message: self._copies.of(session, box, message) for message in own}
+        copies = self._copies.of(session, box, own)
 
         def write(rows: Rows) -> list[str | None]:
             fresh, blobs = [], []

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from cryptnsend.core.imap_items import Section
 from cryptnsend.flow.mailgate import Reader
 from cryptnsend.flow.sessions import Session
+from cryptnsend.store.records import placements
 from cryptnsend.store.records.placements import Placed
 from tests.support.house import OTHER, PASSWORD, SOURCE, House
 
@@ -150,3 +152,31 @@ def test_a_damaged_copy_does_not_close_sent(house: House, reader: Reader) -> Non
     house.tamper("UPDATE filed SET body = CAST(substr(body, 1, length(body) - 4) || x'00000000' AS BLOB)")
     house.submit(ANN, [PAT], octets)
     assert {each.role for each in sent(house, reader.session)} == {"filed", "author"}
+
+
+def test_several_copies_and_messages_find_each_other(house: House, reader: Reader) -> None:
+    mails = [house.mail(f"Results {number}", f"Number {number}.") for number in range(6)]
+    for octets in mails[::2]:
+        bring(house, reader.session, octets)
+    for octets in mails:
+        house.submit(ANN, [PAT], octets)
+    for octets in mails[1::2]:
+        bring(house, reader.session, octets)
+    assert [each.role for each in sent(house, reader.session)] == ["author"] * 6
+    assert filed(house) == 0
+
+
+def test_without_copies_many_messages_cost_one_look_for_them(
+    house: House, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(5):
+        house.submit(ANN, [PAT], house.mail())
+    asked, real = [], placements.filed_in
+
+    def noted(*arguments: Any) -> list[Placed]:
+        asked.append(arguments)
+        return real(*arguments)
+
+    monkeypatch.setattr(placements, "filed_in", noted)
+    assert len(sent(house, reader.session)) == 5
+    assert len(asked) == 1

@@ -327,14 +327,27 @@ def submitted_of(rows: Rows, account: int, message_id: str) -> list[int]:
     return [row["id"] for row in rows.query(_SUBMITTED, {"message_id": message_id, "account": account})]
 
 
-def filed_in(reader: Reader, box: Mailbox, after: int, limit: int) -> list[Placed]:
-    """Return what a mail program filed in a mailbox since the id *after*, newest first."""
+def message_ids(reader: Reader, account: int, messages: Sequence[int]) -> dict[int, str]:
+    """Return the Message-IDs of what this account submitted; at most 500 at once."""
+    names = {f"m{number}": each for number, each in enumerate(messages)}
+    marks = ", ".join(f":{name}" for name in names)
+    found = reader.query(
+        f"SELECT id, message_id FROM messages WHERE id IN ({marks}) AND author = :account AND message_id <> ''",  # noqa: S608
+        account=account,
+        **names,
+    )
+    return {row["id"]: row["message_id"] for row in found}
+
+
+def filed_in(reader: Reader, box: Mailbox, after: int, until: int, limit: int) -> list[Placed]:
+    """Return what a mail program filed in a mailbox between these ids, newest first."""
     found = reader.query(
         "SELECT p.uid, p.message, p.role, p.served, p.modseq, p.flags, p.keywords, p.received, p.size FROM filed f"
-        " JOIN placed p ON p.message = f.id WHERE f.account = :account AND f.id > :after AND p.mailbox = :id"
-        " AND p.role = 'filed' ORDER BY f.id DESC LIMIT :limit",
+        " JOIN placed p ON p.message = f.id WHERE f.account = :account AND f.id > :after AND f.id <= :until"
+        " AND p.mailbox = :id AND p.role = 'filed' ORDER BY f.id DESC LIMIT :limit",
         account=box.account,
         after=after,
+        until=until,
         id=box.id,
         limit=limit,
     )
