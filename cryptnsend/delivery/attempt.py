@@ -27,6 +27,7 @@ from cryptnsend.delivery.verdicts import (
     judged,
     looped,
     obstacle,
+    out_of_place,
     tls_failed,
     tls_not_offered,
 )
@@ -280,7 +281,7 @@ class Attempt:
         """Judge a refusal before any content left; 421 means that the host, not the mail, has a problem."""
         outcome = judged(outcome_of(*reply, host=host, tls=session.tls, peer_size=session.size_limit), content=False)
         if outcome.kind == "delivered":  # a 2yz where 354 belongs
-            outcome = replace(outcome, kind="delayed", status="4.5.0", final=False)
+            outcome = out_of_place(outcome)
         if outcome.code == 421:
             raise _TryNext(outcome)
         return outcome

@@ -9,7 +9,7 @@ import re
 import ssl
 from dataclasses import replace
 
-from cryptnsend.delivery.outcome import Outcome, outcome_of
+from cryptnsend.delivery.outcome import Outcome, one_line, outcome_of
 from cryptnsend.delivery.outgoing import Outgoing
 from cryptnsend.delivery.route import Hop
 from cryptnsend.delivery.session import Reply, Session
@@ -54,7 +54,13 @@ def answer(session: Session, hop: Hop, reply: Reply) -> Outcome:
     """Judge a reply that is not the one that would let us go on."""
     outcome = outcome_of(*reply, host=hop.host, tls=session.tls)
     # A 2yz that is not the code which belongs here is no consent.
-    return replace(outcome, kind="delayed", status="4.5.0", final=False) if outcome.kind == "delivered" else outcome
+    return out_of_place(outcome) if outcome.kind == "delivered" else outcome
+
+
+def out_of_place(outcome: Outcome) -> Outcome:
+    """Return what a 2yz comes to that is no answer to what was said: nothing was taken, and it may be later."""
+    words = one_line(f"an answer that means nothing there: {outcome.reply}")
+    return replace(outcome, kind="delayed", status="4.5.0", reply=words, final=False)
 
 
 def too_large(size: int, limit: int) -> Outcome:

@@ -126,6 +126,11 @@ def test_each_refusal_becomes_its_outcome(key: str, reply: str, kind: str, statu
     assert outcome.host == "127.0.0.1"
 
 
+def test_consent_where_it_means_nothing_is_told_as_that() -> None:
+    """Or the operator reads "ok" beside a mail that waits."""
+    assert send_to({"DATA": "250 ok"}).reply == "an answer that means nothing there: ok"
+
+
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [
