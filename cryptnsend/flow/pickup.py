@@ -304,6 +304,10 @@ class Pickup(Asking):
         """Return a page of what this account sent; see `Sent.list`."""
         return self._sent.list(session, before, limit)
 
+    def search_sent(self, session: Session, typed: str) -> searching.Found:
+        """Find own messages among those that were sent; see `Sent.search`."""
+        return self._sent.search(session, typed)
+
     def status(self, session: Session, message: int) -> Status:
         """Return what became of one message, recipient by recipient; see `Sent.status`."""
         return self._sent.status(session, message)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from cryptnsend.core.mime import Index
 from cryptnsend.core.subject import peel
 from cryptnsend.flow.rendering import files_of
-from cryptnsend.flow.views import Entry
+from cryptnsend.flow.views import Entry, SentEntry
 
 MOST = 1000  # messages looked at
 SECONDS = 2.0  # for which they are looked at
@@ -25,7 +25,7 @@ LONGEST = 100  # characters of what is looked for
 class Found:
     """What a search found, newest first. `all`: every message was looked at, and nothing is left out."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[Entry] | Sequence[SentEntry]
     looked_at: int
     all: bool
 

@@ -18,6 +18,7 @@ from cryptnsend.core.errors import Denied, NoGrant, SealBroken
 from cryptnsend.core.mime import Index
 from cryptnsend.core.model import account_holder, contact_name
 from cryptnsend.core.subject import peel
+from cryptnsend.flow import searching
 from cryptnsend.flow.adoption import NEWEST
 from cryptnsend.flow.opening import NOTHING, Opener
 from cryptnsend.flow.rendering import files_of
@@ -27,6 +28,7 @@ from cryptnsend.flow.ways import Way, way_of
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.store.records import audit, grants, kept, listing, plans
 
+PAGE = 100  # messages looked up at once, where all are
 LATE_LASTS = 6 * 86_400_000  # milliseconds: a host that cannot pass a mail on returns it after five days at most
 
 log = structlog.stdlib.get_logger(__name__)
@@ -61,6 +63,24 @@ class Sent:
         holder = account_holder(session.account)
         rows = grants.page(self._engine, holder, "author", older, limit, kept_by=session.account)
         return [self._entry(session, row) for row in rows]
+
+    def search(self, session: Session, typed: str) -> searching.Found:
+        """Return own sent messages that have all words of *typed*, as `flow.searching` looks for them."""
+        words, until = searching.wanted(typed), self._clock.monotonic() + searching.SECONDS
+        found: list[SentEntry] = []
+        looked_at, older, holder = 0, NEWEST, account_holder(session.account)
+        while words and looked_at < searching.MOST and self._clock.monotonic() < until:
+            rows = grants.page(self._engine, holder, "author", older, PAGE)
+            if not rows:
+                return searching.Found(found, looked_at, all=True)
+            for row in rows:
+                older, looked_at = row["message"], looked_at + 1
+                index = self._index(session, row)
+                if index is not None and searching.matches(words, *searching.texts_of(index)):
+                    found.append(self._entry(session, row))
+                    if len(found) == searching.SHOWN:
+                        return searching.Found(found, looked_at, all=False)
+        return searching.Found(found, looked_at, all=False)
 
     def entry(self, session: Session, message: int) -> SentEntry | None:
         """Return the line that one own message has in a list, wherever it lies; None for others'."""

@@ -12,6 +12,7 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask_babel import gettext
 
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Throttled, WrongSecret
+from cryptnsend.flow.searching import LONGEST
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import Code, Reached, SentEntry, Status
 from cryptnsend.portal.recipient import WRONG
@@ -41,7 +42,30 @@ def sent() -> Any:
         now=desk().now(),
         summary=summary,
         thrown=thrown(),
+        found=None,
+        typed="",
     )
+
+
+@blueprint.post("/sent/search")
+@needs_subscriber
+def search() -> Any:
+    """Find what was sent by words. They come by POST, so that they stand in no address, history or log."""
+    typed = " ".join(request.form.get("words", "").split())[:LONGEST]
+    if not typed:
+        return redirect(url_for("subscriber.sent"), 303)
+    found = desk().pickup.search_sent(signed_in(), typed)
+    return render_template(
+        "sent.html", entries=found.entries, more=False, before=None, now=desk().now(), summary=summary, thrown=None,
+        found=found, typed=typed,
+    )  # fmt: skip
+
+
+@blueprint.get("/sent/search")
+@needs_subscriber
+def searched() -> Any:
+    """Lead back to the list whoever comes without words, for example by signing in again."""
+    return redirect(url_for("subscriber.sent"), 303)
 
 
 @blueprint.get("/sent/<int:message>")

@@ -117,3 +117,12 @@ def test_trash_is_read_a_page_at_a_time(house: House, ann: Session) -> None:
     first = folders(house).trash(pat, limit=3)
     assert [each.message for each in first] == messages[:1:-1]
     assert [each.message for each in folders(house).trash(pat, before=first[-1].message, limit=3)] == messages[1::-1]
+
+
+def test_what_was_sent_is_found_by_subject_people_and_files(house: House, ann: Session) -> None:
+    first = house.submit(ANN, [PAT], house.mail("Vaccination record"))
+    second = house.submit(ANN, [EVE], house.mail("Results", to=[EVE]))
+    for typed, expected in (("vaccin", [first]), ("EVE@ result", [second]), ("nothing", []), ("ann", [second, first])):
+        found = house.pickup.search_sent(ann, typed)
+        assert [each.message for each in found.entries] == expected
+        assert (found.looked_at, found.all) == (2, True)

@@ -111,6 +111,10 @@ class FakePickup:
         found = [each for each in self.world.entries if before is None or each.message < before]
         return sorted(found, key=lambda each: -each.message)[:limit]
 
+    def search_sent(self, session: Any, typed: str) -> Found:
+        found = [each for each in self.sent(session) if typed.casefold() in each.subject.casefold()]
+        return Found(found, len(self.world.sent), all=True)
+
     def search(self, session: Any, typed: str) -> Found:
         words = wanted(typed)
         found = [each for each in self.list(session) if matches(words, each.subject or "", each.sender_name)]

@@ -376,3 +376,14 @@ def test_a_message_is_kept_as_unread(pat: Visitor, world: World) -> None:
     assert "mark_unread 11" in world.calls
     pat.get("/messages/11")
     assert pat.post("/messages/99/trash").status_code == 404
+
+
+def test_what_was_sent_is_found_by_words_that_stand_in_no_address(ann: Visitor) -> None:
+    ann.get("/sent")
+    page = ann.post("/sent/search", {"words": "vaccination"}).text
+    assert "1 message found." in page
+    assert "Vaccination record for school" in page
+    assert "Answer about your dosage" not in page
+    assert "No message has these words" in ann.post("/sent/search", {"words": "nothing like it"}).text
+    assert ann.post("/sent/search", {"words": " "}).location == "/sent"
+    assert ann.get("/sent/search").location == "/sent"
