@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, jsonify, redirect, render_template, request, url_for
 from flask_babel import gettext
 
 from cryptnsend.core.errors import Denied, Ended, Infected, NoGrant, Refusal, Temporary
@@ -78,7 +78,9 @@ class Form:
 def _check() -> Response | None:
     """Let a form be large before it is read, but only from whom we know."""
     if request.endpoint in POSTS:
-        if not is_subscriber(visitor()) and desk().accounts.away(cookie()) is None:
+        if visitor() is not None and not is_subscriber(visitor()):
+            abort(404)  # to others such a page does not exist
+        if visitor() is None and desk().accounts.away(cookie()) is None:
             return None  # they are sent to the sign-in page, and no form is read
         request.max_content_length = most_octets() + FORM_EXTRA
         request.max_form_memory_size = FORM_EXTRA
@@ -106,7 +108,7 @@ def edit(draft: int) -> Any:
 @blueprint.post("/write")
 def look() -> Any:
     """Bring the page again with what is known of its people; a button may have added or corrected one of them."""
-    if not is_subscriber(visitor()):
+    if visitor() is None:
         return keep_for_later()
     form, problem, status = _changed(_typed()), None, 200
     try:
@@ -132,7 +134,7 @@ def people() -> Any:
 @blueprint.post("/write/draft")
 def save() -> Any:
     """Keep what is written so far. A script asks for no page: it hears the draft's id, or 409 when it was sent."""
-    if not is_subscriber(visitor()):
+    if visitor() is None:
         return keep_for_later()
     asks = request.headers.get("Accept")
     form, files = _typed(), chosen()
@@ -165,7 +167,7 @@ def _saved(draft: int, asks: str | None) -> Any:
 @blueprint.post("/write/send")
 def send() -> Any:
     """Send the message, once whatever the page has to say about its people was shown."""
-    if not is_subscriber(visitor()):
+    if visitor() is None:
         return keep_for_later()
     form, files, message = _typed(), chosen(), 0
     problem, status = _problem(form, files), WRONG

@@ -61,6 +61,7 @@ def test_a_message_is_nobodys_but_its_authors_until_it_leaves(desk: Desk) -> Non
     desk.answers.sent.clear()
     assert desk.deliver() == 0
     assert [each.message for each in house.pickup.list(pat)] == [first]
+    assert house.pickup.search(pat, "results").entries == house.pickup.list(pat)
     with pytest.raises(NoGrant):
         house.pickup.show(pat, message)
     box = house.portal.mailboxes.named(pat, "INBOX")
@@ -333,3 +334,15 @@ def test_a_draft_kept_past_the_end_of_a_session_goes_on_with_the_one_before(hous
     message = new(house).send(ann, found.writing, draft=late, keep=keep, nonce=N)
     assert [each.name for each in house.pickup.show(ann, message).files] == ["a.pdf", "c.pdf"]
     assert drafts.count(ann) == 0
+
+
+def test_a_conversation_does_not_tell_of_what_has_not_left(house: House, ann: Session) -> None:
+    first = house.submit(ANN, [PAT], house.mail())
+    pat = house.register(PAT, first)
+    reply = house.replies.send(pat, first, everybody=False, text="My scan.", files=(), nonce=N)
+    on = house.portal.newmail.pass_on(house.session(ANN), reply)
+    kept = house.portal.drafts.draft(house.session(ANN), on).writing
+    later = Writing(kept.text, kept.subject, (PAT,), about=reply, wishes=Wishes(later=60))
+    waiting = new(house).send(house.session(ANN), later, draft=on, nonce=b"o" * 16)
+    assert waiting in [each.message for each in house.pickup.thread(house.session(ANN), first)]
+    assert [each.message for each in house.pickup.thread(pat, first)] == [first, reply]

@@ -270,7 +270,9 @@ def test_only_subscribers_write(pat: Visitor, visitor: Visitor) -> None:
     assert visitor.get("/write").location == "/sign-in"
     pat.get("/messages")
     assert pat.post("/write/people", {"typed": "a"}).status_code == 404
-    assert pat.post("/write/send", KNOWN).location == "/sign-in"
+    pat.get("/messages")
+    assert pat.post("/write/send", KNOWN).status_code == 404
+    assert visitor.client.post("/write/send", base_url="https://open.cryptnsend.example").location == "/sign-in"
 
 
 def test_what_is_typed_into_fields_never_becomes_markup(ann: Visitor) -> None:
