@@ -110,11 +110,11 @@ class Mailboxes:
             raise NoGrant("There is no such mailbox.")
         return found
 
-    def create(self, session: Session, name: str) -> None:
-        """Make a mailbox; one of another name for Sent or Trash is there already. Raises Denied."""
+    def create(self, session: Session, name: str) -> str:
+        """Make a mailbox and return its name; one of another name for Sent or Trash is there already. Raises Denied."""
         name = name.rstrip("/")
         if _known_as(name) in STANDARD and name not in STANDARD:
-            return
+            return _known_as(name)
         levels = name.split("/")
         if not all(levels) or len(levels) > 20:
             raise Denied("This is not the name of a mailbox.")
@@ -128,6 +128,7 @@ class Mailboxes:
 
         if not self._engine.write(write).result():
             raise Denied("There is such a mailbox already.")
+        return name
 
     def delete(self, session: Session, name: str) -> None:
         """Remove a mailbox of one's own with what lies in it; raise Denied for the four, NoGrant if there is none."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from cryptnsend.core import imap
 from cryptnsend.core.errors import NoGrant
@@ -10,6 +11,15 @@ from cryptnsend.mailbox.speaking import Speaking
 from cryptnsend.store.records.mailboxes import Mailbox
 
 USES = {"sent": "\\Sent", "drafts": "\\Drafts", "trash": "\\Trash"}
+
+
+class _Found(NamedTuple):
+    """A mailbox that LIST tells of: for itself, or because it leads to what was looked for."""
+
+    box: Mailbox
+    attributes: list[str]
+    is_chosen: bool
+    leads: bool
 
 
 class Folders(Speaking):
@@ -22,22 +32,43 @@ class Folders(Speaking):
             await self._write(f'* {command.name} (\\Noselect) "/" ""\r\n'.encode())
             await self._done(command)
             return
-        every = await self._in_thread(self._house.rooms.boxes.listing, self._session)
-        patterns = [imap.Pattern(command.reference + each) for each in command.patterns if each]
-        only_subscribed = command.name == "LSUB" or "SUBSCRIBED" in command.selection
-        for box in every:
-            if not any(pattern.matches(box.name) for pattern in patterns):
-                continue
-            if only_subscribed and not box.subscribed:
-                continue
-            if "SPECIAL-USE" in command.selection and box.special not in USES:
-                continue
-            flags = " ".join(_attributes(command, box, every))
-            name = imap.encode_mailbox(box.name, utf8=self._framer.utf8)
-            await self._write(f'* {command.name} ({flags}) "/" '.encode() + name + b"\r\n")
-            if command.status:
-                await self._status(box, command.status)
+        for each in await self._in_thread(self._found, command):
+            await self._listed(command.name, each.attributes, each.box.name, command if each.leads else None)
+            if command.status and each.is_chosen:
+                await self._status(each.box, command.status)
         await self._done(command)
+
+    def _found(self, command: imap.List) -> list[_Found]:
+        """Return what LIST tells of; in a thread, since there may be many mailboxes and patterns."""
+        every = self._house.rooms.boxes.listing(self._session)
+        patterns = [imap.Pattern(command.reference + each) for each in command.patterns if each]
+        listed = [box for box in every if any(pattern.matches(box.name) for pattern in patterns)]
+        parents = _above(every)
+        # Whoever asks for a level of the tree wants to know where there is more of what they look for below it.
+        leading = set()
+        if "RECURSIVEMATCH" in command.selection:
+            shown = {box.id for box in listed}
+            leading = _above([box for box in every if box.id not in shown and _is_chosen(command, box)])
+        return [
+            _Found(box, _attributes(command, box, box.name in parents), chosen, leads)
+            for box in listed
+            if (chosen := _is_chosen(command, box)) | (leads := box.name in leading)
+        ]
+
+    async def _listed(
+        self, response: str, attributes: Sequence[str], name: str, leads: imap.List | None = None, old: str = ""
+    ) -> None:
+        """Tell one mailbox; *leads*: what was looked for is below it; *old* is the name it was asked for by."""
+        said = f'* {response} ({" ".join(attributes)}) "/" '.encode() + self._named(name)
+        if leads is not None:
+            sought = sorted(leads.selection & {"SUBSCRIBED", "SPECIAL-USE"})
+            said += f' ("CHILDINFO" ({" ".join(chr(34) + each + chr(34) for each in sought)}))'.encode()
+        if old:
+            said += b' ("OLDNAME" (' + self._named(old) + b"))"
+        await self._write(said + b"\r\n")
+
+    def _named(self, name: str) -> bytes:
+        return imap.encode_mailbox(name, utf8=self._framer.utf8)
 
     async def imap_status(self, command: imap.Status) -> None:
         """Answer STATUS."""
@@ -65,14 +96,15 @@ class Folders(Speaking):
         if "HIGHESTMODSEQ" in items:
             self._condstore = True
         said = " ".join(f"{item} {values[item]}" for item in items)
-        name = imap.encode_mailbox(box.name, utf8=self._framer.utf8)
-        await self._write(b"* STATUS " + name + f" ({said})\r\n".encode())
+        await self._write(b"* STATUS " + self._named(box.name) + f" ({said})\r\n".encode())
 
     async def imap_create(self, command: imap.Create) -> None:
         """Make a mailbox. The special ones are there already, and take no further use."""
         if command.uses:
             raise imap.BadCommand("Special uses have their mailboxes here.", status="NO", code=b"USEATTR")
-        await self._in_thread(self._house.rooms.boxes.create, self._session, command.mailbox)
+        known_as = await self._in_thread(self._house.rooms.boxes.create, self._session, command.mailbox)
+        if known_as != command.mailbox and self._rev2:
+            await self._listed("LIST", (), known_as, old=command.mailbox)  # RFC 9051 §6.3.4
         await self._done(command)
 
     async def imap_on_mailbox(self, command: imap.OnMailbox) -> None:
@@ -92,12 +124,30 @@ class Folders(Speaking):
     async def imap_rename(self, command: imap.Rename) -> None:
         """Give a mailbox another name."""
         await self._in_thread(self._house.rooms.boxes.rename, self._session, command.old, command.new)
+        if self._rev2:
+            await self._listed("LIST", (), command.new.rstrip("/"), old=command.old)  # RFC 9051 §6.3.6
         await self._done(command)
 
 
-def _attributes(command: imap.List, box: Mailbox, every: Sequence[Mailbox]) -> list[str]:
-    below = any(each.name.startswith(f"{box.name}/") for each in every)
-    flags = ["\\HasChildren" if below else "\\HasNoChildren"]
+def _is_chosen(command: imap.List, box: Mailbox) -> bool:
+    """Say whether a mailbox is what the selection options ask for."""
+    if not box.subscribed and (command.name == "LSUB" or "SUBSCRIBED" in command.selection):
+        return False
+    return box.special in USES or "SPECIAL-USE" not in command.selection
+
+
+def _above(boxes: Iterable[Mailbox]) -> set[str]:
+    """Return the names of all levels above these mailboxes."""
+    found = set()
+    for box in boxes:
+        name = box.name
+        while (name := name.rpartition("/")[0]) and name not in found:
+            found.add(name)
+    return found
+
+
+def _attributes(command: imap.List, box: Mailbox, has_children: bool) -> list[str]:
+    flags = ["\\HasChildren" if has_children else "\\HasNoChildren"]
     # Programs that do not ask for special uses look at them all the same, and make no doubles then (RFC 6154 §2).
     if box.special in USES and command.name != "LSUB":
         flags.append(USES[box.special])

@@ -11,6 +11,8 @@ from cryptnsend.mailbox.selected import Selected
 from cryptnsend.mailbox.speaking import AFTER_LOGIN, BEFORE_LOGIN
 from cryptnsend.submission import auth
 
+EXTENSIONS = {"CONDSTORE": "CONDSTORE", "IMAP4REV2": "IMAP4rev2"}  # that ENABLE knows
+
 
 class ImapSession(Selected, Folders):
     """One IMAP connection."""
@@ -86,8 +88,10 @@ class ImapSession(Selected, Folders):
     async def imap_enable(self, command: imap.Enable) -> None:
         """Enable what is asked for and known."""
         self._session  # noqa: B018 - raises before a sign-in
-        known = [name for name in command.names if name == "CONDSTORE"]
-        if known:
+        known = [EXTENSIONS[name] for name in command.names if name in EXTENSIONS]
+        if "IMAP4rev2" in known:
+            self._rev2 = self._framer.utf8 = True
+        if "CONDSTORE" in known:
             self._condstore = True
             await self._tell_modseq()
         await self._write(f"* ENABLED{''.join(' ' + name for name in known)}\r\n".encode())

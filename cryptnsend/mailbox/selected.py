@@ -30,6 +30,8 @@ class Selected(Speaking):
 
     async def imap_select(self, command: imap.Select) -> None:
         """Select a mailbox, or look at it with EXAMINE."""
+        if self._view is not None and self._rev2:
+            await self._write(b"* OK [CLOSED] What was selected is closed.\r\n")
         self._view = None  # RFC 9051 §6.3.2: a SELECT that fails leaves none selected
         boxes, session = self._house.rooms.boxes, self._session
 
@@ -45,14 +47,17 @@ class Selected(Speaking):
             f"FLAGS ({_FLAGS})",
             f"OK [PERMANENTFLAGS ({kept})] These are kept.",
             f"{view.exists} EXISTS",
-            "0 RECENT",
+            *([] if self._rev2 else ["0 RECENT"]),
             f"OK [UIDVALIDITY {box.uidvalidity}] UIDs are valid.",
             f"OK [UIDNEXT {box.uidnext}] The next UID.",
             f"OK [HIGHESTMODSEQ {box.modseq}] The highest sequence.",
         ]
-        if unseen is not None and (number := view.number(unseen)):
+        # IMAP4rev2 has done away with RECENT and with this (RFC 9051, appendix E).
+        if not self._rev2 and unseen is not None and (number := view.number(unseen)):
             said.append(f"OK [UNSEEN {number}] The first unseen message.")
         await self._write("".join(f"* {line}\r\n" for line in said).encode())
+        if self._rev2:
+            await self._write(b'* LIST () "/" ' + imap.encode_mailbox(box.name, utf8=True) + b"\r\n")
         await self._done(command, "Selected.", "READ-ONLY" if command.read_only else "READ-WRITE")
 
     async def _close_mailbox(self, *, expunge: bool) -> None:
@@ -160,7 +165,7 @@ class Selected(Speaking):
                 view.saved = ()  # RFC 5182 §2.1
             raise
         numbers = uids if command.uid else [view.number(uid) for uid in uids]
-        if command.returns is None:
+        if command.returns is None and not self._rev2:
             said = b"".join(b" %d" % number for number in numbers)
             if with_modseq and numbers:
                 said += b" (MODSEQ %d)" % searching.highest

@@ -13,9 +13,9 @@ from cryptnsend.flow.sessions import Session
 from cryptnsend.mailbox.connection import Connection, Farewell, Gone, House
 from cryptnsend.mailbox.view import View
 
-BEFORE_LOGIN = "IMAP4rev1 SASL-IR LITERAL+ ID ENABLE AUTH=PLAIN"
+BEFORE_LOGIN = "IMAP4rev1 IMAP4rev2 SASL-IR LITERAL+ ID ENABLE AUTH=PLAIN"
 AFTER_LOGIN = (
-    "IMAP4rev1 LITERAL+ ID ENABLE IDLE NAMESPACE CHILDREN UIDPLUS MOVE SPECIAL-USE UNSELECT ESEARCH SEARCHRES"
+    "IMAP4rev1 IMAP4rev2 LITERAL+ ID ENABLE IDLE NAMESPACE CHILDREN UIDPLUS MOVE SPECIAL-USE UNSELECT ESEARCH SEARCHRES"
     " LIST-EXTENDED LIST-STATUS STATUS=SIZE CONDSTORE BINARY"
 )
 UNKNOWN = "UNKNOWN"  # what a command counts as that was not understood
@@ -36,6 +36,7 @@ class Speaking(Connection):
         self._framer = imap.Framer(imap.BEFORE_LOGIN)
         self._view: View | None = None
         self._condstore = False
+        self._rev2 = False  # the client enabled IMAP4rev2, and so reads what RFC 3501 did not have
         self._login_by = self._loop.time() + self._limits.before_login
 
     @property

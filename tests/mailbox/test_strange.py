@@ -16,7 +16,10 @@ from cryptnsend.core.errors import Throttled
 from tests.mailbox.conftest import ANN, PAT, MailDoors, reply
 from tests.mailbox.test_imap_boxes import said, signed_in
 from tests.support.house import MINUTE, OTHER, PASSWORD, House
+from tests.support.imap_reading import check_body, read_value
 from tests.support.waiting import wait_for
+
+BOB = "bob@gmail.example"
 
 
 def device(house: House, scope: str = "read") -> tuple[int, str]:
@@ -211,12 +214,85 @@ def test_two_connections_place_each_message_once(house: House, doors: MailDoors,
         client.logout()
 
 
-def test_many_mailboxes_are_listed_and_there_are_not_more(house: House, doors: MailDoors, ann: str) -> None:
+def test_ten_thousand_mailboxes_are_listed_and_no_more_are_made(house: House, doors: MailDoors, ann: str) -> None:
     client = signed_in(doors)
-    made = sum(client.create(f"Folder{number}")[0] == "OK" for number in range(20))
-    assert made == 20
-    assert len(said(client.list()).split(b"|")) == 24
+    assert len(said(client.list()).split(b"|")) == 4
+    account = house.engine.query("SELECT account, org FROM mailboxes LIMIT 1")[0]
+    house.engine.write(
+        lambda rows: rows.many(
+            "INSERT INTO mailboxes VALUES (?, ?, ?, ?, '', ?, 1, 1, 0, '', 1)",
+            [(at, account["org"], account["account"], f"Level/{at // 100}/{at}", at) for at in range(1, 10_001)],
+        )
+    ).result()
+    listed = said(client.list()).split(b"|")
+    assert len(listed) == 10_004
+    assert said(client.list('""', "Level/99/999%")).count(b"Level/99/999") == 10
+    status, answer = client.create("More")
+    assert (status, b"1000 mailboxes at most" in answer[0]) == ("NO", True)
     client.logout()
+
+
+def test_a_message_that_was_taken_back_is_a_note_until_that_is_undone(house: House, doors: MailDoors, ann: str) -> None:
+    house.add_subscriber(BOB, name="Bob")
+    message = house.submit(BOB, [ANN], house.mail("Hello", author=BOB, to=(ANN,)))
+    house.prove(house.session(ANN), ANN, message)
+    client = signed_in(doors)
+    client.select("INBOX")
+    assert b"All is well." in said(client.fetch("1", "(UID BODY.PEEK[])"))
+    house.pickup.expire(house.session(BOB), message)
+    assert client.fetch("1", "(BODY.PEEK[])")[0] == "NO"
+    client.noop()
+    fetched = said(client.fetch("1", "(UID BODY.PEEK[])"))
+    assert (b"UID 2 " in fetched, b"was taken back" in fetched, b"All is well." in fetched) == (True, True, False)
+    house.pickup.restore(house.session(BOB), message)
+    house.clock.forward(10 * MINUTE)
+    client.noop()
+    fetched = said(client.fetch("1", "(UID BODY.PEEK[])"))
+    assert (b"UID 3 " in fetched, b"All is well." in fetched) == (True, True)
+    client.logout()
+
+
+def test_parts_within_parts_within_parts_have_a_structure_that_can_be_read(
+    house: House, doors: MailDoors, ann: str
+) -> None:
+    lines = [b"Subject: deep", b"MIME-Version: 1.0"]
+    for level in range(3_000):
+        lines += [b'Content-Type: multipart/mixed; boundary="b%d"' % level, b"", b"--b%d" % level]
+    client = signed_in(doors)
+    client.append("INBOX", "", None, b"\r\n".join([*lines, b"", b"the end", b""]))
+    client.append("INBOX", "", None, b"Content-Type: message/rfc822\r\n\r\n" * 3_000 + b"the end\r\n")
+    client.select("INBOX")
+    for number in ("1", "2"):
+        answer = said(client.fetch(number, "(BODYSTRUCTURE)"))
+        value = read_value(answer.partition(b"BODYSTRUCTURE ")[2].removesuffix(b")"))
+        check_body(value, extended=True)
+        assert b"the end" in said(client.fetch(number, "(BODY.PEEK[])"))
+    client.logout()
+
+
+def test_a_command_that_comes_octet_by_octet_is_waited_for_and_then_no_longer(
+    house: House, open_doors: Callable[..., MailDoors], ann: str
+) -> None:
+    doors = open_doors(idle=2.0)
+    client = signed_in(doors)
+    for octet in b"a1 NOOP\r\n":
+        client.send(bytes([octet]))
+    assert client.readline() == b"a1 OK Done.\r\n"
+    client.send(b"a2 NO")
+    assert client.readline().startswith(b"* BYE Too slow")
+    client.shutdown()
+
+
+def test_an_account_that_is_disabled_between_two_commands_is_sent_away(
+    house: House, doors: MailDoors, ann: str
+) -> None:
+    reply(house)
+    client = signed_in(doors)
+    client.select("INBOX")
+    house.owner.owner.disable(ANN)
+    client.send(b"a1 FETCH 1 BODY.PEEK[]\r\n")
+    assert client.readline().startswith(b"* BYE This sign-in has ended")
+    client.shutdown()
 
 
 def test_nothing_of_a_message_is_in_the_log(house: House, doors: MailDoors, ann: str) -> None:
