@@ -14,7 +14,7 @@ class Limits(limits.Limits):
     """What one connection, one account and one process may use. Times are seconds, sizes octets."""
 
     per_account: int = 50  # open and signed in as one account: phones alone open five
-    auth_memory: float = 0.0  # a success holds seeds, and nothing of them is remembered
+    auth_memory: float = 0.0  # a success holds seeds, which are not remembered; see flow/mailgate.py
     before_login: float = 60.0  # to say who one is
     idle: float = 1_860.0  # from one answer to the next command; RFC 9051 §5.4 asks for half an hour at least
     trickle: float = 180.0  # between two pieces of a command that has begun, or of what we write
