@@ -83,6 +83,9 @@ class Desk:
         said = [mail for who in self.house.internet.addresses() for mail in self.house.internet.inbox(who)]
         assert [mail.recipient for mail in said if any(SECRET in each for each in texts(mail))] == []
         assert len(self.house.internet.inbox(self.pat)) == len(self.written)
+        log = self.house.log.read_text("utf-8")
+        assert SECRET not in log
+        assert [line for line in log.splitlines() if "session failed" in line or "Traceback" in line] == []
 
     def subjects(self, folder: str) -> list[str]:
         """Return the subjects in a folder, sorted, as any program finds them."""
