@@ -163,8 +163,8 @@ def delegation(config: Config, domain: str) -> Iterator[Record]:
 
     try:
         theirs = a_label(domain.rstrip("."))
-    except Unroutable as error:
-        raise Refusal(f"{domain}: {error.outcome.reply}.") from None
+    except Unroutable:
+        raise Refusal(f"{domain!r} is no domain name. Give one as clinic.example.") from None
     for selector in selectors():
         ours = f"{selector}._domainkey.{config.server.domain}."
         yield Record(f"{selector}._domainkey.{theirs}", "CNAME", ours, "lets us sign plain mail of your people (DKIM)")

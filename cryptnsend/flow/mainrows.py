@@ -6,14 +6,37 @@ answer of the keeper says everything again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cryptnsend.core import words
 from cryptnsend.core.cards import read_card
-from cryptnsend.core.contracts import Rows
+from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.model import Card, Random, Signed, new_id
+from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import ContactRow, Opened
-from cryptnsend.store.records import accounts, cards
+from cryptnsend.store.records import accounts, cards, sessions
+
+
+def take_opened(
+    engine: Engine,
+    keeper: Keeper,
+    clock: Clock,
+    random: Random,
+    opened: Opened,
+    note: Callable[[Rows], None],
+    *,
+    ends_sessions: bool = False,
+) -> None:
+    """Copy the keeper's answer into the main rows, with the audit row that *note* writes, in one transaction."""
+    now, key = clock.now(), keeper.anchors().card_key
+
+    def write(rows: Rows) -> None:
+        write_opened(rows, opened, key, now, random)
+        if ends_sessions:
+            sessions.end_all(rows, opened.account)
+        note(rows)
+
+    engine.write(write).result()
 
 
 def write_opened(rows: Rows, opened: Opened, card_key: bytes, now: int, random: Random) -> None:

@@ -19,11 +19,11 @@ from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.core.model import INSTALLATION, MANAGED, Random, account_holder, new_id
 from cryptnsend.flow.granting import Author
 from cryptnsend.flow.mailwords import moment
-from cryptnsend.flow.mainrows import write_opened
+from cryptnsend.flow.mainrows import take_opened
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import Opened, OrganisationRow, RecoveryFile
 from cryptnsend.languages import ENGLISH
-from cryptnsend.store.records import accounts, audit, deliveries, devices, messages, operator, oversight, sessions
+from cryptnsend.store.records import accounts, audit, deliveries, devices, messages, operator, oversight
 
 BY_OWNER = oversight.OPERATOR  # who the audit says it was
 
@@ -353,15 +353,10 @@ class Owner:
         return row
 
     def _take(self, opened: Opened, action: str, detail: dict[str, object], *, ends_sessions: bool = False) -> None:
-        now, key = self._clock.now(), self._keeper.anchors().card_key
-
-        def write(rows: Rows) -> None:
-            write_opened(rows, opened, key, now, self._random)
-            if ends_sessions:
-                sessions.end_all(rows, opened.account)
+        def note(rows: Rows) -> None:
             self._append(rows, opened.organisation, opened.account, action, detail)
 
-        self._engine.write(write).result()
+        take_opened(self._engine, self._keeper, self._clock, self._random, opened, note, ends_sessions=ends_sessions)
 
     def _append(self, rows: Rows, org: int, account: int, action: str, detail: dict[str, object]) -> None:
         self._audit(rows, org, action, account_holder(account), detail)

@@ -15,13 +15,13 @@ from cryptnsend.core.errors import Denied, NoGrant, WrongSecret
 from cryptnsend.core.model import INSTALLATION, Random, account_holder, new_id
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.flow.adoption import Adoption
-from cryptnsend.flow.mainrows import write_opened
+from cryptnsend.flow.mainrows import take_opened
 from cryptnsend.flow.sessions import Session, Sessions
 from cryptnsend.flow.throttling import Throttle, network_of
 from cryptnsend.flow.views import Started
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import Opened
-from cryptnsend.store.records import accounts, audit, links, messages, sessions
+from cryptnsend.store.records import accounts, audit, links, messages
 
 MAILS = "mailed codes"  # no address, so that it is nobody's count of wrong passwords
 MAILS_IN_ALL, MAILS_TO_ONE = 50, 8  # that one source may ask for in a row
@@ -133,16 +133,12 @@ class People:
         self._queue("alert", template, account)
 
     def _take(self, opened: Opened, action: str, detail: dict[str, object], *, ends_sessions: bool = False) -> None:
-        """Copy the keeper's answer into the main rows, with the audit row, in one transaction."""
-        now, key = self._clock.now(), self._keeper.anchors().card_key
+        """Copy the keeper's answer into the main rows, with the audit row."""
 
-        def write(rows: Rows) -> None:
-            write_opened(rows, opened, key, now, self._random)
-            if ends_sessions:
-                sessions.end_all(rows, opened.account)
+        def note(rows: Rows) -> None:
             self._append(rows, opened.organisation, opened.account, action, detail)
 
-        self._engine.write(write).result()
+        take_opened(self._engine, self._keeper, self._clock, self._random, opened, note, ends_sessions=ends_sessions)
 
     def _note(self, session: Session, action: str, detail: dict[str, object]) -> None:
         self._engine.write(

@@ -89,7 +89,7 @@ def test_rows_that_a_crash_kept_from_being_written_come_with_the_next_sign_in(
         raise sqlite3.OperationalError("the process died here")
 
     with monkeypatch.context() as broken:
-        broken.setattr("cryptnsend.flow.people.write_opened", crash)
+        broken.setattr("cryptnsend.flow.mainrows.write_opened", crash)
         with pytest.raises(sqlite3.OperationalError):
             house.accounts.register(ticket, PASSWORD, "", SOURCE, AGENT, "en")
     assert house.engine.query("SELECT * FROM accounts WHERE roles = 'recipient'") == []
@@ -103,7 +103,7 @@ def test_a_change_that_a_crash_interrupted_is_made_good(
 ) -> None:
     session, known = house.session(ANN), house.sign_in_smtp(ANN, PASSWORD)
     with monkeypatch.context() as broken:
-        broken.setattr("cryptnsend.flow.people.write_opened", lambda *_: 1 / 0)
+        broken.setattr("cryptnsend.flow.mainrows.write_opened", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             house.accounts.change_password(session, PASSWORD, NEW, SOURCE, AGENT)
     assert not house.gate.still_valid(known)  # raised before the keeper acted

@@ -146,7 +146,11 @@ def test_a_proof_that_a_crash_interrupted_counts_at_the_next_sign_in(
 
 @pytest.mark.parametrize(
     "where",
-    ["cryptnsend.flow.people.write_opened", "cryptnsend.flow.adoption.grants.replace", "cryptnsend.flow.sessions.box"],
+    [
+        "cryptnsend.flow.mainrows.write_opened",
+        "cryptnsend.flow.adoption.grants.replace",
+        "cryptnsend.flow.sessions.box",
+    ],
 )
 def test_each_way_in_that_a_crash_interrupted_works_again(
     house: House, ann: int, monkeypatch: pytest.MonkeyPatch, where: str
