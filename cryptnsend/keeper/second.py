@@ -10,6 +10,7 @@ Between password and number the caller holds a box that only the keeper opens; i
 from __future__ import annotations
 
 import hmac
+from contextlib import suppress
 
 import msgspec
 from cryptography.hazmat.primitives.hashes import SHA1
@@ -85,11 +86,7 @@ def open_recovered(context: Context, held: bytes, key: bytes) -> Opened:
     """Open an account by what is held and its recovery code's key; the second step ends, since its phone is lost."""
     account, k = _released(context, held)
     _count(context, account)
-    for wrap in ledger.wraps(context.reads, account_holder(account.id)):
-        if wrap.kind == wraps.RECOVERY:
-            wraps.unwrap(context, wrap, key)  # raises WrongSecret
-            break
-    else:
+    if not _is_recovery(context, account, key):
         raise WrongSecret("That is not the recovery code.")
     context.commit(lambda rows: ledger.drop_second_step(rows, account.id))
     return _opened(context, account, k)
@@ -201,6 +198,18 @@ def _check(context: Context, account: Account, code: str) -> None:
         ledger.set_second_step(rows, account.id, step=step, tries=0)
 
     context.commit(take)
+
+
+def _is_recovery(context: Context, account: Account, key: bytes) -> bool:
+    """Say whether this is the owner's recovery code: not one that somebody made after a reset by mail."""
+    holder, line = account_holder(account.id), account.trusted_line if account.is_weak else account.line
+    own = {pair.id for pair in ledger.pairs(context.reads, holder) if pair.line == line}
+    for wrap in ledger.wraps(context.reads, holder):
+        if wrap.kind == wraps.RECOVERY and wrap.pair in own:
+            with suppress(WrongSecret):  # of a pair that was locked when the newest code was made
+                wraps.unwrap(context, wrap, key)
+                return True
+    return False
 
 
 def _count(context: Context, account: Account) -> Second:

@@ -109,6 +109,42 @@ def test_the_recovery_code_stands_in_for_a_lost_phone_and_ends_the_second_step(k
     assert keeper.portal.open(ANN, ann.k).account == ann.account
 
 
+def test_only_the_owners_recovery_code_ends_it_after_a_reset_by_mail(keeper: Running) -> None:
+    """Whoever reads the mailbox chooses a password and makes a code of their own; the owner's was there before."""
+    ann, _ = enrolled(keeper)
+    assert ann.opened is not None
+    code, theirs = new_recovery_code(lambda n: b"r" * n), new_recovery_code(lambda n: b"e" * n)
+    keeper.portal.store_wraps(ann.ticket, "recovery", recovery_key(code), ann.opened.seeds)
+    keeper.clock.forward(minutes=1)
+    thief = Person(ANN)
+    opened = reset_by_mail(keeper, thief)
+    keeper.portal.store_wraps(thief.ticket, "recovery", recovery_key(theirs), opened.seeds)
+    held = keeper.portal.hold(ANN, thief.k)
+    with pytest.raises(WrongSecret):
+        keeper.portal.open_recovered(held, recovery_key(theirs))
+    with pytest.raises(SecondStep):
+        keeper.portal.open(ANN, thief.k)
+    assert keeper.portal.open_recovered(held, recovery_key(code)).account == ann.account
+
+
+def test_the_newest_recovery_code_ends_it_though_older_pairs_rest_under_an_older_one(keeper: Running) -> None:
+    clinic = keeper.owner.organisation_add("Clinic", "strict", "new-contact")
+    ann = subscriber(keeper, ANN, clinic.id, "subscriber", "officer")
+    ann.opened = keeper.portal.open(ANN, ann.k)
+    older, newest = new_recovery_code(lambda n: b"o" * n), new_recovery_code(lambda n: b"n" * n)
+    keeper.portal.store_wraps(ann.ticket, "recovery", recovery_key(older), ann.opened.seeds)
+    device = keeper.portal.device_add(ann.ticket, "submit", None)
+    keeper.clock.forward(minutes=1)
+    again = Person(ANN)
+    reset_by_mail(keeper, again)
+    again.opened = keeper.portal.unlock(again.ticket, "device", device.secret, again.k, device.id).opened
+    secret = keeper.portal.second_begin(again.ticket, again.k).secret
+    keeper.portal.second_begun(again.ticket, number(keeper, secret))
+    keeper.portal.store_wraps(again.ticket, "recovery", recovery_key(newest), again.opened.seeds)
+    held = keeper.portal.hold(ANN, again.k)
+    assert keeper.portal.open_recovered(held, recovery_key(newest)).account == again.account
+
+
 def test_a_trusted_browser_is_asked_for_its_password_alone_until_it_is_forgotten(keeper: Running) -> None:
     ann, _ = enrolled(keeper)
     trust = keeper.portal.trust(ann.ticket)
