@@ -266,7 +266,7 @@ def release(config: Config, wanted: Wanted, numbers: tuple[int, ...], as_json: b
 @chosen
 def drop(config: Config, wanted: Wanted, numbers: tuple[int, ...], yes: bool, as_json: bool) -> None:
     """Cancel deliveries: they will not leave. What is in the vault stays there."""
-    ask = "" if yes else "Cancel what was found, {} in all, for good?"
+    ask = "" if yes else "Cancel {} for good?"
     states = deliveries.NOT_LEFT
     _steer(config, wanted, numbers, states, lambda owner, one: owner.drop(one), "is cancelled", as_json, ask)
 
@@ -291,7 +291,9 @@ def _steer(
             return
         found = numbers or [row["id"] for row in wanted.rows(app, EVERYTHING, states)]
         if ask and not numbers and found:
-            click.confirm(ask.format(len(found)), abort=True, err=True)
+            click.confirm(
+                ask.format("1 delivery" if len(found) == 1 else f"{len(found)} deliveries"), abort=True, err=True
+            )
         done = []
         for one in found:
             # One that has gone on meanwhile is not what was asked for any more; one that was named has to be told of.
