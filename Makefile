@@ -9,7 +9,7 @@
 #   make docs                  write the generated parts of docs/ again
 #   make words                 bring the catalogues of web/translations in step with the words in the source
 #   make screenshots          a picture of every page, into docs/screenshots/all; ARGS="setup sent" for some
-#   make bench [ARGS=...]      benchmarks/accept.py; with BENCH=deliver, benchmarks/deliver.py
+#   make bench [ARGS=...]      benchmarks/accept.py; with BENCH=deliver, benchmarks/deliver.py, and so mailbox
 #   make clean                 remove everything that make made
 
 PYTHON ?= python3
