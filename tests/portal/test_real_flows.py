@@ -50,7 +50,7 @@ def test_pat_reads_saves_and_answers(app: Portal, house: House) -> None:
     assert "<script" not in letter
     assert "onclick" not in letter
     page = pat.get(f"/messages/{message}").text
-    link = re.search(rf'href="(/messages/{message}/files/[^"]+)"', page)
+    link = re.search(rf'href="(/messages/{message}/files/[^"/]+)"', page)
     assert link
     assert pat.get(link[1]).data == b"%PDF-1.7\nlab"
     assert b"Subject: Your blood test" in pat.get(f"/messages/{message}/eml").data
@@ -83,7 +83,7 @@ def test_pat_reads_saves_and_answers(app: Portal, house: House) -> None:
     assert answer
     page = ann.get(answer[1]).text
     assert "Thank you." in page
-    part = re.search(r'href="(/messages/\d+/files/[^"]+)"', page)
+    part = re.search(r'href="(/messages/\d+/files/[^"/]+)"', page)
     assert part
     assert ann.get(part[1]).data == picture
     assert "Opened" in ann.get(f"/sent/{message}").text
