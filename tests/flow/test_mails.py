@@ -33,12 +33,22 @@ NOTICE = {
     "until": "19 December 2026", "is_known": True, "phrase": "green canoe", "has_account": True, "link": LINK,
     "host": HOST, "number": "7Q2K-9H3M",
 }  # fmt: skip
-REPORT = {
-    "what": "failed", "notice": True, "stopped": False, "is_unseen": False, "about": "desk@pinestreet.example",
-    "recipient": "ann.ruiz@gmail.com",
-    "reply": "desk@pinestreet.example: no such user", "advice": "This address does not seem to exist.", "attempts": 1,
-    "since": WHEN, "until": UNTIL, "sent": WHEN, "link": f"https://{HOST}/sent/7528775680005029366", "is_answer": False,
+ONE = {
+    "what": "failed", "notice": True, "stopped": False, "parked": False, "is_unseen": False, "is_ours": False,
+    "about": "desk@pinestreet.example", "reply": "desk@pinestreet.example: no such user",
+    "advice": "This address does not seem to exist.", "attempts": 1, "since": WHEN, "until": UNTIL,
 }  # fmt: skip
+
+
+def report(*others: dict[str, Any], is_answer: bool = False, **one: Any) -> dict[str, Any]:
+    """Return the values of a report about one recipient, or about several."""
+    each = [ONE | one, *others]
+    return {
+        "what": each[0]["what"], "each": each, "recipient": "ann.ruiz@gmail.com", "sent": WHEN,
+        "link": f"https://{HOST}/sent/7528775680005029366", "is_answer": is_answer,
+    }  # fmt: skip
+
+
 REPLY = {
     "is_reply": True, "is_locked": True, "is_readable": False, "instead_of": "", "file": "secure-reply.zip",
     "when": WHEN, "link": LINK, "writer": "Walter Lindgren",
@@ -67,16 +77,20 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "linked, not readable": ("reply", REPLY | {"is_locked": False, "instead_of": "tls"}),
     "linked message": ("reply", REPLY | {"is_locked": False, "is_reply": False}),
     **{
-        f"{what} {'notice' if notice else 'mail'}": ("report", REPORT | {"what": what, "notice": notice, "attempts": n})
+        f"{what} {'notice' if notice else 'mail'}": ("report", report(what=what, notice=notice, attempts=n))
         for n, what in enumerate(("failed", "delayed", "relayed"), 1)
         for notice in (True, False)
     },
     **{
-        f"stopped mail, {what}": ("report", REPORT | {"what": what, "notice": False, "stopped": True})
+        f"stopped mail, {what}": ("report", report(what=what, notice=False, stopped=True))
         for what in ("failed", "delayed")
     },
-    "an answer that failed": ("report", REPORT | {"is_answer": True}),
-    "stopped mail, unseen": ("report", REPORT | {"notice": False, "stopped": True, "is_unseen": True}),
+    "an answer that failed": ("report", report(is_answer=True)),
+    "stopped mail, unseen": ("report", report(notice=False, stopped=True, is_unseen=True)),
+    **{
+        f"parked, {what}": ("report", report(notice=what == "notice", parked=True, reply=""))
+        for what in ("notice", "mail")
+    },
     **{f"code for {each}": ("code", CODE | {"purpose": each}) for each in ("reset", "signup", "alias", "exists")},
     "invitation": ("invitation", INVITED),
     "invitation to an organisation": ("invitation", INVITED | {"organisation": "Ruiz Family Practice"}),
@@ -188,8 +202,8 @@ def test_what_others_said_makes_no_markup(name: str, said: str) -> None:
 
 
 def test_days_and_moments_are_written_for_people() -> None:
-    assert day(1_797_592_000_001) == "18 December 2026"
-    assert moment(1_795_000_000_000) == "Wednesday 18 November 2026 at 11:06 UTC"
+    assert day(1_797_592_000_001, "en") == "18 December 2026"
+    assert moment(1_795_000_000_000, "en") == "Wednesday 18 November 2026 at 11:06 UTC"
 
 
 @pytest.mark.parametrize(
