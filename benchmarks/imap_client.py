@@ -12,7 +12,6 @@ from generator import Failed
 _READ = 256 * 1024
 _LITERAL = re.compile(rb"\{(\d+)\}\r\n$")
 _FETCH = re.compile(rb"\* (\d+) FETCH \(")
-_NUMBER = re.compile(rb"UID (\d+)")
 
 
 class Client:
@@ -63,9 +62,13 @@ class Client:
 
 
 def fetched(said: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield number and content of each FETCH response; literals are written as their octets."""
+    """Yield number and content of each FETCH response; literals stand as they came. Other lines are passed over."""
     at = 0
-    while (found := _FETCH.match(said, at)) is not None:
+    while at < len(said):
+        found = _FETCH.match(said, at)
+        if found is None:  # the tagged answer, or a word of Dovecot's in a long one
+            at = said.index(b"\r\n", at) + 2
+            continue
         end = found.end()
         while True:
             line = said.index(b"\r\n", end) + 2
@@ -81,11 +84,3 @@ def normal(content: bytes) -> bytes:
     """Return a response's content in one of the many ways to write it: items, quotes, case, and literals alike."""
     plain = re.sub(rb'"((?:[^"\\]|\\.)*)"', lambda each: b"<" + each[1].replace(b"\\", b"") + b">", content)
     return re.sub(rb"\{(\d+)\}\r\n", b"", plain).lower()
-
-
-def uid(content: bytes) -> int:
-    """Return the UID that a FETCH response names."""
-    found = _NUMBER.search(content)
-    if found is None:
-        raise Failed(f"A response without UID: {content[:80]!r}")
-    return int(found[1])
