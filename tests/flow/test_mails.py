@@ -86,6 +86,10 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
         for what in ("failed", "delayed")
     },
     "an answer that failed": ("report", report(is_answer=True)),
+    "several that failed": (
+        "report-of-several",
+        report(ONE | {"what": "delayed", "about": LONG}, ONE | {"what": "relayed", "reply": ""}, notice=False),
+    ),
     "stopped mail, unseen": ("report", report(notice=False, stopped=True, is_unseen=True)),
     **{
         f"parked, {what}": ("report", report(notice=what == "notice", parked=True, reply=""))
