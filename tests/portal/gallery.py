@@ -95,8 +95,8 @@ FORMS: list[tuple[str, str, dict[str, str], str]] = [  # who, page, what is type
     ("", "/m/new/ask", {}, "main form .button"),
     ("pat", "/account/number", {"#password": PASSWORD}, "main form .button"),
     ("pat", "/messages", {"#words": "blood"}, ".search .button"),
-    ("ann", "/write", {"#to": "w@lindgren.example, j@okafor-lind.co, oops", "#text": "Hello"}, ".end .button"),
-    ("ann", "/write", {"#to": PAT, "#text": "Hello"}, ".end .button"),
+    ("ann", "/write", {"#to": "w@lindgren.example, j@okafor-lind.co, oops", "#editor": "Hello"}, ".end .button"),
+    ("ann", "/write", {"#to": PAT, "#editor": "Hello"}, ".end .button"),
     ("ann", "/sent/21", {}, "aside .button.quiet"),
 ]
 
