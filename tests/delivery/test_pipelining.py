@@ -109,7 +109,8 @@ def test_each_reply_counts_for_its_own_command(answers: list[Answers], whole: bo
         # A yes that does not belong there is no yes, and a 3yz is no refusal for good.
         expected = {2: "delivered" if said.decisive == "." else "delayed", 5: "failed"}.get(code // 100, "delayed")
         assert (outcome.kind, outcome.code) == (expected, code)
-        assert outcome.reply == f"answer to {said.decisive} of message {number}"
+        misplaced = "an answer that means nothing there: " if code // 100 == 2 and said.decisive != "." else ""
+        assert outcome.reply == f"{misplaced}answer to {said.decisive} of message {number}"
     assert kept == [number for number, outcome in enumerate(outcomes) if outcome.kind == "delivered"]
 
 

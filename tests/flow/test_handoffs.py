@@ -147,7 +147,7 @@ def test_plain_mail_leaves_under_an_address_of_ours_and_answers_go_to_its_author
     house = post.house
     house.add_subscriber(ANN, name="Dr. Ann Ruiz")
     octets = house.mail(
-        ":: We moved", "Füße\r\n.\r\n" + "x" * 100_000, to=[f"Pat <{PAT}>"], cc=[BOB], bcc=[CARL],
+        ":: We moved", "Füße\r\n.\r\n" + ("x" * 900 + "\r\n") * 110, to=[f"Pat <{PAT}>"], cc=[BOB], bcc=[CARL],
         more="Received: from laptop\r\nDKIM-Signature: v=1; d=gmail.example; b=abc\r\nSender: ann@gmail.example\r\n"
         "X-Originating-IP: 192.0.2.1\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n",
     )  # fmt: skip

@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 
 from cryptnsend.delivery.courier import Outcome
+from cryptnsend.flow.outcomes import GATHERED
 from tests.flow.admitting import submit
 from tests.flow.conftest import DELIVERED, REFUSED, Desk, faces, links_in
 from tests.flow.due import notice, reply
@@ -81,6 +82,8 @@ def test_plain_mail_without_a_protected_way_waits_in_the_vault_instead(desk: Des
     assert (desk.row("notice")["state"], desk.row("notice")["queue_wrap"]) == ("delivered", None)
     (mail,) = [each for each in desk.answers.mails(PAT) if each["Auto-Submitted"]]
     assert "secure message" in str(mail["Subject"])
+    house.clock.forward(GATHERED)
+    desk.deliver()
     (told,) = desk.answers.mails(ANN)
     assert house.code(ANN, PAT) in faces(told)[0].replace(" ", "")  # the sender did not expect to need a code
     pat = house.register(PAT, message)

@@ -91,7 +91,7 @@ def test_pat_opens_reads_downloads_and_replies(served, device, browser, tmp_path
     assert no_sideways_scroll(page)
 
     with page.expect_download() as saved:
-        page.click("ul.attachments a")
+        page.click("ul.attachments a[download]")
     file = tmp_path / "report.pdf"
     saved.value.save_as(file)
     assert file.read_bytes() == REPORT
