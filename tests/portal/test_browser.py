@@ -350,6 +350,7 @@ def test_a_file_that_is_too_large_or_did_not_arrive_says_so_and_can_be_tried_aga
     world.refuse = "There is no room left for drafts."
     page.set_input_files("#files-field", {"name": "b.txt", "mimeType": "text/plain", "buffer": b"x"})
     page.get_by_text("There is no room left for drafts.").wait_for()
+    assert [file.name for file in world.drafts[11].files] == ["a.txt"]
     world.refuse = ""
     world.drafts.pop(11)
 
