@@ -86,6 +86,12 @@ def compare(outside: Outside) -> Iterator[Finding]:
             yield from check(outside)
         except DnsTrouble:
             silent += 1
+            if silent == 1 and any(outside.names.is_held_back(each) for each in (outside.host, outside.domain)):
+                words = (
+                    f"A zone of {outside.host} or {outside.domain} is signed wrongly (DNSSEC), so others do not see it."
+                )
+                yield error("DNSSEC", words, "Sign it anew, and let the zone above it have the DS record of its key.")
+                return
             words = f"The name servers gave no answer that counts within {SECONDS:g} seconds."
             yield error(name, words, "Ask them, and those of your zone, with `dig`; then try again.")
             if silent == PATIENCE:
@@ -312,7 +318,7 @@ def tls_reports(outside: Outside) -> Iterator[Finding]:
 
 
 def tlsa(outside: Outside) -> Iterator[Finding]:
-    """Look whether what DNS says about our certificate fits it."""
+    """Look whether what DNS says about our certificate fits it (RFC 7672)."""
     config = outside.config
     if not config.inbound.enabled:
         return
@@ -320,10 +326,10 @@ def tlsa(outside: Outside) -> Iterator[Finding]:
     if not found:
         if not outside.names.is_near:
             yield ok("TLSA", "There is no record; whether one would count, only a validating resolver could tell.")
-        elif found.secure or _is_signed(outside):
+        elif _is_signed(outside):
             yield warning("TLSA", "The zone is signed, but says nothing about our certificate.", PUBLISH)
         else:
-            yield ok("TLSA", "There is no record, and none would count, as the zone is not signed.")
+            yield ok("TLSA", "There is no record, and none would count, as our zones are not all signed.")
         return
     try:
         chain = x509.load_pem_x509_certificates(config.tls.certificate.read_bytes())
@@ -341,6 +347,9 @@ def tlsa(outside: Outside) -> Iterator[Finding]:
     following = next_digest(config)
     if outside.names.is_near and not found.secure:
         yield warning("TLSA", "TLSA records fit our certificate but do not count.", "Sign the zone (DNSSEC).")
+    elif outside.names.is_near and not _mx_is_signed(outside):
+        words = f"TLSA records fit our certificate but do not count, as {outside.domain} is not signed."
+        yield warning("TLSA", words, f"Sign the zone of {outside.domain} (DNSSEC), where the MX record is.")
     elif following is not None and following not in {each.data.hex() for each in found}:
         words = f"TLSA records fit our certificate, and there is none for the key in {next_key(config)}."
         yield warning("TLSA", words, PUBLISH)
@@ -375,9 +384,17 @@ def _leads(outside: Outside, record: Record) -> bool:
 
 def _is_signed(outside: Outside) -> bool:
     try:
-        return outside.names.mx(outside.domain).secure and outside.names.addresses(outside.host).secure
+        return _mx_is_signed(outside) and outside.names.addresses(outside.host).secure
     except NoSuchDomain:
         return False
+
+
+def _mx_is_signed(outside: Outside) -> bool:
+    """Say whether others can prove that our mail goes to our host; else they ask for no TLSA (RFC 7672 §2.2.1)."""
+    try:
+        return outside.names.mx(outside.domain).secure
+    except NoSuchDomain as none:
+        return none.secure
 
 
 CHECKS: Mapping[str, Check] = {

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+
+import dns.exception
+import dns.flags
 import dns.rdatatype
 from dns.rdtypes.ANY.PTR import PTR
 from dns.rdtypes.ANY.TXT import TXT
 from dns.rdtypes.IN.SRV import SRV
 
-from cryptnsend.delivery.dns import DnsResolver
+from cryptnsend.delivery.dns import DnsResolver, DnsTrouble, NoSuchDomain
 
 
 class DnsNames(DnsResolver):
@@ -32,3 +36,18 @@ class DnsNames(DnsResolver):
             for record in self._ask(name, dns.rdatatype.SRV)
             if isinstance(record, SRV)
         ]
+
+    def is_held_back(self, name: str) -> bool:
+        """Say whether there is an answer for *name* that a validating resolver holds back, as its proof is wrong."""
+        unchecked = copy.copy(self._resolver)
+        unchecked.cache = None
+        unchecked.lifetime = unchecked.timeout = min(1.0, unchecked.lifetime)  # it has just looked in vain
+        unchecked.set_flags(dns.flags.RD | dns.flags.CD)  # RFC 4035 §3.2.2
+        try:
+            unchecked.resolve(name, dns.rdatatype.SOA, raise_on_no_answer=False, search=False)
+            self._ask(name, dns.rdatatype.SOA)
+        except (dns.exception.DNSException, OSError, NoSuchDomain):
+            return False
+        except DnsTrouble:
+            return True
+        return False
