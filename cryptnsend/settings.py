@@ -165,6 +165,9 @@ class Limits:
     sign_in_failures: int = setting(
         10, "Wrong passwords from one source before that source has to wait.", low=1, high=1000
     )
+    sign_in_failures_per_network: int = setting(
+        100, "The same from one network (IPv4 /24, IPv6 /64) in a day; then who is new there waits.", low=10
+    )
     sign_in_pause_minutes: int = setting(
         15, "The first such wait; it doubles with each further failure.", unit="minutes", low=1, high=1440
     )

@@ -96,6 +96,8 @@ class Foundation:
             door,
             failures=limits.sign_in_failures,
             pause_minutes=limits.sign_in_pause_minutes,
+            # A sender's code is typed by whoever has its link, and each has its own few tries.
+            per_network=None if door == "code" else limits.sign_in_failures_per_network,
         )
 
     @cached_property

@@ -63,12 +63,13 @@ class Accounts(Belongings, Oversight, Estate, SecondSteps):
     def _sign_in(self, address: str, password: str, source: str, agent: str, trust: bytes) -> str:
         name = canonical_or_nobody(address)
         self._throttle.check(name, source)
-        k = self._k(name, password)
+        judged = self._throttle.judged(name, source)
+        k = self._k(judged, password)
         try:
-            opened = self._keeper.open_trusted(name, k, trust) if trust else self._keeper.open(name, k)
+            opened = self._keeper.open_trusted(judged, k, trust) if trust else self._keeper.open(judged, k)
         except SecondStep as asks:
             self._throttle.forgive(name, source)
-            raise SecondStep(str(asks), held=self._keeper.hold(name, k)) from None
+            raise SecondStep(str(asks), held=self._keeper.hold(judged, k)) from None
         except WrongSecret:
             self._throttle.failed(name, source, password)
             raise

@@ -13,7 +13,7 @@ from cryptnsend.core import passwords
 from cryptnsend.core.addresses import canonical
 from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.errors import Denied, Throttled, WrongSecret
-from cryptnsend.flow.throttling import Throttle
+from cryptnsend.flow.throttling import NOBODY, Throttle
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import Opened, Who
 from cryptnsend.store.records import accounts, devices
@@ -58,11 +58,13 @@ class Gate:
         try:
             name = canonical(username)
         except ValueError:
-            name = "nobody@invalid"  # no address at all: still the same work and the same answer
+            name = NOBODY  # no address at all: still the same work and the same answer
         self._throttle.check(name, source)
         device = passwords.parse_device_password(password)
         try:
-            who = self._by_device(name, *device) if device else self._by_password(name, password)
+            # A device's secret of 128 bits is nothing that anybody guesses, whatever their network has done.
+            judged = name if device else self._throttle.judged(name, source)
+            who = self._by_device(name, *device) if device else self._by_password(judged, password)
             if "subscriber" not in who.roles:
                 raise Denied(
                     "only subscribers sign in here"
@@ -73,6 +75,7 @@ class Gate:
             self._throttle.failed(name, source, password)
             self._wrong()
         self._throttle.forgive(name, source)
+        self._throttle.welcome(name, source)
         if device:
             self._used(who, device[0])
         return self._let_in(who, name, device[0] if device else None)

@@ -17,7 +17,7 @@ from cryptnsend.core.names import safe_display_name
 from cryptnsend.flow.adoption import Adoption
 from cryptnsend.flow.mainrows import take_opened
 from cryptnsend.flow.sessions import Session, Sessions
-from cryptnsend.flow.throttling import Throttle, network_of
+from cryptnsend.flow.throttling import NOBODY, Throttle, network_of
 from cryptnsend.flow.views import Started
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import Opened
@@ -81,7 +81,9 @@ class People:
         return k
 
     def _seen(self, opened: Opened, source: str) -> None:
-        """Let the keeper know from where an account's owner signs in: codes asked for from there have their share."""
+        """Know from where an owner signs in; so does the keeper: codes asked for from there have their share."""
+        for address in opened.addresses:
+            self._throttle.welcome(address, source)
         network = network_of(source)
         if network:
             self._keeper.seen(opened.ticket, network)
@@ -166,7 +168,7 @@ def canonical_or_nobody(address: str) -> str:
     try:
         return canonical(address)
     except ValueError:
-        return "nobody@invalid"
+        return NOBODY
 
 
 def notice_name(name: str) -> str:

@@ -1,6 +1,11 @@
-"""How many guesses may a source make at one address? Counted per address and source, so that nobody is shut out.
+"""How many guesses may a source make? Counted per address and source, so that nobody is shut out, and per network.
 
 Mail programs try the same wrong password again and again; one wrong password counts once.
+
+Whoever guesses at many addresses, at each only a few times, is stopped by the count of their network. While that waits,
+only those are looked at who have signed in from there before: a stranger beside them, at a hotel or behind the same
+provider's address, shuts none of them out. All others get the answer of an address that nobody has, whatever they type,
+so that neither the answer nor its time tells whose address it is, or that a password was right.
 """
 
 from __future__ import annotations
@@ -17,6 +22,10 @@ from cryptnsend.core.model import Random
 from cryptnsend.store.records import throttle
 
 REMEMBERED = 10_000  # wrong passwords of this process that would not count again
+NOBODY = "nobody@invalid"  # an address that cannot be anybody's (RFC 6761 §6.4), for the same work
+DAY = 86_400_000
+KNOWN = 90 * DAY  # for which a network stays known as one that somebody signed in from
+SEEN, ANYBODY = "known networks", "anybody at all"  # a door and a subject that no sign-in has
 
 
 def network_of(source: str) -> str:
@@ -45,11 +54,21 @@ def counted_as(source: str) -> str:
 
 
 class Throttle:
-    """Failures at one door (smtp, page). Thread-safe."""
+    """Failures at one door (smtp, page). Thread-safe. *per_network* is of a day, None where networks do not count."""
 
-    def __init__(self, engine: Engine, clock: Clock, random: Random, door: str, *, failures: int, pause_minutes: int):
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        random: Random,
+        door: str,
+        *,
+        failures: int,
+        pause_minutes: int,
+        per_network: int | None = None,
+    ):
         self._engine, self._clock, self._door = engine, clock, door
-        self._free, self._pause = failures, pause_minutes * 60_000
+        self._free, self._pause, self._free_in_network = failures, pause_minutes * 60_000, per_network
         self._key = random(32)
         self._lock = threading.Lock()
         self._seen: OrderedDict[bytes, None] = OrderedDict()
@@ -61,20 +80,34 @@ class Throttle:
         if until > now:
             self._refuse(until - now)
 
+    def judged(self, subject: str, source: str) -> str:
+        """Return whose password is looked at: the subject's, or nobody's while its network waits and is new to it."""
+        if not self._wait_of_network(source):
+            return subject
+        known = throttle.paused_until(self._engine, SEEN, subject, _network(source))
+        return subject if known > self._clock.now() else NOBODY
+
     def failed(self, subject: str, source: str, secret: str | None = None) -> None:
         """
         Count a wrong *secret*, unless this very one was counted before; raise Throttled if it was one too many.
 
         Without a *secret* it counts each time: for what people type, and no program repeats by itself.
         """
-        if secret is not None and self._is_known(subject, secret):
-            return
-        now, counted = self._clock.now(), counted_as(source)
-        until = self._engine.write(
-            lambda rows: throttle.failed(rows, self._door, subject, counted, now, self._free, self._pause)
-        ).result()
-        if until > now:
-            self._refuse(until - now)
+        now, counted, wait = self._clock.now(), counted_as(source), self._wait_of_network(source)
+        if secret is None or not self._is_known(subject, secret):
+            until = self._engine.write(
+                lambda rows: throttle.failed(rows, self._door, subject, counted, now, self._free, self._pause)
+            ).result()
+            # Whoever is made to wait already and asks in vain lets nobody wait longer.
+            wait = max(wait or self._count_in_network(source, now), until - now)
+        if wait > 0:
+            self._refuse(wait)
+
+    def welcome(self, subject: str, source: str) -> None:
+        """Know a network from now on as one that somebody signed in from, all steps done."""
+        now, network = self._clock.now(), _network(source)
+        if throttle.paused_until(self._engine, SEEN, subject, network) < now + KNOWN - DAY:
+            self._engine.write(lambda rows: throttle.known(rows, SEEN, subject, network, now, now + KNOWN)).result()
 
     def ask(self, subject: str, source: str, free: int) -> None:
         """
@@ -94,6 +127,22 @@ class Throttle:
         if throttle.has_failures(self._engine, self._door, subject, counted):
             self._engine.write(lambda rows: throttle.forgive(rows, self._door, subject, counted)).result()
 
+    def _wait_of_network(self, source: str) -> int:
+        """Return how long (ms) whoever is new has to wait in a network; 0 for not at all."""
+        if self._free_in_network is None:
+            return 0
+        until = throttle.paused_until(self._engine, self._door, ANYBODY, _network(source))
+        return max(0, until - self._clock.now())
+
+    def _count_in_network(self, source: str, now: int) -> int:
+        free = self._free_in_network
+        if free is None:
+            return 0
+        until = self._engine.write(
+            lambda rows: throttle.asked(rows, self._door, ANYBODY, _network(source), now, free, self._pause)
+        ).result()
+        return max(0, until - now)
+
     def _is_known(self, subject: str, secret: str) -> bool:
         mark = hmac.digest(self._key, f"{subject}\0{secret}".encode(), hashlib.sha256)
         with self._lock:
@@ -110,3 +159,7 @@ class Throttle:
         plural = "" if minutes == 1 else "s"
         text = f"Too many wrong passwords from here. Wait {minutes} minute{plural}, or use a device you used before."
         raise Throttled(text, retry_after=-(-wait // 1000))
+
+
+def _network(source: str) -> str:
+    return network_of(source) or source

@@ -1,4 +1,4 @@
-"""Counts of failed sign-ins per door, address and source: a stranger's guesses never shut the owner out.
+"""Counts of failed sign-ins per door, address and source, and networks of an address's sign-ins that were right.
 
 These rows are the installation's, like the accounts they protect.
 """
@@ -64,6 +64,16 @@ def _pause(rows: Rows, door: str, subject: str, source: str, now: int, beyond: i
         {"until": until, "door": door, "subject": subject, "source": source},
     )
     return until
+
+
+def known(rows: Rows, door: str, subject: str, source: str, now: int, until: int) -> None:
+    """Note that a source is known to a subject, for a while: the same row, where having to wait means the contrary."""
+    rows.execute(
+        "INSERT INTO throttle(org, door, subject, source, failures, last, until)"
+        " VALUES (0, :door, :subject, :source, 0, :now, :until)"
+        " ON CONFLICT(door, subject, source) DO UPDATE SET last = :now, until = :until",
+        {"door": door, "subject": subject, "source": source, "now": now, "until": until},
+    )
 
 
 def forgive(rows: Rows, door: str, subject: str, source: str) -> None:
