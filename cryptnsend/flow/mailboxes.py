@@ -186,10 +186,6 @@ class Mailboxes:
         """Return all UIDs, ascending."""
         return placements.uids(self._engine, box.id)
 
-    def counts(self, box: Mailbox) -> dict[str, int]:
-        """Return how much lies there: messages, unseen, deleted, octets."""
-        return placements.counts(self._engine, box.id)
-
     def rows(self, box: Mailbox, first: int, last: int) -> list[Placed]:
         """Return what lies under the UIDs from *first* to *last*."""
         return placements.between(self._engine, box.id, first, last)

@@ -77,20 +77,15 @@ class Folders(Speaking):
         await self._done(command)
 
     async def _status(self, box: Mailbox, items: Sequence[str]) -> None:
-        def look() -> tuple[Mailbox, dict[str, int]]:
-            boxes = self._house.rooms.boxes
-            looked = boxes.look(self._session, box)
-            return looked, boxes.counts(looked)
-
-        now, counts = await self._in_thread(look)
+        now = await self._in_thread(self._house.rooms.boxes.look, self._session, box)
         values = {
-            "MESSAGES": counts["messages"],
+            "MESSAGES": now.messages,
             "RECENT": 0,
             "UIDNEXT": now.uidnext,
             "UIDVALIDITY": now.uidvalidity,
-            "UNSEEN": counts["unseen"],
-            "DELETED": counts["deleted"],
-            "SIZE": counts["octets"],
+            "UNSEEN": now.unseen,
+            "DELETED": now.deleted,
+            "SIZE": now.octets,
             "HIGHESTMODSEQ": now.modseq,
         }
         if "HIGHESTMODSEQ" in items:

@@ -65,12 +65,12 @@ def test_a_message_is_nobodys_but_its_authors_until_it_leaves(desk: Desk) -> Non
     with pytest.raises(NoGrant):
         house.pickup.show(pat, message)
     box = house.portal.mailboxes.named(pat, "INBOX")
-    assert house.portal.mailboxes.counts(house.portal.mailboxes.look(pat, box))["messages"] == 1
+    assert house.portal.mailboxes.look(pat, box).messages == 1
     house.clock.forward(15_000)
     assert desk.deliver() > 0
     assert [each.message for each in house.pickup.list(pat)] == [message, first]
     assert house.pickup.show(pat, message).subject == "Results"
-    assert house.portal.mailboxes.counts(house.portal.mailboxes.look(pat, box))["messages"] == 2
+    assert house.portal.mailboxes.look(pat, box).messages == 2
 
 
 def test_what_has_not_left_is_had_back_as_a_draft_with_everything(desk: Desk) -> None:

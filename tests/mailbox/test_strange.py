@@ -220,7 +220,7 @@ def test_ten_thousand_mailboxes_are_listed_and_no_more_are_made(house: House, do
     account = house.engine.query("SELECT account, org FROM mailboxes LIMIT 1")[0]
     house.engine.write(
         lambda rows: rows.many(
-            "INSERT INTO mailboxes VALUES (?, ?, ?, ?, '', ?, 1, 1, 0, '', 1)",
+            "INSERT INTO mailboxes VALUES (?, ?, ?, ?, '', ?, 1, 1, 0, '', 1, 0, 0, 0, 0)",
             [(at, account["org"], account["account"], f"Level/{at // 100}/{at}", at) for at in range(1, 10_001)],
         )
     ).result()

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 
 from cryptnsend.core.contracts import Reader, Rows
 
-_COLUMNS = "id, org, account, name, special, uidvalidity, uidnext, modseq, looked, holders, subscribed"
+_COLUMNS = (
+    "id, org, account, name, special, uidvalidity, uidnext, modseq, looked, holders, subscribed,"
+    " messages, unseen, deleted, octets"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """One mailbox, as its row stood when it was read."""
+    """One mailbox, as its row stood when it was read; how much lies in it is counted by the database."""
 
     id: int
     org: int
@@ -29,6 +32,10 @@ class Mailbox:
     looked: int
     holders: str
     subscribed: int
+    messages: int
+    unseen: int
+    deleted: int
+    octets: int
 
 
 def listing(reader: Reader, account: int) -> list[Mailbox]:

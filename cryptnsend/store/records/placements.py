@@ -160,16 +160,6 @@ def expunged(reader: Reader, ident: int, modseq: int) -> list[int]:
     return [row["uid"] for row in found]
 
 
-def counts(reader: Reader, ident: int) -> Row:
-    """Return how much lies in a mailbox: messages, unseen, deleted, and octets."""
-    return reader.query(
-        "SELECT count(*) AS messages, coalesce(sum(CASE WHEN flags & 1 = 0 THEN 1 ELSE 0 END), 0) AS unseen,"
-        " coalesce(sum(CASE WHEN flags & 8 = 8 THEN 1 ELSE 0 END), 0) AS deleted, coalesce(sum(size), 0) AS octets"
-        " FROM placed WHERE mailbox = :id",
-        id=ident,
-    )[0]
-
-
 def set_flags(rows: Rows, ident: int, changes: Iterable[tuple[int, int, str]]) -> int:
     """Write (uid, flags, keywords) under one new modification sequence, and return it."""
     _, modseq = give(rows, ident, 0)

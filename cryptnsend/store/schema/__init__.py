@@ -21,6 +21,7 @@ from cryptnsend.store.schema.later import (
     OVERSIGHT,
     PLANS,
     REPORTS,
+    TALLIES,
     TRANSPORT,
     TURNS,
 )
@@ -40,4 +41,5 @@ STEPS: tuple[Step, ...] = (
     PLANS,
     REPORTS,
     CONCERNED,
+    TALLIES,
 )

@@ -266,3 +266,35 @@ CONCERNED = Step(
         " WHERE t.actor = 'owner' AND t.action LIKE 'delivery.%'",
     ),
 )
+
+TALLIES = Step(
+    "0013-tallies",
+    (
+        # How much lies in a mailbox: what mail programs ask every few minutes, of all their mailboxes.
+        "ALTER TABLE mailboxes ADD COLUMN messages INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE mailboxes ADD COLUMN unseen INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE mailboxes ADD COLUMN deleted INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE mailboxes ADD COLUMN octets INTEGER NOT NULL DEFAULT 0",
+        "UPDATE mailboxes SET (messages, unseen, deleted, octets) ="
+        " (SELECT count(*), coalesce(sum(p.flags & 1 = 0), 0), coalesce(sum(p.flags & 8 = 8), 0),"
+        "  coalesce(sum(p.size), 0) FROM placed p WHERE p.mailbox = mailboxes.id)",
+        # Kept by the database itself: there are many ways into a mailbox and out of it, and more will come.
+        """CREATE TRIGGER placed_came AFTER INSERT ON placed BEGIN
+            UPDATE mailboxes SET messages = messages + 1, unseen = unseen + (new.flags & 1 = 0),
+                deleted = deleted + (new.flags & 8 = 8), octets = octets + new.size WHERE id = new.mailbox;
+        END""",
+        """CREATE TRIGGER placed_went AFTER DELETE ON placed BEGIN
+            UPDATE mailboxes SET messages = messages - 1, unseen = unseen - (old.flags & 1 = 0),
+                deleted = deleted - (old.flags & 8 = 8), octets = octets - old.size WHERE id = old.mailbox;
+        END""",
+        """CREATE TRIGGER placed_flagged AFTER UPDATE OF flags ON placed WHEN old.flags & 9 <> new.flags & 9 BEGIN
+            UPDATE mailboxes SET unseen = unseen + (new.flags & 1 = 0) - (old.flags & 1 = 0),
+                deleted = deleted + (new.flags & 8 = 8) - (old.flags & 8 = 8) WHERE id = new.mailbox;
+        END""",
+        # Which column of a row could change besides would count wrong: so nobody can change them.
+        """CREATE TRIGGER placed_stays BEFORE UPDATE OF mailbox, uid, size ON placed BEGIN
+            SELECT raise(ABORT, 'a placing changes neither place nor size');
+        END""",
+        "CREATE INDEX placed_unseen ON placed(mailbox, uid) WHERE flags & 1 = 0",
+    ),
+)
