@@ -188,6 +188,20 @@ class Life:
         low=1,
         high=36_500,
     )
+    remind_after_days: int = setting(
+        3,
+        "When the recipient of an unopened message is reminded, counted from the notice; 0 for never.",
+        unit="days",
+        low=0,
+        high=365,
+    )
+    remind_before_days: int = setting(
+        3,
+        "When they are reminded that its end is near, counted back from that; 0 for never.",
+        unit="days",
+        low=0,
+        high=365,
+    )
     draft_days: int = setting(30, "How long a draft is kept that nobody touches.", unit="days", low=1, high=365)
 
 

@@ -190,6 +190,7 @@ class Post(Desk):
 
     @cached_property
     def upkeep(self) -> Upkeep:
+        from cryptnsend.flow.reminding import Reminding, Rules
         from cryptnsend.flow.upkeep import Upkeep
 
         return Upkeep(
@@ -202,6 +203,13 @@ class Post(Desk):
             retention=self.config.life.retention_days * DAY,
             drafts=self.config.life.draft_days * DAY,
             journal=self.home.journal,
+            reminding=Reminding(
+                engine=self.engine,
+                clock=self.clock,
+                random=os.urandom,
+                rules=Rules(self.config.life.remind_after_days * DAY, self.config.life.remind_before_days * DAY),
+                wake=self.wake,
+            ),
         )
 
     @cached_property

@@ -15,7 +15,7 @@ from cryptnsend.core.model import Random, account_holder, new_id
 from cryptnsend.flow.sent import Sent
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Event, Evidence
-from cryptnsend.store.records import audit, grants, listing, messages
+from cryptnsend.store.records import audit, grants, listing, messages, reminders
 
 DAY, MINUTE = 86_400_000, 60_000  # milliseconds
 LONGEST = 2555 * DAY
@@ -95,6 +95,7 @@ class Following:
             count = grants.set_end(rows, about["org"], idents, until)
             if address is None:
                 grants.set_life(rows, about["org"], message, until)
+            reminders.sooner(rows, about["org"], message, now)
             self._note(rows, session, about["org"], message, "grant.extended", {"grants": count, "until": until})
 
         self._engine.write(write).result()

@@ -7,6 +7,8 @@ encrypted file: same Message-ID, date, links and words.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cryptnsend.core.addresses import Mailbox
 from cryptnsend.core.contracts import Row
 from cryptnsend.core.errors import Denied
@@ -54,6 +56,9 @@ class Letters(HouseMail, Relayed, Readable):
         org, message, address = row["org"], row["message"], row["recipient"]
         if not mailing.still_waits(self._engine, org, message, address):
             raise Moot("taken back or expired before the notice left")
+        reminder = row["template"]
+        if reminder and (row["first_opened"] is not None or row["fetched"] is not None):
+            raise Moot("opened before the reminder left")
         author = mailing.author(self._engine, org, message)
         teller = mailing.subscriber(self._engine, org, message)  # whose code it is, in a thread with several authors
         known, phrase = mailing.contact(self._engine, org, address, row["subscriber"])
@@ -70,7 +75,8 @@ class Letters(HouseMail, Relayed, Readable):
             "organisation": safe_display_name(author["organisation"]),
             "recipient": told.address,
             "when": moment(row["message_created"], row["language"]),
-            "until": day(row["expires"], row["language"]),
+            "until": day(mailing.ends(self._engine, org, message, address) or row["expires"], row["language"]),
+            "reminder": reminder,
             "is_known": known,
             "phrase": one_line(phrase),
             "has_account": row["recipient_account"] is not None,
@@ -87,11 +93,7 @@ class Letters(HouseMail, Relayed, Readable):
                 f"notice@{self._settings.domain}",
             ),
             to=told.address,
-            subject=(
-                words("%(name)s sent you a secure message") % {"name": name}
-                if name
-                else words("You have a secure message")
-            ),
+            subject=_subject(words, name, reminder),
             values=values,
             reply_to=self._local("r+", told.reply.token),
             links=(Link(told.link.row, None), Link(told.reply.row, None)),
@@ -141,3 +143,15 @@ class Letters(HouseMail, Relayed, Readable):
             links=tokens,
             enclosures=enclosures,
         )
+
+
+def _subject(words: Callable[[str], str], name: str, reminder: str) -> str:
+    if reminder:
+        said = (
+            words("Reminder: a secure message from %(name)s waits")
+            if name
+            else words("Reminder: a secure message waits")
+        )
+    else:
+        said = words("%(name)s sent you a secure message") if name else words("You have a secure message")
+    return said % {"name": name} if name else said

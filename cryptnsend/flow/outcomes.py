@@ -26,6 +26,7 @@ from cryptnsend.store.records import audit, cards, deliveries, messages, transpo
 
 FEWEST = 4  # tries before anything is given up, whatever the clock says
 DAY = 86_400_000  # milliseconds
+FIRST_LOOK = DAY  # until somebody looks whether a notice's reader has opened the message
 SHOWN = 50  # lines and hosts of a policy that a report shows
 SCANNED_AGAIN = 60_000  # milliseconds until a mail is shown to a scanner again that could not look at it
 GATHERED = 3000  # milliseconds in which those are gathered whose code one receipt tells
@@ -114,7 +115,8 @@ class Outcomes:
         if not self.settle(rows, row, "delivered", outcome.reply, _how(outcome)) or row["kind"] not in TELLING:
             return
         now = self._clock.now()
-        deliveries.notified(rows, row["org"], row["message"], row["recipient"], now)
+        look = now + FIRST_LOOK if row["kind"] == "notice" else None
+        deliveries.notified(rows, row["org"], row["message"], row["recipient"], now, look)
         detail = {"delivery": row["id"]}
         audit.append(rows, row["org"], now, KEEPER, f"{row['kind']}.sent", str(row["message"]), detail)
         if telling.wants(row, "SUCCESS"):

@@ -269,6 +269,7 @@ class Sent:
                     needs_code=not over and grant is not None and _needs_code(row, grant),
                     suspended=over,
                     way=self._way(about, row, now),
+                    reminded=row["reminded_at"],
                 )
             )
         expired = about["expires"] is not None and about["expires"] <= now

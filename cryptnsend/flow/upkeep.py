@@ -23,6 +23,7 @@ from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import CryptnSendError, Denied, SealBroken
 from cryptnsend.core.model import INSTALLATION, Random, first_id, new_id
 from cryptnsend.flow import closing
+from cryptnsend.flow.reminding import Reminding
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.journal import Entry, replay
 from cryptnsend.store.records import (
@@ -101,6 +102,7 @@ class Upkeep:
         retention: int,
         drafts: int,
         journal: Path,
+        reminding: Reminding,
     ):
         """
         Look after one home.
@@ -111,6 +113,7 @@ class Upkeep:
         self._retention = retention
         self._engine, self._vault, self._keeper, self._clock = engine, vault, keeper, clock
         self._random, self._undo, self._drafts, self._journal = random, undo, drafts, journal
+        self._reminding = reminding
         self._steadiness = Steadiness(clock)
         self._uncut = True  # deleted rows may still stand in the store's log
         self._sweep_at = self._retire_at = self._checkpoint_at = 0.0
@@ -135,6 +138,7 @@ class Upkeep:
                 self._retire_at = now + SWEEP
                 self._retire()
             self._shred()
+            self._reminding.once()
         self._warn()
         if now >= self._checkpoint_at:
             self._checkpoint_at = now + CHECKPOINT

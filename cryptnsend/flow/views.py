@@ -121,6 +121,7 @@ class Reached:
     needs_code: bool
     suspended: bool = False
     way: Way | None = None  # why it went as it did, once something was to leave
+    reminded: int | None = None  # when they were last reminded by this server
 
 
 @dataclass(frozen=True, slots=True)

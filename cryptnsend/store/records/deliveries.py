@@ -88,6 +88,7 @@ def _one(rows: Rows, ident: int) -> Row | None:
         "SELECT d.*, a.canonical AS recipient_address, a.account AS recipient_account, m.author, m.author_address,"
         " m.thread, m.message_id, m.received, m.size, m.parent, m.created AS message_created, m.expires,"
         " t.subscriber, t.custody, r.display_id, r.decision, r.form AS decided_form, r.notified,"
+        " r.first_opened, r.fetched,"
         # Somebody who never chose a language is written to in that of the subscriber who wrote to them.
         " COALESCE(NULLIF(d.language, ''), NULLIF(reader.locale, ''), teller.locale, '') AS language"
         " FROM deliveries d LEFT JOIN addresses a ON a.id = d.recipient LEFT JOIN messages m ON m.id = d.message"
@@ -179,12 +180,17 @@ def told_of_delay(rows: Rows, ident: int, now: int) -> None:
     rows.execute("UPDATE deliveries SET delayed_told = :now WHERE id = :id", {"now": now, "id": ident})
 
 
-def notified(rows: Rows, org: int, message: int, address: int, now: int) -> None:
-    """Remember when the recipient's own mail server took the notice."""
+def notified(rows: Rows, org: int, message: int, address: int, now: int, look: int | None) -> None:
+    """
+    Remember when the recipient's own mail server first took what was sent.
+
+    *look* is when to see whether they are to be reminded, None where nothing waits for them here.
+    """
     rows.execute(
-        "UPDATE recipients SET notified = :now WHERE org = :org AND message = :message AND address = :address"
-        " AND notified IS NULL",
-        {"now": now, "org": org, "message": message, "address": address},
+        "UPDATE recipients SET notified = COALESCE(notified, :now), remind = CASE"
+        " WHEN first_opened IS NULL AND reminded < 2 THEN COALESCE(remind, :look) ELSE NULL END"
+        " WHERE org = :org AND message = :message AND address = :address",
+        {"now": now, "org": org, "message": message, "address": address, "look": look},
     )
 
 

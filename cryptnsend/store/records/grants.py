@@ -243,6 +243,7 @@ def resume(rows: Rows, org: int, message: int, recipient: str, now: int) -> None
         "UPDATE deliveries SET state = 'due', due = :now, settled = NULL, attempts = 0, crashes = 0,"
         " form = CASE kind WHEN 'handoff' THEN 'link' ELSE form END"
         " WHERE org = :org AND message = :message AND kind IN ('notice', 'handoff') AND state = 'cancelled'"
+        " AND template = ''"  # not the reminders
         " AND recipient = (SELECT id FROM addresses WHERE canonical = :recipient)",
         {"now": now, "org": org, "message": message, "recipient": recipient},
     )

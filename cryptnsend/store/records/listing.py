@@ -86,7 +86,9 @@ def reached(reader: Reader, org: int, ident: int) -> list[Row]:
     """Return every recipient of a message with their newest delivery, for its author alone."""
     return reader.query(
         "SELECT a.canonical, a.account, r.address, r.decision, r.form, r.reason, r.disclosed, r.notified,"
-        " r.first_opened, r.fetched, d.kind, d.form AS left_as,"
+        " r.first_opened, r.fetched, d.kind, d.form AS left_as, (SELECT max(x.created) FROM deliveries x"
+        "  WHERE x.message = r.message AND x.recipient = r.address AND x.kind = 'notice'"
+        "  AND x.template IN ('reminder', 'reminder-last')) AS reminded_at,"
         " d.state, d.due, d.settled, d.reply, d.attempts, d.created, d.outcome,"
         " c.state AS contact, c.account AS proven_by"
         " FROM recipients r JOIN addresses a ON a.id = r.address JOIN messages m ON m.id = r.message"
@@ -143,8 +145,8 @@ def opened(rows: Rows, org: int, ident: int, address: int, now: int) -> bool:
     """Note that the content was shown to this recipient; False if it was before."""
     return bool(
         rows.execute(
-            "UPDATE recipients SET first_opened = :now WHERE org = :org AND message = :message AND address = :address"
-            " AND first_opened IS NULL",
+            "UPDATE recipients SET first_opened = :now, remind = NULL WHERE org = :org AND message = :message"
+            " AND address = :address AND first_opened IS NULL",
             {"now": now, "org": org, "message": ident, "address": address},
         )
     )

@@ -64,6 +64,20 @@ def still_waits(engine: Engine, org: int, message: int, address: int) -> bool:
     return bool(found)
 
 
+def ends(engine: Engine, org: int, message: int, address: int) -> int | None:
+    """Return until when a recipient can open a message, None where that has no end."""
+    found = engine.query(
+        "SELECT max(g.ends) AS ends FROM grants g JOIN addresses a ON a.id = :address WHERE g.org = :org"
+        " AND g.message = :message AND g.role = 'recipient' AND g.state = 'active'"
+        " AND (g.holder = 'address:' || a.canonical OR g.holder = 'account:' || a.account)",
+        org=org,
+        message=message,
+        address=address,
+    )
+    until: int | None = found[0]["ends"]
+    return until
+
+
 def content(engine: Engine, org: int, message: int, part: str) -> Row | None:
     """Return where a sealed part rests, and how many octets it has unsealed."""
     found = engine.query(

@@ -25,6 +25,7 @@ from cryptnsend.store.schema.later import (
     TRANSPORT,
     TURNS,
 )
+from cryptnsend.store.schema.wishes import REMINDERS
 
 __all__ = ["STEPS", "Step"]
 
@@ -42,4 +43,5 @@ STEPS: tuple[Step, ...] = (
     REPORTS,
     CONCERNED,
     TALLIES,
+    REMINDERS,
 )

@@ -1,0 +1,15 @@
+"""What came to the main database for those who send: reminders of what nobody opens, and what they ask for."""
+
+from __future__ import annotations
+
+from cryptnsend.store.schema.first import Step
+
+REMINDERS = Step(
+    "0014-reminders",
+    (
+        # When to look whether the reader of an unopened copy is to be reminded, NULL for never; and how far that came.
+        "ALTER TABLE recipients ADD COLUMN remind INTEGER",
+        "ALTER TABLE recipients ADD COLUMN reminded INTEGER NOT NULL DEFAULT 0",  # 1 the first left, 2 the last
+        "CREATE INDEX recipients_remind ON recipients(remind) WHERE remind IS NOT NULL",
+    ),
+)
