@@ -428,6 +428,12 @@ class Policy:
     """What happens to a message when neither its author nor its thread says otherwise."""
 
     default: str = setting("vault", "Where an unmarked message goes.", choices=("vault", "plain", "tls-or-vault"))
+    least: str = setting(
+        "vault",
+        "The way with the least protection that an organisation may choose for its own unmarked messages, where"
+        " default does not protect less anyway.",
+        choices=("vault", "plain", "tls-or-vault"),
+    )
     plain_token: bool = setting(True, "Whether :: at the start of a subject sends plain.")
     cleartext: str = setting(
         "never",

@@ -60,18 +60,11 @@ class Desk(Foundation):
             settings=rules.Settings(
                 hostname=config.server.hostname,
                 domain=config.server.domain,
-                message_octets=config.limits.message_octets,
-                life=config.life.days * DAY,
-                messages_per_day=config.limits.messages_per_day,
                 replies_per_day=config.limits.replies_per_day,
-                new_recipients_per_day=config.limits.new_recipients_per_day,
-                default=config.policy.default,
-                plain_token=config.policy.plain_token,
                 newcomer=config.signup.newcomer_days * DAY,
                 newcomer_recipients_per_day=config.signup.newcomer_recipients_per_day,
-                cleartext=config.policy.cleartext,
-                tls_replies=config.policy.tls_replies,
             ),
+            policies=self.policies,
             scanning=self.scanning,
             wake=self.wake,
         )
@@ -106,9 +99,9 @@ class Desk(Foundation):
                 signup=self.config.signup.mode,
                 argon=self.argon,
                 min_length=self.config.passwords.min_length,
-                tls_replies=self.config.policy.tls_replies,
                 postmaster=self.config.inbound.postmaster.lower(),
             ),
+            policies=self.policies,
             wake=self.wake,
         )
 
@@ -303,6 +296,7 @@ class Desk(Foundation):
             domain=self.config.server.domain,
             min_length=self.config.passwords.min_length,
             custody=self.config.policy.custody,
+            policies=self.policies,
             wake=self.wake,
             by=self.typist,
         )

@@ -19,8 +19,10 @@ from cryptnsend.store.vault import Vault
 
 if TYPE_CHECKING:
     from cryptnsend.core import keys
+    from cryptnsend.core.organisation import Leaves, Policy
     from cryptnsend.core.passwords import Argon
     from cryptnsend.flow.holders import Holders
+    from cryptnsend.flow.policies import Policies
     from cryptnsend.flow.throttling import Throttle
 
 
@@ -63,6 +65,20 @@ class Foundation:
         from cryptnsend.flow.holders import Holders
 
         return Holders(self.keeper, self.clock)
+
+    @cached_property
+    def policies(self) -> Policies:
+        from cryptnsend.flow.policies import Policies
+
+        installation, leaves = house_rules(self.config)
+        return Policies(
+            engine=self.engine,
+            keeper=self.keeper,
+            holders=self.holders,
+            clock=self.clock,
+            installation=installation,
+            leaves=leaves,
+        )
 
     @cached_property
     def wake(self) -> Callable[[], None]:
@@ -112,3 +128,29 @@ class Foundation:
         for name in ("engine", "blobs", "keeper"):
             if name in vars(self):
                 getattr(self, name).close()
+
+
+def house_rules(config: Config) -> tuple[Policy, Leaves]:
+    """Return the installation's own rules as those of an organisation, and what it leaves to organisations."""
+    from cryptnsend.core.organisation import Leaves, Policy
+
+    rules, limits, life = config.policy, config.limits, config.life
+    policy = Policy(
+        default=rules.default,
+        plain_token=rules.plain_token,
+        cleartext=rules.cleartext == "everybody",
+        tls_replies=rules.tls_replies,
+        code_rule=config.codes.rule,
+        code_on_receipt=config.codes.on_receipt,
+        custody=rules.custody,
+        life_days=life.days,
+        retention_days=life.retention_days,
+        message_octets=limits.message_octets,
+        messages_per_day=limits.messages_per_day,
+        new_recipients_per_day=limits.new_recipients_per_day,
+        idle_minutes=config.sessions.subscriber_idle_minutes,
+        absolute_hours=config.sessions.absolute_hours,
+        password_length=config.passwords.min_length,
+        password_remind_days=config.passwords.remind_days,
+    )
+    return policy, Leaves(least=rules.least, cleartext=rules.cleartext != "never")

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
 
-from cryptnsend.cli.options import Commands, home_option, json_option, moment, tell
+from cryptnsend.cli.options import Commands, home_option, json_option, moment, printable, show_json, show_table, tell
 from cryptnsend.cli.owner import owned
 from cryptnsend.config import Config
+from cryptnsend.core import organisation as rules
 from cryptnsend.core.addresses import Mailbox
 from cryptnsend.core.errors import Denied
 from cryptnsend.core.mime import Outgoing, build_message
 
 if TYPE_CHECKING:
     from cryptnsend.app import App
+    from cryptnsend.flow.policies import Standing
+
+organisation_option = click.option(
+    "--organisation", metavar="NAME", help="Whose rules; needed where there are several."
+)
+why_option = click.option("--why", default="", metavar="TEXT", help="The reason, for the history.")
 
 
 @click.group(cls=Commands)
@@ -54,85 +62,206 @@ def explain(config: Config, author: str, recipient: str, subject: str, as_json: 
 
 @policy.command()
 @click.argument("where", type=click.Choice(["vault", "tls-or-vault", "plain", "inherit"]))
-@click.option("--organisation", metavar="NAME", help="Whose rule; needed where there are several.")
+@organisation_option
+@why_option
 @home_option
 @json_option
-def default(config: Config, where: str, organisation: str | None, as_json: bool) -> None:
+def default(config: Config, where: str, organisation: str | None, why: str, as_json: bool) -> None:
     """
     Say where an organisation's unmarked mail goes, or that the installation's rule holds ("inherit").
 
     tls-or-vault sends over proven TLS and seals where there is none. An organisation can ask for more protection than
-    [policy] default, never for less.
+    [policy] default; for less as far as [policy] least allows.
     """
-    from cryptnsend.flow.rules import PROTECTION
-
     with owned(config) as app:
-        org = app.owner.organisation(organisation)
-        if org is None:
-            raise Denied("There is no organisation yet. For subscribers of their own, [policy] default decides.")
-        app.owner.set_default(org, None if where == "inherit" else where)
-    ours = config.policy.default
+        org = _organisation(app, organisation)
+        standing = _said(app, org, {"default": None if where == "inherit" else where}, why)
+    ours, holds = config.policy.default, standing.held.default
     if where == "inherit":
-        holds, words = ours, f'Unmarked mail goes by the installation\'s rule: [policy] default = "{ours}".'
-    elif PROTECTION[where] < PROTECTION[ours]:
-        holds = ours
+        words = f'Unmarked mail goes by the installation\'s rule: [policy] default = "{ours}".'
+    elif holds != where:
         words = f'Noted, but [policy] default = "{ours}" protects more, and goes first: unmarked mail goes by that.'
     else:
-        holds, words = where, f"Unmarked mail of this organisation goes by: {where}."
-    tell(as_json, {"organisation": org, "default": where, "holds": holds}, words)
-
-
-RULES = {
-    "plain": "plain_token",
-    "cleartext": "cleartext",
-    "tls-replies": "tls_replies",
-}  # and their names in flow.rules
+        words = f"Unmarked mail of this organisation goes by: {where}."
+    tell(as_json, {"organisation": org, "default": where, "holds": holds, "version": standing.version}, words)
 
 
 @policy.command("set")
-@click.argument("rule", type=click.Choice(list(RULES)))
-@click.argument("answer", type=click.Choice(["allow", "forbid", "inherit"]))
-@click.option("--organisation", metavar="NAME", help="Whose rule; needed where there are several.")
+@click.argument("rule", metavar="RULE")
+@click.argument("value", metavar="VALUE")
+@organisation_option
+@why_option
 @home_option
 @json_option
-def set_(config: Config, rule: str, answer: str, organisation: str | None, as_json: bool) -> None:
+def set_(config: Config, rule: str, value: str, organisation: str | None, why: str, as_json: bool) -> None:
     """
-    Allow or forbid something to an organisation's people, or let the installation's rule hold ("inherit").
+    Change one rule of an organisation; VALUE "inherit" lets the installation's hold.
 
-    plain: that :: at the start of a subject sends plain. cleartext: that plain mail goes unencrypted to hosts without
-    TLS; the installation has to leave that to organisations, or allow it ([policy] cleartext). tls-replies: that they
-    may have replies arrive readable in their inbox, over proven TLS. What the installation forbids stays forbidden.
+    `cryptnsend policy rules` lists the rules with what each takes: yes and no (allow and forbid are understood too),
+    numbers, or lists with commas between. What the installation forbids stays forbidden.
     """
+    name = _rule(rule)
+    asked = None if value == "inherit" else rules.parse(name, value)
     with owned(config) as app:
-        org = app.owner.organisation(organisation)
-        if org is None:
-            raise Denied("There is no organisation yet. For subscribers of their own, [policy] decides.")
-        app.owner.set_rule(org, RULES[rule], {"allow": True, "forbid": False}.get(answer))
-        holds = _rules(app, org)[rule]
-    words = f"{rule} is {'allowed' if holds else 'forbidden'} to the people of this organisation."
-    if answer == "allow" and not holds:
-        words = f"Noted, but the installation forbids it ([policy] in {config.source.name}), and that goes first."
-    tell(as_json, {"organisation": org, "rule": rule, "answer": answer, "holds": holds}, words)
+        org = _organisation(app, organisation)
+        standing = _said(app, org, {name: asked}, why)
+    holds = getattr(standing.held, name)
+    if isinstance(holds, bool):
+        words = f"{rule} is {'allowed' if holds else 'forbidden'} to the people of this organisation."
+        if asked is True and not holds:
+            words = f"Noted, but the installation forbids it ([policy] in {config.source.name}), and that goes first."
+    else:
+        words = f"{rule}: {rules.spelt(holds) or '(nothing)'}"
+        if name in standing.beyond:
+            words += f"\nNoted as {value}, but {config.source.name} goes first."
+    answer = {"organisation": org, "rule": rule, "answer": value, "holds": holds, "version": standing.version}
+    tell(as_json, answer, printable(words))
+
+
+@policy.command("rules")
+@json_option
+def rules_(as_json: bool) -> None:
+    """List the rules that an organisation can set, with what each takes."""
+    found = [
+        {"rule": name.replace("_", "-"), "takes": takes(name), "about": each.metadata["help"]}
+        for name, each in rules.SETTINGS.items()
+    ]
+    if as_json:
+        show_json(found)
+    else:
+        show_table(found, {"rule": "rule", "takes": "takes", "about": "about"}, empty="")
 
 
 @policy.command()
-@click.option("--organisation", metavar="NAME", help="Whose rules; needed where there are several.")
+@organisation_option
 @home_option
 @json_option
 def show(config: Config, organisation: str | None, as_json: bool) -> None:
-    """Show which rules hold for an organisation's mail; without one, for subscribers of their own."""
+    """Show which rules hold for an organisation's people; without one, for subscribers of their own."""
     with owned(config) as app:
         org = app.owner.organisation(organisation)
-        holds = _rules(app, org)
-    words = [f"unmarked mail: {holds['default']}"]
-    words += [f"{rule}: {'allowed' if holds[rule] else 'forbidden'}" for rule in RULES]
-    tell(as_json, {"organisation": org, **holds}, "\n".join(words))
+        standing = app.policies.standing(org) if org is not None else None
+        held = standing.held if standing else app.policies.installation
+    said = standing.said if standing else {}
+    values = {name.replace("_", "-"): getattr(held, name) for name in rules.SETTINGS}
+    if as_json:
+        values["plain"] = held.plain_token
+        show_json({"organisation": org, "version": standing.version if standing else 0, **values, "said": dict(said)})
+        return
+    click.echo(f"unmarked mail: {held.default}")
+    click.echo(f"plain: {'allowed' if held.plain_token else 'forbidden'}")
+    for name in rules.SETTINGS:
+        whose = "" if name not in said else "  (the organisation's)"
+        if standing is not None and name in standing.beyond:
+            whose = f"  (the organisation asked for {rules.spelt(said[name])}; the installation goes first)"
+        shown = rules.spelt(getattr(held, name)) or "-"
+        click.echo(printable(f"{name.replace('_', '-') + ':':24}{shown}{whose}"))
 
 
-def _rules(app: App, org: int | None) -> dict[str, Any]:
-    """Return what holds, by the names of the commands."""
-    from cryptnsend.flow.rules import rules_of
+@policy.command()
+@organisation_option
+@click.option("--limit", default=20, show_default=True, help="How many versions.", type=click.IntRange(1, 1000))
+@home_option
+@json_option
+def history(config: Config, organisation: str | None, limit: int, as_json: bool) -> None:
+    """Show who changed an organisation's rules, when, why and how, the newest first."""
+    with owned(config) as app:
+        versions = app.policies.history(_organisation(app, organisation), limit=limit)
+        names = {each.actor: app.owner.actor(each.actor) for each in versions}
+    if as_json:
+        show_json(
+            [
+                {
+                    "version": each.number,
+                    "at": each.at,
+                    "by": names[each.actor],
+                    "why": each.why,
+                    "changes": [_as_json(change) for change in each.changes],
+                }
+                for each in versions
+            ]
+        )
+        return
+    if not versions:
+        click.echo("The rules were never changed: those of the installation hold.")
+    for each in versions:
+        why = f": {each.why}" if each.why else ""
+        click.echo(printable(f"version {each.number}, {moment(each.at)}, {names[each.actor]}{why}"))
+        for change in each.changes:
+            click.echo(printable(f"  {_in_words(change)}"))
 
-    rules = rules_of(app.owner.rules(org) if org is not None else "{}", app.admission.settings)
-    named = {"plain": rules.allow_plain, "cleartext": rules.cleartext, "tls-replies": rules.tls_replies}
-    return {"default": rules.default, **named}
+
+@policy.command()
+@click.argument("earlier", type=click.IntRange(0))
+@click.argument("later", type=click.IntRange(0))
+@organisation_option
+@home_option
+@json_option
+def compare(config: Config, earlier: int, later: int, organisation: str | None, as_json: bool) -> None:
+    """Show how two versions of an organisation's rules differ; 0 is the time before the first."""
+    with owned(config) as app:
+        changes = app.policies.compare(_organisation(app, organisation), earlier, later)
+    if as_json:
+        show_json([_as_json(each) for each in changes])
+        return
+    for each in changes:
+        click.echo(printable(_in_words(each)))
+    if not changes:
+        click.echo("They say the same.")
+
+
+@policy.command()
+@click.argument("version", type=click.IntRange(0))
+@organisation_option
+@why_option
+@home_option
+@json_option
+def revert(config: Config, version: int, organisation: str | None, why: str, as_json: bool) -> None:
+    """Let an organisation say again what it said in VERSION. That is a version of its own; nothing is forgotten."""
+    with owned(config) as app:
+        org = _organisation(app, organisation)
+        said = app.policies.said_in(org, version)
+        standing = app.owner.set_rules(org, said, why or f"back to version {version}")
+    words = f"The rules of version {version} hold again, as version {standing.version}."
+    tell(as_json, {"organisation": org, "version": standing.version, "said": dict(standing.said)}, words)
+
+
+ALIASES = {"plain": "plain_token"}
+
+
+def takes(name: str) -> str:
+    """Return in words what a rule takes."""
+    about = rules.SETTINGS[name].metadata
+    if about["kind"] == "choice":
+        return " | ".join(about["choices"])
+    if about["kind"] == "number":
+        most = f" to {about['high']}" if about["high"] < 2**53 else " or more"
+        return f"{about['low']}{most} {about['unit']}".rstrip()
+    return {"yes": "yes | no", "text": f"up to {rules.LONGEST_TEXT} characters"}.get(about["kind"], f"{about['kind']}")
+
+
+def _rule(typed: str) -> str:
+    name = ALIASES.get(typed, typed.replace("-", "_"))
+    if name not in rules.SETTINGS:
+        raise click.UsageError(f"There is no rule {typed!r}. `cryptnsend policy rules` lists them.")
+    return name
+
+
+def _organisation(app: App, name: str | None) -> int:
+    org = app.owner.organisation(name)
+    if org is None:
+        raise Denied("There is no organisation yet. For subscribers of their own, [policy] decides.")
+    return org
+
+
+def _said(app: App, org: int, changes: Mapping[str, rules.Value | None], why: str) -> Standing:
+    return app.owner.set_rules(org, app.policies.said_with(org, changes), why)
+
+
+def _in_words(change: rules.Difference) -> str:
+    name = change.name.replace("_", "-")
+    return f"{name}: {rules.spelt(change.before) or '-'} -> {rules.spelt(change.after) or '-'}"
+
+
+def _as_json(change: rules.Difference) -> dict[str, object]:
+    return {"rule": change.name.replace("_", "-"), "before": change.before, "after": change.after}

@@ -98,6 +98,7 @@ class Card(msgspec.Struct, frozen=True):
     weak: bool
     generation: int
     open_since: int = 0  # UTC milliseconds: when they became a subscriber on nobody's word; 0 for the others
+    policy: bytes = b""  # of an archive: fingerprint of what its organisation said of its rules; empty for nothing
 
     def pair(self, custody: str) -> PairCard:
         """Return the current pair of that custody; raise LookupError if the holder has none."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from cryptnsend.core.subject import Token, asked_for
+from cryptnsend.core.subject import Token, asked_for, has_mark
 
 FORMS = frozenset({"zip", "pdf", "smime", "openpgp", "link", "tls"})  # handoff forms, DESIGN's names
 
@@ -44,8 +44,10 @@ class Rules:
 
     default: Literal["vault", "plain", "tls-or-vault"] = "vault"
     allow_plain: bool = True  # whether `::` counts
+    may_plain: bool = True  # whether this author's mail may leave plain at all
     cleartext: bool = False  # whether plain mail may go unencrypted to hosts that have no TLS
     tls_replies: bool = True  # whether its people may have replies arrive readable, over proven TLS
+    marks: tuple[str, ...] = ()  # further words, case-folded, that ask for the vault at the start of a subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +147,14 @@ _WHY = {
     "blocked": "this recipient does not accept messages from this sender",
     "self": "the recipient is the sender, so no code is needed",
     "secure-token": "the subject begins with secure/",
+    "secure-mark": "the subject begins with a word that asks for protection in this organisation",
     "pdf-not-yet": "the subject begins with encrypt/, and since no encrypted PDF can be made here yet it is sealed",
     "thread-subscriber": "the conversation belongs to this recipient",
     "member": "this recipient can open secure mail without a new password",
     "form-unknown": "the way this recipient wants secure mail is not known here",
     "plain-token": "the subject begins with ::",
     "plain-not-allowed": "the subject begins with ::, but the organisation does not allow plain mail",
+    "plain-not-theirs": "the organisation lets only some of its people send plain mail",
     "newcomer": "accounts that signed up by themselves send no plain mail in their first days",
     "thread-vaulted": "plain mail was asked for, but an earlier message of this conversation was sealed",
     "default-vault": "the organisation seals everything that nothing else applies to",
@@ -187,6 +191,8 @@ def _decide(submission: Submission, rules: Rules, recipient: RecipientFacts, ask
         return Vault("secure-token")
     if asked == "pdf":
         return Vault("pdf-not-yet")
+    if submission.author_is_subscriber and has_mark(submission.subject, rules.marks):
+        return Vault("secure-mark")
     if recipient.is_thread_subscriber or recipient.is_member:
         reason = "thread-subscriber" if recipient.is_thread_subscriber else "member"
         return Handoff(recipient.form, reason) if recipient.form in FORMS else Vault("form-unknown")
@@ -202,6 +208,8 @@ def _otherwise(submission: Submission, rules: Rules, asked: Token | None) -> Dec
         return Vault("plain-not-allowed")
     if not plain and rules.default not in ("plain", "tls-or-vault"):
         return Vault("default-vault" if rules.default == "vault" else "default-unknown")
+    if not rules.may_plain:
+        return Vault("plain-not-theirs")
     if submission.thread_vaulted:
         return Vault("thread-vaulted")
     if submission.author_is_newcomer:

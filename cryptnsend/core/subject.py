@@ -8,6 +8,7 @@ they are spelt carelessly, because a request for protection that is overlooked i
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from cryptnsend.core.charsets import decode_words, guess_text, one_line
@@ -70,6 +71,26 @@ def asked_for(subject: str) -> Token | None:
     if "::" in subject or "/" in subject or "／" in subject:
         return peel(subject).token
     return None
+
+
+def has_mark(subject: str, marks: Sequence[str]) -> bool:
+    """
+    Say whether a decoded subject begins with one of an organisation's own *marks* (case-folded), behind any prefixes.
+
+    A mark asks for protection and stays where it is: it says nothing that others may not know.
+    """
+    if not marks:
+        return False
+    folded, at = subject.casefold(), 0
+    for _ in range(20):
+        rest = folded[at:].lstrip()
+        if any(rest.startswith(mark) for mark in marks):
+            return True
+        match = _LOOSE_PREFIX.match(folded, at)
+        if match is None or match.end() == at:
+            return False
+        at = match.end()
+    return False
 
 
 _NAMES: dict[str, Token] = {"secure": "secure", "encrypt": "pdf"}

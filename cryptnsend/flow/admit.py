@@ -20,11 +20,13 @@ from cryptnsend.core import keys, mime, policy
 from cryptnsend.core.addresses import single_author
 from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.errors import CryptnSendError, NotAuthor, StoreBroken, Temporary
-from cryptnsend.core.model import Card, Ids, Random, account_holder, archive_holder
+from cryptnsend.core.model import INSTALLATION, Card, Ids, Random, account_holder, archive_holder
+from cryptnsend.core.organisation import Policy
 from cryptnsend.flow.addressees import Addressees, canonical_or_none
 from cryptnsend.flow.granting import Addressee, Author, Envelope, Making, Person, Thread, needs_code
 from cryptnsend.flow.holders import Holders, Unvouched
-from cryptnsend.flow.rules import Settings, check_caps, check_refused, form_of, rules_of
+from cryptnsend.flow.policies import Policies
+from cryptnsend.flow.rules import Settings, check_caps, check_refused, check_size, form_of, life_of, rules_of
 from cryptnsend.flow.scanning import Case, Scanning, Wait
 from cryptnsend.flow.sealing import Sealed, Sealing
 from cryptnsend.keeper.client import Keeper
@@ -75,17 +77,17 @@ class Admission:
         clock: Clock,
         random: Random,
         settings: Settings,
+        policies: Policies,
         scanning: Scanning,
         wake: Callable[[], None],
     ):
         self.engine, self.vault, self.keeper, self.holders = engine, vault, keeper, holders
-        self.scanning = scanning
+        self.scanning, self.policies = scanning, policies
         self.epochs, self.clock, self.random, self.settings, self.wake = epochs, clock, random, settings, wake
         self.ids = Ids(random)
         self.addressees = Addressees(
             engine=engine, keeper=keeper, holders=holders, clock=clock, ids=self.ids, domain=settings.domain
         )
-        self.rules = lru_cache(maxsize=1024)(lambda text: rules_of(text, settings))
         self._day_keys: dict[int, bytes] = {}
         self._warm_until = 0.0
 
@@ -131,6 +133,18 @@ def _nothing(rows: Rows) -> None:
     """Write nothing besides the message."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """Who everybody is, what happens for each of them, and by which rules: the author's, and those of the thread."""
+
+    card: Card
+    thread: Thread
+    people: list[Person]
+    decisions: dict[str, policy.Decision]
+    held: Policy
+    of_thread: Policy
+
+
 class _OnlyLooked(Exception):
     """Undoes a transaction that was run to see what it would do."""
 
@@ -156,7 +170,9 @@ class Draft:
         # Ids of a time to come are made apart: the house's own only grow, and would stay in that time.
         self._ids = admission.ids if plan is None else Ids(admission.random)
         self.message = self._ids.new(admission.clock.now() if plan is None else plan.starts)
-        self._sealing = Sealing(self.message, admission.vault, admission.random, admission.settings.message_octets)
+        self._sealing = Sealing(
+            self.message, admission.vault, admission.random, admission.policies.installation.message_octets
+        )
         self._sealed: Sealed | None = None
         case = Case(author.account, account_holder(author.account), str(self.message), origin)
         self._scan = admission.scanning.begin(case) if origin != "mail" else None
@@ -276,10 +292,11 @@ class Draft:
 
         def look(rows: Rows) -> None:
             now, settings = self._house.clock.now(), self._house.settings
-            card, _, self.people, decisions = self._decide(rows, self._sender(rows), index, now)
-            decided.update(decisions)
-            if settings.is_newcomer(card, now):
-                self.newcomer_until = card.open_since + settings.newcomer
+            found = self._decide(rows, self._sender(rows), index, now)
+            decided.update(found.decisions)
+            self.people = found.people
+            if settings.is_newcomer(found.card, now):
+                self.newcomer_until = found.card.open_since + settings.newcomer
             raise _OnlyLooked
 
         try:
@@ -348,10 +365,12 @@ class Draft:
         earlier = self._earlier(rows, sender, now)
         if earlier is not None:
             return Admitted(earlier, {}, repeated=True)
-        card, thread, people, decisions = self._decide(rows, sender, sealed.index, now)
+        decided = self._decide(rows, sender, sealed.index, now)
+        card, thread, people, decisions = decided.card, decided.thread, decided.people, decided.decisions
         check_refused(decisions)
-        check_caps(rows, house.settings, author, card, people, now)
-        life = house.settings.life if self._life is None else self._life
+        check_size(decided.held, sealed.size)
+        check_caps(rows, house.settings, decided.held, author, card, people, now)
+        life = life_of(decided.of_thread, self._life)
         begins = now if self._plan is None else self._plan.starts
         making = Making(
             house.epochs,
@@ -416,15 +435,23 @@ class Draft:
             return self._house.holders.card_at(rows, holder, sender.archive)
         return self._house.holders.card(rows, holder)
 
-    def _decide(
-        self, rows: Rows, sender: cards.Sender, index: mime.Index, now: int
-    ) -> tuple[Card, Thread, list[Person], dict[str, policy.Decision]]:
+    def _held(self, rows: Rows, sender: cards.Sender) -> Policy:
+        """Return what holds for the author's organisation, as far as the keeper vouches for what the row says."""
+        org = self._author.organisation
+        if org == INSTALLATION:
+            return self._house.policies.installation
+        archive = self._archive(rows, sender, org)
+        if archive is None:
+            archive = self._house.holders.known_card(archive_holder(org))
+        return self._house.policies.of_text(sender.policy, archive)
+
+    def _decide(self, rows: Rows, sender: cards.Sender, index: mime.Index, now: int) -> _Decided:
         """Find out who everybody is, and what happens to the message for each of them."""
         house, author = self._house, self._author
         card = house.holders.card_at(rows, account_holder(author.account), sender.card)
         if card is None or author.address not in card.addresses:
             raise Temporary("Your account is not ready yet. Try again in a minute.")
-        rules = house.rules(sender.policy)
+        held = self._held(rows, sender)
         who = house.addressees
         thread = who.thread(rows, author, card, index, self._people, self._parent, now)
         people, unvouched = [], Unvouched()
@@ -436,8 +463,18 @@ class Draft:
         if unvouched.holders or unvouched.contacts:
             raise unvouched
         is_newcomer = house.settings.is_newcomer(card, now)
-        forms = [form_of(rows, each.card, house.settings) for each in people]
-        return card, thread, people, policy.decide(self._submission(index, people, forms, thread, is_newcomer), rules)
+        forms = [form_of(each.card, self._tls_replies(rows, each.card, held)) for each in people]
+        submission = self._submission(index, people, forms, thread, is_newcomer)
+        of_thread = held if thread.organisation == author.organisation else house.policies.of(rows, thread.organisation)
+        decisions = policy.decide(submission, rules_of(held, author.address))
+        return _Decided(card, thread, people, decisions, held, of_thread)
+
+    def _tls_replies(self, rows: Rows, card: Card | None, held: Policy) -> bool:
+        """Say whether somebody's own organisation lets replies arrive readable; asked only where they do."""
+        if card is None or card.form != "tls":
+            return True
+        own = card.organisation == self._author.organisation
+        return (held if own else self._house.policies.of(rows, card.organisation)).tls_replies
 
     def _earlier(self, rows: Rows, sender: cards.Sender, now: int) -> int | None:
         """Return the message that this one repeats, if it does: the same mail sent again, or the same form."""

@@ -11,7 +11,6 @@ from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.core.model import account_holder
 from cryptnsend.flow.people import People, notice_name
-from cryptnsend.flow.rules import may_have_tls_replies
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Code, Device, NewDevice, Profile
 from cryptnsend.keeper import requests
@@ -136,8 +135,7 @@ class Belongings(People):
         self._take(self._keeper.profile(session.ticket, locale=language), "account.language", {"language": language})
 
     def _may_tls(self, org: int) -> bool:
-        text = self._engine.write(lambda rows: accounts.policy(rows, org)).result()
-        return may_have_tls_replies(text or "{}", self._settings.tls_replies)
+        return self._policies.now(org).tls_replies
 
     def passphrases(self, session: Session, password: str, source: str) -> list[tuple[int, str]]:
         """Return (since, words) of each delivery passphrase, newest first; asks for the password again."""

@@ -146,6 +146,23 @@ class Holders:
             known.compared = True
         return card
 
+    def card_or_none(self, rows: Rows, holder: str) -> Card | None:
+        """
+        Return the keeper's card of a holder, also where the rows have lost it; None where the keeper has none either.
+
+        Raises Unvouched, and SealBroken for a row that is not the keeper's.
+        """
+        version = cards.latest(rows, holder)
+        return self.card_at(rows, holder, version) if version is not None else self.known_card(holder)
+
+    def known_card(self, holder: str) -> Card | None:
+        """Return what the keeper says of a holder of whom the rows have no card; raise Unvouched."""
+        with self._lock:
+            known = self._cards.get(holder, self._clock.monotonic())
+        if known is None:
+            raise Unvouched([(holder, 0)])
+        return known.card
+
     def account_card(self, rows: Rows, account: int, canonical: str) -> Card | None:
         """Return what `account_card_at` does, for somebody who has not read the version of the newest card."""
         return self.account_card_at(rows, account, cards.latest(rows, account_holder(account)), canonical)

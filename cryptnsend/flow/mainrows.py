@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from cryptnsend.core import words
 from cryptnsend.core.cards import read_card
 from cryptnsend.core.contracts import Clock, Engine, Rows
-from cryptnsend.core.model import Card, Random, Signed, new_id
+from cryptnsend.core.model import KEEPER, Card, Random, Signed, new_id
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import ContactRow, Opened
-from cryptnsend.store.records import accounts, cards, sessions
+from cryptnsend.store.records import accounts, cards, policies, sessions
 
 
 def take_opened(
@@ -44,6 +44,8 @@ def write_opened(rows: Rows, opened: Opened, card_key: bytes, now: int, random: 
     org = opened.organisation_row
     if org is not None:
         accounts.put_organisation(rows, org.id, org.name, org.single, now)
+        if org.policy and accounts.policy(rows, org.id) != org.policy:
+            policies.add(rows, org.id, org.policy, now, KEEPER, "")  # the one who changed it died before writing it
     accounts.put_account(
         rows,
         opened.account,

@@ -24,11 +24,10 @@ from cryptnsend.flow.admit import Admission, Draft, Plan
 from cryptnsend.flow.drafting import Drafts
 from cryptnsend.flow.granting import Addressee, Author, Envelope, needs_code
 from cryptnsend.flow.passing import Passing
-from cryptnsend.flow.rules import rules_of
 from cryptnsend.flow.sent import Sent
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Addressed, Checked, Known, Upload, Writing
-from cryptnsend.store.records import accounts, messages, people
+from cryptnsend.store.records import messages, people
 
 KNOWN = 20_000  # people that a new address is compared with, the latest
 SUGGESTED = 8
@@ -89,8 +88,8 @@ class NewMail:
 
     def may_plain(self, session: Session) -> bool:
         """Say whether the rules let this subscriber send ordinary mail on purpose."""
-        text = self._engine.write(lambda rows: accounts.policy(rows, session.organisation)).result()
-        return rules_of(text or "{}", self._admission.settings).allow_plain and not session.weak
+        held = self._admission.policies.now(session.organisation)
+        return held.plain_token and held.may_send_plain(session.address) and not session.weak
 
     def check(self, session: Session, writing: Writing) -> Checked:
         """

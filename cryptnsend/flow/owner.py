@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -17,9 +16,12 @@ from cryptnsend.core.addresses import canonical, check_elsewhere
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.core.model import INSTALLATION, MANAGED, Random, account_holder, new_id
+from cryptnsend.core.organisation import Value
 from cryptnsend.flow.granting import Author
 from cryptnsend.flow.mailwords import moment
 from cryptnsend.flow.mainrows import take_opened
+from cryptnsend.flow.policies import Policies
+from cryptnsend.flow.policies import Standing as PolicyStanding
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import Opened, OrganisationRow, RecoveryFile
 from cryptnsend.languages import ENGLISH
@@ -52,12 +54,14 @@ class Owner:
         min_length: int = passwords.LONG,
         custody: str = MANAGED,
         code_rule: str = "",
+        policies: Policies,
         wake: Callable[[], None],
         by: Mapping[str, object],
     ):
         self._engine, self._keeper, self._clock, self._random = engine, keeper, clock, random
         self._domain, self._min_length = domain, min_length
         self._argon, self._custody, self._code_rule, self._wake = argon, custody, code_rule, wake
+        self._policies = policies
         self._by = by  # what the audit says of who acts
 
     # -- organisations ------------------------------------------------------------------------------------------------
@@ -78,30 +82,27 @@ class Owner:
         self._engine.write(write).result()
         return made
 
-    def set_default(self, org: int, default: str | None) -> None:
-        """
-        Say where an organisation's unmarked mail goes: vault, tls-or-vault, plain, or None for the installation's rule.
+    def set_rules(
+        self, org: int, said: Mapping[str, Value], why: str = "", based_on: int | None = None
+    ) -> PolicyStanding:
+        """Let an organisation say that of its rules from now on. Raises Denied for what contradicts itself."""
+        return self._policies.change(
+            org,
+            said,
+            why=why,
+            based_on=based_on,
+            actor=BY_OWNER,
+            take=lambda text: self._keeper.organisation_policy(org, text),
+            detail=self._by,
+        )
 
-        An organisation can ask for more protection than the installation, never for less.
-        """
-        self.set_rule(org, "default", default)
-
-    def set_rule(self, org: int, rule: str, value: str | bool | None) -> None:
-        """Set one of an organisation's own rules by its name in `flow.rules`; None lets the installation's hold."""
-
-        def write(rows: Rows) -> None:
-            rules = msgspec.json.decode(accounts.policy(rows, org) or "{}", type=dict[str, Any])
-            rules.pop(rule, None)
-            if value is not None:
-                rules[rule] = value
-            accounts.set_policy(rows, org, msgspec.json.encode(rules, order="sorted").decode())
-            self._audit(rows, org, "policy.changed", str(org), {rule: "inherit" if value is None else value})
-
-        self._engine.write(write).result()
-
-    def rules(self, org: int) -> str:
-        """Return an organisation's own rules, JSON text."""
-        return self._engine.write(lambda rows: accounts.policy(rows, org)).result() or "{}"
+    def actor(self, who: str) -> str:
+        """Return who that is in words: an address, or who acts from the command line."""
+        number = who.removeprefix("account:")
+        if number == who or not number.isdecimal():
+            return "the server's owner" if who == BY_OWNER else "the server"
+        found = accounts.addresses(self._engine, int(number))
+        return found[0] if found else "an account that is closed"
 
     def organisation(self, name: str | None) -> int | None:
         """

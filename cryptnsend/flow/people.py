@@ -16,6 +16,7 @@ from cryptnsend.core.model import INSTALLATION, Random, account_holder, new_id
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.flow.adoption import Adoption
 from cryptnsend.flow.mainrows import take_opened
+from cryptnsend.flow.policies import Policies
 from cryptnsend.flow.sessions import Session, Sessions
 from cryptnsend.flow.throttling import NOBODY, Throttle, network_of
 from cryptnsend.flow.views import Started
@@ -35,7 +36,6 @@ class Settings:
     signup: str  # closed, invite, open
     argon: passwords.Argon
     min_length: int = passwords.LONG  # of new passwords, in characters
-    tls_replies: bool = True  # whether replies may arrive readable at all
     postmaster: str = ""  # canonical address of who reads mail for postmaster; "" is the first officer
 
 
@@ -53,10 +53,11 @@ class People:
         clock: Clock,
         random: Random,
         settings: Settings,
+        policies: Policies,
         wake: Callable[[], None],
     ):
         self._engine, self._keeper, self._sessions, self._throttle = engine, keeper, sessions, throttle
-        self._adoption = adoption
+        self._adoption, self._policies = adoption, policies
         self._clock, self._random, self._settings, self._wake = clock, random, settings, wake
 
     def _k(self, name: str, password: str) -> bytes:

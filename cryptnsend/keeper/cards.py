@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from cryptnsend.core import cards
+from cryptnsend.core import organisation as organisation_policy
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.model import (
     Card,
@@ -70,7 +71,12 @@ def pair_row(pair: Pair) -> PairRow:
 def organisation_row(organisation: Organisation) -> OrganisationRow:
     """Return an organisation as the main database copies it."""
     return OrganisationRow(
-        organisation.id, organisation.name, bool(organisation.single), organisation.custody, organisation.code_rule
+        organisation.id,
+        organisation.name,
+        bool(organisation.single),
+        organisation.custody,
+        organisation.code_rule,
+        organisation.policy,
     )
 
 
@@ -116,6 +122,7 @@ def _archive_card(rows: Rows, holder: str, version: int) -> Card:
         form="",
         weak=False,
         generation=0,
+        policy=organisation_policy.digest(organisation.policy),
     )
 
 

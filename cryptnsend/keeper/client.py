@@ -330,6 +330,10 @@ class Keeper(Channel):
         """Let another officer of the organisation open its archive too."""
         self._ask(type(None), "share_archive", ticket=ticket, k=k, address=address)
 
+    def set_policy(self, ticket: bytes, k: bytes, text: str) -> q.PolicyTaken:
+        """Say, as an officer with a second step, which rules the organisation has of its own."""
+        return self._ask(q.PolicyTaken, "set_policy", ticket=ticket, k=k, text=text)
+
     def close_account(self, ticket: bytes, k: bytes) -> int:
         """Close the account for good: no sign-in, no pairs; return the number by which its owner is told by mail."""
         return self._ask(int, "close_account", ticket=ticket, k=k)
@@ -389,6 +393,10 @@ class Keeper(Channel):
     def organisation_rule(self, organisation: int, code_rule: str) -> q.OrganisationRow:
         """Change when the organisation's contacts need a code."""
         return self._ask(q.OrganisationRow, "organisation_rule", organisation=organisation, code_rule=code_rule)
+
+    def organisation_policy(self, organisation: int, text: str) -> q.PolicyTaken:
+        """Say which rules an organisation has of its own."""
+        return self._ask(q.PolicyTaken, "organisation_policy", organisation=organisation, text=text)
 
     def add(
         self,

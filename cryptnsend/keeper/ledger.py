@@ -86,6 +86,19 @@ def set_code_rule(rows: Rows, ident: int, code_rule: str) -> None:
     rows.execute("UPDATE organisations SET code_rule = :rule WHERE id = :id", {"rule": code_rule, "id": ident})
 
 
+def set_policy(rows: Rows, ident: int, policy: str, custody: str, code_rule: str) -> None:
+    """Write what an organisation said of its rules, and what of it the ledger has in places of its own."""
+    rows.execute(
+        "UPDATE organisations SET policy = :policy, custody = :custody, code_rule = :rule WHERE id = :id",
+        {"policy": policy, "custody": custody, "rule": code_rule, "id": ident},
+    )
+
+
+def members(reads: Reads, org: int) -> list[int]:
+    """Return the accounts of an organisation, oldest first."""
+    return [row["id"] for row in reads.query("SELECT id FROM accounts WHERE org = :org ORDER BY id", {"org": org})]
+
+
 def set_head(rows: Rows, ident: int, seq: int, head: bytes) -> None:
     """Note how far an audit chain has come."""
     rows.execute(

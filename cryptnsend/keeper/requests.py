@@ -138,6 +138,14 @@ class OrganisationRow(Said, frozen=True):
     single: bool
     custody: str
     code_rule: str  # '' for the installation's
+    policy: str = ""  # what it said of its rules, as JSON; '' for nothing
+
+
+class PolicyTaken(Said, frozen=True):
+    """An organisation with the rules it has now, and the cards that changed with them."""
+
+    organisation: OrganisationRow
+    cards: list[Signed]
 
 
 class ContactRow(Said, frozen=True):

@@ -27,6 +27,7 @@ from cryptnsend.keeper import (
     mailed,
     own,
     owner,
+    policies,
     registration,
     returning,
     second,
@@ -181,6 +182,7 @@ _PORTAL: dict[str, Callable[..., Any]] = {
     "new_passphrase": own.new_passphrase,
     "archive_recovery": own.archive_recovery,
     "share_archive": own.share_archive,
+    "set_policy": policies.set_by_officer,
     "close_account": own.close,
 }
 _COURIER: dict[str, Callable[..., Any]] = {
@@ -200,6 +202,7 @@ _OWNER: dict[str, Callable[..., Any]] = {
     "open": open_account,
     "organisation_add": owner.organisation_add,
     "organisation_rule": owner.organisation_rule,
+    "organisation_policy": policies.take,
     "add": add,
     "invite": mailed.invite,
     "disable": owner.disable,

@@ -16,6 +16,7 @@ class Organisation:
     code_rule: str
     head_seq: int
     head: bytes
+    policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,4 +202,10 @@ SECOND_STEPS = Step(
     ),
 )
 
-STEPS: tuple[Step, ...] = (FIRST, OPEN_SIGN_UP, NETWORKS, READING_DEVICES, SECOND_STEPS)
+POLICIES = Step(
+    "0006-policies",
+    # What an organisation said of its own rules, as JSON; '' for nothing. Its archive's card has the fingerprint.
+    ("ALTER TABLE organisations ADD COLUMN policy TEXT NOT NULL DEFAULT ''",),
+)
+
+STEPS: tuple[Step, ...] = (FIRST, OPEN_SIGN_UP, NETWORKS, READING_DEVICES, SECOND_STEPS, POLICIES)

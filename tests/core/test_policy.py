@@ -85,7 +85,13 @@ submissions = st.builds(
     recipients=st.lists(facts, max_size=5).map(tuple),
     thread_vaulted=st.booleans(),
 )
-rules = st.builds(Rules, default=st.sampled_from(["vault", "plain", "tls-or-vault"]), allow_plain=st.booleans())
+rules = st.builds(
+    Rules,
+    default=st.sampled_from(["vault", "plain", "tls-or-vault"]),
+    allow_plain=st.booleans(),
+    may_plain=st.booleans(),
+    marks=st.sampled_from([(), ("[secure]",), ("#phi", "secure!")]),
+)
 
 
 @given(submissions, rules)
@@ -106,12 +112,24 @@ def test_a_token_of_protection_never_lowers_protection(submission, rule, token, 
             assert isinstance(decision, Vault | Refuse)
 
 
+@given(submissions, rules, st.sampled_from(["", "Re: ", "[list] Fw: "]))
+def test_a_mark_of_the_organisation_never_lowers_protection(submission, rule, prefix):
+    marked = replace(rule, marks=("[secure]",))
+    asked = replace(submission, subject=f"{prefix}[SECURE] {submission.subject}")
+    before, after = decide(submission, rule), decide(asked, marked)
+    for address, decision in after.items():
+        assert decision.rank >= before[address].rank
+        if submission.author_is_subscriber:
+            assert isinstance(decision, Vault | Refuse)
+
+
 @given(submissions, rules)
 def test_nothing_is_relayed_but_by_a_subscribers_token_or_the_organisations_default(submission, rule):
     for decision in decide(submission, rule).values():
         if isinstance(decision, Relay):
             assert submission.author_is_subscriber
             assert not submission.thread_vaulted
+            assert rule.may_plain
             by_token = rule.allow_plain and decision.reason == "plain-token"
             proven = rule.default == "tls-or-vault" and decision.tls == "proven"
             assert by_token or proven or rule.default == "plain"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from cryptnsend.__main__ import main
 from cryptnsend.core import policy
 from cryptnsend.delivery.courier import Outcome
 from cryptnsend.flow.granting import Addressee, Envelope
-from cryptnsend.flow.rules import rules_of
 from tests.flow.admitting import submit
 from tests.flow.conftest import DELIVERED, Desk
 from tests.flow.rows import recipients
@@ -30,36 +28,18 @@ def run(house: House, *words: str, code: int = 0) -> Result:
     return done
 
 
-@pytest.mark.parametrize(
-    ("installation", "organisation", "holds"),
-    [
-        ("never", "{}", False),
-        ("never", '{"cleartext": true}', False),
-        ("organisations", "{}", False),
-        ("organisations", '{"cleartext": true}', True),
-        ("organisations", '{"cleartext": "yes"}', False),
-        ("everybody", "{}", True),
-        ("everybody", '{"cleartext": false}', False),
-        ("everybody", '{"cleartext": 1}', False),
-    ],
-)
-def test_cleartext_takes_the_operators_word_and_nobodys_no(
-    house: House, installation: str, organisation: str, holds: bool
-) -> None:
-    settings = replace(house.door.admission.settings, cleartext=installation)
-    assert rules_of(organisation, settings).cleartext is holds
-
-
 def test_the_commands_say_what_holds(make_house: MakeHouse) -> None:
     house = make_house(policy={"cleartext": "organisations"})
     house.organisation("Clinic")
     assert "cleartext is allowed" in run(house, "policy", "set", "cleartext", "allow").output
-    assert "plain is forbidden" in run(house, "policy", "set", "plain", "forbid").output
+    refused = run(house, "policy", "set", "plain", "forbid", code=4).output
+    assert "cannot go unencrypted where nothing leaves plain" in refused
     shown = json.loads(run(house, "policy", "show", "--json").output)
     assert {name: shown[name] for name in ("default", "plain", "cleartext", "tls-replies")} == {
-        "default": "vault", "plain": False, "cleartext": True, "tls-replies": True,
+        "default": "vault", "plain": True, "cleartext": True, "tls-replies": True,
     }  # fmt: skip
     assert "cleartext is forbidden" in run(house, "policy", "set", "cleartext", "inherit").output
+    assert "plain is forbidden" in run(house, "policy", "set", "plain", "forbid").output
 
 
 def test_what_the_installation_forbids_no_organisation_allows(house: House) -> None:
@@ -108,6 +88,7 @@ def test_only_plain_mail_of_those_who_may_goes_in_clear(clinic: House, monkeypat
 
 
 def test_who_may_not_send_plain_has_it_sealed(clinic: House) -> None:
+    run(clinic, "policy", "set", "cleartext", "inherit")
     run(clinic, "policy", "set", "plain", "forbid")
     message = clinic.submit(ANN, [PAT], clinic.mail(":: Results"))
     assert recipients(clinic, message)[PAT]["reason"] == "plain-not-allowed"

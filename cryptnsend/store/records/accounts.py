@@ -27,7 +27,7 @@ def policy(rows: Rows, org: int) -> str | None:
 
 
 def set_policy(rows: Rows, org: int, text: str) -> None:
-    """Replace an organisation's own rules, JSON text."""
+    """Replace an organisation's own rules, JSON text; `policies.add` keeps the version too."""
     rows.execute("UPDATE organisations SET policy = :policy WHERE id = :org", {"policy": text, "org": org})
 
 

@@ -20,6 +20,7 @@ from cryptnsend.store.schema.later import (
     MAILBOXES,
     OVERSIGHT,
     PLANS,
+    POLICIES,
     REPORTS,
     TALLIES,
     TRANSPORT,
@@ -44,4 +45,5 @@ STEPS: tuple[Step, ...] = (
     CONCERNED,
     TALLIES,
     REMINDERS,
+    POLICIES,
 )

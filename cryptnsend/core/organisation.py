@@ -1,0 +1,374 @@
+"""What may an organisation set for its people, and what holds in the end? One type, pure: no I/O, no clock.
+
+`Policy` has every setting once, with its kind, its limits and how it stands to what the installation's owner set. What
+an organisation *said* is a mapping of names to values, kept as JSON text; `holds` joins it with the installation's
+policy. A new setting is one line here, and one place where it acts.
+
+Three rules, whatever the text says: nobody goes beyond what the installation allows; a text that the keeper does not
+vouch for asks for more protection and never for less; and where the keeper knows of another text than the one found,
+nothing of it counts and the most careful answer is given to everything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from functools import lru_cache
+from typing import Any, Literal, TypeVar, cast
+
+import msgspec
+
+from cryptnsend.core.addresses import canonical, display_domain
+from cryptnsend.core.errors import Denied
+
+T = TypeVar("T")
+Value = str | bool | int | tuple[str, ...]
+WAYS = ("plain", "tls-or-vault", "vault")  # the last protects most
+PROTECTION = {way: rank for rank, way in enumerate(WAYS)}
+CODE_RULES = ("new-contact", "new-recipient", "always", "never")
+CUSTODIES = ("managed", "strict")
+MOST_ENTRIES, LONGEST_TEXT = 500, 300
+
+# How what an organisation says stands to what the installation's owner set.
+Side = Literal["own", "forbids", "grants", "at most", "at least"]
+
+
+def rule(
+    default: T,
+    kind: Literal["choice", "yes", "number", "addresses", "domains", "marks", "text"],
+    side: Side,
+    help: str,
+    *,
+    choices: tuple[str, ...] = (),
+    low: int = 0,
+    high: int = 2**53,
+    unit: str = "",
+    group: str,
+) -> T:
+    """
+    Declare one setting of an organisation.
+
+    *side*: "own" is the organisation's alone; what "forbids" is allowed where both allow it; what "grants" widens only
+    in a text that the keeper vouches for; "at most" and "at least" say on which side of the installation's number the
+    organisation's has to be.
+    """
+    about = {"kind": kind, "side": side, "help": help, "choices": choices, "low": low, "high": high}
+    made: T = field(default=default, metadata={**about, "unit": unit, "group": group})
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What holds for an organisation's people. The defaults are those of an installation that was left as it came."""
+
+    default: str = rule("vault", "choice", "own", "Where an unmarked message goes.", choices=WAYS, group="ways")
+    plain_token: bool = rule(True, "yes", "forbids", "Whether :: at the start of a subject sends plain.", group="ways")
+    plain_people: tuple[str, ...] = rule(
+        (), "addresses", "own", "Who may send plain, by :: or by default; empty is everybody.", group="ways"
+    )
+    secure_marks: tuple[str, ...] = rule(
+        (), "marks", "own", "Further words that ask for the vault at the start of a subject, as secure/.", group="ways"
+    )
+    cleartext: bool = rule(
+        False, "yes", "grants", "Whether plain mail may go unencrypted to hosts without TLS.", group="ways"
+    )
+    tls_replies: bool = rule(
+        True, "yes", "forbids", "Whether replies may arrive readable in the inbox, over proven TLS.", group="ways"
+    )
+    code_rule: str = rule(
+        "new-contact", "choice", "own", "When a recipient needs the sender's code.", choices=CODE_RULES, group="codes"
+    )
+    code_on_receipt: bool = rule(
+        True, "yes", "forbids", "Whether codes are mailed to the sender, or stay on the portal.", group="codes"
+    )
+    custody: str = rule(
+        "managed",
+        "choice",
+        "own",
+        "Custody of new conversations: recoverable by the server's recovery key, or by the owner only.",
+        choices=CUSTODIES,
+        group="keeping",
+    )
+    life_days: int = rule(
+        30, "number", "own", "How long recipients can open a message whose author says nothing.",
+        low=1, high=2555, unit="days", group="keeping",
+    )  # fmt: skip
+    life_most_days: int = rule(
+        2555, "number", "own", "The longest life that an author may give a message.",
+        low=1, high=2555, unit="days", group="keeping",
+    )  # fmt: skip
+    retention_days: int = rule(
+        2192, "number", "at least", "How long author, thread owner and archive keep a message.",
+        low=1, high=36_500, unit="days", group="keeping",
+    )  # fmt: skip
+    message_octets: int = rule(
+        52_428_800, "number", "at most", "Largest message, as encoded.", low=65_536, unit="octets", group="limits"
+    )
+    messages_per_day: int = rule(
+        1000, "number", "at most", "Messages one subscriber may send in a day.", low=1, group="limits"
+    )
+    new_recipients_per_day: int = rule(
+        200, "number", "at most", "Recipients one subscriber may write to for the first time in a day.", group="limits"
+    )
+    idle_minutes: int = rule(
+        30, "number", "at most", "How long a page stays signed in without a tap.",
+        low=1, high=1440, unit="minutes", group="signing in",
+    )  # fmt: skip
+    absolute_hours: int = rule(
+        12, "number", "at most", "How long a page stays signed in at all.",
+        low=1, high=168, unit="hours", group="signing in",
+    )  # fmt: skip
+    password_length: int = rule(
+        15, "number", "at least", "Shortest new password.", low=8, high=64, unit="characters", group="signing in"
+    )
+    password_remind_days: int = rule(
+        0, "number", "own", "Age from which a page reminds of a new password; 0 is never. A reminder only.",
+        high=3650, unit="days", group="signing in",
+    )  # fmt: skip
+    notice_en: str = rule("", "text", "own", "Words below every notice in English.", group="words")
+    notice_es: str = rule("", "text", "own", "Words below every notice in Spanish.", group="words")
+
+    def may_send_plain(self, address: str) -> bool:
+        """Say whether mail of this canonical *address* may leave plain at all."""
+        return not self.plain_people or address in self.plain_people
+
+    def notice_words(self, language: str) -> str:
+        """Return what stands below notices in a *language*; in English where nothing is said in that one."""
+        return (self.notice_es if language == "es" else self.notice_en) or self.notice_en
+
+
+SETTINGS: Mapping[str, Field[Any]] = {each.name: each for each in fields(Policy)}
+# The most careful answer to everything that could lower protection.
+CAREFUL: Mapping[str, Value] = {
+    "default": "vault", "plain_token": False, "cleartext": False, "tls_replies": False, "code_on_receipt": False,
+}  # fmt: skip
+
+
+# -- what was said, as text -------------------------------------------------------------------------------------------
+
+
+def write(said: Mapping[str, Value]) -> str:
+    """Return what an organisation said as JSON text, the same text for the same words."""
+    return msgspec.json.encode(dict(said), order="sorted").decode()
+
+
+def read(text: str) -> dict[str, Value]:
+    """
+    Return what a *text* says; never raises.
+
+    What is of another kind than its setting asks for says nothing, but for a way or an allowance: there it stands as
+    it is, so that `holds` takes it as the careful answer.
+    """
+    try:
+        found = msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return dict(CAREFUL)
+    said: dict[str, Value] = {}
+    for name, value in found.items():
+        if name not in SETTINGS:
+            continue
+        kind, given = SETTINGS[name].metadata["kind"], tuple(value) if isinstance(value, list) else value
+        if _is_of(kind, given):
+            said[name] = given
+        elif name == "default":
+            said[name] = str(given)
+        elif kind == "yes":
+            said[name] = False
+    return said
+
+
+def digest(text: str) -> bytes:
+    """Return the fingerprint by which the keeper vouches for a text; empty for one that says nothing."""
+    return b"" if text in ("", "{}") else hashlib.sha256(b"cryptnsend/v1 policy\0" + text.encode()).digest()
+
+
+def _is_of(kind: str, value: object) -> bool:
+    if kind == "yes":
+        return isinstance(value, bool)
+    if kind == "number":
+        return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if kind in ("choice", "text"):
+        return isinstance(value, str)
+    return isinstance(value, tuple) and all(isinstance(each, str) for each in value)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaves:
+    """What an installation leaves to its organisations, where the keeper vouches for their words."""
+
+    least: str = "vault"  # the way with the least protection that one may choose for its unmarked messages
+    cleartext: bool = False  # whether one may let plain mail go unencrypted
+
+
+# -- what holds -------------------------------------------------------------------------------------------------------
+
+
+def holds(text: str, installation: Policy, leaves: Leaves, *, vouched: bytes | None) -> Policy:
+    """
+    Return what holds for an organisation that said *text* on an *installation*.
+
+    *vouched* is the fingerprint of the text that the keeper has; None where nobody asked it, and b"" where it has none.
+    """
+    if vouched and vouched != digest(text):
+        return replace(installation, **cast("dict[str, Any]", dict(CAREFUL)))
+    return _joined(text, installation, leaves, bool(vouched))
+
+
+@lru_cache(maxsize=4096)
+def _joined(text: str, installation: Policy, leaves: Leaves, is_vouched: bool) -> Policy:
+    said = read(text)
+    floor = PROTECTION.get(installation.default, len(WAYS))
+    if is_vouched:
+        floor = min(floor, PROTECTION.get(leaves.least, floor))
+    found: dict[str, Any] = {}
+    for name, value in said.items():
+        ours, side = getattr(installation, name), SETTINGS[name].metadata["side"]
+        if name == "default":
+            found[name] = value if PROTECTION.get(str(value), len(WAYS)) >= floor else ours
+        elif side == "forbids":
+            found[name] = ours and value
+        elif side == "grants":
+            found[name] = value if is_vouched and leaves.cleartext else ours and value
+        elif side == "at most":
+            found[name] = min(ours, cast(int, value))
+        elif side == "at least":
+            found[name] = max(ours, cast(int, value))
+        else:
+            found[name] = value
+    joined = replace(installation, **found)
+    life = min(joined.life_days, joined.life_most_days)
+    return joined if life == joined.life_days else replace(joined, life_days=life)
+
+
+def beyond(said: Mapping[str, Value], held: Policy) -> list[str]:
+    """Return the names of what an organisation said and does not get, because the installation goes first."""
+    return [name for name, value in said.items() if getattr(held, name) != value]
+
+
+# -- what may be said -------------------------------------------------------------------------------------------------
+
+
+def parse(name: str, typed: str) -> Value:
+    """Return a value as somebody typed it; raise Denied with a sentence about what is wrong."""
+    if name not in SETTINGS:
+        raise Denied(f"There is no setting {name!r}. There are: {', '.join(SETTINGS)}.")
+    about, typed = SETTINGS[name].metadata, typed.strip()
+    kind = about["kind"]
+    if kind == "yes":
+        for value, words in ((True, ("yes", "allow", "true", "on")), (False, ("no", "forbid", "false", "off"))):
+            if typed.lower() in words:
+                return value
+        raise Denied(f"{name} is yes or no.")
+    if kind == "number":
+        if not typed.isascii() or not typed.isdecimal() or not about["low"] <= int(typed) <= about["high"]:
+            most = f" to {about['high']}" if about["high"] < 2**53 else " on"
+            raise Denied(f"{name} is a whole number from {about['low']}{most}{', in ' * bool(about['unit'])}"
+                         f"{about['unit']}.")  # fmt: skip
+        return int(typed)
+    if kind == "choice":
+        if typed not in about["choices"]:
+            raise Denied(f"{name} is one of: {', '.join(about['choices'])}.")
+        return typed
+    if kind == "text":
+        return _text(name, typed)
+    entries = [each.strip() for each in re.split(r"[,\n]", typed) if each.strip()]
+    return tuple(dict.fromkeys(_entry(name, kind, each) for each in entries))
+
+
+def check(said: Mapping[str, Value]) -> dict[str, Value]:
+    """Return what was said in its one spelling; raise Denied for what a setting does not take, or what contradicts."""
+    found: dict[str, Value] = {}
+    for name, value in said.items():
+        if name not in SETTINGS or not _is_of(SETTINGS[name].metadata["kind"], value):
+            raise Denied(f"{name} cannot be {str(value)[:40]!r}.")
+        typed = "\n".join(value) if isinstance(value, tuple) else str(value)
+        found[name] = parse(name, typed)
+        if isinstance(value, tuple) and len(value) > MOST_ENTRIES:
+            raise Denied(f"{name} takes at most {MOST_ENTRIES} entries.")
+    return found
+
+
+def check_together(said: Mapping[str, Value], held: Policy) -> None:
+    """Raise Denied if settings contradict one another; *held* is what would hold with them."""
+    if said.get("life_days", 0) > held.life_most_days:  # type: ignore[operator]
+        raise Denied(
+            f"A message cannot live {said['life_days']} days by itself where {held.life_most_days} is the longest life."
+        )
+    for name in ("life_days", "life_most_days"):
+        if name in said and getattr(held, name) > held.retention_days:
+            raise Denied(
+                f"A life of {getattr(held, name)} days is longer than the {held.retention_days} days for which messages"
+                " are kept."
+            )
+    if held.idle_minutes > held.absolute_hours * 60:
+        raise Denied(
+            f"Nobody stays signed in {held.idle_minutes} minutes without a tap where {held.absolute_hours} hours are "
+            "the end in any case."
+        )
+    is_plain, nothing = held.plain_token or held.default != "vault", ":: is forbidden, and the way is vault."
+    if said.get("plain_people") and not is_plain:
+        raise Denied(f"There are people who may send plain, but nothing leaves plain: {nothing}")
+    if said.get("cleartext") and not is_plain:
+        raise Denied(f"Plain mail cannot go unencrypted where nothing leaves plain: {nothing}")
+    if held.custody == "strict" and held.code_rule == "never":
+        raise Denied(
+            "Strict custody needs codes: without them a message waits under the server's key until it is read, which "
+            "strict custody is there to avoid."
+        )
+
+
+def _text(name: str, typed: str) -> str:
+    words = " ".join(typed.split())
+    if len(words) > LONGEST_TEXT:
+        raise Denied(f"{name} is at most {LONGEST_TEXT} characters long; this is {len(words)}.")
+    if any(not each.isprintable() for each in words):
+        raise Denied(f"{name} has characters that cannot be shown.")
+    if re.search(r"https?:|www\.|://|@|<", words, re.IGNORECASE):
+        raise Denied(f"{name} has a link, an address or markup in it. Notices have one link, the one to the portal.")
+    return words
+
+
+def _entry(name: str, kind: str, typed: str) -> str:
+    try:
+        if kind == "addresses":
+            return canonical(typed)
+        if kind == "domains":
+            return display_domain(typed)
+    except ValueError:
+        raise Denied(f"{typed[:80]!r} in {name} is no {'address' if kind == 'addresses' else 'domain'}.") from None
+    if not 2 <= len(typed) <= 20 or not typed.isprintable() or ":" in typed or typed.isalnum():
+        raise Denied(
+            f"{typed[:40]!r} cannot ask for the vault: a mark has 2 to 20 characters, no colon, and one at least that"
+            " is neither letter nor digit, as [secure] or #phi."
+        )
+    return typed.casefold()
+
+
+# -- comparing --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One setting that is not the same in two versions; None is: left to the installation."""
+
+    name: str
+    before: Value | None
+    after: Value | None
+
+
+def differences(before: Mapping[str, Value], after: Mapping[str, Value]) -> list[Difference]:
+    """Return what two versions say differently, in the order of the settings."""
+    return [
+        Difference(name, before.get(name), after.get(name)) for name in SETTINGS if before.get(name) != after.get(name)
+    ]
+
+
+def spelt(value: Value | None) -> str:
+    """Spell a value as it is typed; what nobody said is "inherit"."""
+    if value is None:
+        return "inherit"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(value) if isinstance(value, tuple) else str(value)

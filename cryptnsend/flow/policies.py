@@ -1,0 +1,186 @@
+"""Which rules does an organisation have, who changed them, and what holds in the end?
+
+`Policies` reads them for whoever acts by them, and changes them for officers and for the server's owner alike: the
+keeper takes the new text first, then one transaction writes the version, the archive's card and the audit row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cryptnsend.core import organisation
+from cryptnsend.core.cards import read_card
+from cryptnsend.core.contracts import Clock, Engine, Rows
+from cryptnsend.core.errors import Denied, Ended, NoGrant
+from cryptnsend.core.model import INSTALLATION, Card, archive_holder
+from cryptnsend.core.organisation import Difference, Leaves, Policy, Value
+from cryptnsend.flow.holders import Holders
+from cryptnsend.keeper.client import Keeper
+from cryptnsend.keeper.requests import PolicyTaken
+from cryptnsend.store.records import accounts, audit, policies
+
+NEWEST = 2**62
+LONGEST_REASON = 300  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What an organisation said at one time, and how that differs from the version before."""
+
+    number: int
+    at: int
+    actor: str  # as in the audit trail
+    why: str
+    said: Mapping[str, Value]
+    changes: Sequence[Difference]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What an organisation says now, what holds, and what of its words the installation does not grant."""
+
+    version: int  # 0 before the first
+    said: Mapping[str, Value]
+    held: Policy
+    beyond: Sequence[str]
+
+
+class Policies:
+    """The rules of organisations, read and changed. Thread-safe; keeps nothing itself."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        keeper: Keeper,
+        holders: Holders,
+        clock: Clock,
+        installation: Policy,
+        leaves: Leaves,
+    ):
+        self._engine, self._keeper, self._holders, self._clock = engine, keeper, holders, clock
+        self.installation, self._leaves = installation, leaves
+
+    # -- what holds ---------------------------------------------------------------------------------------------------
+
+    def of_text(self, text: str, archive: Card | None) -> Policy:
+        """Return what holds where the rows say *text*, and the keeper's card of the archive is *archive*."""
+        return organisation.holds(text, self.installation, self._leaves, vouched=archive.policy if archive else b"")
+
+    def of(self, rows: Rows, org: int) -> Policy:
+        """Return what holds for an organisation, inside a transaction; raise Unvouched, SealBroken."""
+        if org == INSTALLATION:
+            return self.installation
+        archive = self._holders.card_or_none(rows, archive_holder(org))
+        return self.of_text(accounts.policy(rows, org) or "{}", archive)
+
+    def now(self, org: int) -> Policy:
+        """Return what holds for an organisation, outside of any transaction; may ask the keeper."""
+        return self._holders.settled(lambda: self._engine.write(lambda rows: self.of(rows, org)).result())
+
+    def limits(self, org: int) -> Policy:
+        """
+        Return the limits of an organisation without asking anybody.
+
+        For what a text can only make narrower than the installation does, such as session times; not for ways.
+        """
+        if org == INSTALLATION:
+            return self.installation
+        return organisation.holds(policies.text(self._engine, org), self.installation, self._leaves, vouched=None)
+
+    # -- what was said ------------------------------------------------------------------------------------------------
+
+    def standing(self, org: int) -> Standing:
+        """Return what an organisation says now and what holds of it."""
+        newest = policies.history(self._engine, org, NEWEST, 1)
+        said, held = organisation.read(policies.text(self._engine, org)), self.now(org)
+        return Standing(newest[0]["version"] if newest else 0, said, held, organisation.beyond(said, held))
+
+    def history(self, org: int, before: int = NEWEST, limit: int = 50) -> Sequence[Version]:
+        """Return the versions of an organisation, the newest first, each with what it changed."""
+        rows = policies.history(self._engine, org, before, limit + 1)
+        texts = [*(organisation.read(row["policy"]) for row in rows), {}]
+        return [
+            Version(row["version"], row["at"], row["actor"], row["why"], said, organisation.differences(earlier, said))
+            for row, said, earlier in zip(rows[:limit], texts[:limit], texts[1 : limit + 1], strict=False)
+        ]
+
+    def compare(self, org: int, earlier: int, later: int) -> Sequence[Difference]:
+        """Return what two versions say differently; 0 is the time before the first. Raises NoGrant."""
+        return organisation.differences(self.said_in(org, earlier), self.said_in(org, later))
+
+    def said_in(self, org: int, number: int) -> dict[str, Value]:
+        """Return what an organisation said in a version; nothing in 0, before the first. Raises NoGrant."""
+        if number == 0:
+            return {}
+        row = policies.version(self._engine, org, number)
+        if row is None:
+            raise NoGrant("There is no such version of the rules.")
+        return organisation.read(row["policy"])
+
+    # -- changing -----------------------------------------------------------------------------------------------------
+
+    def said_with(self, org: int, changes: Mapping[str, Value | None]) -> dict[str, Value]:
+        """Return what an organisation would say with these *changes*; None leaves a setting to the installation."""
+        said = organisation.read(policies.text(self._engine, org))
+        for name, value in changes.items():
+            said.pop(name, None)
+            if value is not None:
+                said[name] = value
+        return said
+
+    def check(self, said: Mapping[str, Value]) -> Policy:
+        """Return what would hold; raise Denied, with a sentence, for what contradicts itself."""
+        checked = organisation.check(said)
+        text = organisation.write(checked)
+        held = organisation.holds(text, self.installation, self._leaves, vouched=organisation.digest(text))
+        organisation.check_together(checked, held)
+        return held
+
+    def change(
+        self,
+        org: int,
+        said: Mapping[str, Value],
+        *,
+        why: str,
+        based_on: int | None,
+        actor: str,
+        take: Callable[[str], PolicyTaken],
+        detail: Mapping[str, object],
+    ) -> Standing:
+        """
+        Let an organisation say something else from now on; *take* hands the text to the keeper.
+
+        *based_on* is the version that was looked at. Raises Ended if somebody changed the rules since, Denied for what
+        contradicts itself, and whatever *take* raises.
+        """
+        before = self.standing(org)
+        if based_on is not None and based_on != before.version:
+            raise Ended("Somebody else has changed the rules meanwhile. Look at them again, then change what you want.")
+        self.check(said)
+        text = organisation.write(organisation.check(said))
+        if text == organisation.write(before.said):
+            return before
+        reason = _reason(why)
+        taken, key, now = take(text), self._keeper.anchors().card_key, self._clock.now()
+        changes = organisation.differences(before.said, said)
+        shown = {each.name: [organisation.spelt(each.before), organisation.spelt(each.after)] for each in changes}
+
+        def write(rows: Rows) -> None:
+            number = policies.add(rows, org, text, now, actor, reason)
+            for signed in taken.cards:
+                card = read_card(signed, key)
+                accounts.put_card(rows, card.organisation, card.holder, card.version, signed.body, signed.signature)
+            about = {"version": number, "changes": shown, **detail}
+            audit.append(rows, org, now, actor, "policy.changed", str(org), about)
+
+        self._engine.write(write).result()
+        return self.standing(org)
+
+
+def _reason(why: str) -> str:
+    shown = " ".join(why.split())
+    if len(shown) > LONGEST_REASON or not shown.isprintable():
+        raise Denied(f"A reason has at most {LONGEST_REASON} characters, none of them invisible.")
+    return shown

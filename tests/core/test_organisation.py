@@ -1,0 +1,229 @@
+"""What does an organisation's word count, beside the installation's and without the keeper's?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cryptnsend.core import organisation
+from cryptnsend.core.errors import Denied
+from cryptnsend.core.organisation import PROTECTION, SETTINGS, WAYS, Leaves, Policy, digest, holds, read, write
+
+HOUSE = Policy()
+
+
+def vouched(said: dict[str, object], house: Policy = HOUSE, leaves: Leaves = Leaves()) -> Policy:  # noqa: B008 - frozen
+    text = write(said)  # type: ignore[arg-type]
+    return holds(text, house, leaves, vouched=digest(text))
+
+
+# One row per rule: what the installation says, what the organisation says, what holds.
+@pytest.mark.parametrize(
+    ("name", "house", "said", "held"),
+    [
+        ("default", "vault", "plain", "vault"),
+        ("default", "plain", "vault", "vault"),
+        ("default", "plain", "tls-or-vault", "tls-or-vault"),
+        ("default", "tls-or-vault", "plain", "tls-or-vault"),
+        ("default", "vault", "pigeon", "pigeon"),  # which `decide` takes as the vault
+        ("plain_token", True, False, False),
+        ("plain_token", False, True, False),
+        ("plain_people", (), ("ann@x.example",), ("ann@x.example",)),
+        ("secure_marks", (), ("[secure]",), ("[secure]",)),
+        ("cleartext", False, True, False),
+        ("cleartext", True, False, False),
+        ("tls_replies", True, False, False),
+        ("tls_replies", False, True, False),
+        ("code_rule", "new-contact", "always", "always"),
+        ("code_on_receipt", True, False, False),
+        ("code_on_receipt", False, True, False),
+        ("custody", "managed", "strict", "strict"),
+        ("life_days", 30, 7, 7),
+        ("life_most_days", 2555, 90, 90),
+        ("retention_days", 2192, 3650, 3650),
+        ("retention_days", 2192, 365, 2192),
+        ("message_octets", 52_428_800, 10_000_000, 10_000_000),
+        ("message_octets", 52_428_800, 99_000_000, 52_428_800),
+        ("messages_per_day", 1000, 50, 50),
+        ("messages_per_day", 1000, 5000, 1000),
+        ("new_recipients_per_day", 200, 5, 5),
+        ("idle_minutes", 30, 10, 10),
+        ("idle_minutes", 30, 600, 30),
+        ("absolute_hours", 12, 8, 8),
+        ("absolute_hours", 12, 100, 12),
+        ("password_length", 15, 20, 20),
+        ("password_length", 15, 8, 15),
+        ("password_remind_days", 0, 80, 80),
+        ("notice_en", "", "Call 555 0100.", "Call 555 0100."),
+        ("notice_es", "", "Llame al 555 0100.", "Llame al 555 0100."),
+    ],
+)
+def test_a_rule_of_an_organisation_holds_as_far_as_the_installation_goes(name, house, said, held):
+    assert getattr(vouched({name: said}, replace(HOUSE, **{name: house})), name) == held
+    assert getattr(vouched({}, replace(HOUSE, **{name: house})), name) == house
+
+
+def test_the_table_has_every_rule():
+    marks = test_a_rule_of_an_organisation_holds_as_far_as_the_installation_goes.pytestmark
+    assert {row[0] for row in marks[0].args[1]} == set(SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("least", "cleartext", "said", "holding"),
+    [
+        ("vault", False, {"default": "plain"}, ("vault", False)),
+        ("tls-or-vault", False, {"default": "plain"}, ("vault", False)),
+        ("tls-or-vault", False, {"default": "tls-or-vault"}, ("tls-or-vault", False)),
+        ("plain", False, {"default": "plain", "cleartext": True}, ("plain", False)),
+        ("plain", True, {"default": "plain", "cleartext": True}, ("plain", True)),
+        ("plain", True, {"cleartext": "yes"}, ("vault", False)),
+    ],
+)
+def test_less_protection_takes_the_installations_leave_and_the_keepers_word(least, cleartext, said, holding):
+    leaves, text = Leaves(least, cleartext), json.dumps(said)
+    held = holds(text, HOUSE, leaves, vouched=digest(text))
+    assert (held.default, held.cleartext) == holding
+    for unvouched in (None, b""):
+        held = holds(text, HOUSE, leaves, vouched=unvouched)
+        assert (held.default, held.cleartext) == ("vault", False)
+
+
+@pytest.mark.parametrize("text", ["{}", '{"default":"plain"}', '{"plain_token":true}', "no JSON at all"])
+def test_where_the_keeper_knows_another_text_everything_is_careful(text):
+    held = holds(text, replace(HOUSE, default="plain"), Leaves("plain", True), vouched=digest('{"life_days":7}'))
+    assert (held.default, held.plain_token, held.cleartext, held.tls_replies) == ("vault", False, False, False)
+    assert held.life_days == HOUSE.life_days
+
+
+words = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 2**60) | st.text(max_size=12) | st.sampled_from(WAYS),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=4,
+)
+texts = st.dictionaries(st.sampled_from([*SETTINGS, "unheard"]), words, max_size=6).map(json.dumps) | st.text(
+    max_size=30
+)
+houses = st.builds(
+    Policy,
+    default=st.sampled_from(WAYS),
+    plain_token=st.booleans(),
+    cleartext=st.booleans(),
+    tls_replies=st.booleans(),
+)
+left = st.builds(Leaves, st.sampled_from(WAYS), st.booleans())
+
+
+@given(texts, houses, left)
+def test_whatever_a_row_says_without_the_keeper_protects_no_less_than_the_installation(text, house, leaves):
+    held = holds(text, house, leaves, vouched=b"")
+    assert PROTECTION.get(held.default, 9) >= PROTECTION[house.default]
+    for name in ("plain_token", "cleartext", "tls_replies", "code_on_receipt"):
+        assert getattr(house, name) or getattr(held, name) is False
+    assert held.message_octets <= house.message_octets
+    assert held.retention_days >= house.retention_days
+    assert held.password_length >= house.password_length
+
+
+@given(texts, houses, left)
+def test_nothing_goes_beyond_what_the_installation_leaves(text, house, leaves):
+    held = holds(text, house, leaves, vouched=digest(text))
+    least = min(PROTECTION[house.default], PROTECTION[leaves.least])
+    assert PROTECTION.get(held.default, 9) >= least
+    assert house.plain_token or not held.plain_token
+    assert house.cleartext or leaves.cleartext or not held.cleartext
+
+
+@given(texts)
+def test_a_text_never_raises_and_says_nothing_of_another_kind(text):
+    for name, value in read(text).items():
+        assert name in SETTINGS
+        assert type(value) in (str, bool, int, tuple)
+        if SETTINGS[name].metadata["kind"] == "yes":
+            assert isinstance(value, bool)
+
+
+@given(st.dictionaries(st.sampled_from(list(SETTINGS)), st.integers(1, 60), max_size=4))
+def test_the_same_words_have_the_same_text_and_the_text_the_same_words(said):
+    numbers = {name: value for name, value in said.items() if SETTINGS[name].metadata["kind"] == "number"}
+    assert read(write(numbers)) == numbers
+    assert write(numbers) == write(dict(reversed(numbers.items())))
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "value"),
+    [
+        ("plain_token", "forbid", False),
+        ("plain_token", "YES", True),
+        ("default", "tls-or-vault", "tls-or-vault"),
+        ("life_days", " 7 ", 7),
+        ("plain_people", "Ann@X.example, bob@x.example\nann@x.example", ("ann@x.example", "bob@x.example")),
+        ("secure_marks", "[Secure], #phi", ("[secure]", "#phi")),
+        ("notice_en", "  Call us:\n555 0100 ", "Call us: 555 0100"),
+    ],
+)
+def test_values_are_taken_as_they_are_typed(name, typed, value):
+    assert organisation.parse(name, typed) == value
+    assert organisation.parse(name, organisation.spelt(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "said"),
+    [
+        ("unheard", "1", "no setting"),
+        ("plain_token", "perhaps", "yes or no"),
+        ("default", "pigeon", "one of: plain"),
+        ("life_days", "0", "from 1 to 2555, in days"),
+        ("life_days", "1e3", "whole number"),
+        ("life_days", "٣", "whole number"),
+        ("messages_per_day", "-1", "from 1 on"),
+        ("plain_people", "ann", "is no address"),
+        ("secure_marks", "secure", "neither letter nor digit"),
+        ("secure_marks", "::", "no colon"),
+        ("notice_en", "see https://evil.example", "link"),
+        ("notice_en", "write to ann@x.example", "an address"),
+        ("notice_en", "x" * 301, "at most 300"),
+        ("notice_en", "a\u202eb", "cannot be shown"),
+    ],
+)
+def test_what_a_rule_does_not_take_is_refused_with_a_sentence(name, typed, said):
+    with pytest.raises(Denied, match=said):
+        organisation.parse(name, typed)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"life_days": 100, "life_most_days": 30}, "longest life"),
+        ({"life_most_days": 2555}, "days for which messages are kept"),
+        ({"idle_minutes": 30, "absolute_hours": 0}, "end in any case"),
+        ({"plain_people": ("a@x.example",), "plain_token": False}, "nothing leaves plain"),
+        ({"cleartext": True, "plain_token": False}, "nothing leaves plain"),
+        ({"custody": "strict", "code_rule": "never"}, "Strict custody needs codes"),
+    ],
+)
+def test_rules_that_contradict_one_another_are_refused(said, why):
+    held = replace(vouched(said, leaves=Leaves("plain", True)), absolute_hours=said.get("absolute_hours", 12))
+    with pytest.raises(Denied, match=why):
+        organisation.check_together(said, held)
+
+
+def test_what_differs_between_two_versions_is_told_rule_by_rule():
+    before, after = {"life_days": 7, "plain_token": False}, {"life_days": 9, "notice_en": "Hi"}
+    assert [(each.name, each.before, each.after) for each in organisation.differences(before, after)] == [
+        ("plain_token", False, None),
+        ("life_days", 7, 9),
+        ("notice_en", None, "Hi"),
+    ]
+
+
+def test_some_people_may_send_plain_and_words_come_in_the_readers_language():
+    held = vouched({"plain_people": ("ann@x.example",), "notice_en": "Hi", "notice_es": "Hola"})
+    assert held.may_send_plain("ann@x.example")
+    assert not held.may_send_plain("bob@x.example")
+    assert HOUSE.may_send_plain("bob@x.example")
+    assert [held.notice_words(each) for each in ("en", "es", "de")] == ["Hi", "Hola", "Hi"]
+    assert replace(held, notice_es="").notice_words("es") == "Hi"
