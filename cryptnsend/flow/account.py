@@ -15,8 +15,10 @@ from cryptnsend.core import passwords, tokens
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, Ended, SecondStep, WrongSecret
 from cryptnsend.core.model import INSTALLATION
+from cryptnsend.flow import resetting
 from cryptnsend.flow.belongings import Belongings
 from cryptnsend.flow.estate import Estate
+from cryptnsend.flow.mainrows import take_opened
 from cryptnsend.flow.oversight import Oversight
 from cryptnsend.flow.people import Settings, canonical_or_nobody, notice_name
 from cryptnsend.flow.second import SecondSteps
@@ -221,10 +223,13 @@ class Accounts(Belongings, Oversight, Estate, SecondSteps):
         self._check_strength(password, [])
         salt, k = self._k_by_mail(ident, password, source)
         opened = self._keeper.reset(ident, code, salt, self._settings.argon.encode(), k)
-        self._take(opened, "account.reset", {}, ends_sessions=True)
-        self._alert(opened.account, "password-reset")
-        for subscriber in opened.tell_subscribers:
-            self._alert(subscriber, "contact-reset")
+
+        def told(rows: Rows) -> None:
+            about = (opened.organisation, opened.account, opened.tell_subscribers)
+            resetting.follow(rows, *about, self._clock.now(), self._random)
+
+        take_opened(self._engine, self._keeper, self._clock, self._random, opened, told, ends_sessions=True)
+        self._wake()
         return SignedIn(self._enter(opened, opened.addresses[0], agent))
 
     def change_password(self, session: Session, old: str, new: str, source: str, agent: str) -> SignedIn:

@@ -22,7 +22,7 @@ import structlog
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import CryptnSendError, Denied, SealBroken
 from cryptnsend.core.model import INSTALLATION, Random, first_id, new_id
-from cryptnsend.flow import closing
+from cryptnsend.flow import closing, resetting
 from cryptnsend.flow.reminding import Reminding
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.journal import Entry, replay
@@ -139,6 +139,7 @@ class Upkeep:
                 self._retire()
             self._shred()
             self._reminding.once()
+        resetting.finish(self._engine, self._keeper, self._clock, self._random, self._clock.now() - MINUTE)
         self._warn()
         if now >= self._checkpoint_at:
             self._checkpoint_at = now + CHECKPOINT

@@ -368,6 +368,10 @@ class Keeper(Channel):
         """Return the number of the mail that tells its owner that the account is closed; 0 for one that is not."""
         return self._ask(int, "closed", account=account)
 
+    def resets(self) -> list[q.Reset]:
+        """Return the resets by mail of the last day."""
+        return self._ask(list[q.Reset], "resets")
+
     def bounce(self, delivery: int) -> q.Token:
         """Return the local part that failures of this delivery come back to."""
         return self._ask(q.Token, "bounce", delivery=delivery)

@@ -375,6 +375,21 @@ def spent(reads: Reads, proof: bytes) -> int | None:
     return int(found[0]["account"]) if found else None
 
 
+def resets(reads: Reads, since: int) -> list[int]:
+    """Return the numbers of the codes made since then by which a password was reset."""
+    found = reads.query(
+        "SELECT id FROM mail_codes WHERE purpose = 'reset' AND state = 'used' AND made > :since ORDER BY id",
+        {"since": since},
+    )
+    return [row["id"] for row in found]
+
+
+def spent_at(reads: Reads, proof: bytes) -> int:
+    """Return when a proof was used for the last time; 0 for one that was not."""
+    found = reads.query("SELECT at FROM spent WHERE proof = :proof", {"proof": proof})
+    return int(found[0]["at"]) if found else 0
+
+
 def spend(rows: Rows, proof: bytes, ident: int, now: int) -> None:
     """Note what a proof was used for; a later use of the same proof replaces it."""
     rows.execute("DELETE FROM spent WHERE proof = :proof", {"proof": proof})

@@ -17,7 +17,7 @@ from cryptnsend.core.model import account_holder, new_id
 from cryptnsend.core.seal import framed
 from cryptnsend.keeper import accounts, archives, budget, cards, contacts, ledger, tickets, weakness, wraps
 from cryptnsend.keeper.context import DAY, Context
-from cryptnsend.keeper.requests import MailProof, Opened, RecoveryFile
+from cryptnsend.keeper.requests import MailProof, Opened, RecoveryFile, Reset
 from cryptnsend.keeper.rows import Account, MailCode
 
 SIGN_UPS = {"closed": (), "invite": ("invite",), "open": ("invite", "signup")}
@@ -155,6 +155,16 @@ def reset(context: Context, ident: int, code: str, password: accounts.Password) 
 
     account, seeds = _reopened(context, context.commit(make), password)
     return accounts.opened(context, account, seeds, tell=contacts.unproven(context.reads, account))
+
+
+def resets(context: Context) -> list[Reset]:
+    """Return the resets by mail of the last day, for whoever looks whether all of them were told."""
+    found = []
+    for ident in ledger.resets(context.reads, context.clock.now() - DAY):
+        account = accounts.row(context.reads, ledger.spent(context.reads, _proof(ident)) or 0)
+        at = ledger.spent_at(context.reads, _proof(ident))
+        found.append(Reset(account.id, at, account.is_weak, tuple(contacts.unproven(context.reads, account))))
+    return found
 
 
 def signup(context: Context, ident: int, code: str, password: accounts.Password, name: str, locale: str) -> Opened:

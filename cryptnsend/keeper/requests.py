@@ -272,6 +272,15 @@ class Code(Secret, frozen=True):
     state: str
 
 
+class Reset(Said, frozen=True):
+    """A password that was reset by mail: whose, when, whether they are weak still, and who has to be told besides."""
+
+    account: int
+    at: int
+    weak: bool
+    subscribers: tuple[int, ...]
+
+
 class MailProof(Said, frozen=True):
     """A code is on its way by mail, if there is an address to send it to; the answer does not tell."""
 

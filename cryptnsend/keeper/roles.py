@@ -192,6 +192,7 @@ _COURIER: dict[str, Callable[..., Any]] = {
     "queue": grants.leaving,
     "mail_code": courier.mail_code,
     "closed": courier.closed,
+    "resets": mailed.resets,
     "bounce": courier.bounce,
     "invitation": courier.invitation,
     "alert": courier.alert,

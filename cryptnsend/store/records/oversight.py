@@ -11,6 +11,7 @@ from cryptnsend.store.records.audit import OPERATOR as OPERATOR
 
 ROUTINE = "message.sealed"  # what everybody who sends does all day; not part of anybody's access log
 CLOSING = "closing"  # a mark: the keeper is being asked to close the account, and the rows are to follow
+RESET = "reset-told"  # a mark: the mails about a reset by mail are in the queue
 RECOVERY_FILE = "recovery-file"  # a mark: the archive's recovery file is in a safe place
 
 
@@ -76,6 +77,12 @@ def closings(reader: Reader, before: int) -> list[Row]:
         what=CLOSING,
         before=before,
     )
+
+
+def marked_since(reader: Reader, account: int, what: str, since: int) -> bool:
+    """Say whether an account has this mark from then or later."""
+    found = reader.query("SELECT at FROM marks WHERE account = :account AND what = :what", account=account, what=what)
+    return any(row["at"] >= since for row in found)
 
 
 def marked(reader: Reader, account: int, what: str) -> bool:
