@@ -8,12 +8,12 @@ of the question.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cryptnsend.core.addresses import Mailbox, canonical
 from cryptnsend.core.charsets import one_line
 from cryptnsend.core.contracts import Clock, Engine
-from cryptnsend.core.errors import Ended, NoGrant, Refusal
+from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal
 from cryptnsend.core.html import tidy, to_text
 from cryptnsend.core.lookalikes import closest
 from cryptnsend.core.mime import Enclosure, Outgoing, build_message
@@ -205,6 +205,19 @@ class NewMail:
         """Begin a message that passes on another one with its files; return the draft's id. Raises as `Pickup.show`."""
         writing, files = self._passing.quoted(session, message)
         return self._drafts.save(session, writing, files=files)
+
+    def write_again(self, session: Session, message: int, address: str) -> int:
+        """
+        Begin a mail anew for a recipient whom it did not get to as ordinary mail; return the draft's id.
+
+        Nothing of it waits here to leave any more, so it is judged, scanned and sent like any other. Raises NoGrant for
+        what is not one's own, Denied where it got there, is on its way, or left as a secure message.
+        """
+        reached = {each.address: each for each in self._sent.status(session, message).recipients}
+        if address not in reached or not reached[address].came_back_plain:
+            raise Denied("This did not come back, or a notice of it can be sent again.")
+        writing, files = self._passing.again(session, message)
+        return self._drafts.save(session, replace(writing, to=(address,), cc=(), bcc=()), files=files)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 

@@ -210,7 +210,9 @@ def _status(about: Row) -> str:
 
 
 def _parked_advice(words: Callable[[str], str]) -> str:
-    return words("The people who run this server can try again. If it matters, tell the recipient another way.")
+    return words(
+        "You can send it again. If that fails too, tell the people who run this server, and the recipient another way."
+    )
 
 
 def _stopped_advice(status: str, words: Callable[[str], str]) -> str:

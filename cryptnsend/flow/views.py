@@ -123,6 +123,11 @@ class Reached:
     way: Way | None = None  # why it went as it did, once something was to leave
     reminded: int | None = None  # when they were last reminded by this server
 
+    @property
+    def came_back_plain(self) -> bool:
+        """Whether it was ordinary mail and did not get there, so that there is no notice to send again."""
+        return self.state == "bounced" and self.way is not None and self.way.kind == "relay"
+
 
 @dataclass(frozen=True, slots=True)
 class SentEntry:

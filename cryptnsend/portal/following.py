@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask_babel import gettext, ngettext
 
-from cryptnsend.core.errors import Denied, NoGrant
+from cryptnsend.core.errors import Denied, NoGrant, Refusal
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.recipient import WRONG
 from cryptnsend.portal.security import check_form
@@ -33,6 +33,20 @@ def remind(message: int) -> Any:
     words = ngettext("The notice is on its way again.", "%(num)d notices are on their way again.", count)
     remember("saved", ["said", words])
     return redirect(url_for("subscriber.status", message=message), 303)
+
+
+@blueprint.post("/sent/<int:message>/again")
+@needs_subscriber
+def again(message: int) -> Any:
+    """Begin a mail anew for somebody whom it did not get to as ordinary mail."""
+    found = desk().pickup.status(signed_in(), message)
+    try:
+        draft = desk().newmail.write_again(signed_in(), message, recipient_of(found))
+    except NoGrant:
+        raise
+    except (Denied, Refusal) as denied:
+        return status_page(found, problem=str(denied)), WRONG
+    return redirect(url_for("compose.edit", draft=draft), 303)
 
 
 @blueprint.post("/sent/<int:message>/extend")
