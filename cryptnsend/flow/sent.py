@@ -6,7 +6,7 @@ The journal hears of each ending before it is committed, so that a restored back
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -132,18 +132,37 @@ class Sent:
         for_good: bool = False,
     ) -> None:
         """Do what `expire` does, for *actor* who may: the author, or the owner of the home. *by* is for the audit."""
-        message, now = about["id"], self._clock.now()
         self.check_sent_to(about, address)
+        taken: set[int] = set()
+        # Plain mail may turn into a message in the vault, and a waiting grant into an account's, between the look at
+        # what there is and its end. What had been there is not there any more then, so nothing follows a second look.
+        while found := self._take_back(about, address, actor, by, taken, for_good=for_good):
+            taken.update(found)
+
+    def _take_back(
+        self,
+        about: Row,
+        address: str | None,
+        actor: str,
+        by: Mapping[str, object],
+        taken: Container[int],
+        *,
+        for_good: bool,
+    ) -> Sequence[int]:
+        """Take back what there is now but for what was *taken* already; return the ids of grants and deliveries."""
+        message, now = about["id"], self._clock.now()
         until = now if for_good else now + self.undo
-        kept = self.of(about, grants.suspended(self._engine, about["org"], message), address) if for_good else ()
-        ending = self.of(about, grants.to_suspend(self._engine, about["org"], message), address)
+        past = grants.suspended(self._engine, about["org"], message) if for_good else ()
+        kept = [each for each in self.of(about, past, address) if each not in taken]
+        coming = self.of(about, grants.to_suspend(self._engine, about["org"], message), address)
+        ending = [each for each in coming if each not in taken]
         staying = [
             row["id"]
             for row in grants.waiting_deliveries(self._engine, about["org"], message)
-            if address is None or row["canonical"] == address
+            if row["id"] not in taken and address in (None, row["canonical"])
         ]
         if not ending and not staying and not kept:
-            return
+            return ()
         if ending:
             self._keeper.ended("suspend", ending)
         if staying:
@@ -156,6 +175,7 @@ class Sent:
             self._note(rows, actor, about, "grant.suspended", {**by, "grants": count, "deliveries": len(staying)})
 
         self._engine.write(write).result()
+        return [*kept, *ending, *staying]
 
     def restore(self, session: Session, message: int, address: str | None = None) -> None:
         """

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pytest
 
 from cryptnsend.delivery.courier import Outcome
 from cryptnsend.delivery.session import Session
 from cryptnsend.flow.deliver import LEASE
-from tests.flow.conftest import LATER, Desk, Post
+from tests.flow.conftest import DELIVERED, LATER, Desk, Post
 from tests.flow.due import notice
-from tests.flow.rows import deliveries
+from tests.flow.rows import deliveries, recipients
 from tests.support.house import DAY, HOUR
 
 ANN, PAT, BOB = "ann@gmail.example", "pat@yahoo.example", "bob@icloud.example"
+NO_TLS = Outcome("failed", None, "5.7.10", "offers no TLS", "mx.example", reason=Outcome.TLS_MISSING)
 
 
 @pytest.fixture
@@ -56,6 +57,44 @@ def test_an_expired_message_is_not_announced_any_more(desk: Desk, ann: int) -> N
     house.upkeep.once()
     desk.deliver()
     assert desk.row()["state"] == "cancelled"
+
+
+@pytest.mark.parametrize("for_good", [False, True], ids=["taken back", "deleted for good"])
+@pytest.mark.parametrize("whom", [None, PAT], ids=["from all", "from one"])
+def test_plain_mail_that_turns_into_a_message_just_then_is_taken_back_as_that(
+    desk: Desk, ann: int, monkeypatch: pytest.MonkeyPatch, whom: str | None, for_good: bool
+) -> None:
+    """The courier makes the grant and the notice between the sender's look at what there is and its end."""
+    house = desk.house
+    message = house.submit(ANN, [PAT], house.mail(":: Results"))
+    desk.say(NO_TLS, DELIVERED)
+    session, ended, turned = house.session(ANN), house.portal.keeper.ended, []
+
+    def meanwhile(kind: str, ids: Sequence[int]) -> None:
+        if not turned:
+            # The attempt ends with the notice being claimed, which is about to leave then.
+            turned.append(desk.courier._attempt(desk.courier._claim()))
+        ended(kind, ids)
+
+    monkeypatch.setattr(house.portal.keeper, "ended", meanwhile)
+    (house.pickup.shred if for_good else house.pickup.expire)(session, message, whom)
+    assert recipients(house, message)[PAT]["decision"] == "vault"  # it did turn
+    states = house.engine.query("SELECT state, ends FROM grants WHERE role = 'recipient' AND message = :m", m=message)
+    assert [row["state"] for row in states] == ["suspended"]
+    assert house.pickup.status(session, message).taken_back is not None
+    (claimed,) = turned
+    assert claimed["kind"] == "notice"
+    desk.courier._attempt(claimed)
+    desk.deliver()
+    refused, *more = desk.answers.mails(PAT)
+    assert (refused["Subject"], more) == ("Results", [])
+    house.upkeep.once()
+    left = house.engine.query("SELECT id FROM grants WHERE role = 'recipient' AND message = :m", m=message)
+    assert len(left) == (0 if for_good else 1)
+    if not for_good:
+        house.pickup.restore(session, message)
+        desk.deliver()
+        assert len(desk.answers.mails(PAT)) == 2
 
 
 # -- an attempt under way ---------------------------------------------------------------------------------------------
