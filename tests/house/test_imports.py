@@ -24,7 +24,7 @@ LEVELS = [
     {"mailbox"},  # borrows from the SMTP doors how a door is opened
     {"submission", "portal"},
     {"flow"},
-    {"store", "delivery", "scan", "keeper"},
+    {"store", "delivery", "scan", "dlp", "keeper"},
     {"rights", "making", "typist"},
     {"home", "logs", "metrics", "clock", "languages"},
     {"config"},
@@ -49,6 +49,8 @@ ROOMS_OF = {
     "dkim": {"delivery", "demo"},
     "dns": {"delivery", "demo"},
     "flask": {"portal", "demo"},
+    "pypdfium2": {"dlp"},
+    "re2": {"core"},
     "granian": {"cli", "app", "portal"},
     "smtplib": {"delivery", "demo", "cli"},
     "sqlite3": {"store", "keeper"},

@@ -1,0 +1,117 @@
+"""What does a mail say? Its header, its texts, and its files, mail in mail as far as it goes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from cryptnsend.core.charsets import decode_text, decode_words, guess_text
+from cryptnsend.core.mime_decode import decode_part, is_decodable
+from cryptnsend.core.mime_headers import header_end
+from cryptnsend.core.mime_index import Part, is_message
+from cryptnsend.core.mime_indexer import index_message
+from cryptnsend.dlp.budget import Budget, Encrypted, NotRead, TooMuch
+from cryptnsend.dlp.files import place, read_file
+from cryptnsend.dlp.kinds import kind_of
+from cryptnsend.dlp.markup import text_of_html
+
+HEADER, SUBJECT, TEXT = "header", "subject", "text"  # places that people are told in their own language
+# Fields that programs write for programs; whatever else there is, a person may have written.
+_MACHINES = frozenset(
+    b"received dkim-signature arc-seal arc-message-signature arc-authentication-results authentication-results"
+    b" message-id in-reply-to references date mime-version content-type content-transfer-encoding content-id"
+    b" content-disposition return-path thread-index thread-topic x-mailer user-agent dkim-filter x-received"
+    b" x-google-dkim-signature x-gm-message-state x-google-smtp-source x-ms-exchange-crosstenant-id autocrypt"
+    b" content-language x-originating-ip x-universally-unique-identifier x-ms-has-attach x-ms-tnef-correlator"
+    b" resent-date resent-message-id list-unsubscribe list-id feedback-id x-uniform-type-identifier x-mozilla-keys"
+    b" x-identity-key x-account-key x-mozilla-draft-info content-md5 openpgp face x-face".split()
+)
+_ENVELOPED = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
+_ENCRYPTED = frozenset({"application/pgp-encrypted", "multipart/encrypted"})
+_SIGNATURES = frozenset(
+    {
+        "application/pkcs7-signature",
+        "application/x-pkcs7-signature",
+        "application/pgp-signature",
+        "application/pgp-keys",
+    }
+)
+_MOST_SIGNATURE = 64 << 10  # octets
+_FOLD = re.compile(rb"\r?\n(?=[ \t])")
+
+
+def read_mail(octets: bytes, where: str, budget: Budget, depth: int = 0) -> None:
+    """Read a mail into the budget's pieces; *where* is "" for the mail itself."""
+    budget.enter(depth)
+    if b"\r\n" not in octets[:2000]:
+        octets = octets.replace(b"\n", b"\r\n")
+    index = index_message(octets)
+    if index.truncated:
+        raise TooMuch("parts")
+    _read_part(index.root, octets, where, budget, depth, is_root=True)
+
+
+def _read_part(part: Part, octets: bytes, where: str, budget: Budget, depth: int, *, is_root: bool) -> None:
+    if depth > budget.limits.depth:
+        raise TooMuch("depth")
+    _read_header(octets[part.header_start : part.body_start], where, budget)
+    for said in (part.name, part.description):
+        budget.add(where or HEADER, said)
+    if part.type in _ENCRYPTED or (part.type in _ENVELOPED and part.params.get("smime-type") != "signed-data"):
+        budget.notes.append((Encrypted.rule, place(where, part.name) if part.name else where or TEXT))
+        return
+    if part.parts:
+        for inner in part.parts:
+            within = place(where, part.name or "message.eml") if is_message(part) else where
+            _read_part(inner, octets, within, budget, depth + is_message(part), is_root=is_message(part))
+        return
+    if part.type.startswith("multipart/") and part.size > 0:
+        budget.notes.append((NotRead.rule, where or TEXT))  # without parts that could be found
+        return
+    if not is_decodable(part):
+        budget.notes.append((NotRead.rule, _place(part, where)))
+        return
+    body = b"".join(decode_part(part, (octets[part.body_start : part.body_end],)))
+    budget.unpack(len(body))
+    if part.type in _SIGNATURES and len(body) <= _MOST_SIGNATURE:
+        return
+    if _is_words(part, body):
+        charset = part.params.get("charset", "")
+        text = decode_text(body, charset)
+        is_html = part.type == "text/html" or kind_of(body) == "html"
+        budget.add(_place(part, where), text_of_html(text) if is_html else text)
+        if part.type == "text/plain" and part.params.get("format", "").casefold() == "flowed":
+            budget.add(_place(part, where), text.replace(" \r\n", " "))
+        return
+    read_file(body, part.name, _place(part, where), budget, depth, part.type)
+
+
+def _is_words(part: Part, body: bytes) -> bool:
+    """Say whether a part is text that a reader sees as it is, in the charset that it says."""
+    if not part.type.startswith("text/") or part.type in ("text/rtf", "text/richtext"):
+        return False
+    if part.name and part.disposition == "attachment":
+        return False  # a file, whose kind its octets tell
+    return kind_of(body) in ("text", "html", "empty") or bool(
+        re.match(r"utf-?(?:16|32)|iso-2022|hz", part.params.get("charset", ""), re.IGNORECASE)
+    )
+
+
+def _place(part: Part, where: str) -> str:
+    if part.name:
+        return place(where, part.name)
+    return where or (TEXT if part.type.startswith("text/") else "attachment")
+
+
+def _read_header(block: bytes, where: str, budget: Budget) -> None:
+    for name, value in _fields(block[: header_end(block)]):
+        if name not in _MACHINES:
+            text = decode_words(guess_text(value)).strip()
+            budget.add(where or (SUBJECT if name == b"subject" else HEADER), text)
+
+
+def _fields(block: bytes) -> Iterator[tuple[bytes, bytes]]:
+    for line in _FOLD.sub(b"", block).split(b"\n"):
+        name, colon, value = line.partition(b":")
+        if colon:
+            yield name.strip().lower(), value.strip()

@@ -1,0 +1,97 @@
+"""What does a reader see of a Rich Text document? Its text, without fonts, styles and pictures."""
+
+from __future__ import annotations
+
+import re
+
+from cryptnsend.core.charsets import decode_text
+
+_TOKEN = re.compile(
+    rb"\\(?:'(?P<hex>[0-9a-fA-F]{2})|(?P<word>[a-zA-Z]{1,32})(?P<number>-?[0-9]{1,10})?[ ]?|(?P<sign>[^a-zA-Z]))"
+    rb"|(?P<brace>[{}])|[\r\n]+|(?P<text>[^\\{}\r\n]+)",
+    re.DOTALL,
+)
+_UNSEEN = frozenset(
+    b"fonttbl colortbl stylesheet listtable listoverridetable rsidtbl generator themedata colorschememapping datastore"
+    b" latentstyles xmlnstbl mmathPr pgptbl filetbl revtbl pict fldinst objdata".split()
+)
+_SEEN = frozenset(b"shptxt footnote fldrslt annotation shpinst".split())  # seen although marked as not important
+_SIGNS = {
+    b"par": "\n", b"line": "\n", b"sect": "\n", b"page": "\n", b"row": "\n", b"tab": "\t", b"cell": "\t",
+    b"nestcell": "\t", b"nestrow": "\n", b"emdash": "-", b"endash": "-", b"enspace": " ", b"emspace": " ",
+    b"bullet": "*", b"lquote": "'", b"rquote": "'", b"ldblquote": '"', b"rdblquote": '"',
+}  # fmt: skip
+
+
+def text_of_rtf(octets: bytes) -> tuple[str, bool]:
+    """Return the text, and whether there are objects or pictures in it that are not read."""
+    out: list[str] = []
+    waiting = bytearray()  # octets of the document's own charset
+    charset, hidden, skip, has_others = "cp1252", False, 0, False
+    stack: list[tuple[bool, int]] = []
+    unicode_skip, important, at = 1, True, 0
+
+    def flush() -> None:
+        if waiting:
+            out.append(decode_text(bytes(waiting), charset))
+            waiting.clear()
+
+    while at < len(octets):
+        found = _TOKEN.match(octets, at)
+        if found is None:
+            at += 1
+            continue
+        at = found.end()
+        if brace := found["brace"]:
+            skip = 0
+            if brace == b"{":
+                stack.append((hidden, unicode_skip))
+            elif stack:
+                hidden, unicode_skip = stack.pop()
+            important = True
+        elif (word := found["word"]) is not None:
+            number = int(found["number"]) if found["number"] else None
+            if word == b"bin" and number and number > 0:
+                at += number
+                has_others = True
+            elif word in (b"pict", b"objdata"):
+                hidden = has_others = True
+            elif word in _UNSEEN or (not important and word not in _SEEN):
+                hidden = True
+            elif word == b"ansicpg" and number:
+                charset = f"cp{number}"
+            elif word == b"uc" and number is not None:
+                unicode_skip = min(max(number, 0), 10)
+            elif word == b"u" and number is not None and not hidden:
+                flush()
+                out.append(_character(number))
+                skip = unicode_skip
+            elif word in _SIGNS and not hidden:
+                flush()
+                out.append(_SIGNS[word])
+            important = True
+        elif found["hex"] is not None:
+            if skip:
+                skip -= 1
+            elif not hidden:
+                waiting += bytes.fromhex(found["hex"].decode())
+        elif (sign := found["sign"]) is not None:
+            if sign == b"*":
+                important = False
+            elif not hidden and sign in b"\\{}_~-":
+                waiting += {b"_": b"-", b"~": b" ", b"-": b""}.get(sign, sign)
+        elif (text := found["text"]) is not None and not hidden:
+            waiting += text[skip:]
+            skip = max(0, skip - len(text))
+    flush()
+    return _paired("".join(out)), has_others
+
+
+def _character(number: int) -> str:
+    code = number & 0xFFFF if number < 0 else number
+    return chr(code) if code <= 0x10FFFF else ""
+
+
+def _paired(text: str) -> str:
+    """Join halves of characters that were written as two."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
