@@ -89,6 +89,13 @@ class View:
         """RFC822.SIZE: octets of the message as it is shown here."""
         return self.index.size + sum(len(octets) for _, octets in self._cuts)
 
+    def finished(self) -> ImapText | None:
+        """Return all of its finished texts as they are seen here; None if its header is too long to be among them."""
+        text = self._texts()
+        if not text.header:
+            return None
+        return ImapText(self.envelope(), text.structure, self.header()) if self._cuts else text
+
     def envelope(self) -> bytes:
         """Return ENVELOPE."""
         return with_bcc(self._texts().envelope, _bcc(self._cuts))
@@ -110,14 +117,9 @@ class View:
 
     def ready(self, section: Section) -> bytes | None:
         """Return the octets of what nearly every list asks for, header fields; None for anything else: see `fetch`."""
-        if section.path or section.partial or section.kind != "BODY" or not section.text.startswith("HEADER"):
+        if not is_header(section) or not self._texts().header:
             return None
-        if not self._texts().header:
-            return None
-        header = self.header()
-        if section.text == "HEADER":
-            return header
-        return select_fields(header, section.fields, chosen=section.text == "HEADER.FIELDS")
+        return of_header(section, self.header())
 
     def fetch(self, section: Section) -> Content | None:
         """
@@ -283,6 +285,21 @@ def _window(blocks: Iterable[bytes], start: int, count: int) -> Iterator[bytes]:
             for at in range(0, len(taken), BLOCK):
                 yield taken[at : at + BLOCK]
         start = max(start - len(block), 0)
+
+
+# --- what lists ask for --------------------------------------------------------------------------------------------
+
+
+def is_header(section: Section) -> bool:
+    """Say whether a section asks for the message's own header or fields of it, and for the whole of them."""
+    return not section.path and not section.partial and section.kind == "BODY" and section.text.startswith("HEADER")
+
+
+def of_header(section: Section, header: bytes) -> bytes:
+    """Return what such a section is of a header block."""
+    if section.text == "HEADER":
+        return header
+    return select_fields(header, section.fields, chosen=section.text == "HEADER.FIELDS")
 
 
 # --- header fields -------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ to the sender as fetched by a mail program. It counts as opened when it is seen 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import structlog
@@ -16,6 +16,7 @@ from cryptnsend.core import keys
 from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.errors import NoGrant, SealBroken
 from cryptnsend.core.imap_sections import View
+from cryptnsend.core.mime_index import ImapText, imap_text
 from cryptnsend.core.mime_indexer import index_blocks, index_message
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.seal import SeekReader, open_sealed, unpad
@@ -24,7 +25,7 @@ from cryptnsend.flow.sessions import Session
 from cryptnsend.store.records import audit, filed, listing, serving
 from cryptnsend.store.records.mailboxes import Mailbox
 from cryptnsend.store.records.placements import Placed
-from cryptnsend.store.records.serving import Granted
+from cryptnsend.store.records.serving import Granted, Standing
 from cryptnsend.store.vault import Stored, Vault
 
 LABEL, PART, SUMMARY = "filed", "raw", "index"
@@ -50,6 +51,9 @@ class Held:
         self.placed, self.org = placed, org
         # What an author reads is longer than what was sealed.
         self.view = View(summary, _Source(load).read, cuts, placed.size if placed.role != "author" else None)
+
+
+Shown = ImapText | Held | None  # of one message: its finished texts, all of it, or nothing
 
 
 class _Source:
@@ -103,6 +107,48 @@ class Shelf:
         brought = [each for each in rows if each.role == "filed"]
         if brought:
             found |= self._filed(session, brought)
+        return found
+
+    def standing(self, session: Session, box: Mailbox, first: int, last: int) -> list[Standing]:
+        """Return what lies under the UIDs from *first* to *last*, at most 500, and whether it opens as grants stand."""
+        return serving.standing(self._engine, box.id, account_holder(session.account), first, last, self._clock.now())
+
+    def finished(self, session: Session, box: Mailbox, first: int, last: int) -> Iterator[tuple[Standing, Shown]]:
+        """
+        Yield what lies under the UIDs from *first* to *last*, at most 500, with the finished texts of each.
+
+        None stands for what does not open; where texts alone do not do, with a long header or damage, `Held` stands
+        for a message. This is what lists are made of: nothing is looked up, or made, that they do not need.
+        """
+        holder = account_holder(session.account)
+        rows = serving.summaries(self._engine, box.id, holder, first, last, self._clock.now())
+        sent = {row.epoch for row in rows if row.summary is not None and row.opens}
+        unwrappers = self._opener.unwrappers(session, sent)
+        texts: dict[int, Shown] = {}
+        for row in rows:
+            if row.summary is not None and row.opens and row.epoch in unwrappers:
+                bound = keys.grant_aad(row.org or 0, row.message, holder, row.role, row.contact, row.custody)
+                key = unwrappers[row.epoch].unwrap(row.wrap, bound)
+                try:
+                    text = imap_text(unpad(open_sealed(key[:32], row.message, SUMMARY, row.summary)))
+                except SealBroken:
+                    continue
+                if text is not None and text.header:
+                    texts[row.uid] = text
+        others = [row for row in rows if row.opens and row.uid not in texts]
+        if others:
+            texts |= self._others(session, box, others)
+        for row in rows:
+            yield row, texts.get(row.uid)
+
+    def _others(self, session: Session, box: Mailbox, rows: Sequence[Standing]) -> dict[int, Shown]:
+        """Return by UID what opens of notices, of what was sent or filed, and of what is damaged."""
+        found: dict[int, Shown] = {}
+        for uid, held in self.held(session, box, [Placed(*row[:9]) for row in rows]).items():
+            try:
+                found[uid] = held.view.finished() or held
+            except SealBroken:
+                found[uid] = held
         return found
 
     def forget(self, session: Session) -> None:

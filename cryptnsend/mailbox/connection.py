@@ -25,6 +25,7 @@ from cryptnsend.flow.filing import Filing
 from cryptnsend.flow.mailboxes import Mailboxes
 from cryptnsend.flow.mailgate import Reader
 from cryptnsend.flow.serving import Shelf
+from cryptnsend.mailbox.finished import Room
 from cryptnsend.mailbox.limits import Limits
 from cryptnsend.submission import auth
 from cryptnsend.submission.limits import Connections
@@ -56,6 +57,7 @@ class House:
     log: structlog.typing.FilteringBoundLogger
     clock: Clock
     message_octets: int  # the largest message that is taken
+    lists: Room = field(default_factory=Room)  # what connections keep of lists
     draining: bool = False
     sessions: set[Connection] = field(default_factory=set)
     waiting: defaultdict[int, set[asyncio.Event]] = field(default_factory=lambda: defaultdict(set))

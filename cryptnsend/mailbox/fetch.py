@@ -1,7 +1,8 @@
 """What does FETCH answer? One response for each message, made in a thread and written as it is made.
 
-Messages are looked up by the hundred. A message of ordinary size is answered whole or not at all; of a large one the
-octets stream, and if they turn out to be damaged on the way, only the end of the connection can tell.
+Messages are looked up by the hundred. Lists are made of the finished texts of indexes and of nothing else. A message of
+ordinary size is answered whole or not at all; of a large one the octets stream, and if they turn out to be damaged on
+the way, only the end of the connection can tell.
 """
 
 from __future__ import annotations
@@ -9,29 +10,35 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from operator import attrgetter
 
 import structlog
 
 from cryptnsend.core import imap
 from cryptnsend.core.errors import CryptnSendError, SealBroken
+from cryptnsend.core.imap_envelope import with_bcc
 from cryptnsend.core.imap_sections import View as Message
+from cryptnsend.core.imap_sections import is_header, of_header
+from cryptnsend.core.imap_structure import body, bodystructure
+from cryptnsend.core.mime_index import ImapText
 from cryptnsend.flow.mailboxes import Flagging
 from cryptnsend.flow.serving import Held
 from cryptnsend.flow.sessions import Session
 from cryptnsend.mailbox.connection import Rooms
+from cryptnsend.mailbox.finished import PAGE, Finished
 from cryptnsend.mailbox.speaking import Cut
 from cryptnsend.mailbox.view import View, flags_text
 from cryptnsend.store.records.placements import SEEN, Placed
+from cryptnsend.store.records.serving import Standing
 
-CHUNK = 200  # messages looked up at once
-WITH_BODY = 50  # the same, with their content
-ROWS = 2_000  # the same, where their rows say everything
+WITH_BODY = 50  # messages looked up at once, with their content
+ROWS = 2_000  # the same, where their rows say everything; of lists it is a page of UIDs
 SPARSE = 10  # UIDs for each message that are looked through at most
 WHOLE = 256 * 1024  # octets up to which a response is made before it is sent
 
 # How an attribute is written, and from what: the row of a message, or its index.
-_ROW: dict[str, tuple[bytes, Callable[[Placed], object]]] = {
+_ROW: dict[str, tuple[bytes, Callable[[Placed | Standing], object]]] = {
     "UID": (b"UID %d", attrgetter("uid")),
     "FLAGS": (b"FLAGS %b", flags_text),
     "INTERNALDATE": (b"INTERNALDATE %b", lambda row: imap.date_time(row.received)),
@@ -43,6 +50,12 @@ _INDEX: dict[str, tuple[bytes, Callable[[Message], bytes]]] = {
     "BODYSTRUCTURE": (b"BODYSTRUCTURE %b", Message.bodystructure),
     "BODY": (b"BODY %b", Message.body),
 }
+# The same of finished texts.
+_TEXT: dict[str, tuple[bytes, Callable[[ImapText], bytes]]] = {
+    "ENVELOPE": (b"ENVELOPE ", lambda text: with_bcc(text.envelope, b"")),
+    "BODYSTRUCTURE": (b"BODYSTRUCTURE ", lambda text: bodystructure(text.structure)),
+    "BODY": (b"BODY ", lambda text: body(text.structure)),
+}
 _SEEN = Flagging("+", SEEN, frozenset())
 
 log = structlog.stdlib.get_logger(__name__)
@@ -52,10 +65,19 @@ class Fetching:
     """One FETCH command on a selected mailbox."""
 
     def __init__(
-        self, rooms: Rooms, session: Session, view: View, command: imap.Fetch, noted: set[int], *, condstore: bool
+        self,
+        rooms: Rooms,
+        session: Session,
+        view: View,
+        command: imap.Fetch,
+        noted: set[int],
+        finished: Finished,
+        *,
+        condstore: bool,
     ):
-        """*noted* are the messages whose fetching this connection has noted already."""
+        """*noted* are the messages whose fetching this connection has noted already; *finished* is what it keeps."""
         self._rooms, self._session, self._view, self._noted = rooms, session, view, noted
+        self._finished = finished
         names = [each.name for each in command.items if isinstance(each, imap.Attribute)]
         attributes = list(dict.fromkeys((["UID"] if command.uid else []) + names))
         if condstore and "FLAGS" in attributes and "MODSEQ" not in attributes:
@@ -66,10 +88,17 @@ class Fetching:
         self._of_index = [_INDEX[each][1] for each in of_index]
         said = [_ROW[each][0] for each in of_row] + [_INDEX[each][0] for each in of_index]
         self._form = b"* %d FETCH (" + b" ".join(said)
+        self._form_of_rows = b"* %d FETCH (" + b" ".join([_ROW[each][0] for each in of_row])
         self._condstore = condstore
         self._sections = [each for each in command.items if isinstance(each, imap.Section)]
         self._changed_since = command.changed_since
         self._opens = bool(self._sections or of_index)
+        self._lists = self._opens and all(is_header(each) for each in self._sections)
+        self._made_of = [_TEXT[each] for each in of_index] + [
+            (each.label + b" ", partial(_field_block, each)) for each in self._sections if self._lists
+        ]
+        self._gap = b" " if of_row else b""
+        self._kind = (tuple(of_index), tuple(self._sections), self._gap)
         self._reads = any(_is_content(each) for each in self._sections)
         sees = any(not each.peek and _is_content(each) for each in self._sections)
         self._sees = sees and not view.read_only
@@ -78,8 +107,12 @@ class Fetching:
 
     def lines(self, uids: array[int]) -> Iterator[bytes]:
         """Yield the responses about these messages; raise `Cut` where one breaks off."""
-        most = WITH_BODY if self._reads else CHUNK if self._opens else ROWS
+        most = WITH_BODY if self._opens else ROWS
         start = 0
+        while self._lists and start < len(uids):
+            end = bisect_left(uids, (uids[start] // PAGE + 1) * PAGE, start)
+            yield from self._page(uids[start:end])
+            start = end
         while start < len(uids):
             # Rows are read from the first to the last of a chunk: few messages far apart are no reason to read all.
             end = bisect_left(uids, uids[start] + SPARSE * most, start, min(start + most, len(uids)))
@@ -108,6 +141,49 @@ class Fetching:
             else:
                 yield from self._response(numbers[row.uid], fresh.get(row.uid, row), one, told=row.uid in fresh)
 
+    # -- lists --------------------------------------------------------------------------------------------------------
+
+    def _page(self, uids: array[int]) -> Iterator[bytes]:
+        """Answer what lists ask, for messages of one page of UIDs."""
+        shelf, box, place = self._rooms.shelf, self._view.box, (self._view.box.id, self._kind, uids[0] // PAGE)
+        numbers, since = self._view.numbers(uids), self._changed_since
+        form, of_row = self._form_of_rows, self._of_row
+        kept = self._finished.get(place, uids)
+        if kept is not None:
+            rows = shelf.standing(self._session, box, uids[0], uids[-1])
+            rows = [row for row in rows if row.uid in numbers and (since is None or row.modseq > since)]
+            ended = [row.uid for row in rows if not row.opens]
+            if ended:
+                self.missing += ended
+                self._finished.drop(place)
+            yield b"".join(
+                [form % (numbers[row.uid], *[get(row) for get in of_row]) + kept[row.uid] for row in rows if row.opens]
+            )
+            return
+        made: dict[int, bytes] = {}
+        said: list[bytes] = []
+        for row, shown in shelf.finished(self._session, box, uids[0], uids[-1]):
+            if row.uid not in numbers or (since is not None and row.modseq <= since):
+                continue
+            if isinstance(shown, ImapText):
+                made[row.uid] = piece = self._piece(shown)
+                said.append(form % (numbers[row.uid], *[get(row) for get in of_row]) + piece)
+            elif shown is None:
+                self.missing.append(row.uid)
+            else:
+                yield b"".join(said)
+                said.clear()
+                yield from self._response(numbers[row.uid], row, shown, told=False)
+        if len(made) == len(uids):
+            self._finished.put(place, list(made), list(made.values()))
+        yield b"".join(said)
+
+    def _piece(self, text: ImapText) -> bytes:
+        """Return what a response says of a message besides its row."""
+        return self._gap + b" ".join([name + get(text) for name, get in self._made_of]) + b")\r\n"
+
+    # -- whole messages -----------------------------------------------------------------------------------------------
+
     def _note(self, held: Sequence[Held]) -> None:
         """Note what is about to be fetched, before its first octet leaves; once in a connection."""
         new = [each for each in held if each.placed.message not in self._noted]
@@ -123,7 +199,7 @@ class Fetching:
         self._view.told.update((each.uid, each.modseq) for each in after)
         return {each.uid: each for each in after}
 
-    def _response(self, number: int, row: Placed, held: Held, *, told: bool) -> Iterator[bytes]:
+    def _response(self, number: int, row: Placed | Standing, held: Held, *, told: bool) -> Iterator[bytes]:
         view = held.view
         try:
             begun = self._form % (number, *[get(row) for get in self._of_row], *[get(view) for get in self._of_index])
@@ -147,7 +223,7 @@ class Fetching:
             log.error("message damaged", message=row.message, error=type(error).__name__)
             raise Cut from error
 
-    def _with_flags(self, begun: bytes, row: Placed) -> bytes:
+    def _with_flags(self, begun: bytes, row: Placed | Standing) -> bytes:
         """Return the beginning of a response with the flags that the fetch itself has changed."""
         gap = b" " if self._attributes else b""
         if "FLAGS" not in self._attributes:
@@ -188,6 +264,12 @@ class Fetching:
                 size += content.size
         say(b")\r\n")
         return said, streams, size
+
+
+def _field_block(section: imap.Section, text: ImapText) -> bytes:
+    """Return a section of the message's own header, as a literal."""
+    octets = of_header(section, text.header)
+    return b"{%d}\r\n%b" % (len(octets), octets)
 
 
 def _is_content(section: imap.Section) -> bool:

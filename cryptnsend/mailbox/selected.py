@@ -10,6 +10,7 @@ from cryptnsend.core.errors import NoGrant
 from cryptnsend.flow.mailboxes import Changes, Flagging
 from cryptnsend.mailbox.connection import Farewell
 from cryptnsend.mailbox.fetch import Fetching
+from cryptnsend.mailbox.finished import Finished
 from cryptnsend.mailbox.search import Searching
 from cryptnsend.mailbox.speaking import Speaking
 from cryptnsend.mailbox.view import View, flags_text
@@ -25,6 +26,11 @@ class Selected(Speaking):
     def __init__(self, *given: object, **arrival: object):
         super().__init__(*given, **arrival)  # type: ignore[arg-type]
         self._noted: set[int] = set()
+        self._finished = Finished(self._house.lists)
+
+    def _forget(self) -> None:
+        self._finished.forget()
+        super()._forget()
 
     # -- selecting ----------------------------------------------------------------------------------------------------
 
@@ -111,7 +117,9 @@ class Selected(Speaking):
         if command.changed_since is not None or imap.Attribute("MODSEQ") in command.items:
             await self._use_condstore()
         uids = view.named(command.messages, by_uid=command.uid)
-        fetching = Fetching(self._house.rooms, self._session, view, command, self._noted, condstore=self._condstore)
+        fetching = Fetching(
+            self._house.rooms, self._session, view, command, self._noted, self._finished, condstore=self._condstore
+        )
         await self._pour(fetching.lines(uids))
         if fetching.missing:
             boxes, missing = self._house.rooms.boxes, fetching.missing

@@ -9,6 +9,7 @@ import pytest
 from cryptnsend.core import imap
 from cryptnsend.mailbox.connection import Rooms
 from cryptnsend.mailbox.fetch import Fetching
+from cryptnsend.mailbox.finished import Finished, Room
 from cryptnsend.mailbox.view import View
 from tests.mailbox.conftest import ANN, reply
 from tests.support.house import PASSWORD, SOURCE, House
@@ -33,7 +34,7 @@ def peak_of(house: House, message: int, count: int, what: bytes) -> int:
     command = imap.parse((b"a UID FETCH 1:* " + what,))
     assert isinstance(command, imap.Fetch)
     rooms = Rooms(boxes, house.mailbox.shelf, house.mailbox.filing)
-    fetching = Fetching(rooms, reader.session, view, command, set(), condstore=False)
+    fetching = Fetching(rooms, reader.session, view, command, set(), Finished(Room()), condstore=False)
     uids = view.named(command.messages, by_uid=True)
     tracemalloc.start()
     try:

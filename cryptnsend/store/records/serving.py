@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import starmap
 from typing import NamedTuple
 
 from cryptnsend.core.contracts import Engine, Reader
@@ -50,6 +51,59 @@ def grants(
         role,
     )
     return list(map(Granted._make, found))
+
+
+class Standing(NamedTuple):
+    """
+    One message in one mailbox, as `Placed`, with what opens it where its reader was sent it.
+
+    *opens* is 0 where nothing opens it now; of what is filed, and of notices, it is 1, and there is no grant.
+    """
+
+    uid: int
+    message: int
+    role: str
+    served: str
+    modseq: int
+    flags: int
+    keywords: str
+    received: int
+    size: int
+    opens: int
+    org: int | None = None
+    contact: str = ""
+    custody: str = ""
+    wrap: bytes = b""
+    epoch: int = 0
+    summary: bytes | None = None  # the sealed index, if it rests in its row
+
+
+_STANDS = (
+    "SELECT p.uid, p.message, p.role, p.served, p.modseq, p.flags, p.keywords, p.received, p.size,"
+    " p.role = 'filed' OR p.served <> '' OR (g.state = 'active' AND (g.ends IS NULL OR g.ends > ?))"
+)
+_GRANT = " LEFT JOIN grants g ON g.message = p.message AND g.holder = ? AND g.role = p.role AND p.served = ''"
+_RANGE = " WHERE p.mailbox = ? AND p.uid BETWEEN ? AND ? ORDER BY p.uid"
+
+
+def standing(engine: Engine, ident: int, holder: str, first: int, last: int, now: int) -> list[Standing]:
+    """Return what lies under the UIDs from *first* to *last*, and whether it opens; nothing of what opens it."""
+    found = engine.tuples(f"{_STANDS} FROM placed p{_GRANT}{_RANGE}", now, holder, ident, first, last)
+    return list(starmap(Standing, found))
+
+
+def summaries(engine: Engine, ident: int, holder: str, first: int, last: int, now: int) -> list[Standing]:
+    """Return what lies under the UIDs from *first* to *last*, with the sealed indexes of what its reader was sent."""
+    found = engine.tuples(
+        f"{_STANDS}, g.org, g.contact, g.custody, g.wrap, g.epoch, c.body FROM placed p{_GRANT}"
+        " LEFT JOIN contents c ON c.message = g.message AND c.part = 'index' AND g.role = 'recipient'" + _RANGE,
+        now,
+        holder,
+        ident,
+        first,
+        last,
+    )
+    return list(map(Standing._make, found))
 
 
 def epochs(engine: Engine, idents: Sequence[int]) -> list[tuple[int, int, str, str, bytes]]:
