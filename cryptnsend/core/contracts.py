@@ -142,9 +142,18 @@ class Batcher(Protocol):
         """Announce a message on the way (MAIL); batches wait for it, at most about a millisecond."""
 
     async def submit(
-        self, fn: Callable[[Rows], T], *, blobs: Sequence[str] = (), expected: Expected | None = None
+        self,
+        fn: Callable[[Rows], T],
+        *,
+        blobs: Sequence[str] = (),
+        expected: Expected | None = None,
+        ready: Callable[[], None] | None = None,
     ) -> T:
-        """Run *fn* in a shared transaction, return its result after COMMIT; raise as `Engine.write` does."""
+        """
+        Run *fn* in a shared transaction, return its result after COMMIT; raise as `Engine.write` does.
+
+        *ready* runs once before the transaction, beside those of the other writes in it; if it raises, *fn* is not run.
+        """
 
     def close(self) -> None:
         """Finish the commit under way, refuse the rest."""

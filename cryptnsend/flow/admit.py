@@ -59,7 +59,7 @@ class Admitted:
     repeated: bool = False
 
 
-Submit = Callable[[Callable[[Rows], Admitted], Sequence[str]], Awaitable[Admitted]]
+Submit = Callable[[Callable[[Rows], Admitted], Sequence[str], Callable[[], None] | None], Awaitable[Admitted]]
 InThread = Callable[[Callable[[], None]], Awaitable[None]]
 
 
@@ -213,8 +213,8 @@ class Draft:
         """
         Finish inside an event loop.
 
-        *submit*(fill, blobs) is the engine's batcher, which resolves once durable; *in_thread* runs what has to wait
-        for a disk or the keeper.
+        *submit*(fill, blobs, ready) is the engine's batcher, which resolves once durable; *in_thread* runs what has to
+        wait for a disk or the keeper.
         """
         house, used = self._house, set[int]()
         try:
@@ -229,8 +229,6 @@ class Draft:
                 self._resolve()
             if self._sealing.waits:
                 await in_thread(self._close)
-            else:
-                self._close()
             admitted = await self._submitted(submit, in_thread, used)
         except BaseException as reason:
             self.abort()
@@ -266,8 +264,11 @@ class Draft:
         """Submit, again if the keeper had to be asked about somebody; people whom a process knows cost nothing."""
         asked: set[object] = set()
         while True:
+            sealed = self._sealed
             try:
-                return await submit(lambda rows: self._fill(rows, used), self._durable.blobs)
+                if sealed is None:  # small enough to be sealed with the others of the batch
+                    return await submit(lambda rows: self._fill(rows, used), (), self._close)
+                return await submit(lambda rows: self._fill(rows, used), sealed.blobs, None)
             except Unvouched as missing:
                 await in_thread(partial(self._house.holders.learn, missing, asked))
 

@@ -69,7 +69,12 @@ class Batcher(Protocol):
 
     def enter(self) -> Expected: ...
     async def submit(
-        self, fn: Callable[[Rows], Admitted], *, blobs: Sequence[str], expected: Expected | None
+        self,
+        fn: Callable[[Rows], Admitted],
+        *,
+        blobs: Sequence[str],
+        expected: Expected | None,
+        ready: Callable[[], None] | None,
     ) -> Admitted: ...
 
 
@@ -105,12 +110,14 @@ class SmtpIntake:
         elif self._expected:
             self._expected.pop().leave()
 
-    async def submit(self, fill: Callable[[Rows], Admitted], blobs: Sequence[str]) -> Admitted:
+    async def submit(
+        self, fill: Callable[[Rows], Admitted], blobs: Sequence[str], ready: Callable[[], None] | None
+    ) -> Admitted:
         """Commit with whoever else is ready, and resolve once durable."""
         expected = self._expected.pop() if self._expected else None
         if expected is not None:
             self._submitted += 1
-        return await self.batcher.submit(fill, blobs=blobs, expected=expected)
+        return await self.batcher.submit(fill, blobs=blobs, expected=expected, ready=ready)
 
 
 class SmtpDraft:

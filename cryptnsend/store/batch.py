@@ -5,7 +5,7 @@ around every step and has to win it again from the event loop. Here the loop's o
 message) and a helper thread only flushes: it makes blob names durable, commits, and waits when other processes write.
 
 Batches are gathered: while other sessions have a message on the way, a batch waits for them, at most a millisecond or,
-where the disk is slow, half of what the last commit took. So it does for sessions that were just answered: else eight
+where that is more, what the last batch took. So it does for sessions that were just answered: else eight
 sessions settle into two groups of four that commit in turn, and each pays for twice as many flushes.
 """
 
@@ -22,7 +22,7 @@ from cryptnsend.core.errors import StoreBroken
 from cryptnsend.store.group import LIMIT, Item, Settle, Transaction, TransactionLost, fail, fill, named_blobs
 
 T = TypeVar("T")
-_SLOWEST = 5  # gathering times that a batch waits at most, however slow the disk is
+_SLOWEST = 8  # gathering times that a batch waits at most, however slow the disk is
 
 
 class Expected:
@@ -87,11 +87,17 @@ class Batcher:
         return Expected(self)
 
     async def submit(
-        self, fn: Callable[[Rows], T], *, blobs: Sequence[str] = (), expected: ExpectedProtocol | None = None
+        self,
+        fn: Callable[[Rows], T],
+        *,
+        blobs: Sequence[str] = (),
+        expected: ExpectedProtocol | None = None,
+        ready: Callable[[], None] | None = None,
     ) -> T:
         """
         Run *fn* on this thread inside a shared transaction and return its result once that is durable.
 
+        *ready* runs on this thread before the transaction begins; if it raises, so does this, and *fn* is not run.
         Raise what *fn* raised (its rows are undone, others go on), or `StoreBroken`/`StoreFull` if the commit failed.
         *blobs* are the keys that its rows name: their folder entries are made durable first.
         """
@@ -100,7 +106,7 @@ class Batcher:
         future = self._loop.create_future()
         if not self._pending:
             self._since = self._loop.time()
-        self._pending.append(Item(fn, blobs, future))
+        self._pending.append(Item(fn, blobs, future, ready))
         if expected is not None:
             expected.leave()
         self._consider()
@@ -149,6 +155,10 @@ class Batcher:
         if self._closed:
             self._end(batch, StoreBroken("The store is closed."))
             return
+        # All of one kind of work in a row: what the first item brings into the processor's caches serves the others.
+        for item in batch:
+            if not item.promise.done():
+                item.prepare()
         try:
             began = self._transaction.begin(0)
         except StoreBroken as reason:
@@ -193,7 +203,7 @@ class Batcher:
                 item.resolve()
         self._busy = False
         now = self._loop.time()
-        self._window = max(self._gather, min((now - self._began) / 2, _SLOWEST * self._gather))
+        self._window = max(self._gather, min(now - self._began, _SLOWEST * self._gather))
         self._returning, self._returned, self._since = len(batch), now + self._window, now
         self._consider()
 

@@ -78,13 +78,22 @@ class Promise(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """One write on its way: what to run, which blobs its rows name, whom to tell, and how it went."""
+    """One write on its way: what to run, before and inside the transaction, its blobs, whom to tell, how it went."""
 
     fn: Callable[[Rows], Any]
     blobs: Sequence[str]
     promise: Promise
+    ready: Callable[[], None] | None = None
     result: Any = None
     error: BaseException | None = None
+
+    def prepare(self) -> None:
+        """Do what has to be done before the transaction, noting what went wrong."""
+        if self.ready is not None:
+            try:
+                self.ready()
+            except Exception as error:
+                self.error = error
 
     def resolve(self) -> None:
         """Tell whoever waits."""

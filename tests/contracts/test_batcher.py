@@ -155,6 +155,48 @@ def test_a_submission_whose_session_is_gone_before_its_batch_is_not_kept(engine:
     play(engine, story)
 
 
+def test_what_has_to_be_ready_is_done_for_the_whole_batch_before_its_transaction(engine: Engine) -> None:
+    async def story(batcher: Batcher) -> None:
+        done: list[str] = []
+
+        def fill(number: int) -> Callable[[Rows], int]:
+            def fn(rows: Rows) -> int:
+                done.append(f"fill {number}")
+                return thing(number)(rows)
+
+            return fn
+
+        holding = batcher.enter()
+        both = [
+            asyncio.ensure_future(batcher.submit(fill(n), ready=lambda n=n: done.append(f"ready {n}")))  # type: ignore[misc]
+            for n in (1, 2)
+        ]
+        await asyncio.sleep(0)
+        holding.leave()
+        assert await outcomes(*both) == [1, 1]
+        assert done == ["ready 1", "ready 2", "fill 1", "fill 2"]
+
+    play(engine, story)
+
+
+def test_a_submission_that_does_not_get_ready_is_refused_alone_and_never_filled(engine: Engine) -> None:
+    async def story(batcher: Batcher) -> None:
+        def refuse() -> None:
+            raise Oops
+
+        holding = batcher.enter()
+        refused = asyncio.ensure_future(batcher.submit(thing(1), ready=refuse))
+        kept = asyncio.ensure_future(batcher.submit(thing(2)))
+        await asyncio.sleep(0)
+        holding.leave()
+        told, result = await outcomes(refused, kept)
+        assert isinstance(told, Oops)
+        assert result == 1
+        assert ids(engine) == [2]
+
+    play(engine, story)
+
+
 def test_a_session_lost_during_the_commit_takes_nobody_along(engine: Engine) -> None:
     async def story(batcher: Batcher) -> None:
         ran = threading.Event()
