@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from cryptnsend.flow.sent import Sent
     from cryptnsend.flow.serving import Shelf
     from cryptnsend.flow.sessions import Sessions
+    from cryptnsend.flow.uploading import Uploads
 
 
 DAY = 86_400_000  # milliseconds
@@ -274,6 +275,19 @@ class Desk(Foundation):
         from cryptnsend.flow.drafting import Drafts
 
         return Drafts(
+            engine=self.engine,
+            vault=self.vault,
+            keeper=self.keeper,
+            clock=self.clock,
+            random=os.urandom,
+            quota=self.config.limits.draft_octets,
+        )
+
+    @cached_property
+    def uploads(self) -> Uploads:
+        from cryptnsend.flow.uploading import Uploads
+
+        return Uploads(
             engine=self.engine,
             vault=self.vault,
             keeper=self.keeper,

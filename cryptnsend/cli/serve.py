@@ -336,6 +336,7 @@ def pages(config: Config, secret: bytes) -> Any:
         pickup=built.pickup,
         replies=built.replies,
         drafts=built.drafts,
+        uploads=built.uploads,
         now=built.clock.now,
         random=os.urandom,
         newmail=built.newmail,

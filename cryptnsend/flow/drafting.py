@@ -12,21 +12,20 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 import msgspec
 import structlog
 
 from cryptnsend.core import keys
-from cryptnsend.core.cards import read_card
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
-from cryptnsend.core.errors import CryptnSendError, Ended, KeeperGone, NoGrant, Refusal, SealBroken, StoreBroken
-from cryptnsend.core.model import Ids, PairCard, Random, account_holder
+from cryptnsend.core.errors import CryptnSendError, Ended, NoGrant, Refusal, SealBroken, StoreBroken
+from cryptnsend.core.model import Ids, Random, account_holder
 from cryptnsend.core.seal import Sealer, open_sealed, open_stream, pad, seal, unpad
+from cryptnsend.flow.ownpair import Writer, own_pair
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Drafted, KeptFile, Upload, Wishes, Writing
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.store.records import drafts, grants
+from cryptnsend.store.records import drafts, uploads
 from cryptnsend.store.vault import Stored, Vault
 
 MOST = 200  # drafts of one account
@@ -34,15 +33,6 @@ LABEL = "draft"
 PART, FILE_PART = "draft", "upload.0"
 
 log = structlog.stdlib.get_logger(__name__)
-
-
-class Writer(Protocol):
-    """Whose draft it is: somebody who is signed in, or was until a moment ago."""
-
-    @property
-    def account(self) -> int: ...
-    @property
-    def organisation(self) -> int: ...
 
 
 class _File(msgspec.Struct):
@@ -142,9 +132,10 @@ class Drafts:
         """
         Keep what is being written, in the place of what was kept before, and return the draft's id.
 
-        *keep* names the files of before that stay, None all of them; *files* come to them. Raises NoGrant for a
-        *parent* or *draft* that is not the writer's, Ended if the form with this *nonce* was sent meanwhile, Refusal
-        if all drafts together would be too many or too large.
+        *keep* names the files of before that stay, None all of them; *files* come to them, and what of these came in
+        pieces before is the draft's from then on, under the same id. Raises NoGrant for a *parent* or *draft* that is
+        not the writer's, Ended if the form with this *nonce* was sent meanwhile, Refusal if all drafts together would
+        be too many or too large.
         """
         before = self._before(session, parent, draft)
         if draft and draft not in [each.row["id"] for each in before]:
@@ -272,7 +263,7 @@ class Drafts:
     ) -> int:
         now, wishes = self._clock.now(), writing.wishes
         ident = before[0].row["id"] if before else self._ids.new(now)
-        pair = self._pair(writer, parent)
+        pair = own_pair(self._engine, self._keeper, writer, parent)
         sealed: list[tuple[_File, Stored]] = []
         try:
             for each in files:
@@ -331,7 +322,9 @@ class Drafts:
             drafts.move_files(rows, row.account, other, row.id)
             gone += drafts.drop(rows, row.account, other)
         for file in files:
-            drafts.put_file(rows, file)
+            gone += uploads.drop(rows, row.account, file.id) or ()  # what came in pieces
+            if not drafts.put_file(rows, file):
+                raise Refusal("This file is in a draft already.")
         gone += drafts.drop_files(rows, row.account, row.id, [*stay, *(file.id for file in files)])
         count, octets = drafts.used(rows, row.account)
         if count > self._most:
@@ -347,36 +340,10 @@ class Drafts:
             ).result()
             self._vault.discard(*gone)
 
-    def _pair(self, writer: Writer, parent: int) -> PairCard:
-        """Return the writer's current pair, by the keeper's word, of the custody of the conversation."""
-        holder, custody = account_holder(writer.account), ""
-        if parent:
-            held = grants.held(self._engine, holder, parent)
-            if not held:
-                raise NoGrant("There is nothing here to answer.")
-            custody = held[0]["custody"]
-        try:
-            signed, card_key = self._keeper.card(holder), self._keeper.anchors().card_key
-        except KeeperGone:
-            own = self._own_pair(writer, holder, custody)
-            if own is None:
-                raise
-            return own
-        if signed is None:
-            raise NoGrant("There is no such account.")
-        card = read_card(signed, card_key)
-        if card.holder != holder:
-            raise SealBroken("The keeper answered with another holder's card.")
-        return card.pair(custody or card.custody)
-
-    def _own_pair(self, writer: Writer, holder: str, custody: str) -> PairCard | None:
-        """Return the pair without the keeper: from the seed of who is signed in, so that no row can say another."""
-        row = drafts.current_pair(self._engine, holder, custody)
-        seed = writer.seeds.get(row["id"]) if row and isinstance(writer, Session) else None
-        return PairCard(row["id"], custody, row["suite"], keys.public_of(seed)) if row and seed else None
-
     def _seal_file(self, upload: Upload, now: int) -> tuple[_File, Stored]:
-        file = _File(self._ids.new(now), keys.new_key(self._random), upload.name, upload.media_type, upload.size)
+        file = _File(
+            upload.id or self._ids.new(now), keys.new_key(self._random), upload.name, upload.media_type, upload.size
+        )
         sealer = Sealer(file.key, file.id, FILE_PART)
 
         def sealed() -> Iterator[bytes]:

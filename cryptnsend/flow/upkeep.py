@@ -24,6 +24,7 @@ from cryptnsend.core.errors import CryptnSendError, Denied, SealBroken
 from cryptnsend.core.model import INSTALLATION, Random, first_id, new_id
 from cryptnsend.flow import closing, resetting
 from cryptnsend.flow.reminding import Reminding
+from cryptnsend.flow.uploading import EXPIRES
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.journal import Entry, replay
 from cryptnsend.store.records import (
@@ -38,6 +39,7 @@ from cryptnsend.store.records import (
     sessions,
     transport,
     upkeep,
+    uploads,
 )
 from cryptnsend.store.vault import Vault
 
@@ -214,6 +216,7 @@ class Upkeep:
         self._clear_closed()
         if self._steadiness.is_steady():
             self._forget_drafts(now - self._drafts)
+            self._forget_uploads(now - EXPIRES)
             self._forget_gone()
             self._forget_alone(now - MAILS_KEPT)
             self._engine.write(placements.forget_put_away).result()
@@ -231,6 +234,15 @@ class Upkeep:
             self._uncut = True
             blobs = self._engine.write(write).result()
             self._vault.discard(*blobs)
+
+    def _forget_uploads(self, before: int) -> None:
+        while stale := uploads.stale(self._engine, before):
+
+            def write(rows: Rows, stale: Sequence[Row] = stale) -> list[str]:
+                return [blob for row in stale for blob in uploads.drop_stale(rows, row["account"], row["id"], before)]
+
+            self._uncut = True
+            self._vault.discard(*self._engine.write(write).result())
 
     def _forget_gone(self) -> None:
         """Delete the rows about messages that nobody can open any more; the audit trail still says what happened."""
@@ -268,6 +280,14 @@ class Upkeep:
 
             self._uncut = True
             self._vault.discard(*self._engine.write(clear).result())
+
+        while begun := uploads.of_closed(self._engine):
+
+            def stop(rows: Rows, begun: Sequence[Row] = begun) -> list[str]:
+                return [blob for row in begun for blob in uploads.drop(rows, row["account"], row["id"]) or ()]
+
+            self._uncut = True
+            self._vault.discard(*self._engine.write(stop).result())
 
         while closed := mailboxes.of_closed(self._engine):
 

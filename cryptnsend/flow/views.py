@@ -270,6 +270,17 @@ class Upload:
     media_type: str
     size: int
     chunks: Callable[[], Iterator[bytes]] = field(repr=False)
+    id: int = 0  # of what came in pieces before the form
+
+
+@dataclass(frozen=True, slots=True)
+class Arriving:
+    """A file that comes in pieces: `arrived` of `size` octets are durable; it is forgotten at `ends`."""
+
+    id: int
+    size: int
+    arrived: int
+    ends: int
 
 
 @dataclass(frozen=True, slots=True)

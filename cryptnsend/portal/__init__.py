@@ -18,6 +18,7 @@ from werkzeug.routing import IntegerConverter, ValidationError
 from cryptnsend.config import Config, web_root
 from cryptnsend.portal import (
     account,
+    arriving,
     compose,
     discovery,
     errors,
@@ -95,7 +96,7 @@ def create_app(
     pages.register(app)
     discovery.register(app)
     readers = (recipient, letters, looking, kept, writing, account, second, estate, signup)
-    writers = (compose, subscriber, following, folders, programs)
+    writers = (arriving, compose, subscriber, following, folders, programs)
     for module in (language, help, *readers, *writers):
         app.register_blueprint(module.blueprint)
     return app

@@ -36,7 +36,7 @@ from cryptnsend.portal.visits import (
     visitor,
 )
 from cryptnsend.portal.visits import forget as forget_fact
-from cryptnsend.portal.writing import FORM_EXTRA, chosen, kept_files, nonce_of, told, too_long
+from cryptnsend.portal.writing import FORM_EXTRA, arrived_files, chosen, kept_files, nonce_of, told, too_long
 
 blueprint = Blueprint("compose", __name__)
 
@@ -137,7 +137,7 @@ def save() -> Any:
     if visitor() is None:
         return keep_for_later()
     asks = request.headers.get("Accept")
-    form, files = _typed(), chosen()
+    form, files = _typed(), [*chosen(), *arrived_files()]
     problem, status = _too_much(form, files), WRONG
     if not problem:
         try:
@@ -159,7 +159,8 @@ def _saved(draft: int, asks: str | None) -> Any:
     if asks == "text/plain":
         return Response(str(draft), mimetype="text/plain")
     if asks == "application/json":
-        return {"draft": str(draft), "files": told(desk().drafts.draft(signed_in(), draft).files)}
+        said = told(desk().drafts.draft(signed_in(), draft).files)
+        return {"draft": str(draft), **said} if isinstance(said, dict) else said
     remember("saved", "draft")
     return redirect(url_for("compose.edit", draft=draft), 303)
 

@@ -16,7 +16,7 @@ from flask import current_app
 from cryptnsend.config import Config
 from cryptnsend.core.discovery import Servers
 from cryptnsend.home import Home
-from cryptnsend.portal.flows import Accounts, Drafts, Folders, Following, NewMail, Pickup, Pieces, Replies
+from cryptnsend.portal.flows import Accounts, Drafts, Folders, Following, NewMail, Pickup, Pieces, Replies, Uploads
 
 EXTENSION = "cryptnsend"
 MINUTE = 60_000  # milliseconds
@@ -46,6 +46,10 @@ class Desk:
     @property
     def drafts(self) -> Drafts:
         return self.pieces.drafts
+
+    @property
+    def uploads(self) -> Uploads:
+        return self.pieces.uploads
 
     @property
     def newmail(self) -> NewMail:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from cryptnsend.flow.searching import Found
 from cryptnsend.flow.views import (
     Addressed,
+    Arriving,
     Blocked,
     Browser,
     Checked,
@@ -47,6 +48,7 @@ from cryptnsend.flow.views import (
 __all__ = [
     "Accounts",
     "Addressed",
+    "Arriving",
     "Checked",
     "Code",
     "Device",
@@ -79,6 +81,7 @@ __all__ = [
     "Thrown",
     "Turn",
     "Upload",
+    "Uploads",
     "Waiting",
     "Wishes",
     "Writing",
@@ -229,6 +232,18 @@ class Drafts(Protocol):
     def drop(self, session: Any, draft: int) -> None: ...
 
 
+class Uploads(Protocol):
+    """Files that come in pieces, over connections that break."""
+
+    def begin(
+        self, session: Any, name: str, media_type: str, size: int, *, nonce: bytes, parent: int = 0
+    ) -> Arriving: ...
+    def look(self, session: Any, ident: int) -> Arriving: ...
+    def append(self, session: Any, ident: int, start: int, chunks: Iterable[bytes]) -> Arriving: ...
+    def drop(self, session: Any, ident: int) -> None: ...
+    def upload(self, session: Any, ident: int) -> Upload: ...
+
+
 class NewMail(Protocol):
     """New messages of subscribers: checked while they are written, sent, had back, passed on."""
 
@@ -344,6 +359,7 @@ class Pieces:
     pickup: Pickup
     replies: Replies
     drafts: Drafts
+    uploads: Uploads
     now: Callable[[], int]
     random: Callable[[int], bytes]
     newmail: NewMail

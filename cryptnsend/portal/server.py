@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from granian.constants import Interfaces, SSLProtocols
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.log import LogLevels
 from granian.net import SocketHolder  # type: ignore[attr-defined]
 from granian.server.mp import MPServer
@@ -83,6 +83,8 @@ def serve(
         interface=Interfaces.WSGI,
         blocking_threads=threads,
         websockets=False,
+        # Where an upload breaks off over HTTP/2, granian's body never ends, and a thread waits for the rest for good.
+        http=HTTPModes.http1,
         ssl_cert=certificate,
         ssl_key=key,
         ssl_protocol_min=SSLProtocols.tls12,

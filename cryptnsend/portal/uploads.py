@@ -116,7 +116,9 @@ def uploads(files: list[FileStorage]) -> list[Upload]:
         stream: Any = each.stream
         if not each.filename and not stream.size:
             continue
-        chosen.append(Upload(safe_name(each.filename or ""), _media_type(each), stream.size, stream.chunks))
+        chosen.append(
+            Upload(safe_name(each.filename or ""), safe_media_type(each.mimetype), stream.size, stream.chunks)
+        )
     return chosen
 
 
@@ -136,9 +138,9 @@ def safe_name(name: str) -> str:
     return name or "file"
 
 
-def _media_type(file: FileStorage) -> str:
+def safe_media_type(said: str | None) -> str:
     """Return the type the browser gave, or the one that says nothing: it is shown and mailed, never acted on."""
-    return file.mimetype if re.fullmatch(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,100}", file.mimetype or "") else _UNKNOWN
+    return said if said and re.fullmatch(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,100}", said) else _UNKNOWN
 
 
 _UNKNOWN = "application/octet-stream"

@@ -106,7 +106,7 @@ def save(message: int) -> Any:
     if problem:
         return letter_page(desk().pickup.show(signed_in(), message), problem), 422
     try:
-        _keep(message)
+        _keep(message, chosen())
     except Ended:
         return ("", 409) if script else redirect(url_for("letters.read", message=message), 303)
     except Refusal as refused:
@@ -121,27 +121,32 @@ def save(message: int) -> Any:
 
 def _attached(message: int) -> Any:
     """Keep a file that a script brings, and say what goes along now."""
-    before = desk().drafts.reply_to(signed_in(), message)
-    stays = [each for each in (before.files if before else ()) if each.id in (kept_files() or ())]
-    problem = _too_much([*stays, *chosen()])
+    before, keep = desk().drafts.reply_to(signed_in(), message), kept_files()
+    stays = [each for each in (before.files if before else ()) if keep is None or each.id in keep]
+    fresh = [*chosen(), *arrived_files()]
+    problem = _too_much([*stays, *fresh])
     if problem:
         return {"error": problem}, WRONG
     try:
-        _keep(message)
+        _keep(message, fresh)
     except Ended:
         return {"error": gettext("This reply was sent already.")}, 409
     except Refusal as refused:
         return {"error": str(refused)}, WRONG
     now = desk().drafts.reply_to(signed_in(), message)
-    return {"files": told(now.files if now else ())}
+    return told(now.files if now else ())
 
 
-def told(files: Sequence[KeptFile]) -> list[dict[str, str]]:
-    """Return the files of a draft as the script shows them."""
-    return [
-        {"id": str(each.id), "name": each.name, "said": f"{kind(each.media_type, each.name)} · {size(each.size)}"}
-        for each in files
-    ]
+def told(files: Sequence[KeptFile]) -> Any:
+    """Return the files of a draft as the script shows them, or that one which the form named is not among them."""
+    if not {*named_files()} <= {each.id for each in files}:
+        return {"error": gettext("This file is not here any more. Choose it once more.")}, WRONG
+    return {
+        "files": [
+            {"id": str(each.id), "name": each.name, "said": f"{kind(each.media_type, each.name)} · {size(each.size)}"}
+            for each in files
+        ]
+    }
 
 
 @blueprint.get("/drafts")
@@ -183,9 +188,9 @@ def keep_for_later(message: int) -> Any:
     return forget_session(redirect(url_for("account.sign_in"), 303))
 
 
-def _keep(message: int) -> None:
+def _keep(message: int, files: list[Upload]) -> None:
     desk().drafts.save(
-        signed_in(), _writing(_typed()), parent=message, files=chosen(), keep=kept_files(),
+        signed_in(), _writing(_typed()), parent=message, files=files, keep=kept_files(),
         nonce=nonce_of(request.form.get("nonce", "")),
     )  # fmt: skip
 
@@ -216,13 +221,36 @@ def chosen() -> list[Upload]:
     return uploads(request.files.getlist("files"))
 
 
+def named_files() -> list[int]:
+    """Return which files that came in pieces the form wants in its draft."""
+    return [ident for each in request.form.getlist("arrived") if (ident := number_of(each))]
+
+
+def arrived_files() -> list[Upload]:
+    """Return those of them that are not in a draft yet."""
+    found = []
+    for each in named_files():
+        try:
+            found.append(desk().uploads.upload(signed_in(), each))
+        except NoGrant:
+            continue  # this request came before, and the draft has it; or it is gone, and the draft's page shows that
+    return found
+
+
+def number_of(typed: str) -> int:
+    """Return the id that was typed, 0 for none."""
+    return int(typed) if typed.isascii() and typed.isdecimal() and len(typed) < 20 and int(typed) < 1 << 63 else 0
+
+
 def kept_files() -> list[int] | None:
-    """Return which kept files the form wants to stay; None if it shows none, and so says nothing about them."""
+    """
+    Return which kept files the form wants to stay; None if it shows none, and so says nothing about them.
+
+    A file that came in pieces has the same id in the draft: a form that brings it a second time wants it to stay.
+    """
     if "keeps" not in request.form:
         return None
-    return [
-        int(each) for each in request.form.getlist("kept") if each.isascii() and each.isdecimal() and len(each) < 20
-    ]
+    return [ident for each in request.form.getlist("kept") if (ident := number_of(each))] + named_files()
 
 
 def _problem(text: str, names_files: bool, files: list[Upload]) -> str | None:

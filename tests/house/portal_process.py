@@ -25,6 +25,9 @@ def pages(folder: Path) -> Callable[[dict[str, Any], Callable[..., Any]], list[b
             threading.Event().wait(1.0)
         if environ["PATH_INFO"] == "/broken":
             raise ValueError("kumquat-4711")
+        if environ["PATH_INFO"] == "/body":
+            while environ["wsgi.input"].read(65536):
+                pass
         start("200 OK", [("content-type", "text/plain")])
         return [str(os.getpid()).encode()]
 

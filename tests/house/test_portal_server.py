@@ -71,6 +71,18 @@ def test_it_is_ready_when_it_says_so_and_ends_when_told(portal):
         socket.create_connection(("127.0.0.1", portal.port), 5)
 
 
+def test_uploads_that_break_off_hold_no_thread(portal):
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2", "http/1.1"])  # as browsers offer them
+    for _ in range(6):  # there are four threads
+        plain = socket.create_connection(("127.0.0.1", portal.port), 60)
+        with plain, context.wrap_socket(plain) as sending:
+            assert sending.selected_alpn_protocol() != "h2"
+            sending.sendall(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n" + b"x" * 100_000)
+    assert portal.ask("/")[0] == 200
+
+
 def test_a_request_under_way_is_finished_before_it_ends(portal):
     answers: list[tuple[int, bytes]] = []
     asking = threading.Thread(target=lambda: answers.append(portal.ask("/slow")))

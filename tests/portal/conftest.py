@@ -19,7 +19,7 @@ from cryptnsend.config import Config
 from cryptnsend.portal import Portal, create_app
 from cryptnsend.portal.flows import Pieces
 from cryptnsend.portal.visits import SESSION_COOKIE
-from tests.portal.fakes import FakeAccounts, FakeDrafts, FakePickup, FakeReplies
+from tests.portal.fakes import FakeAccounts, FakeDrafts, FakePickup, FakeReplies, FakeUploads
 from tests.portal.fakes_sent import FakeFolders, FakeFollowing, FakeNewMail
 from tests.portal.furnished import furnished
 from tests.portal.world import ANN, NOW, PAT, World
@@ -81,6 +81,7 @@ def pieces(world: World) -> Pieces:
         FakePickup(world),
         FakeReplies(world),
         FakeDrafts(world),
+        FakeUploads(world),
         lambda: NOW,
         os.urandom,
         newmail=FakeNewMail(world),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal, SecondStep, Throttled, WrongSecret
 from cryptnsend.flow.searching import Found, matches, wanted
 from cryptnsend.flow.views import (
+    Arriving,
     Blocked,
     Browser,
     Code,
@@ -216,8 +217,9 @@ class FakeDrafts:
         before = self.world.drafts.get(key)
         stay = [each for each in before.files if keep is None or each.id in keep] if before else []
         for each in files:
-            self.world.draft_files[len(self.world.draft_files) + 1] = b"".join(each.chunks())
-            stay.append(KeptFile(len(self.world.draft_files), each.name, each.media_type, each.size))
+            number = each.id or len(self.world.draft_files) + 1
+            self.world.draft_files[number] = b"".join(each.chunks())
+            stay.append(KeptFile(number, each.name, each.media_type, each.size))
         ident = 500 + parent if parent else key
         self.world.drafts[key] = Drafted(ident, parent, writing, tuple(stay), NOW - 60_000, nonce)
         return ident
@@ -483,3 +485,35 @@ class FakeAccounts:
     def new_passphrase(self, session: Any, password: str, source: str) -> None:
         self.confirm(session, password, source)
         self.world.calls.append("new_passphrase")
+
+
+class FakeUploads:
+    """Files that come in pieces; the rules of the real ones are tested over these."""
+
+    def __init__(self, world: World):
+        self.world = world
+
+    def begin(self, session: Any, name: str, media_type: str, size: int, *, nonce: bytes, parent: int = 0) -> Arriving:
+        ident = 700 + len(self.world.arriving)
+        self.world.arriving[ident] = (name, media_type, size, bytearray())
+        return self.look(session, ident)
+
+    def look(self, session: Any, ident: int) -> Arriving:
+        if ident not in self.world.arriving:
+            raise NoGrant("There is no such file here.")
+        _, _, size, octets = self.world.arriving[ident]
+        return Arriving(ident, size, len(octets), NOW + 86_400_000)
+
+    def append(self, session: Any, ident: int, start: int, chunks: Iterable[bytes]) -> Arriving:
+        for each in chunks:
+            self.world.arriving[ident][3].extend(each)
+        return self.look(session, ident)
+
+    def drop(self, session: Any, ident: int) -> None:
+        del self.world.arriving[ident]
+
+    def upload(self, session: Any, ident: int) -> Upload:
+        if ident not in self.world.arriving:
+            raise NoGrant("There is no such file here.")
+        name, media_type, size, octets = self.world.arriving[ident]
+        return Upload(name, media_type, size, lambda: iter([bytes(octets)]), ident)

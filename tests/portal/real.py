@@ -21,6 +21,7 @@ def portal(house: House) -> Portal:
         house.pickup,
         house.replies,
         house.portal.drafts,
+        house.portal.uploads,
         house.clock.now,
         os.urandom,
         newmail=house.portal.newmail,

@@ -320,30 +320,51 @@ PASTE = (
 )
 
 
-def test_a_file_on_its_way_shows_progress_and_can_be_stopped(make_page: MakePage, world: World) -> None:
+def test_a_file_on_its_way_shows_progress_and_can_be_paused_and_stopped(make_page: MakePage, world: World) -> None:
     page = make_page("pat")
     page.goto("/messages/14")
     held: list[Any] = []
-    page.route("**/messages/14/draft", lambda route: held.append(route))
+    page.route("**/uploads/*", lambda route: held.append(route))
     page.set_input_files("#files-field", {"name": "film.mp4", "mimeType": "video/mp4", "buffer": b"x" * 9000})
     page.get_by_role("progressbar", name="film.mp4").wait_for()
     assert page.get_by_role("button", name="Send reply").is_disabled()
+    page.get_by_role("button", name="Pause film.mp4").click()
+    page.get_by_text("Paused", exact=True).wait_for()
+    assert page.get_by_role("button", name="Send reply").is_disabled()
     assert faults(page, "a file on its way") == []
+    page.get_by_role("button", name="Continue film.mp4").click()
     page.get_by_role("button", name="Stop film.mp4").click()
     page.get_by_role("progressbar", name="film.mp4").wait_for(state="detached")
     assert page.get_by_role("button", name="Send reply").is_enabled()
-    page.unroute("**/messages/14/draft")
+    page.unroute("**/uploads/*")
 
 
-def test_a_file_that_is_too_large_or_did_not_arrive_says_so_and_can_be_tried_again(
+def test_a_paused_file_goes_on_where_it_stood_and_others_go_meanwhile(make_page: MakePage, world: World) -> None:
+    page = make_page("pat")
+    page.goto("/messages/11")
+    page.route("**/uploads", lambda route: None)  # no answer yet
+    page.set_input_files("#files-field", {"name": "film.mp4", "mimeType": "video/mp4", "buffer": b"x" * 9000})
+    page.get_by_role("button", name="Pause film.mp4").click()
+    page.unroute("**/uploads")
+    page.set_input_files("#files-field", {"name": "note.txt", "mimeType": "text/plain", "buffer": b"x"})
+    page.get_by_label("note.txt Text").wait_for()
+    page.get_by_role("button", name="Continue film.mp4").click()
+    page.get_by_role("progressbar", name="film.mp4").wait_for(state="detached")
+    assert [each.name for each in world.drafts[11].files] == ["note.txt", "film.mp4"]
+    assert page.get_by_role("button", name="Send reply").is_enabled()
+    world.drafts.pop(11)
+
+
+def test_a_file_that_is_too_large_or_is_refused_says_so_and_can_be_tried_again(
     make_page: MakePage, world: World
 ) -> None:
     page = make_page("pat")
     page.goto("/messages/11")
-    page.route("**/messages/11/draft", lambda route: route.abort())
+    page.route("**/uploads", lambda route: route.fulfill(status=429, body="Too many files.", content_type="text/plain"))
     page.set_input_files("#files-field", {"name": "a.txt", "mimeType": "text/plain", "buffer": b"x"})
-    page.get_by_text("It did not arrive. Nothing else is lost.").wait_for()
-    page.unroute("**/messages/11/draft")
+    page.get_by_text("Too many files.").wait_for()
+    assert page.get_by_role("button", name="Send reply").is_enabled()
+    page.unroute("**/uploads")
     page.get_by_role("button", name="Try again a.txt").click()
     page.get_by_label("a.txt Text").wait_for()
     page.locator("form[data-attach]").evaluate("form => { form.dataset.limit = 2; }")
@@ -352,6 +373,19 @@ def test_a_file_that_is_too_large_or_did_not_arrive_says_so_and_can_be_tried_aga
     page.get_by_text("There is no room left for drafts.").wait_for()
     assert [file.name for file in world.drafts[11].files] == ["a.txt"]
     world.refuse = ""
+    world.drafts.pop(11)
+
+
+def test_without_a_connection_a_file_waits_and_goes_on_by_itself(make_page: MakePage, world: World) -> None:
+    page = make_page("pat")
+    page.goto("/messages/11")
+    page.route("**/uploads**", lambda route: route.abort())
+    page.set_input_files("#files-field", {"name": "a.txt", "mimeType": "text/plain", "buffer": b"x"})
+    page.get_by_text("It goes on by itself as soon as there is one.").wait_for()
+    assert faults(page, "a file without a connection") == []
+    page.unroute("**/uploads**")
+    page.evaluate("window.dispatchEvent(new Event('online'))")
+    page.get_by_label("a.txt Text").wait_for()
     world.drafts.pop(11)
 
 

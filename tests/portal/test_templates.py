@@ -63,7 +63,16 @@ def test_the_script_sends_nothing_but_drafts_and_opens_nothing() -> None:
 
 def test_the_script_for_files_sends_them_to_the_draft_and_nowhere_else() -> None:
     script = (web_root() / "static" / "attach.js").read_text()
-    assert re.findall(r"\.open\(([^)]*)\)", script) == ['"POST", form.dataset.attach']
+    assert re.findall(r"\.open\(([^)]*)\)", script) == ["method, url"]
+    asked = set(re.findall(r'ask\("(\w+)", ([\w.]+)', script))
+    assert asked == {
+        ("POST", "words.uploads"),
+        ("PATCH", "this.url"),
+        ("HEAD", "this.url"),
+        ("DELETE", "this.url"),
+        ("POST", "form.dataset.attach"),
+    }
+    assert len(re.findall(r"\bask\(", script)) == 1 + len(asked) + 1  # its definition, and one more DELETE
     assert not FORBIDDEN.search(script)
     assert "fetch(" not in script
 

@@ -66,6 +66,7 @@ class World:
     replies: list[dict[str, Any]] = field(default_factory=list)
     drafts: dict[int, Drafted] = field(default_factory=dict)  # by answered message
     draft_files: dict[int, bytes] = field(default_factory=dict)
+    arriving: dict[int, tuple[str, str, int, bytearray]] = field(default_factory=dict)
     away: dict[str, FakeSession] = field(default_factory=dict)  # sessions whose time is over
     mails: list[dict[str, Any]] = field(default_factory=list)  # new messages that were sent
     threads: dict[int, list[Turn]] = field(default_factory=dict)

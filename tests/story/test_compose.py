@@ -27,11 +27,13 @@ def ann(served: House) -> str:
 class Desk:
     """Ann's pages, as she uses them."""
 
-    def __init__(self, served: House, context: BrowserContext):
-        self.base, self.page = served.base_url, context.new_page()
+    def __init__(
+        self, served: House, context: BrowserContext, who: str = ANN, password: str = ANN_PASSWORD, base: str = ""
+    ):
+        self.base, self.page = base or served.base_url, context.new_page()
         self.page.goto(self.base + "/sign-in")
-        self.page.fill("input[name=address]", ANN)
-        self.page.fill("input[name=password]", ANN_PASSWORD)
+        self.page.fill("input[name=address]", who)
+        self.page.fill("input[name=password]", password)
         self.page.locator("form.sheet button.button").first.click()
         self.page.wait_for_url("**/messages*")
 

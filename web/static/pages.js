@@ -165,6 +165,7 @@
     };
     const leave = () => location.replace(document.body.dataset.away);
     alive = begin;
+    document.addEventListener("alive", begin); // a file that goes up keeps the session
     begin();
   }
 })();

@@ -59,10 +59,14 @@ def put(rows: Rows, draft: DraftRow) -> str | None:
     return earlier[0]["blob_key"] if earlier else None
 
 
-def put_file(rows: Rows, file: FileRow) -> None:
-    """Write a file of a draft."""
-    rows.execute(
-        "INSERT INTO draft_files(id, org, draft, body, blob_key, octets) VALUES (?, ?, ?, ?, ?, ?)", astuple(file)
+def put_file(rows: Rows, file: FileRow) -> bool:
+    """Write a file of a draft; say False if there is one with its id."""
+    return bool(
+        rows.execute(
+            "INSERT INTO draft_files(id, org, draft, body, blob_key, octets) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT(id) DO NOTHING",
+            astuple(file),
+        )
     )
 
 

@@ -227,7 +227,7 @@ def named_blobs(reader: Reader, keys: Sequence[str]) -> set[str]:
         page = keys[start : start + _PAGE]
         names = {f"k{number}": key for number, key in enumerate(page)}
         marks = ", ".join(f":{name}" for name in names)
-        for table in ("contents", "drafts", "draft_files", "filed"):
+        for table in ("contents", "drafts", "draft_files", "filed", "upload_pieces"):
             asked = f"SELECT blob_key FROM {table} WHERE blob_key IN ({marks})"  # noqa: S608
             found.update(row["blob_key"] for row in reader.query(asked, **names))
     return found
@@ -237,7 +237,7 @@ def blobs_in_use(reader: Reader) -> Iterator[Row]:
     """
     Yield (org, message, part, blob_key) of every part that rests in a blob, reading a page at a time.
 
-    What is no message comes too: part `draft`, `draft-file` or `filed`, with its own id as message.
+    What is no message comes too: part `draft`, `draft-file`, `filed` or `upload`, with its own id as message.
     """
     message, part = -1, ""
     while page := reader.query(
@@ -249,7 +249,8 @@ def blobs_in_use(reader: Reader) -> Iterator[Row]:
     ):
         yield from page
         message, part = page[-1]["message"], page[-1]["part"]
-    for table, part in (("drafts", "draft"), ("draft_files", "draft-file"), ("filed", "filed")):
+    others = {"drafts": "draft", "draft_files": "draft-file", "filed": "filed", "upload_pieces": "upload"}
+    for table, part in others.items():
         after = -1
         while page := reader.query(
             f"SELECT org, id AS message, '{part}' AS part, blob_key FROM {table}"  # noqa: S608

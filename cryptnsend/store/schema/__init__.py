@@ -26,6 +26,7 @@ from cryptnsend.store.schema.later import (
     TRANSPORT,
     TURNS,
 )
+from cryptnsend.store.schema.uploads import UPLOADS
 from cryptnsend.store.schema.wishes import REMINDERS
 
 __all__ = ["STEPS", "Step"]
@@ -46,4 +47,5 @@ STEPS: tuple[Step, ...] = (
     TALLIES,
     REMINDERS,
     POLICIES,
+    UPLOADS,
 )

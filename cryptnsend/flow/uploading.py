@@ -1,0 +1,246 @@
+"""How does a large file come in over a connection that breaks? In pieces, each sealed and durable before it counts.
+
+An upload has a key of its own, sealed to its owner, so that it survives a restart and opens for nobody else. Each piece
+is a sealed stream with its place in the context: pieces that are swapped, moved or missing do not open. What is
+answered to have arrived is durable. Nothing here is ever held as a whole, whatever the size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import msgspec
+import structlog
+
+from cryptnsend.core import keys
+from cryptnsend.core.contracts import Clock, Engine, Row, Rows
+from cryptnsend.core.errors import CryptnSendError, Denied, NoGrant, Refusal, SealBroken, StoreBroken
+from cryptnsend.core.model import Ids, Random, account_holder
+from cryptnsend.core.seal import Sealer, open_sealed, open_stream, pad, plain_size, seal, unpad
+from cryptnsend.flow.ownpair import own_pair
+from cryptnsend.flow.sessions import Session
+from cryptnsend.flow.views import Arriving, Upload
+from cryptnsend.keeper.client import Keeper
+from cryptnsend.store.records import uploads
+from cryptnsend.store.vault import Stored, Vault
+
+PIECE = 8 * 1024 * 1024  # octets of a file that are durable together; what a killed server can lose of one request
+MOST = 20  # uploads of one account that are under way
+EXPIRES = 86_400_000  # milliseconds after the last octet
+LABEL = "upload"
+ABOUT = "upload"
+PAGE = 64  # pieces looked up at once
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Moved(Denied):
+    """The file does not go on where somebody wanted to add to it; they have to ask how much of it is here."""
+
+
+class Crowded(Denied):
+    """So much is on its way already that there is no room for another file."""
+
+
+class _About(msgspec.Struct):
+    """What is sealed about a file."""
+
+    v: int
+    name: str
+    media_type: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    row: Row
+    key: bytes
+    about: _About
+
+
+class Uploads:
+    """Takes files in. Shared by all requests of a process; thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        vault: Vault,
+        keeper: Keeper,
+        clock: Clock,
+        random: Random,
+        quota: int,
+        most: int = MOST,
+        piece: int = PIECE,
+    ):
+        """*quota*: octets that all uploads of one account may have together; *piece*: octets durable together."""
+        self._engine, self._vault, self._keeper = engine, vault, keeper
+        self._clock, self._random, self._quota, self._most, self._piece = clock, random, quota, most, piece
+        self._ids = Ids(random)
+
+    def begin(
+        self, session: Session, name: str, media_type: str, size: int, *, nonce: bytes, parent: int = 0
+    ) -> Arriving:
+        """
+        Begin a file of *size* octets, or go on with the one that a request with this *nonce* began.
+
+        *parent* is the message that it is to answer, 0 for none. Raises Crowded if there would be too many or too
+        much, Refusal if that one has another size, NoGrant for a *parent* that is not theirs.
+        """
+        now = self._clock.now()
+        ident, key = self._ids.new(now), keys.new_key(self._random)
+        pair, holder = own_pair(self._engine, self._keeper, session, parent), account_holder(session.account)
+        about = msgspec.msgpack.encode(_About(1, name, media_type, size))
+        row = uploads.UploadRow(
+            ident, session.organisation, session.account, nonce, pair.id, keys.SUITE,
+            keys.seal_to(pair.public, key, label=LABEL, owner=holder, holder=holder, ref=ident),
+            seal(key, ident, ABOUT, pad(about)), size, 0, now, now,
+        )  # fmt: skip
+        while True:
+            there = self._engine.write(partial(self._begin, row)).result()
+            try:
+                found = self.look(session, there)
+            except NoGrant:  # begun long ago, and over: upkeep was not here yet
+                self.drop(session, there)
+                continue
+            if found.size != size:
+                raise Refusal("This is another file than the one that was begun.")
+            return found
+
+    def look(self, session: Session, ident: int) -> Arriving:
+        """Return how much of a file is here; raise NoGrant if there is none such, or it is over."""
+        row = self._row(session, ident)
+        return Arriving(ident, row["size"], row["arrived"], row["changed"] + EXPIRES)
+
+    def append(self, session: Session, ident: int, start: int, chunks: Iterable[bytes]) -> Arriving:
+        """
+        Add octets to a file that goes on at *start*; return how much of it is here then, all of it durable.
+
+        Whatever came before *chunks* broke off stays. Raises Moved if the file goes on elsewhere, Refusal for more
+        octets than it has, NoGrant.
+        """
+        opened = self._opened(session, ident)
+        if start != opened.row["arrived"]:
+            raise Moved("The file does not go on here.")
+        incoming = iter(chunks)
+        rest = b""
+        while True:
+            held, rest = self._take(session, opened, start, rest, incoming)
+            start += held
+            if held < self._piece:
+                break
+        return self.look(session, ident)
+
+    def drop(self, session: Session, ident: int) -> None:
+        """Forget a file, or what came of it; raise NoGrant if there is none such."""
+        gone = self._engine.write(lambda rows: uploads.drop(rows, session.account, ident)).result()
+        if gone is None:
+            raise NoGrant("There is no such file here.")
+        self._vault.discard(*gone)
+
+    def upload(self, session: Session, ident: int) -> Upload:
+        """Return a file that is whole; raise NoGrant if there is none such, Refusal if some of it is missing."""
+        opened = self._opened(session, ident)
+        if opened.row["arrived"] != opened.about.size:
+            raise Refusal("This file has not arrived as a whole yet.")
+        about = opened.about
+        return Upload(about.name, about.media_type, about.size, partial(self._chunks, session.account, opened), ident)
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _begin(self, row: uploads.UploadRow, rows: Rows) -> int:
+        there = uploads.begin(rows, row)
+        count, octets = uploads.waiting(rows, row.account)
+        if there == row.id and count > self._most:
+            raise Crowded(
+                "Too many files are on their way at once. Wait until some of them have arrived, or stop some."
+            )
+        if there == row.id and octets > self._quota:
+            raise Crowded(
+                "The files on their way are too large together. Wait until some of them have arrived, or stop some."
+            )
+        return there
+
+    def _take(
+        self, session: Session, opened: _Opened, start: int, rest: bytes, incoming: Iterator[bytes]
+    ) -> tuple[int, bytes]:
+        """Make the next piece durable; return how many octets it has, and those that came along behind it."""
+        ident, most = opened.row["id"], min(self._piece, opened.about.size - start)
+        sealer, writer, size = Sealer(opened.key, ident, _part(start)), self._vault.writer(), 0
+        try:
+            while size < self._piece:
+                chunk, rest = rest or next(incoming, b""), b""
+                if not chunk:
+                    break
+                chunk, rest = chunk[: self._piece - size], chunk[self._piece - size :]
+                size += len(chunk)
+                if size > most:
+                    raise Refusal("More of this file came than it has.")
+                writer.write(sealer.update(chunk))
+            if size:
+                writer.write(sealer.finalize())
+                self._keep(session, ident, start, size, writer.close())
+        finally:
+            writer.abort()
+        return size, rest
+
+    def _keep(self, session: Session, ident: int, start: int, size: int, stored: Stored) -> None:
+        now = self._clock.now()
+        row = uploads.PieceRow(
+            self._ids.new(now), session.organisation, ident, start, stored.body, stored.blob_key,
+            self._vault.size(stored),
+        )  # fmt: skip
+
+        def write(rows: Rows) -> None:
+            if not uploads.append(rows, session.account, row, size, now):
+                raise Moved("The file does not go on here.")  # another request was faster, or it was dropped
+
+        blobs = [stored.blob_key] if stored.blob_key else []
+        try:
+            self._engine.write(write, blobs=blobs).result()
+        except CryptnSendError as error:
+            if not isinstance(error, StoreBroken):  # then the rows were undone; else upkeep looks for them
+                self._vault.discard(*blobs)
+            raise
+
+    def _row(self, session: Session, ident: int) -> Row:
+        row = uploads.upload(self._engine, session.account, ident, self._clock.now() - EXPIRES)
+        if row is None:
+            raise NoGrant("There is no such file here.")
+        return row
+
+    def _opened(self, session: Session, ident: int) -> _Opened:
+        """Open what is known of a file; raise NoGrant if there is none such, or this session does not open it."""
+        row, holder = self._row(session, ident), account_holder(session.account)
+        seed = session.seeds.get(row["pair"])
+        if seed is None:
+            raise NoGrant("There is no such file here.")
+        try:
+            key = keys.open_with(seed, row["sealed_key"], label=LABEL, owner=holder, holder=holder, ref=ident)
+            octets = unpad(open_sealed(key, ident, ABOUT, row["about"]))
+            return _Opened(row, key, msgspec.msgpack.decode(octets, type=_About))
+        except (SealBroken, msgspec.MsgspecError):
+            log.error("upload damaged", upload=ident)
+            raise NoGrant("There is no such file here.") from None
+
+    def _chunks(self, account: int, opened: _Opened) -> Iterator[bytes]:
+        ident, start = opened.row["id"], 0
+        while start < opened.about.size:
+            page = uploads.pieces(self._engine, account, ident, start, PAGE)
+            for row in page:
+                if row["start"] != start:
+                    break
+                yield from open_stream(
+                    opened.key, ident, _part(start), self._vault.open(Stored(row["body"], row["blob_key"]))
+                )
+                start += plain_size(row["octets"])
+            if not page or page[0]["start"] > start:
+                raise SealBroken("A piece of this file is missing.")
+        if start != opened.about.size:
+            raise SealBroken("This file has another size than was written down.")
+
+
+def _part(start: int) -> str:
+    return f"upload.{start}"
