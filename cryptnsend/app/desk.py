@@ -99,7 +99,6 @@ class Desk(Foundation):
             settings=Settings(
                 signup=self.config.signup.mode,
                 argon=self.argon,
-                min_length=self.config.passwords.min_length,
                 postmaster=self.config.inbound.postmaster.lower(),
             ),
             policies=self.policies,
@@ -116,7 +115,7 @@ class Desk(Foundation):
             subscriber_idle=figures.subscriber_idle_minutes * MINUTE,
             absolute=figures.absolute_hours * 60 * MINUTE,
         )
-        return Sessions(self.engine, self.clock, os.urandom, limits)
+        return Sessions(self.engine, self.clock, os.urandom, limits, self.policies)
 
     @cached_property
     def adoption(self) -> Adoption:
@@ -202,7 +201,7 @@ class Desk(Foundation):
             opener=self.opener,
             clock=self.clock,
             undo=self.config.life.undo_days * DAY,
-            life=self.config.life.days * DAY,
+            policies=self.policies,
             wake=self.wake,
         )
 
@@ -268,7 +267,14 @@ class Desk(Foundation):
     def following(self) -> Following:
         from cryptnsend.flow.following import Following
 
-        return Following(engine=self.engine, sent=self.sent, clock=self.clock, random=os.urandom, wake=self.wake)
+        return Following(
+            engine=self.engine,
+            sent=self.sent,
+            policies=self.policies,
+            clock=self.clock,
+            random=os.urandom,
+            wake=self.wake,
+        )
 
     @cached_property
     def drafts(self) -> Drafts:
@@ -308,7 +314,6 @@ class Desk(Foundation):
             random=os.urandom,
             argon=self.argon,
             domain=self.config.server.domain,
-            min_length=self.config.passwords.min_length,
             custody=self.config.policy.custody,
             policies=self.policies,
             wake=self.wake,

@@ -76,6 +76,7 @@ class Post(Desk):
                 hostname=self.config.server.hostname,
                 give_up=self.config.delivery.give_up_seconds * 1000,
             ),
+            policies=self.policies,
             web=web_root(),
             base_url=lambda: self.home.base_url(self.config),
         )
@@ -200,7 +201,7 @@ class Post(Desk):
             clock=self.clock,
             random=os.urandom,
             undo=self.config.life.undo_days * DAY,
-            retention=self.config.life.retention_days * DAY,
+            policies=self.policies,
             drafts=self.config.life.draft_days * DAY,
             journal=self.home.journal,
             reminding=Reminding(

@@ -342,6 +342,7 @@ def pages(config: Config, secret: bytes) -> Any:
         newmail=built.newmail,
         following=built.following,
         folders=built.folders,
+        policies=built.policies,
     )
     return create_app(pieces, config, secret=secret, ports=home.ports, spool=home.spool)
 

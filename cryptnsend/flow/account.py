@@ -25,7 +25,7 @@ from cryptnsend.flow.second import SecondSteps
 from cryptnsend.flow.sessions import Away, Session
 from cryptnsend.flow.views import SignedIn, Started
 from cryptnsend.keeper import requests
-from cryptnsend.store.records import accounts, sessions
+from cryptnsend.store.records import accounts, invitations, sessions
 
 __all__ = ["Accounts", "Proof", "Settings"]
 
@@ -200,7 +200,7 @@ class Accounts(Belongings, Oversight, Estate, SecondSteps):
     ) -> SignedIn:
         """Make a subscriber of who shows the mailed code, or the one of an invitation (*ident* is either's)."""
         shown = notice_name(name)
-        self._check_strength(password, [shown])
+        self._check_strength(password, [shown], self._inviting(ident))
         salt, k = self._k_by_mail(ident, password, source)
         opened = self._keeper.signup(ident, code, salt, self._settings.argon.encode(), k, shown, locale)
         self._take(opened, "account.subscribed", {})
@@ -212,15 +212,26 @@ class Accounts(Belongings, Oversight, Estate, SecondSteps):
             recovery.code if recovery else "",
         )
 
+    def _inviting(self, ident: int) -> int:
+        """Return which organisation a mailed code invites into, the installation if none."""
+        return invitations.organisation(self._engine, ident)
+
     # -- getting back in ----------------------------------------------------------------------------------------------
 
     def start_reset(self, address: str, source: str, language: str = "") -> Started:
         """Mail a code for a new password; the same answer for every address. Raises Throttled."""
         return self._mail_code(address, "reset", source, language)
 
-    def finish_reset(self, ident: int, code: str, password: str, source: str, agent: str) -> SignedIn:
-        """Set a new password by a mailed code alone: a weak reset. The owner and their senders are told."""
-        self._check_strength(password, [])
+    def finish_reset(
+        self, ident: int, code: str, password: str, source: str, agent: str, address: str = ""
+    ) -> SignedIn:
+        """
+        Set a new password by a mailed code alone: a weak reset. The owner and their senders are told.
+
+        *address* is the one that was typed: the rules of its organisation say how long the password has to be.
+        """
+        row = accounts.by_address(self._engine, canonical_or_nobody(address))
+        self._check_strength(password, [address], row["org"] if row else INSTALLATION)
         salt, k = self._k_by_mail(ident, password, source)
         opened = self._keeper.reset(ident, code, salt, self._settings.argon.encode(), k)
 
@@ -235,7 +246,7 @@ class Accounts(Belongings, Oversight, Estate, SecondSteps):
     def change_password(self, session: Session, old: str, new: str, source: str, agent: str) -> SignedIn:
         """Change the password; every other session ends, and devices stay."""
         old_k = self._confirmed(session, old, source)
-        self._check_strength(new, [session.address, session.name])
+        self._check_strength(new, [session.address, session.name], session.organisation)
         params, salt = self._settings.argon, self._random(passwords.SALT)
         self._engine.write(lambda rows: accounts.bump(rows, session.account)).result()
         k = passwords.derive(new, salt, params)

@@ -20,6 +20,7 @@ from cryptnsend.delivery.dkim import sign
 from cryptnsend.delivery.signers import Signers
 from cryptnsend.flow.mailwords import Faces
 from cryptnsend.flow.parcels import Parcels
+from cryptnsend.flow.policies import Policies
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import LinkRow
 
@@ -77,12 +78,13 @@ class Composing:
         clock: Clock,
         signers: Signers,
         settings: Settings,
+        policies: Policies,
         web: Path,
         base_url: Callable[[], str],
     ):
         self._engine, self._parcels, self._keeper = engine, parcels, keeper
         self._clock, self._signers = clock, signers
-        self._settings, self._base_url = settings, base_url
+        self._settings, self._base_url, self._policies = settings, base_url, policies
         self._faces = Faces(web)
 
     def _words(self, row: Row) -> Callable[[str], str]:

@@ -12,13 +12,13 @@ import msgspec
 from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.errors import Denied
 from cryptnsend.core.model import Random, account_holder, new_id
+from cryptnsend.flow.policies import Policies
 from cryptnsend.flow.sent import Sent
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Event, Evidence
 from cryptnsend.store.records import audit, grants, listing, messages, reminders
 
 DAY, MINUTE = 86_400_000, 60_000  # milliseconds
-LONGEST = 2555 * DAY
 PAUSE = 10 * MINUTE  # between two notices to one recipient
 MOST = 6  # notices of one message to one recipient
 MARK = 16  # hexadecimal digits of a hash that are shown
@@ -27,7 +27,17 @@ MARK = 16  # hexadecimal digits of a hash that are shown
 class Following:
     """Acts on sent messages. Shared by all requests of a process."""
 
-    def __init__(self, *, engine: Engine, sent: Sent, clock: Clock, random: Random, wake: Callable[[], None]):
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        sent: Sent,
+        policies: Policies,
+        clock: Clock,
+        random: Random,
+        wake: Callable[[], None],
+    ):
+        self._policies = policies
         self._engine, self._sent, self._clock, self._random, self._wake = engine, sent, clock, random, wake
 
     def remind(self, session: Session, message: int, address: str | None = None) -> int:
@@ -85,8 +95,9 @@ class Following:
         self._sent.check_sent_to(about, address)
         if until <= now:
             raise Denied("Choose a day to come. To end it now, take it back.")
-        if until > now + LONGEST:
-            raise Denied("A message can be opened for seven years at most.")
+        most = self._policies.limits(about["org"]).life_most_days
+        if until > now + (most + 1) * DAY:  # a day is typed, and ends somewhere
+            raise Denied("That is longer than a message may be opened. Choose an earlier day.")
         idents = self._sent.of(about, grants.to_suspend(self._engine, about["org"], message), address)
         if not idents:
             raise Denied("Nobody can open it any more. Give it back first, if that is still possible.")

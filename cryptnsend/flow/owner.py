@@ -25,7 +25,7 @@ from cryptnsend.flow.policies import Standing as PolicyStanding
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import Opened, OrganisationRow, RecoveryFile
 from cryptnsend.languages import ENGLISH
-from cryptnsend.store.records import accounts, audit, deliveries, devices, messages, operator, oversight
+from cryptnsend.store.records import accounts, audit, deliveries, devices, invitations, messages, operator, oversight
 
 BY_OWNER = oversight.OPERATOR  # who the audit says it was
 
@@ -51,7 +51,6 @@ class Owner:
         random: Random,
         argon: passwords.Argon,
         domain: str = "",
-        min_length: int = passwords.LONG,
         custody: str = MANAGED,
         code_rule: str = "",
         policies: Policies,
@@ -59,7 +58,7 @@ class Owner:
         by: Mapping[str, object],
     ):
         self._engine, self._keeper, self._clock, self._random = engine, keeper, clock, random
-        self._domain, self._min_length = domain, min_length
+        self._domain = domain
         self._argon, self._custody, self._code_rule, self._wake = argon, custody, code_rule, wake
         self._policies = policies
         self._by = by  # what the audit says of who acts
@@ -134,7 +133,7 @@ class Owner:
         somebody's, or a weak password.
         """
         who = _canonical(address)
-        self.check_strength(password, [address, name])
+        self.check_strength(password, [address, name], organisation or INSTALLATION)
         salt = self._random(passwords.SALT)
         k = passwords.derive(password, salt, self._argon)
         opened = self._keeper.add(who, organisation, roles, salt, self._argon.encode(), k, name)
@@ -169,6 +168,8 @@ class Owner:
 
         def write(rows: Rows) -> None:
             messages.add_deliveries(rows, [delivery])
+            if organisation:
+                invitations.put(rows, invited.id, organisation, _canonical(address), name, 0, now, invited.expires)
             self._audit(rows, organisation or INSTALLATION, "account.invited", _canonical(address), {})
 
         self._engine.write(write).result()
@@ -193,7 +194,7 @@ class Owner:
         Raises WrongSecret if *old* is not right.
         """
         who, row = _canonical(address), self._row(address)
-        self.check_strength(new, [address, row["name"]])
+        self.check_strength(new, [address, row["name"]], row["org"])
         old_k = self.k(who, old) if old is not None else None
         salt = self._random(passwords.SALT)
         k = passwords.derive(new, salt, self._argon)
@@ -341,9 +342,10 @@ class Owner:
         salt = self._keeper.salt(address)
         return passwords.derive(password, salt.salt, passwords.Argon.decode(salt.params))
 
-    def check_strength(self, password: str, hints: list[str]) -> None:
-        """Raise Denied with advice for a password that would be guessed."""
-        found = passwords.check_strength(password, hints=hints, second_factor=False, shortest=self._min_length)
+    def check_strength(self, password: str, hints: list[str], org: int = INSTALLATION) -> None:
+        """Raise Denied with advice for a password that would be guessed, or is shorter than *org* wants it."""
+        least = self._policies.limits(org).password_length
+        found = passwords.check_strength(password, hints=hints, second_factor=False, shortest=least)
         if not found.ok:
             raise Denied(found.advice)
 

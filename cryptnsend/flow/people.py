@@ -35,7 +35,6 @@ class Settings:
 
     signup: str  # closed, invite, open
     argon: passwords.Argon
-    min_length: int = passwords.LONG  # of new passwords, in characters
     postmaster: str = ""  # canonical address of who reads mail for postmaster; "" is the first officer
 
 
@@ -98,8 +97,9 @@ class People:
         claims = tokens.Claims(purpose, row["address"], row["subscriber"], row["message"])
         return row if self._keeper.link(token, claims) else None
 
-    def _check_strength(self, password: str, hints: Sequence[str]) -> None:
-        found = passwords.check_strength(password, hints=hints, second_factor=False, shortest=self._settings.min_length)
+    def _check_strength(self, password: str, hints: Sequence[str], org: int = INSTALLATION) -> None:
+        least = self._policies.limits(org).password_length
+        found = passwords.check_strength(password, hints=hints, second_factor=False, shortest=least)
         if not found.ok:
             raise Denied(found.advice)
 

@@ -89,6 +89,11 @@ class Policies:
             return self.installation
         return organisation.holds(policies.text(self._engine, org), self.installation, self._leaves, vouched=None)
 
+    def longer_retentions(self) -> dict[int, int]:
+        """Return the organisations that keep messages for longer than the installation, with their days."""
+        asked = {org: self.limits(org).retention_days for org in policies.organisations(self._engine, "retention_days")}
+        return {org: days for org, days in asked.items() if days > self.installation.retention_days}
+
     # -- what was said ------------------------------------------------------------------------------------------------
 
     def standing(self, org: int) -> Standing:

@@ -21,6 +21,7 @@ from cryptnsend.core.subject import peel
 from cryptnsend.flow import searching
 from cryptnsend.flow.adoption import NEWEST
 from cryptnsend.flow.opening import NOTHING, Opener
+from cryptnsend.flow.policies import Policies
 from cryptnsend.flow.rendering import files_of
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Reached, SentEntry, Status
@@ -29,7 +30,8 @@ from cryptnsend.keeper.client import Keeper
 from cryptnsend.store.records import audit, grants, kept, listing, plans
 
 PAGE = 100  # messages looked up at once, where all are
-LATE_LASTS = 6 * 86_400_000  # milliseconds: a host that cannot pass a mail on returns it after five days at most
+DAY = 86_400_000  # milliseconds
+LATE_LASTS = 6 * DAY  # a host that cannot pass a mail on returns it after five days at most
 
 log = structlog.stdlib.get_logger(__name__)
 NOTHING_MORE: Mapping[str, object] = MappingProxyType({})
@@ -46,12 +48,12 @@ class Sent:
         opener: Opener,
         clock: Clock,
         undo: int,
-        life: int,
+        policies: Policies,
         wake: Callable[[], None],
     ):
-        """Times are milliseconds: *undo* is how long a recall can be undone, *life* that of a message brought back."""
+        """*undo* is for how many milliseconds a recall can be undone."""
         self._engine, self._keeper, self._opener, self._clock = engine, keeper, opener, clock
-        self.undo, self._life, self._wake = undo, life, wake
+        self.undo, self._policies, self._wake = undo, policies, wake
 
     def ring(self) -> None:
         """Let the courier know that something is due."""
@@ -203,7 +205,7 @@ class Sent:
             raise Denied("There is nothing to give back: nothing was taken back, or the days for that are over.")
         expires = about["expires"]
         if expires is None or expires <= now:
-            expires = now + self._life
+            expires = now + self._policies.limits(about["org"]).life_days * DAY
         self._keeper.ended("undo", coming)
 
         def write(rows: Rows) -> None:

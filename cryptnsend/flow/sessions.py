@@ -20,8 +20,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptnsend.core.contracts import Clock, Engine, Row
 from cryptnsend.core.errors import SealBroken
 from cryptnsend.core.keys import box, unbox
-from cryptnsend.core.model import Random
+from cryptnsend.core.model import INSTALLATION, Random
 from cryptnsend.core.seal import framed
+from cryptnsend.flow.policies import Policies
 from cryptnsend.keeper.requests import LockedPair, Opened
 from cryptnsend.store.records import accounts, sessions
 
@@ -82,8 +83,9 @@ class Limits:
 class Sessions:
     """Starts, finds and ends sessions."""
 
-    def __init__(self, engine: Engine, clock: Clock, random: Random, limits: Limits):
+    def __init__(self, engine: Engine, clock: Clock, random: Random, limits: Limits, policies: Policies):
         self._engine, self._clock, self._random, self._limits = engine, clock, random, limits
+        self._policies = policies
 
     def start(self, opened: Opened, address: str, agent: str, version: int) -> str:
         """Make a session of what the keeper opened and return the cookie's value; *version* is the main row's."""
@@ -109,11 +111,11 @@ class Sessions:
         if row is None:
             return None
         roles = tuple(row["roles"].split(","))
-        idle = self._limits.subscriber_idle if "subscriber" in roles else self._limits.recipient_idle
+        idle, absolute = self._times(row["org"], roles)
         if not _still_theirs(row):
             self._engine.write(lambda rows: sessions.end(rows, id_hash)).result()
             return None
-        if not (-MINUTE <= now - row["seen"] < idle and -MINUTE <= now - row["created"] < self._limits.absolute):
+        if not (-MINUTE <= now - row["seen"] < idle and -MINUTE <= now - row["created"] < absolute):
             self._engine.write(lambda rows: sessions.rest(rows, id_hash)).result()
             return None
         try:
@@ -137,6 +139,14 @@ class Sessions:
             id_hash,
             secret,
         )
+
+    def _times(self, org: int, roles: tuple[str, ...]) -> tuple[int, int]:
+        """Return for how long a session may rest, and last; an organisation can only make both shorter."""
+        idle = self._limits.recipient_idle if roles == ("recipient",) else self._limits.subscriber_idle
+        if org == INSTALLATION:
+            return idle, self._limits.absolute
+        held = self._policies.limits(org)
+        return min(idle, held.idle_minutes * MINUTE), min(self._limits.absolute, held.absolute_hours * 60 * MINUTE)
 
     def away(self, cookie: str) -> Away | None:
         """

@@ -23,6 +23,7 @@ from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import CryptnSendError, Denied, SealBroken
 from cryptnsend.core.model import INSTALLATION, Random, first_id, new_id
 from cryptnsend.flow import closing, resetting
+from cryptnsend.flow.policies import Policies
 from cryptnsend.flow.reminding import Reminding
 from cryptnsend.flow.uploading import EXPIRES
 from cryptnsend.keeper.client import Keeper
@@ -101,7 +102,7 @@ class Upkeep:
         clock: Clock,
         random: Random,
         undo: int,
-        retention: int,
+        policies: Policies,
         drafts: int,
         journal: Path,
         reminding: Reminding,
@@ -109,10 +110,10 @@ class Upkeep:
         """
         Look after one home.
 
-        Milliseconds: *undo*, for which what was suspended can be given back; *retention*, for which a message is kept;
-        *drafts*, for which a draft is that nobody touches.
+        Milliseconds: *undo*, for which what was suspended can be given back; *drafts*, for which a draft is that nobody
+        touches. For how long a message is kept, *policies* say.
         """
-        self._retention = retention
+        self._policies = policies
         self._engine, self._vault, self._keeper, self._clock = engine, vault, keeper, clock
         self._random, self._undo, self._drafts, self._journal = random, undo, drafts, journal
         self._reminding = reminding
@@ -177,11 +178,13 @@ class Upkeep:
 
     def _retire(self) -> None:
         """End what only the retention ends, or take that back where a message turns out to be younger."""
-        before = first_id(self._clock.now() - self._retention)
-        while found := upkeep.grants_to_reinstate(self._engine, before):
+        now = self._clock.now()
+        before = first_id(now - self._policies.installation.retention_days * DAY)
+        longer = {org: first_id(now - days * DAY) for org, days in self._policies.longer_retentions().items()}
+        while found := upkeep.grants_to_reinstate(self._engine, before, longer):
             self._keeper.ended("undo", [row["id"] for row in found])
             self._engine.write(partial(self._reinstated, found)).result()
-        while found := upkeep.grants_to_retire(self._engine, before):
+        while found := upkeep.grants_to_retire(self._engine, before, longer):
             self._keeper.ended("suspend", [row["id"] for row in found])
             self._engine.write(partial(self._retired, found)).result()
 

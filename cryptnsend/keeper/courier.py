@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, NoGrant
-from cryptnsend.keeper import codes, ledger, links, mailed
+from cryptnsend.keeper import codes, ledger, links, mailed, policies
 from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.requests import Code, Invitation, MailCode, Notice, Receipt, Token
 from cryptnsend.keeper.rows import Account
@@ -31,7 +31,8 @@ def notice(context: Context, address: str, subscriber: int, message: int, author
 def receipt(context: Context, subscriber: int, addresses: Sequence[str]) -> Receipt:
     """Return where a receipt goes, and the codes it tells; being mailed starts a code's time."""
     goes_to = _address_of(context, subscriber)
-    if not context.settings.codes_on_receipt:
+    known = _subscriber(context.reads, subscriber)
+    if not policies.codes_on_receipt(context, context.reads, known.org):
         return Receipt(goes_to, (), True)
 
     def show(rows: Rows) -> list[Code]:

@@ -17,6 +17,7 @@ from cryptnsend.keeper import (
     contacts,
     ledger,
     mailed,
+    policies,
     second,
     tickets,
     weakness,
@@ -232,7 +233,7 @@ def _owner(context: Context, ticket: bytes, k: bytes) -> Account:
 def _teller(context: Context, rows: Rows, ticket: bytes) -> Account:
     """Return a subscriber who may see codes; after a reset by mail only where codes are mailed anyway."""
     account = tickets.signed_in(context, rows, ticket)
-    if account.is_weak and not context.settings.codes_on_receipt:
+    if account.is_weak and not policies.codes_on_receipt(context, rows, account.org):
         return tickets.signed_in_well(context, rows, ticket)
     if not account.has("subscriber"):
         raise Denied(NOT_SUBSCRIBER)

@@ -78,5 +78,10 @@ def said_by(reads: ledger.Reads, ident: int) -> dict[str, rules.Value]:
     return rules.read(known.policy) if known is not None and known.policy else {}
 
 
+def codes_on_receipt(context: Context, reads: ledger.Reads, organisation: int) -> bool:
+    """Say whether codes of this organisation's people are mailed to them; both it and the installation may say no."""
+    return context.settings.codes_on_receipt and said_by(reads, organisation).get("code_on_receipt", True) is True
+
+
 def _decoded(text: str) -> dict[str, Any]:
     return msgspec.json.decode(text, type=dict[str, Any])

@@ -119,7 +119,7 @@ def forgot_code() -> Any:
     if page["error"]:
         return render_template("forgot-code.html", **page), WRONG
     try:
-        fresh = desk().accounts.finish_reset(int(begun["id"]), typed, chosen, source(), agent())
+        fresh = desk().accounts.finish_reset(int(begun["id"]), typed, chosen, source(), agent(), begun["address"])
     except WrongSecret as wrong:
         page["code_error"] = not_the_code(wrong)
         return render_template("forgot-code.html", **page), WRONG

@@ -231,14 +231,15 @@ def page(form: Form, error: str | None = None) -> str:
     saved = recall("saved")
     forget_fact("saved")
     allow_saving()
+    rules = desk().rules(signed_in())
     return render_template(
         "compose.html",
         form=form,
         error=error,
         saved=saved,
-        lives=LIVES,
+        lives=[days for days in LIVES if days <= rules.life_most_days],
         later=LATER,
-        usual=desk().config.life.days,
+        usual=rules.life_days,
         may_plain=desk().newmail.may_plain(signed_in()),
         known=desk().newmail.known(signed_in(), limit=SUGGESTED),
         limit=most_octets(),

@@ -15,8 +15,20 @@ from flask import current_app
 
 from cryptnsend.config import Config
 from cryptnsend.core.discovery import Servers
+from cryptnsend.core.organisation import Policy
 from cryptnsend.home import Home
-from cryptnsend.portal.flows import Accounts, Drafts, Folders, Following, NewMail, Pickup, Pieces, Replies, Uploads
+from cryptnsend.portal.flows import (
+    Accounts,
+    Drafts,
+    Folders,
+    Following,
+    NewMail,
+    Pickup,
+    Pieces,
+    Replies,
+    Session,
+    Uploads,
+)
 
 EXTENSION = "cryptnsend"
 MINUTE = 60_000  # milliseconds
@@ -71,11 +83,17 @@ class Desk:
         """Return what mail programs have to know of this server."""
         return Home(self.config.server.home).servers(self.config, self.ports())
 
-    def idle_minutes(self, roles: object) -> int:
-        """Return how many minutes somebody with these roles stays signed in without a tap."""
-        subscriber = isinstance(roles, list | tuple | frozenset | set) and "subscriber" in roles
+    def rules(self, somebody: Session | None) -> Policy:
+        """Return the limits of somebody's organisation; the installation's for everybody else."""
+        policies = self.pieces.policies
+        return policies.limits(somebody.organisation) if somebody is not None else policies.installation
+
+    def idle_minutes(self, somebody: Session | None) -> int:
+        """Return how many minutes somebody stays signed in without a tap."""
         sessions = self.config.sessions
-        return sessions.subscriber_idle_minutes if subscriber else sessions.recipient_idle_minutes
+        if somebody is None or tuple(somebody.roles) == ("recipient",):
+            return sessions.recipient_idle_minutes
+        return min(sessions.subscriber_idle_minutes, self.rules(somebody).idle_minutes)
 
 
 def desk() -> Desk:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from cryptnsend.core.organisation import Policy
 from cryptnsend.flow.searching import Found
 from cryptnsend.flow.views import (
     Addressed,
@@ -303,7 +304,9 @@ class Accounts(Protocol):
     def sign_out_everywhere(self, session: Any) -> None: ...
     def register(self, ticket: bytes, password: str, name: str, source: str, agent: str, locale: str) -> SignedIn: ...
     def start_reset(self, address: str, source: str, language: str = "") -> Started: ...
-    def finish_reset(self, ident: int, code: str, password: str, source: str, agent: str) -> SignedIn: ...
+    def finish_reset(
+        self, ident: int, code: str, password: str, source: str, agent: str, address: str = ""
+    ) -> SignedIn: ...
     def start_signup(self, address: str, source: str, invite: str = "", language: str = "") -> Started: ...
     def finish_signup(
         self, ident: int, code: str, password: str, name: str, source: str, agent: str, locale: str, invite: str = ""
@@ -351,6 +354,14 @@ class Accounts(Protocol):
     def new_passphrase(self, session: Any, password: str, source: str) -> None: ...
 
 
+class Policies(Protocol):
+    """What the rules of organisations say; see `flow.policies`."""
+
+    @property
+    def installation(self) -> Policy: ...
+    def limits(self, org: int) -> Policy: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Pieces:
     """What the portal is built from; `App` of the composition root has these too."""
@@ -365,3 +376,4 @@ class Pieces:
     newmail: NewMail
     following: Following
     folders: Folders
+    policies: Policies

@@ -38,6 +38,7 @@ def register(app: Flask) -> None:
         is_subscriber=visits.is_subscriber,
         password_age=password_age,
         idle_minutes=idle_minutes,
+        least_password=least_password,
         static_url=static_url,
         host=host,
         settings=lambda: desk().config,
@@ -105,8 +106,11 @@ def asks_for_recovery_file() -> bool:
 
 def password_age() -> int:
     """Return for how many days the visitor has had their password, if the page should remind of it, else 0."""
-    found, least = somebody(), desk().config.passwords.remind_days
-    if not least or found is None or g.get("failed") or request.endpoint not in ("letters.listing", "account.overview"):
+    found = somebody()
+    if found is None or g.get("failed") or request.endpoint not in ("letters.listing", "account.overview"):
+        return 0
+    least = desk().rules(found).password_remind_days
+    if not least:
         return 0
     age = desk().accounts.password_age(found)
     return age if age >= least else 0
@@ -115,7 +119,12 @@ def password_age() -> int:
 def idle_minutes() -> int:
     """Return how long the visitor stays signed in without a tap."""
     found = somebody()
-    return desk().idle_minutes(() if found is None else tuple(found.roles))
+    return desk().idle_minutes(None if g.get("failed") else found)
+
+
+def least_password() -> int:
+    """Return how long a new password of the visitor has to be."""
+    return desk().rules(None if g.get("failed") else somebody()).password_length
 
 
 def static_url(name: str) -> str:

@@ -214,7 +214,9 @@ def digits(typed: str) -> str:
 
 def too_weak(chosen: str, hints: list[str]) -> str | None:
     """Return what is wrong with a new password, in words, or None."""
-    strength = check_strength(chosen, hints=hints, second_factor=False, shortest=desk().config.passwords.min_length)
+    strength = check_strength(
+        chosen, hints=hints, second_factor=False, shortest=desk().rules(visitor()).password_length
+    )
     return None if strength.ok else gettext(strength.advice)
 
 

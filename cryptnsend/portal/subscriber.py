@@ -159,7 +159,7 @@ def status_page(found: Status, shown: Sequence[Code] = (), problem: str | None =
         waiting=[each for each in found.recipients if waits_for_code(each)],
         open_to=[each for each in found.recipients if not each.suspended and each.state != "ended"],
         now=desk().now(),
-        longest=desk().now() + 2555 * 86_400_000,
+        longest=desk().now() + desk().rules(signed_in()).life_most_days * 86_400_000,
     )
 
 

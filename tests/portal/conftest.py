@@ -15,7 +15,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from cryptnsend import settings
+from cryptnsend.app.foundation import house_rules
 from cryptnsend.config import Config
+from cryptnsend.core.organisation import Policy
 from cryptnsend.portal import Portal, create_app
 from cryptnsend.portal.flows import Pieces
 from cryptnsend.portal.visits import SESSION_COOKIE
@@ -75,7 +77,17 @@ def config(**sections: Any) -> Config:
     )
 
 
-def pieces(world: World) -> Pieces:
+class FakePolicies:
+    """The installation's rules hold for everybody."""
+
+    def __init__(self, settings: Config):
+        self.installation = house_rules(settings)[0]
+
+    def limits(self, org: int) -> Policy:
+        return self.installation
+
+
+def pieces(world: World, settings: Config | None = None) -> Pieces:
     return Pieces(
         FakeAccounts(world),
         FakePickup(world),
@@ -87,6 +99,7 @@ def pieces(world: World) -> Pieces:
         newmail=FakeNewMail(world),
         following=FakeFollowing(world),
         folders=FakeFolders(world),
+        policies=FakePolicies(settings or config()),
     )
 
 
@@ -98,7 +111,7 @@ def world() -> World:
 @pytest.fixture
 def make_app(world: World, tmp_path: Path) -> Callable[..., Portal]:
     def make(settings: Config | None = None, **values: Any) -> Portal:
-        return create_app(pieces(world), settings or config(), secret=b"s" * 32, spool=tmp_path, **values)
+        return create_app(pieces(world, settings), settings or config(), secret=b"s" * 32, spool=tmp_path, **values)
 
     return make
 

@@ -170,7 +170,7 @@ def served(world: World, folder: Path) -> Iterator[str]:
     make_certificate(settings)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(settings.tls.certificate, settings.tls.key)
-    app = create_app(pieces(world), settings, ports=lambda: {"submissions": 465, "submission": 587})
+    app = create_app(pieces(world, settings), settings, ports=lambda: {"submissions": 465, "submission": 587})
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = make_server("127.0.0.1", 0, app, threaded=True, ssl_context=context)
     thread = threading.Thread(target=server.serve_forever)

@@ -27,6 +27,7 @@ def portal(house: House) -> Portal:
         newmail=house.portal.newmail,
         following=house.portal.following,
         folders=house.portal.folders,
+        policies=house.portal.policies,
     )
     assert built.role == "portal"
     return create_app(pieces, house.config, secret=secrets.token_bytes(32), ports=dict, spool=house.home.run)

@@ -27,6 +27,7 @@ def portal(house: House) -> Portal:
         newmail=house.portal.newmail,
         following=house.portal.following,
         folders=house.portal.folders,
+        policies=house.portal.policies,
     )
     return create_app(pieces, house.config, secret=b"s" * 32, ports=dict, spool=house.home.run)
 

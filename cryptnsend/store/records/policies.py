@@ -49,3 +49,9 @@ def text(engine: Engine, org: int) -> str:
     """Return what an organisation says of its rules now, JSON text."""
     found = engine.query("SELECT policy FROM organisations WHERE id = :org", org=org)
     return str(found[0]["policy"]) if found else "{}"
+
+
+def organisations(engine: Engine, name: str) -> list[int]:
+    """Return the organisations whose rules say something of a setting called *name*."""
+    found = engine.query("SELECT id FROM organisations WHERE instr(policy, :name) > 0 ORDER BY id", name=f'"{name}"')
+    return [row["id"] for row in found]

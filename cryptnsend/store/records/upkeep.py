@@ -7,11 +7,13 @@ the transaction: the row may have changed since it was found.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from cryptnsend.core.contracts import Reader, Row, Rows
 
 _PAGE = 500
+NOBODY: Mapping[int, int] = MappingProxyType({})
 
 
 def organisations(reader: Reader) -> list[int]:
@@ -41,18 +43,30 @@ def suspend(rows: Rows, grants: Iterable[tuple[int, int]], now: int, until: int)
     )
 
 
-def grants_to_retire(reader: Reader, before: int, limit: int = _PAGE) -> list[Row]:
+def grants_to_retire(reader: Reader, before: int, longer: Mapping[int, int] = NOBODY, limit: int = _PAGE) -> list[Row]:
     """
     Return what has no end of its own on messages with ids below *before*: the author's, the owner's, the archive's.
 
-    Ids follow the clock, so the oldest messages come first in the index that every grant is in anyway.
+    *longer* has the ids of organisations that keep their messages for longer. Ids follow the clock, so the oldest
+    messages come first in the index that every grant is in anyway.
     """
     return reader.query(
-        "SELECT id, org, message, holder FROM grants WHERE message < :before AND state = 'active' AND ends IS NULL"
-        " ORDER BY message LIMIT :limit",
+        "SELECT id, org, message, holder FROM grants WHERE message < :before AND state = 'active' AND ends IS NULL"  # noqa: S608
+        f" AND message < {_kept_from(longer)} ORDER BY message LIMIT :limit",
         before=before,
         limit=limit,
     )
+
+
+def _kept_from(longer: Mapping[int, int]) -> str:
+    """
+    Return, as SQL, the id from which a grant's message is kept: an archive's own, else that of its thread.
+
+    Whole numbers of ours only, never a caller's text.
+    """
+    cases = " ".join(f"WHEN {int(org)} THEN {int(ident)}" for org, ident in longer.items())
+    whose = "CASE role WHEN 'archive' THEN CAST(substr(holder, 9) AS INTEGER) ELSE org END"
+    return f"CASE {whose} {cases} ELSE :before END" if cases else ":before"
 
 
 def retire(rows: Rows, grants: Iterable[tuple[int, int]], until: int) -> None:
@@ -64,15 +78,17 @@ def retire(rows: Rows, grants: Iterable[tuple[int, int]], until: int) -> None:
     )
 
 
-def grants_to_reinstate(reader: Reader, before: int, limit: int = _PAGE) -> list[Row]:
+def grants_to_reinstate(
+    reader: Reader, before: int, longer: Mapping[int, int] = NOBODY, limit: int = _PAGE
+) -> list[Row]:
     """
     Return what was retired though its message is not that old: by a clock that was wrong, or a shorter setting.
 
     A recipient's grant names a contact, unless the recipient owns the thread; all others have no end of their own.
     """
     return reader.query(
-        "SELECT id, org, message, holder FROM grants WHERE state = 'suspended' AND ends IS NOT NULL"
-        " AND message >= :before AND (role <> 'recipient' OR contact = '') LIMIT :limit",
+        "SELECT id, org, message, holder FROM grants WHERE state = 'suspended' AND ends IS NOT NULL"  # noqa: S608
+        f" AND message >= {_kept_from(longer)} AND (role <> 'recipient' OR contact = '') LIMIT :limit",
         before=before,
         limit=limit,
     )

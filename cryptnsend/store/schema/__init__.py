@@ -20,12 +20,12 @@ from cryptnsend.store.schema.later import (
     MAILBOXES,
     OVERSIGHT,
     PLANS,
-    POLICIES,
     REPORTS,
     TALLIES,
     TRANSPORT,
     TURNS,
 )
+from cryptnsend.store.schema.organisations import ORGANISATIONS, POLICIES
 from cryptnsend.store.schema.uploads import UPLOADS
 from cryptnsend.store.schema.wishes import REMINDERS
 
@@ -48,4 +48,5 @@ STEPS: tuple[Step, ...] = (
     REMINDERS,
     POLICIES,
     UPLOADS,
+    ORGANISATIONS,
 )

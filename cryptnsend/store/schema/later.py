@@ -246,23 +246,6 @@ REPORTS = Step(
     ),
 )
 
-POLICIES = Step(
-    "0015-policies",
-    (
-        """CREATE TABLE policies(                  -- what each organisation said of its rules; never rewritten
-            org INTEGER NOT NULL REFERENCES organisations,
-            version INTEGER NOT NULL,           -- 1, 2, 3 in each organisation
-            at INTEGER NOT NULL,
-            actor TEXT NOT NULL,                -- as in the audit trail
-            why TEXT NOT NULL,
-            policy TEXT NOT NULL,               -- JSON: all that it said, as organisations.policy has the newest
-            PRIMARY KEY(org, version)
-        ) STRICT, WITHOUT ROWID""",
-        "INSERT INTO policies(org, version, at, actor, why, policy)"
-        " SELECT id, 1, created, 'owner', '', policy FROM organisations WHERE policy <> '{}'",
-    ),
-)
-
 CONCERNED = Step(
     "0012-concerned",
     (
