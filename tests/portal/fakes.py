@@ -343,7 +343,9 @@ class FakeAccounts:
         self.world.calls.append(f"start_reset {address}")
         return Started(77, NOW + 600_000)
 
-    def finish_reset(self, ident: int, code: str, password: str, source: str, agent: str) -> SignedIn:
+    def finish_reset(
+        self, ident: int, code: str, password: str, source: str, agent: str, address: str = ""
+    ) -> SignedIn:
         self._code(code)
         return SignedIn(self.world.sign_in(PAT, weak=True))
 
