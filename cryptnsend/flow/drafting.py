@@ -87,10 +87,9 @@ class Sending:
         """Delete the rows, and note that the form was sent; may run again after a failed batch."""
         account = self._session.account
         drafts.note_sent(rows, self._session.organisation, account, self._nonce, self._parent, self._now)
-        if self._parent:
-            self._gone = drafts.drop_sent(rows, account, self._parent, self._session.seeds.keys())
-        else:
-            self._gone = [blob for each in self._same for blob in drafts.drop(rows, account, each)]
+        # A script may have kept the form a moment ago, before the page that was sent could hear the draft's id.
+        gone = drafts.drop_sent(rows, account, self._parent, self._nonce, self._session.seeds.keys())
+        self._gone = [*gone, *(blob for each in self._same for blob in drafts.drop(rows, account, each))]
 
     def done(self) -> None:
         """Discard the blobs, once the rows are gone for good; upkeep sweeps them otherwise."""
@@ -283,7 +282,7 @@ class Drafts:
             ident, writer.organisation, writer.account, parent or None, pair.id, keys.SUITE,
             keys.seal_to(pair.public, key, label=LABEL, owner=holder, holder=holder, ref=ident),
             body.body, body.blob_key, self._vault.size(body),
-            before[0].row["created"] if before else now, now,
+            before[0].row["created"] if before else now, now, nonce,
         )  # fmt: skip
         rests = [
             drafts.FileRow(file.id, writer.organisation, ident, to.body, to.blob_key, self._vault.size(to))

@@ -21,6 +21,7 @@ from cryptnsend.store.records import audit, grants, listing, messages, reminders
 DAY, MINUTE = 86_400_000, 60_000  # milliseconds
 PAUSE = 10 * MINUTE  # between two notices to one recipient
 MOST = 6  # notices of one message to one recipient
+TOO_SOON = "The last notice left a moment ago, or there were many. Wait, or call them."
 MARK = 16  # hexadecimal digits of a hash that are shown
 
 
@@ -68,7 +69,7 @@ class Following:
             or (told[row["address"]]["n"] < MOST and told[row["address"]]["latest"] + PAUSE <= now)
         ]
         if not fresh:
-            raise Denied("The last notice left a moment ago, or there were many. Wait, or call them.")
+            raise Denied(TOO_SOON)
         deliveries = [
             messages.Delivery(
                 new_id(now, self._random), about["org"], "notice", "", message, row["address"], None, "",
@@ -77,13 +78,19 @@ class Following:
             for row in fresh
         ]  # fmt: skip
 
-        def write(rows: Rows) -> None:
-            messages.add_deliveries(rows, deliveries)
-            self._note(rows, session, about["org"], message, "notice.repeated", {"recipients": len(fresh)})
+        def write(rows: Rows) -> int:
+            # The same button may have been pressed twice at once, and only here does one see what the other did.
+            since = grants.told_since(rows, about["org"], message, now - PAUSE)
+            left = [each for each in deliveries if each.recipient not in since]
+            if not left:
+                raise Denied(TOO_SOON)
+            messages.add_deliveries(rows, left)
+            self._note(rows, session, about["org"], message, "notice.repeated", {"recipients": len(left)})
+            return len(left)
 
-        self._engine.write(write).result()
+        count = self._engine.write(write).result()
         self._wake()
-        return len(fresh)
+        return count
 
     def extend(self, session: Session, message: int, until: int, address: str | None = None) -> None:
         """

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from cryptnsend.core.errors import Denied, NoGrant
+from cryptnsend.flow import following as flow
 from cryptnsend.flow.following import Following
 from cryptnsend.flow.sessions import Session
 from tests.flow.conftest import Desk
@@ -50,6 +53,39 @@ def test_a_notice_is_sent_again_to_those_who_wait_and_not_too_often(desk: Desk) 
     house.clock.forward(DAY)
     with pytest.raises(Denied, match="there were many"):
         following(house).remind(ann, message, PAT)
+
+
+@pytest.mark.parametrize("whom", [None, PAT], ids=["all", "one"])
+def test_a_button_pressed_twice_at_once_sends_one_notice(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, whom: str | None
+) -> None:
+    """Both have looked who waits before either has written; in the second is nothing left, or only who is new."""
+    house = desk.house
+    house.add_subscriber(ANN)
+    ann = house.session(ANN)
+    message = house.submit(ANN, [PAT, JUNE], house.mail(to=[PAT, JUNE]))
+    desk.deliver()
+    house.clock.forward(11 * MINUTE)
+    desk.answers.sent.clear()
+    counted, make = [], flow.new_id
+
+    def meanwhile(*given: Any) -> int:
+        monkeypatch.setattr(flow, "new_id", make)
+        counted.append(following(house).remind(ann, message, whom))
+        return make(*given)
+
+    monkeypatch.setattr(flow, "new_id", meanwhile)
+    if whom is None:
+        with pytest.raises(Denied, match="a moment ago"):
+            following(house).remind(ann, message)
+        assert counted == [2]
+    else:
+        assert following(house).remind(ann, message) == 1
+        assert counted == [1]
+    desk.deliver()
+    assert sorted(envelope.recipient for envelope, _, _ in desk.answers.sent) == [JUNE, PAT]
+    repeated = [action for _, action in house.audited(ann.organisation) if action == "notice.repeated"]
+    assert len(repeated) == (1 if whom is None else 2)
 
 
 def test_a_message_opens_longer_or_shorter_as_its_author_says(house: House, ann: Session) -> None:

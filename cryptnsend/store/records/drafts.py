@@ -29,6 +29,7 @@ class DraftRow:
     octets: int
     created: int
     changed: int
+    nonce: bytes  # of the form it was kept from
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,10 @@ def put(rows: Rows, draft: DraftRow) -> str | None:
     )
     rows.execute(
         "INSERT INTO drafts(id, org, account, parent, pair, suite, sealed_key, body, blob_key, octets, created,"
-        " changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " changed, nonce) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT(id) DO UPDATE SET pair = excluded.pair, suite = excluded.suite, sealed_key = excluded.sealed_key,"
-        " body = excluded.body, blob_key = excluded.blob_key, octets = excluded.octets, changed = excluded.changed"
+        " body = excluded.body, blob_key = excluded.blob_key, octets = excluded.octets, changed = excluded.changed,"
+        " nonce = excluded.nonce"
         " WHERE drafts.account = excluded.account",
         astuple(draft),
     )
@@ -100,15 +102,17 @@ def drop(rows: Rows, account: int, draft: int) -> list[str]:
     return blobs + [row["blob_key"] for row in found if row["blob_key"]]
 
 
-def drop_sent(rows: Rows, account: int, parent: int, pairs: Collection[int]) -> list[str]:
+def drop_sent(rows: Rows, account: int, parent: int, nonce: bytes, pairs: Collection[int]) -> list[str]:
     """
-    Delete an account's drafts that answer one message; return the blobs to discard after COMMIT.
+    Delete an account's drafts that answer one message, or were kept from the form with this *nonce*.
 
-    Those under other than these *pairs* stay: whoever sent the answer could not read them.
+    Returns the blobs to discard after COMMIT. Those under other than these *pairs* stay: whoever sent the message could
+    not read them.
     """
     found = rows.query(
-        "SELECT id, pair FROM drafts WHERE account = :account AND parent = :parent",
-        {"account": account, "parent": parent},
+        "SELECT id, pair FROM drafts WHERE account = :account"
+        " AND (parent = :parent OR parent IS NULL AND nonce = :nonce AND nonce <> :none)",
+        {"account": account, "parent": parent, "nonce": nonce, "none": b""},
     )
     return [blob for row in found if row["pair"] in pairs for blob in drop(rows, account, row["id"])]
 

@@ -195,6 +195,16 @@ def notices(reader: Reader, org: int, message: int) -> list[Row]:
     )
 
 
+def told_since(rows: Rows, org: int, message: int, since: int) -> set[int]:
+    """Return the recipients (address ids) of a message whom something was made for after *since*, to tell them."""
+    found = rows.query(
+        "SELECT recipient FROM deliveries WHERE org = :org AND message = :message AND kind IN ('notice', 'handoff')"
+        " AND created > :since AND recipient IS NOT NULL",
+        {"org": org, "message": message, "since": since},
+    )
+    return {row["recipient"] for row in found}
+
+
 def give_back(rows: Rows, org: int, idents: Sequence[int], ends: int) -> int:
     """Let these suspended grants open again until *ends*; return how many there still were."""
     return sum(

@@ -13,6 +13,7 @@ from __future__ import annotations
 from cryptnsend.store.schema.first import FIRST, Step
 from cryptnsend.store.schema.later import (
     CONCERNED,
+    DRAFT_FORMS,
     DRAFTS,
     FORGETTING,
     FORMER_OWNERS,
@@ -49,4 +50,5 @@ STEPS: tuple[Step, ...] = (
     POLICIES,
     UPLOADS,
     ORGANISATIONS,
+    DRAFT_FORMS,
 )

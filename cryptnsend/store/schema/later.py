@@ -298,3 +298,11 @@ TALLIES = Step(
         "CREATE INDEX placed_unseen ON placed(mailbox, uid) WHERE flags & 1 = 0",
     ),
 )
+
+DRAFT_FORMS = Step(
+    "0018-draft-forms",
+    (
+        # A form that is sent takes along what was kept from it, also where its page never heard of that.
+        "ALTER TABLE drafts ADD COLUMN nonce BLOB NOT NULL DEFAULT x''",
+    ),
+)
