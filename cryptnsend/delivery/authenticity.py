@@ -27,13 +27,16 @@ class Authenticity:
     Whether a mail is from the domain it says it is from.
 
     `result` is pass, fail, none (no record, and nothing aligned) or temperror; `spf` and `dkim` are what each found, as
-    RFC 8601 names it; `by` says which of them carried a pass.
+    RFC 8601 names it; `by` says which of them carried a pass. `signatures` are the good ones of the author's domain,
+    and `is_sent` says that a host of that domain brought the mail itself, so that nobody else can have passed it on.
     """
 
     result: str
     spf: str
     dkim: str
     by: str = ""
+    signatures: tuple[Verdict, ...] = ()
+    is_sent: bool = False
 
     @property
     def is_proven(self) -> bool:
@@ -55,10 +58,11 @@ def evaluate(domain: str, spf: tuple[str, str], signatures: Sequence[Verdict], n
         record = dmarc_record(domain, names)
     except DnsTrouble:
         return Authenticity("temperror", spf[0], carried)
-    signed = _aligned(domain, [each.domain for each in signatures if each.result == "pass"], record.get("adkim", "r"))
+    mode = record.get("adkim", "r")
+    signed = tuple(each for each in signatures if each.result == "pass" and _aligned(domain, [each.domain], mode))
     sent = bool(record) and spf[0] == "pass" and _aligned(domain, [spf[1]], record.get("aspf", "r"))
     if signed or sent:
-        return Authenticity("pass", spf[0], carried, "dkim" if signed else "spf")
+        return Authenticity("pass", spf[0], carried, "dkim" if signed else "spf", signed, sent)
     unsure = spf[0] == "temperror" or any(each.result == "temperror" for each in signatures)
     return Authenticity("temperror" if unsure else "fail" if record else "none", spf[0], carried)
 

@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -44,10 +45,35 @@ class _Useless(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of one signature: *domain* is its d=, *result* pass, fail or temperror (RFC 8601 §2.7.1)."""
+    """
+    What became of one signature: *domain* is its d=, *result* pass, fail or temperror (RFC 8601 §2.7.1).
+
+    Of one that is good, *covered* are the header octets that were signed, and *mark* is the same for the same signature
+    and for no other: a mail that somebody brings again, changed where nothing was signed, still has it.
+    """
 
     domain: str
     result: str
+    covered: bytes = b""
+    mark: bytes = b""
+
+    def names(self, address: str) -> bool:
+        """Say whether To or Cc, as they were signed, name *address* (of ASCII, in lower case)."""
+        fields = [each[2] for each in _FIELD.finditer(self.covered) if each[1].lower() in (b"to", b"cc")]
+        return any(address.encode() in re.sub(rb"\s+", b"", field).lower() for field in fields)
+
+    @property
+    def at(self) -> int | None:
+        """When the mail was signed, or else written if that was signed, UTC seconds; None if nothing says so."""
+        fields = {each[1].lower(): each[2] for each in _FIELD.finditer(self.covered)}
+        signed = re.search(rb"(?:^|;)\s*t\s*=\s*(\d{1,12})\s*(?:;|\Z)", fields.get(b"dkim-signature", b""))
+        if signed:
+            return int(signed[1])
+        try:
+            written = parsedate_to_datetime(fields.get(b"date", b"").decode("ascii", "replace").strip())
+            return int(written.timestamp())
+        except (ValueError, OverflowError):
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +150,16 @@ class Signatures:
             try:
                 if each.body_hash != (relaxed if each.relaxed_body else simple):
                     raise _Useless("the body was changed")
-                self._verify(each, records, now)
-                verdicts.append(Verdict(domain, "pass"))
+                covered = self._verify(each, records, now)
+                verdicts.append(Verdict(domain, "pass", covered, hashlib.sha256(each.signature).digest()[:16]))
             except DnsTrouble:
                 verdicts.append(Verdict(domain, "temperror"))
             except _Useless:
                 verdicts.append(Verdict(domain, "fail"))
         return verdicts
 
-    def _verify(self, signature: _Signature, records: Records, now: int) -> None:
+    def _verify(self, signature: _Signature, records: Records, now: int) -> bytes:
+        """Return what a good signature covers; raise `_Useless` for any other."""
         tags = _tags(self._fields[signature.place][1].partition(b":")[2])
         _in_time(tags, now)
         covered = self._covered(signature)
@@ -145,7 +172,7 @@ class Signatures:
                 _fits(_key(record, signature), signature, covered)
             except (_Useless, InvalidSignature):
                 continue
-            return
+            return covered
         raise _Useless("no published key fits")
 
     def _covered(self, signature: _Signature) -> bytes:

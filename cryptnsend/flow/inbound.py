@@ -39,6 +39,7 @@ from cryptnsend.flow.standing import Standings
 from cryptnsend.store.records import cards, kept, messages
 
 TAKEN = "Taken."
+LATEST = 47 * 3600  # seconds after which a mail may not be brought by others; forms are remembered a little longer
 _MOST_IDS = 20  # of In-Reply-To and References, looked at where an answer carries no token
 
 log = structlog.get_logger("cryptnsend.inbound")
@@ -392,16 +393,47 @@ class Answer(Arriving):
             raise _no_reader()
         if verdict.result == "temperror" and self._draft is not None:
             raise Temporary("It cannot be checked now whose mail this is. Try again later.")
+        if verdict.is_proven and not self._reason and not self._was_meant(verdict):
+            self._reason = "passed-on"
         draft = self._draft if verdict.is_proven and not self._reason else None
-        if draft is not None and self._join(draft, draft.message):
+        if draft is not None and self._join(draft, draft.message, verdict):
             return
         self._reason = self._reason or ("refused" if verdict.is_proven else "unproven")
         self._keep(verdict)
 
-    def _join(self, draft: Draft, message: int) -> bool:
+    def _was_meant(self, verdict: Authenticity) -> bool:
+        """
+        Say whether its author sent this mail to where it came, and lately.
+
+        A signature holds wherever the mail goes, and for as long as its key is published: everybody who got a mail can
+        bring it here, in answer to something else. So one that no host of its author's domain brings has to name us
+        where that was signed, and to be so young that we would know it again.
+        """
+        now = self._house.clock.now() // 1000
+        people = [canonical(each.address) for each in self._destinations]
+        return verdict.is_sent or any(
+            each.names(person) and (each.at is None or each.at > now - LATEST)
+            for each in verdict.signatures
+            for person in people
+        )
+
+    def _join(self, draft: Draft, message: int, verdict: Authenticity) -> bool:
         """Seal it as a reply in its conversation; False if it does not fit in there."""
+
+        def once(rows: Rows) -> None:
+            writer, about, now = self._writer, self._claims.message, self._house.clock.now()
+            for each in verdict.signatures if writer is not None else ():
+                mark = hashlib.sha256(framed("signature", each.mark, about)).digest()[:16]
+                earlier = messages.use_nonce(rows, writer.organisation, writer.account, mark, message, now)
+                if earlier not in (None, message):
+                    raise _Again
+
         try:
-            admitted = draft.commit_now()
+            admitted = draft.commit_now(once)
+        except _Again:  # it stands in the conversation already, whoever brings it and whatever else was changed
+            if self._apart is not None:
+                self._apart.abort()
+            return True
         except Refusal as refusal:
             log.info("answer does not fit", status=refusal.status)
             return False
@@ -424,6 +456,10 @@ class Answer(Arriving):
             self._house.bounces.note_automatic_from(claims.message, self._from, message)
         if verdict.is_proven and self._reason in ("no-code", "stranger"):
             self._house.tell("by-mail-kept", None, self._from, claims.message, claims.subscriber)
+
+
+class _Again(Exception):
+    """The same signed mail has joined the same conversation before."""
 
 
 def _no_reader() -> Refusal:

@@ -24,7 +24,7 @@ from cryptnsend.store.vault import Vault
 
 DAY = 86_400_000  # milliseconds
 REASONS = (
-    "unproven", "no-author", "no-code", "stranger", "weak", "ended", "refused", "no-token",
+    "unproven", "no-author", "no-code", "stranger", "weak", "ended", "refused", "no-token", "passed-on",
     "spam", "automatic", "postmaster", "abuse",
 )  # fmt: skip
 BY_MAIL = "inbound"  # who the audit says it was
