@@ -8,6 +8,7 @@ import click
 
 from cryptnsend import __version__
 from cryptnsend.cli.options import Commands
+from cryptnsend.hardening import harden
 
 # Each command: the module of cli/ that has it, and what it does in a sentence; in the order of the help text.
 COMMANDS = {
@@ -63,5 +64,11 @@ def main() -> None:
     """
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Run the program `cryptnsend`: most commands read a password or open a key, so none of them leaves its memory."""
+    harden()
     main(prog_name="cryptnsend")
+
+
+if __name__ == "__main__":
+    run()

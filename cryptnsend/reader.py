@@ -12,6 +12,7 @@ import click
 from cryptnsend import __version__
 from cryptnsend.core import export
 from cryptnsend.core.errors import CryptnSendError, SealBroken
+from cryptnsend.hardening import harden
 
 DAMAGED, REFUSED = 1, 4  # exit codes, as `cryptnsend` has them
 
@@ -74,5 +75,11 @@ def _new_file(output: Path) -> IO[bytes]:
         raise click.UsageError(f"{output}: {error.strerror or 'it cannot be written'}.") from None
 
 
+def run() -> None:
+    """Run the program `cryptnsend-open`."""
+    harden()
+    main(prog_name="cryptnsend-open")
+
+
 if __name__ == "__main__":
-    main()
+    run()

@@ -21,11 +21,9 @@ Folders that a role can write may hold whatever a taken-over role put there, so 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import grp
 import os
 import pwd
-import resource
 import shlex
 import shutil
 import stat
@@ -52,7 +50,6 @@ ELSEWHERE = (
     "Install CryptnSend where other users may read, for instance with `python3 -m venv /opt/cryptnsend` and, in its"
     " source folder, `/opt/cryptnsend/bin/python -m pip install .`; then start /opt/cryptnsend/bin/cryptnsend."
 )
-_PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38  # prctl(2)
 
 # What a role has to reach before it can start: its code, the pages, and the configuration in its home.
 _PROBE = """
@@ -395,19 +392,6 @@ def _commands(config: Config) -> list[list[str]]:
             options = ["--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin"]
             commands.append(["useradd", *options, "--gid", users.group, name])
     return commands
-
-
-def harden() -> None:
-    """
-    Let this process leave no core dump, be read by no other of its user, and never gain rights by starting a program.
-
-    Core files of size 0 do not suffice, as they do not bind a program that the kernel pipes them to (core(5)).
-    """
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    libc = ctypes.CDLL(None, use_errno=True)
-    for option, value in ((_PR_SET_DUMPABLE, 0), (_PR_SET_NO_NEW_PRIVS, 1)):
-        if libc.prctl(option, value, 0, 0, 0):
-            raise OSError(ctypes.get_errno(), f"prctl({option}) failed")
 
 
 def _uid(name: str) -> int | None:

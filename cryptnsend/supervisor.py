@@ -29,9 +29,9 @@ from types import FrameType
 from typing import IO, Any
 
 from cryptnsend.core.errors import ConfigError
+from cryptnsend.hardening import harden
 from cryptnsend.home import Home
 from cryptnsend.logs import logger
-from cryptnsend.rights import harden
 
 KEEPER = "keeper"
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between the death of a role and its next start

@@ -18,6 +18,7 @@ from cryptnsend.cli.options import home_option
 from cryptnsend.cli.owner import is_served, must_be_restored, serve_command
 from cryptnsend.config import Config
 from cryptnsend.core.errors import ConfigError, CryptnSendError
+from cryptnsend.hardening import harden
 from cryptnsend.home import Home, bind
 from cryptnsend.lending import Lending
 from cryptnsend.supervisor import Line, Supervisor, alone
@@ -55,7 +56,7 @@ def serve(
     are JSON, on standard output or in the file that the configuration names.
     """
     os.umask(rights.UMASK_SHARED if rights.is_apart(Home(config.server.home)) else rights.UMASK_PRIVATE)
-    rights.harden()
+    harden()
     logs.configure(config.log.level, config.log.file, role or "supervisor")
     if supervised is None:
         home = Home(config.server.home)
@@ -327,7 +328,7 @@ def pages(config: Config, secret: bytes) -> Any:
     from cryptnsend.portal import create_app
     from cryptnsend.portal.flows import Pieces
 
-    rights.harden()  # a new program, and so a new decision
+    harden()  # a new program, and so a new decision
     logs.configure(config.log.level, config.log.file, "portal")
     _count(config, "portal")
     home, built = Home(config.server.home), _build(config, "portal")

@@ -420,9 +420,13 @@ class Answer(Arriving):
     def _join(self, draft: Draft, message: int, verdict: Authenticity) -> bool:
         """Seal it as a reply in its conversation; False if it does not fit in there."""
 
+        writer, about = self._writer, self._claims.message
+        if writer is None:
+            raise RuntimeError("an answer of nobody")
+
         def once(rows: Rows) -> None:
-            writer, about, now = self._writer, self._claims.message, self._house.clock.now()
-            for each in verdict.signatures if writer is not None else ():
+            now = self._house.clock.now()
+            for each in verdict.signatures:
                 mark = hashlib.sha256(framed("signature", each.mark, about)).digest()[:16]
                 earlier = messages.use_nonce(rows, writer.organisation, writer.account, mark, message, now)
                 if earlier not in (None, message):
@@ -439,8 +443,8 @@ class Answer(Arriving):
             return False
         if self._apart is not None:
             self._apart.abort()
-        if not admitted.repeated and self._writer is not None:
-            self._house.tell("by-mail", self._writer.account, self._from, message, self._claims.subscriber)
+        if not admitted.repeated:
+            self._house.tell("by-mail", writer.account, self._from, message, self._claims.subscriber)
         return True
 
     def _keep(self, verdict: Authenticity) -> None:

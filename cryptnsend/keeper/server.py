@@ -26,13 +26,13 @@ from cryptnsend import metrics
 from cryptnsend.core.contracts import Clock, Engine
 from cryptnsend.core.errors import ConfigError, CryptnSendError, Denied, KeeperGone, StoreBroken, Temporary
 from cryptnsend.core.model import Random
+from cryptnsend.hardening import harden
 from cryptnsend.keeper import ledger, schema, secrets, wire, wraps
 from cryptnsend.keeper.context import Context, Settings
 from cryptnsend.keeper.journal import Journal
 from cryptnsend.keeper.providers import Provider
 from cryptnsend.keeper.requests import Health
 from cryptnsend.keeper.roles import REQUESTS, ROLES
-from cryptnsend.rights import harden
 
 RETRY = 2.0  # seconds between two looks for a master key that was missing
 DRAIN = 10.0  # seconds for requests under way to finish

@@ -26,7 +26,7 @@ LEVELS = [
     {"flow"},
     {"store", "delivery", "scan", "dlp", "keeper"},
     {"rights", "making", "typist"},
-    {"home", "logs", "metrics", "clock", "languages"},
+    {"home", "hardening", "logs", "metrics", "clock", "languages"},
     {"config"},
     {"settings_doors"},
     {"settings"},

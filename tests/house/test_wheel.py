@@ -75,5 +75,5 @@ def test_the_wheel_starts_its_commands(installed):
         installed, "from cryptnsend.__main__ import main; main(['--version'], standalone_mode=False)"
     )
     entry_points = next(installed.glob("*.dist-info/entry_points.txt")).read_text()
-    assert "cryptnsend = cryptnsend.__main__:main" in entry_points
+    assert "cryptnsend = cryptnsend.__main__:run" in entry_points
     assert next(installed.glob("*.dist-info/licenses/LICENSE")).stat().st_size > 10_000

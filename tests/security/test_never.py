@@ -13,6 +13,7 @@ import io
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from email.header import Header
 from email.message import EmailMessage
@@ -37,6 +38,8 @@ from tests.support.house import PASSWORD, House
 from .browser import Browser, rows
 from .wire import pids
 from .world import ANN, EVE, PAT, World
+
+ROOT = Path(__file__).resolve().parents[2]
 
 # What our own mails may have in their header; anything else was brought in by a stranger.
 OURS = {
@@ -356,11 +359,20 @@ def test_no_process_leaves_its_memory_behind_when_it_dies(served: Server) -> Non
         for pid in found:
             assert re.search(r"Max core file size +0 +0 ", Path(f"/proc/{pid}/limits").read_text()), role
             assert re.search(r"NoNewPrivs:\s1\n", Path(f"/proc/{pid}/status").read_text()), role
+
+
+@pytest.mark.parametrize("program", ["cryptnsend.__main__", "cryptnsend.reader"])
+def test_no_command_leaves_its_memory_behind_when_it_dies(program: str) -> None:
+    """Whoever exports or opens a message has it in clear for a while."""
     asked = (
-        "import ctypes; from cryptnsend import rights; rights.harden(); print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
+        f"import ctypes, resource, sys; import {program} as program\n"
+        "def look(**_): print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_CORE))\n"
+        "program.main = look; resource.setrlimit(resource.RLIMIT_CORE, (0, resource.RLIM_INFINITY)); program.run()"
     )
     said = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout
-    assert said.strip() == "0"  # PR_GET_DUMPABLE
+    assert said.strip() == "0 (0, 0)"  # PR_GET_DUMPABLE
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
+    assert f"{program}:run" in scripts.values()
 
 
 def test_nobody_else_on_the_machine_can_read_the_home(served: Server) -> None:
