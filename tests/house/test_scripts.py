@@ -86,7 +86,11 @@ def test_every_command_answers_as_promised(
     made = ask("device add", ANN, "--name", "Outlook", passwords=(PASSWORD,))
     assert ask("subscriber show", ANN)["devices"][0]["id"] == made["id"]
     assert ask("device list", ANN)[0]["id"] == made["id"]
-    assert ask("device revoke", made["id"])["revoked"] >= 0
+    revoked = ask("device revoke", made["id"])["revoked"]
+    assert house.engine.query("SELECT revoked FROM devices WHERE id = :id", id=int(made["id"])) == [
+        {"revoked": revoked}
+    ]
+    assert ask("device list", ANN) == []
     assert ask("subscriber disable", BOB)["state"] == "disabled"
     assert ask("subscriber passwd", ANN, passwords=(PASSWORD, NEW))["state"] == "active"
     message = house.submit(ANN, [PAT], house.mail())
