@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import NamedTuple, TypeVar
 
 import structlog
 
 from cryptnsend.core import keys
 from cryptnsend.core.contracts import Clock, Engine, Rows
-from cryptnsend.core.errors import NoGrant, SealBroken
+from cryptnsend.core.errors import NoGrant, SealBroken, StoreBroken
 from cryptnsend.core.imap_sections import View
 from cryptnsend.core.mime_index import ImapText, imap_text
 from cryptnsend.core.mime_indexer import index_blocks, index_message
@@ -32,6 +33,18 @@ LABEL, PART, SUMMARY = "filed", "raw", "index"
 AT_ONCE = 64 * 1024  # octets up to which a sealed message is opened as a whole, of whatever is read
 
 log = structlog.stdlib.get_logger(__name__)
+
+
+T = TypeVar("T")
+
+
+class Fetched(NamedTuple):
+    """What the audit trail has to know of a message that a mail program fetches."""
+
+    uid: int
+    org: int
+    message: int
+    role: str
 
 
 class Held:
@@ -52,8 +65,10 @@ class Held:
         # What an author reads is longer than what was sealed.
         self.view = View(summary, _Source(load).read, cuts, placed.size if placed.role != "author" else None)
 
-
-Shown = ImapText | Held | None  # of one message: its finished texts, all of it, or nothing
+    def fetched(self) -> list[Fetched]:
+        """Return what is to be noted if it is fetched: nothing of a notice."""
+        placed = self.placed
+        return [] if placed.served else [Fetched(placed.uid, self.org, placed.message, placed.role)]
 
 
 class _Source:
@@ -109,67 +124,100 @@ class Shelf:
             found |= self._filed(session, brought)
         return found
 
-    def standing(self, session: Session, box: Mailbox, first: int, last: int) -> list[Standing]:
-        """Return what lies under the UIDs from *first* to *last*, at most 500, and whether it opens as grants stand."""
-        return serving.standing(self._engine, box.id, account_holder(session.account), first, last, self._clock.now())
+    def standing(self, session: Session, box: Mailbox, uids: Sequence[int]) -> list[Standing]:
+        """Return what lies under these UIDs, which ascend, and whether it opens as grants stand now."""
+        holder, wanted, now = account_holder(session.account), set(uids), self._clock.now()
+        found = serving.standing(self._engine, box.id, holder, uids[0], uids[-1], now)
+        return [row for row in found if row.uid in wanted]
 
-    def finished(self, session: Session, box: Mailbox, first: int, last: int) -> Iterator[tuple[Standing, Shown]]:
+    def finished(
+        self, session: Session, box: Mailbox, uids: Sequence[int]
+    ) -> Iterator[tuple[Standing, ImapText | Held | None]]:
         """
-        Yield what lies under the UIDs from *first* to *last*, at most 500, with the finished texts of each.
+        Yield what lies under these UIDs, which ascend and are at most 500, with the finished texts of each.
 
         None stands for what does not open; where texts alone do not do, with a long header or damage, `Held` stands
         for a message. This is what lists are made of: nothing is looked up, or made, that they do not need.
         """
-        holder = account_holder(session.account)
-        rows = serving.summaries(self._engine, box.id, holder, first, last, self._clock.now())
-        sent = {row.epoch for row in rows if row.summary is not None and row.opens}
-        unwrappers = self._opener.unwrappers(session, sent)
-        texts: dict[int, Shown] = {}
-        for row in rows:
-            if row.summary is not None and row.opens and row.epoch in unwrappers:
-                bound = keys.grant_aad(row.org or 0, row.message, holder, row.role, row.contact, row.custody)
-                key = unwrappers[row.epoch].unwrap(row.wrap, bound)
+        for row, one in self._each(session, box, uids, SUMMARY, _texts):
+            if isinstance(one, Held):
                 try:
-                    text = imap_text(unpad(open_sealed(key[:32], row.message, SUMMARY, row.summary)))
+                    yield row, one.view.finished() or one
                 except SealBroken:
-                    continue
-                if text is not None and text.header:
-                    texts[row.uid] = text
-        others = [row for row in rows if row.opens and row.uid not in texts]
-        if others:
-            texts |= self._others(session, box, others)
-        for row in rows:
-            yield row, texts.get(row.uid)
+                    yield row, one
+            else:
+                yield row, one
 
-    def _others(self, session: Session, box: Mailbox, rows: Sequence[Standing]) -> dict[int, Shown]:
-        """Return by UID what opens of notices, of what was sent or filed, and of what is damaged."""
-        found: dict[int, Shown] = {}
-        for uid, held in self.held(session, box, [Placed(*row[:9]) for row in rows]).items():
+    def wholes(
+        self, session: Session, box: Mailbox, uids: Sequence[int]
+    ) -> Iterator[tuple[Standing, bytes | Held | None]]:
+        """Yield the same with the octets of each message; large ones, and what else is not simple, as `Held`."""
+        return self._each(session, box, uids, PART, self._octets)
+
+    def _octets(self, row: Standing, key: bytes) -> bytes | None:
+        if row.size > AT_ONCE:
+            return None
+        stored = Stored(row.sealed, row.blob_key)
+        octets = row.sealed if row.sealed is not None else b"".join(self._vault.open(stored))
+        return open_sealed(key, row.message, PART, octets)
+
+    def _each(
+        self,
+        session: Session,
+        box: Mailbox,
+        uids: Sequence[int],
+        part: str,
+        read: Callable[[Standing, bytes], T | None],
+    ) -> Iterator[tuple[Standing, T | Held | None]]:
+        """Yield what *read* makes of a part of what was sent to an account, and of everything else what it opens."""
+        holder, wanted, now = account_holder(session.account), set(uids), self._clock.now()
+        found = serving.sealed(self._engine, box.id, holder, uids[0], uids[-1], now, part)
+        rows = [row for row in found if row.uid in wanted]
+        sent = [row for row in rows if row.role == "recipient" and row.epoch is not None and row.opens]
+        unwrappers = self._opener.unwrappers(session, {row.epoch for row in sent if row.epoch is not None})
+        simple = {row.uid: unwrappers[row.epoch] for row in sent if row.epoch in unwrappers}
+        others = self._others(session, box, [row for row in rows if row.uid not in simple])
+        for row in rows:
+            unwrapper = simple.get(row.uid)
+            if unwrapper is None:
+                yield row, others.get(row.uid)
+                continue
+            bound = keys.grant_aad(row.org or 0, row.message, holder, row.role, row.contact, row.custody)
             try:
-                found[uid] = held.view.finished() or held
-            except SealBroken:
-                found[uid] = held
-        return found
+                one = read(row, unwrapper.unwrap(row.wrap, bound)[:32])
+            except (SealBroken, StoreBroken):
+                one = None  # what is damaged is looked at more closely, or told, where it is opened by itself
+            yield row, self._others(session, box, [row]).get(row.uid) if one is None else one
+
+    def _others(self, session: Session, box: Mailbox, rows: Sequence[Standing]) -> dict[int, Held]:
+        """Return by UID what opens of notices, of what was sent or filed, of what is large or damaged."""
+        asked = [Placed(*row[:9]) for row in rows if row.opens]
+        return self.held(session, box, asked) if asked else {}
 
     def forget(self, session: Session) -> None:
         """Let go of what was opened for a session that is over."""
         self._opener.forget(session)
 
-    def note_fetched(self, session: Session, held: Sequence[Held]) -> None:
-        """Note that the content of these messages is about to leave for a mail program."""
-        about = [each for each in held if each.placed.role != "filed" and not each.placed.served]
+    def opening(self, session: Session, box: Mailbox, uids: Sequence[int]) -> list[Fetched]:
+        """Return what is to be noted of these UIDs, at most 500, before what opens of them is fetched."""
+        rows = [row for row in self.standing(session, box, uids) if row.opens and row.epoch is not None]
+        opened = self._opener.unwrappers(session, {row.epoch for row in rows if row.epoch is not None})
+        return [Fetched(row.uid, row.org or 0, row.message, row.role) for row in rows if row.epoch in opened]
+
+    def note_fetched(self, session: Session, about: Sequence[Fetched]) -> None:
+        """Note that the content of these messages, at most 500, is about to leave for a mail program."""
+        about = [each for each in about if each.role != "filed"]
         if not about:
             return
         now, actor = self._clock.now(), account_holder(session.account)
-
-        received = [each.placed.message for each in about if each.placed.role == "recipient"]
+        received = [each.message for each in about if each.role == "recipient"]
+        by = {"by": "mail program"}
 
         def write(rows: Rows) -> None:
             if received:
                 listing.fetched(rows, session.account, received, now)
             for each in about:
-                what = str(each.placed.message)
-                audit.append(rows, each.org, now, actor, "message.fetched", what, {"by": "mail program"})
+                audit.append(rows, each.org, now, actor, "message.fetched", str(each.message), by)
 
         self._engine.write(write).result()
 
@@ -251,3 +299,11 @@ class Shelf:
         if content is None:
             raise NoGrant("This message was removed.")
         return Sealed(self._vault, Stored(content["body"], content["blob_key"]), key, ident, PART)
+
+
+def _texts(row: Standing, key: bytes) -> ImapText | None:
+    """Return the finished texts of a sealed index; None where they do not do."""
+    if row.sealed is None:
+        return None
+    text = imap_text(unpad(open_sealed(key, row.message, SUMMARY, row.sealed)))
+    return text if text is not None and text.header else None

@@ -23,7 +23,7 @@ from cryptnsend.core.imap_sections import is_header, of_header
 from cryptnsend.core.imap_structure import body, bodystructure
 from cryptnsend.core.mime_index import ImapText
 from cryptnsend.flow.mailboxes import Flagging
-from cryptnsend.flow.serving import Held
+from cryptnsend.flow.serving import Fetched, Held
 from cryptnsend.flow.sessions import Session
 from cryptnsend.mailbox.connection import Rooms
 from cryptnsend.mailbox.finished import PAGE, Finished
@@ -33,6 +33,7 @@ from cryptnsend.store.records.placements import SEEN, Placed
 from cryptnsend.store.records.serving import Standing
 
 WITH_BODY = 50  # messages looked up at once, with their content
+NOTED = 200  # messages whose fetching is noted at once: each time costs as much as several
 ROWS = 2_000  # the same, where their rows say everything; of lists it is a page of UIDs
 SPARSE = 10  # UIDs for each message that are looked through at most
 WHOLE = 256 * 1024  # octets up to which a response is made before it is sent
@@ -102,22 +103,33 @@ class Fetching:
         self._reads = any(_is_content(each) for each in self._sections)
         sees = any(not each.peek and _is_content(each) for each in self._sections)
         self._sees = sees and not view.read_only
+        self._is_whole = (
+            not self._sees
+            and not of_index
+            and self._changed_since is None
+            and len(self._sections) == 1
+            and _is_whole(self._sections[0])
+        )
         self.missing: list[int] = []  # UIDs of messages that do not open
         self.is_damaged = False  # one of them because it is not whole
 
     def lines(self, uids: array[int]) -> Iterator[bytes]:
         """Yield the responses about these messages; raise `Cut` where one breaks off."""
-        most = WITH_BODY if self._opens else ROWS
-        start = 0
-        while self._lists and start < len(uids):
-            end = bisect_left(uids, (uids[start] // PAGE + 1) * PAGE, start)
-            yield from self._page(uids[start:end])
-            start = end
-        while start < len(uids):
-            # Rows are read from the first to the last of a chunk: few messages far apart are no reason to read all.
-            end = bisect_left(uids, uids[start] + SPARSE * most, start, min(start + most, len(uids)))
-            yield from self._chunk(uids[start:end])
-            start = end
+        if self._lists:
+            for start, end in _pages(uids):
+                yield from self._page(uids[start:end])
+            return
+        if self._reads and not self._sees and self._changed_since is None:
+            for start, end in _chunks(uids, NOTED):
+                self._note(self._rooms.shelf.opening(self._session, self._view.box, uids[start:end]))
+                yield from self._in_chunks(uids[start:end])
+            return
+        yield from self._in_chunks(uids)
+
+    def _in_chunks(self, uids: array[int]) -> Iterator[bytes]:
+        answer = self._wholes if self._is_whole else self._chunk
+        for start, end in _chunks(uids, WITH_BODY if self._opens else ROWS):
+            yield from answer(uids[start:end])
 
     def _chunk(self, uids: array[int]) -> Iterator[bytes]:
         numbers, since = self._view.numbers(uids), self._changed_since
@@ -132,7 +144,7 @@ class Fetching:
             return
         held = self._rooms.shelf.held(self._session, self._view.box, rows, whole=self._reads) if rows else {}
         if self._reads:
-            self._note([held[each.uid] for each in rows if each.uid in held])
+            self._note([noted for each in rows if each.uid in held for noted in held[each.uid].fetched()])
         fresh = self._see(rows, held) if self._sees else {}
         for row in rows:
             one = held.get(row.uid)
@@ -150,7 +162,7 @@ class Fetching:
         form, of_row = self._form_of_rows, self._of_row
         kept = self._finished.get(place, uids)
         if kept is not None:
-            rows = shelf.standing(self._session, box, uids[0], uids[-1])
+            rows = shelf.standing(self._session, box, uids)
             rows = [row for row in rows if row.uid in numbers and (since is None or row.modseq > since)]
             ended = [row.uid for row in rows if not row.opens]
             if ended:
@@ -162,7 +174,7 @@ class Fetching:
             return
         made: dict[int, bytes] = {}
         said: list[bytes] = []
-        for row, shown in shelf.finished(self._session, box, uids[0], uids[-1]):
+        for row, shown in shelf.finished(self._session, box, uids):
             if row.uid not in numbers or (since is not None and row.modseq <= since):
                 continue
             if isinstance(shown, ImapText):
@@ -184,11 +196,27 @@ class Fetching:
 
     # -- whole messages -----------------------------------------------------------------------------------------------
 
-    def _note(self, held: Sequence[Held]) -> None:
+    def _note(self, about: Sequence[Fetched]) -> None:
         """Note what is about to be fetched, before its first octet leaves; once in a connection."""
-        new = [each for each in held if each.placed.message not in self._noted]
+        new = [each for each in about if each.message not in self._noted]
         self._rooms.shelf.note_fetched(self._session, new)
-        self._noted.update(each.placed.message for each in new)
+        self._noted.update(each.message for each in new)
+
+    def _wholes(self, uids: array[int]) -> Iterator[bytes]:
+        """Answer what programs ask of nearly every message once: all of it, and what its row says."""
+        numbers, form, of_row = self._view.numbers(uids), self._form_of_rows, self._of_row
+        name = self._gap + self._sections[0].label + b" {%d}\r\n"
+        for row, shown in self._rooms.shelf.wholes(self._session, self._view.box, uids):
+            if row.uid not in numbers:
+                continue
+            if isinstance(shown, bytes):
+                begun = form % (numbers[row.uid], *[get(row) for get in of_row])
+                yield b"".join((begun, name % len(shown), shown, b")\r\n"))
+            elif shown is None:
+                self.missing.append(row.uid)
+            else:
+                self._note(shown.fetched())
+                yield from self._response(numbers[row.uid], row, shown, told=False)
 
     def _see(self, rows: Sequence[Placed], held: dict[int, Held]) -> dict[int, Placed]:
         r"""Set \Seen on what is fetched without PEEK; return the rows that changed by it."""
@@ -270,6 +298,33 @@ def _field_block(section: imap.Section, text: ImapText) -> bytes:
     """Return a section of the message's own header, as a literal."""
     octets = of_header(section, text.header)
     return b"{%d}\r\n%b" % (len(octets), octets)
+
+
+def _is_whole(section: imap.Section) -> bool:
+    """Say whether a section is all of a message."""
+    return section.kind == "BODY" and not (section.path or section.text or section.partial)
+
+
+def _pages(uids: array[int]) -> Iterator[tuple[int, int]]:
+    """Yield where in *uids* each page of UIDs begins and ends."""
+    start = 0
+    while start < len(uids):
+        end = bisect_left(uids, (uids[start] // PAGE + 1) * PAGE, start)
+        yield start, end
+        start = end
+
+
+def _chunks(uids: array[int], most: int) -> Iterator[tuple[int, int]]:
+    """
+    Yield where in *uids* each chunk of at most *most* begins and ends.
+
+    Rows are read from the first to the last of a chunk: few messages far apart are no reason to read all.
+    """
+    start = 0
+    while start < len(uids):
+        end = bisect_left(uids, uids[start] + SPARSE * most, start, min(start + most, len(uids)))
+        yield start, end
+        start = end
 
 
 def _is_content(section: imap.Section) -> bool:

@@ -122,7 +122,10 @@ class ImapSession(Selected, Folders):
         try:
             await self._receive(command, incoming)
         finally:
-            await self._in_thread(incoming.abort)
+            try:
+                await self._in_thread(incoming.abort)
+            except RuntimeError:  # the server has stopped, and its threads are gone: what is half here still has to go
+                incoming.abort()
 
     def _as_refusal(self, tag: bytes, error: Exception) -> imap.BadCommand:
         if isinstance(error, imap.BadCommand):

@@ -248,7 +248,7 @@ class PopSession(Connection):
         if held is None:
             raise No("[SYS/TEMP] This message cannot be opened any more. Sign in again to see why.")
         if is_content:
-            rooms.shelf.note_fetched(session, [held])
+            rooms.shelf.note_fetched(session, held.fetched())
         return held
 
     # -- ending -------------------------------------------------------------------------------------------------------

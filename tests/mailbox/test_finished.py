@@ -33,7 +33,7 @@ def test_a_list_says_the_same_again_and_opens_no_index_for_it(
         reply(house, text)
     client.select("INBOX")
     first = said(client.fetch("1:*", what))
-    monkeypatch.delattr(serving, "summaries")
+    monkeypatch.delattr(serving, "sealed")
     assert said(client.fetch("1:*", what)) == first
     assert said(client.fetch("2", what)) in first
 

@@ -70,17 +70,19 @@ class Standing(NamedTuple):
     received: int
     size: int
     opens: int
-    org: int | None = None
+    org: int | None
+    epoch: int | None
     contact: str = ""
     custody: str = ""
     wrap: bytes = b""
-    epoch: int = 0
-    summary: bytes | None = None  # the sealed index, if it rests in its row
+    sealed: bytes | None = None  # the index or the message, if it rests in its row
+    blob_key: str | None = None
 
 
 _STANDS = (
     "SELECT p.uid, p.message, p.role, p.served, p.modseq, p.flags, p.keywords, p.received, p.size,"
-    " p.role = 'filed' OR p.served <> '' OR (g.state = 'active' AND (g.ends IS NULL OR g.ends > ?))"
+    " p.role = 'filed' OR p.served <> '' OR (g.state = 'active' AND (g.ends IS NULL OR g.ends > ?)),"
+    " g.org, g.epoch"
 )
 _GRANT = " LEFT JOIN grants g ON g.message = p.message AND g.holder = ? AND g.role = p.role AND p.served = ''"
 _RANGE = " WHERE p.mailbox = ? AND p.uid BETWEEN ? AND ? ORDER BY p.uid"
@@ -92,13 +94,14 @@ def standing(engine: Engine, ident: int, holder: str, first: int, last: int, now
     return list(starmap(Standing, found))
 
 
-def summaries(engine: Engine, ident: int, holder: str, first: int, last: int, now: int) -> list[Standing]:
-    """Return what lies under the UIDs from *first* to *last*, with the sealed indexes of what its reader was sent."""
+def sealed(engine: Engine, ident: int, holder: str, first: int, last: int, now: int, part: str) -> list[Standing]:
+    """Return what `standing` does, and what its reader was sent with a sealed part of it: `index` or `raw`."""
     found = engine.tuples(
-        f"{_STANDS}, g.org, g.contact, g.custody, g.wrap, g.epoch, c.body FROM placed p{_GRANT}"
-        " LEFT JOIN contents c ON c.message = g.message AND c.part = 'index' AND g.role = 'recipient'" + _RANGE,
+        f"{_STANDS}, g.contact, g.custody, g.wrap, c.body, c.blob_key FROM placed p{_GRANT}"
+        " LEFT JOIN contents c ON c.message = g.message AND c.part = ? AND g.role = 'recipient'" + _RANGE,
         now,
         holder,
+        part,
         ident,
         first,
         last,
