@@ -80,7 +80,7 @@ class Standing(NamedTuple):
 
 
 _STANDS = (
-    "SELECT p.uid, p.message, p.role, p.served, p.modseq, p.flags, p.keywords, p.received, p.size,"
+    "p.uid, p.message, p.role, p.served, p.modseq, p.flags, p.keywords, p.received, p.size,"
     " p.role = 'filed' OR p.served <> '' OR (g.state = 'active' AND (g.ends IS NULL OR g.ends > ?)),"
     " g.org, g.epoch"
 )
@@ -90,15 +90,16 @@ _RANGE = " WHERE p.mailbox = ? AND p.uid BETWEEN ? AND ? ORDER BY p.uid"
 
 def standing(engine: Engine, ident: int, holder: str, first: int, last: int, now: int) -> list[Standing]:
     """Return what lies under the UIDs from *first* to *last*, and whether it opens; nothing of what opens it."""
-    found = engine.tuples(f"{_STANDS} FROM placed p{_GRANT}{_RANGE}", now, holder, ident, first, last)
+    sql = f"SELECT {_STANDS} FROM placed p{_GRANT}{_RANGE}"  # noqa: S608
+    found = engine.tuples(sql, now, holder, ident, first, last)
     return list(starmap(Standing, found))
 
 
 def sealed(engine: Engine, ident: int, holder: str, first: int, last: int, now: int, part: str) -> list[Standing]:
     """Return what `standing` does, and what its reader was sent with a sealed part of it: `index` or `raw`."""
     found = engine.tuples(
-        f"{_STANDS}, g.contact, g.custody, g.wrap, c.body, c.blob_key FROM placed p{_GRANT}"
-        " LEFT JOIN contents c ON c.message = g.message AND c.part = ? AND g.role = 'recipient'" + _RANGE,
+        f"SELECT {_STANDS}, g.contact, g.custody, g.wrap, c.body, c.blob_key FROM placed p{_GRANT}"  # noqa: S608
+        f" LEFT JOIN contents c ON c.message = g.message AND c.part = ? AND g.role = 'recipient'{_RANGE}",
         now,
         holder,
         part,
