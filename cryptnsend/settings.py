@@ -220,6 +220,13 @@ class Codes:
     hours: int = setting(72, "Life of a code from its first showing or mailing.", unit="hours", low=1, high=720)
     per_week: int = setting(5, "Codes a contact can have in a week.", low=1, high=50)
     on_receipt: bool = setting(True, "Mail codes to the sender on receipts; false keeps them on the portal only.")
+    instead: str = setting(
+        "mail",
+        "The most that a sender may choose for a message instead of the code they tell: code (nothing), mail (a code by"
+        " e-mail, when the recipient asks for it), none (no code). Either is weaker: whoever reads that mailbox can"
+        " then open that message.",
+        choices=("code", "mail", "none"),
+    )
     mail_minutes: int = setting(10, "Life of a code that proves an address by mail.", unit="minutes", low=1, high=1440)
 
 

@@ -261,6 +261,8 @@ class Desk(Foundation):
             domain=self.config.server.domain,
             most=self.config.limits.recipients,
             pause=self.config.portal.undo_seconds * 1000,
+            keeper=self.keeper,
+            instead=self.config.codes.instead,
         )
 
     @cached_property

@@ -36,6 +36,7 @@ def serve_keeper(config: Config, stop: threading.Event, ready: Callable[[], None
         code_hours=figures.hours,
         codes_per_week=figures.per_week,
         codes_on_receipt=figures.on_receipt,
+        instead_of_code=figures.instead,
         mail_minutes=figures.mail_minutes,
         invitation_days=config.signup.invite_days,
         session_hours=config.sessions.absolute_hours,

@@ -24,8 +24,9 @@ from cryptnsend.flow.people import Settings, canonical_or_nobody, notice_name
 from cryptnsend.flow.second import SecondSteps
 from cryptnsend.flow.sessions import Away, Session
 from cryptnsend.flow.views import SignedIn, Started
+from cryptnsend.flow.wishing import Wishing
 from cryptnsend.keeper import requests
-from cryptnsend.store.records import accounts, invitations, sessions
+from cryptnsend.store.records import accounts, invitations, sessions, wishes
 
 __all__ = ["Accounts", "Proof", "Settings"]
 
@@ -48,7 +49,7 @@ class Proof:
         return cls(ticket, said.address, said.has_account, said.may_register)
 
 
-class Accounts(Belongings, Oversight, Estate, SecondSteps):
+class Accounts(Belongings, Oversight, Estate, SecondSteps, Wishing):
     """Everything about being somebody here. Shared by all requests of a process; thread-safe."""
 
     # -- in and out ---------------------------------------------------------------------------------------------------
@@ -100,7 +101,7 @@ class Accounts(Belongings, Oversight, Estate, SecondSteps):
         known = sessions.known_agent(self._engine, opened.account, agent)
         self._take(opened, "account.signed-in", {"source": source, "agent": agent})
         self._seen(opened, source)
-        if not known:
+        if not known and wishes.of(self._engine, opened.account).get("new-sign-in", True):
             self._alert(opened.account, "new-sign-in")
         return self._enter(opened, name, agent)
 

@@ -48,6 +48,7 @@ class Plan:
 
     starts: int
     tell: bool = False
+    way: str = "code"  # what stands in for the code
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,6 +374,7 @@ class Draft:
         check_caps(rows, house.settings, decided.held, author, card, people, now)
         life = life_of(decided.of_thread, self._life)
         begins = now if self._plan is None else self._plan.starts
+        asks = self._plan is None or self._plan.way != "none"
         making = Making(
             house.epochs,
             self._ids,
@@ -400,10 +402,10 @@ class Draft:
             making.recipient(person, decisions[person.canonical], bool(named & shown), self._envelope)
         making.grant_archives([self._archive(rows, sender, org) for org in making.archives(people)])
         if author.account == thread.subscriber:
-            making.receipt([person for person in people if needs_code(person, decisions[person.canonical])], own)
+            making.receipt([each for each in people if asks and needs_code(each, decisions[each.canonical])], own)
         making.write(rows)
         if self._plan is not None:
-            plans.add(rows, thread.organisation, self.message, begins, self._plan.tell)
+            plans.add(rows, thread.organisation, self.message, begins, self._plan.tell, self._plan.way)
         audit.append(
             rows,
             thread.organisation,

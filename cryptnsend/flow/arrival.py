@@ -12,7 +12,7 @@ from cryptnsend.core import tokens
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import Ended, NoGrant, WrongSecret
 from cryptnsend.core.mime import Index
-from cryptnsend.core.model import Random, account_holder, address_holder
+from cryptnsend.core.model import Random, account_holder, address_holder, new_id
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.flow import holdings
 from cryptnsend.flow.account import Proof
@@ -23,8 +23,10 @@ from cryptnsend.flow.throttling import Throttle
 from cryptnsend.flow.views import Waiting
 from cryptnsend.keeper import requests
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.store.records import accounts, audit, cards, links, listing
+from cryptnsend.store.records import accounts, audit, cards, links, listing, messages, oversight, wishes
 
+DAY = 86_400_000  # milliseconds
+FAILED = "code-failed"  # the mail that says so
 DEAD_LINK = "This link opens nothing. Open the one in the newest message, or ask the sender to send it again."
 
 
@@ -74,7 +76,8 @@ class Arrival:
             has_account=account is not None,
             phrase=(row["phrase"] or "") if row else "",
             ended=ended,
-            digits=self._keeper.digits(token, _claims(link)),
+            digits=self._keeper.digits(token, claims_of(link)),
+            way=self._keeper.way_of(token, claims_of(link)) if state == "new" else "code",
         )
 
     def prove(self, token: str, code: str, source: str) -> Proof:
@@ -82,9 +85,12 @@ class Arrival:
         link = self._link(token)
         self._throttle.check(link["address"], source)
         try:
-            proof = self._keeper.prove(token, _claims(link), code)
+            proof = self._keeper.prove(token, claims_of(link), code)
         except WrongSecret:
             self._wrong(link, source)
+            raise
+        except Ended:
+            self._used_up(link)
             raise
         # Whoever has an account may yet sign in to it, and know their mails by the words agreed with it.
         self._proven(link, anew=proof.may_register and not proof.has_account)
@@ -112,7 +118,11 @@ class Arrival:
         """Check a sender's code for somebody signed in, and bring what waited for it; errors as `prove`."""
         link = self._link(token)
         self._prove(
-            session, link, code, source, lambda: self._keeper.prove_session(session.ticket, token, _claims(link), code)
+            session,
+            link,
+            code,
+            source,
+            lambda: self._keeper.prove_session(session.ticket, token, claims_of(link), code),
         )
 
     def awaited(self, session: Session, message: int) -> Waiting:
@@ -163,6 +173,9 @@ class Arrival:
         except WrongSecret:
             self._wrong(link, source)
             raise
+        except Ended:
+            self._used_up(link)
+            raise
         # The address may be new to the account, and the account may be weak no more: the card says both.
         signed, key = self._keeper.card(account_holder(session.account)), self._keeper.anchors().card_key
         now = self._clock.now()
@@ -190,7 +203,7 @@ class Arrival:
         """Return the row of a link that the keeper confirms; raise Ended."""
         parts = tokens.split(token)
         row = links.link(self._engine, parts[1]) if parts else None
-        if row is None or row["purpose"] != "open" or not self._keeper.link(token, _claims(row)):
+        if row is None or row["purpose"] != "open" or not self._keeper.link(token, claims_of(row)):
             raise Ended(DEAD_LINK)
         return row
 
@@ -218,7 +231,7 @@ class Arrival:
         account = accounts.account(self._engine, message["subscriber"])
         return account is not None and account["state"] == "closed"
 
-    def _proven(self, link: Row, *, anew: bool) -> None:
+    def _proven(self, link: Row, *, anew: bool, how: str = "") -> None:
         """
         Note a proof, and agree on the words that mails to this person will carry, before a password is chosen.
 
@@ -232,7 +245,8 @@ class Arrival:
                 phrase, owner = accounts.contact_phrase(rows, known[0], link["subscriber"])
                 if anew and (not phrase or owner is not None):
                     accounts.renew_phrase(rows, known[0], link["subscriber"], new_phrase(self._random))
-            audit.append(rows, link["org"], now, holder, "code.proven", str(link["message"]), {})
+            detail = {"how": how} if how else {}
+            audit.append(rows, link["org"], now, holder, "code.proven", str(link["message"]), detail)
 
         self._engine.write(write).result()
 
@@ -241,12 +255,33 @@ class Arrival:
         self._note(link["org"], address_holder(link["address"]), "code.wrong", link["message"])
         self._throttle.failed(link["address"], source)
 
+    def _used_up(self, link: Row) -> None:
+        """Tell the author whose code works no more, once a day for each recipient, unless they want no such mail."""
+        now = self._clock.now()
+
+        def write(rows: Rows) -> bool:
+            known, about = cards.address(rows, link["address"]), oversight.author_of(rows, link["message"])
+            if known is None or about is None or wishes.is_unwanted(rows, about, FAILED):
+                return False
+            if oversight.asked_since(rows, link["message"], known[0], now - DAY, (FAILED,)):
+                return False
+            mail = messages.Delivery(
+                new_id(now, self._random), link["org"], "alert", "", link["message"], known[0], about, FAILED,
+                "", "{}", "opportunistic", now, None, None, now,
+            )  # fmt: skip
+            messages.add_deliveries(rows, [mail])
+            return True
+
+        if self._engine.write(write).result():
+            self._wake()
+
     def _note(self, org: int, actor: str, action: str, message: int) -> None:
         now = self._clock.now()
         self._engine.write(lambda rows: audit.append(rows, org, now, actor, action, str(message), {})).result()
 
 
-def _claims(link: Row) -> tokens.Claims:
+def claims_of(link: Row) -> tokens.Claims:
+    """Return what a link's token stands for."""
     return tokens.Claims("open", link["address"], link["subscriber"], link["message"])
 
 

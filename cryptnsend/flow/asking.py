@@ -13,7 +13,8 @@ from cryptnsend.core.contracts import Row, Rows
 from cryptnsend.core.errors import Ended, NoGrant
 from cryptnsend.core.model import address_holder, new_id
 from cryptnsend.flow import holdings
-from cryptnsend.flow.arrival import DEAD_LINK, Arrival
+from cryptnsend.flow.arrival import DEAD_LINK
+from cryptnsend.flow.bymail import ByMail
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Waiting
 from cryptnsend.store.records import audit, cards, listing, messages, oversight
@@ -24,7 +25,7 @@ MOST_ASKED = 20  # that one source may ask a day
 CODE, AGAIN = "asked-code", "asked-again"
 
 
-class Asking(Arrival):
+class Asking(ByMail):
     """Questions to senders, from a link and from the list of who is signed in."""
 
     def ask(self, token: str, source: str) -> Waiting:

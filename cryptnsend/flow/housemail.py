@@ -84,7 +84,7 @@ class HouseMail(Composing):
             return self._reported(row)
         if row["template"] == "opened":
             return self._opened(row)
-        if row["template"] in ("asked-code", "asked-again"):
+        if row["template"] in ("asked-code", "asked-again", "code-failed"):
             return self._asked(row)
         # A closed account has no address any more: the keeper remembers it for this one mail.
         is_last = row["template"] == "account-closed"
@@ -144,7 +144,8 @@ class HouseMail(Composing):
             raise Moot("the message is gone")
         to = self._keeper.alert(row["author"])
         values = {
-            "wants_code": row["template"] == "asked-code",
+            "wants_code": row["template"] != "asked-again",
+            "has_failed": row["template"] == "code-failed",
             "who": row["recipient_address"],
             "sent": moment(about["created"], row["language"]),
             "when": moment(row["created"], row["language"]),

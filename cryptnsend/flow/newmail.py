@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 
 from cryptnsend.core.addresses import Mailbox, canonical
 from cryptnsend.core.charsets import one_line
-from cryptnsend.core.contracts import Clock, Engine
+from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal
 from cryptnsend.core.html import tidy, to_text
 from cryptnsend.core.lookalikes import closest
 from cryptnsend.core.mime import Enclosure, Outgoing, build_message
+from cryptnsend.core.model import account_holder
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.core.typed import read_people
 from cryptnsend.flow import twice
@@ -27,8 +28,11 @@ from cryptnsend.flow.passing import Passing
 from cryptnsend.flow.sent import Sent
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Addressed, Checked, Known, Upload, Writing
-from cryptnsend.store.records import messages, people
+from cryptnsend.keeper.client import Keeper
+from cryptnsend.store.records import audit, messages, people
 
+CODE = "code"
+INSTEAD = (CODE, "mail", "none")  # what may stand in for a sender's code: nothing, a code by e-mail, no code at all
 KNOWN = 20_000  # people that a new address is compared with, the latest
 SUGGESTED = 8
 MINUTE, DAY = 60_000, 86_400_000  # milliseconds
@@ -66,8 +70,14 @@ class NewMail:
         domain: str,
         most: int,
         pause: int,
+        keeper: Keeper,
+        instead: str,
     ):
-        """*most*: recipients of one message; *pause*: milliseconds for which it waits, so that it can be had back."""
+        """
+        *most*: recipients of one message; *pause*: milliseconds for which it waits, so that it can be had back;
+        *instead*: the most that a sender may let stand in for their code.
+        """
+        self._keeper, self._instead = keeper, instead
         self._engine, self._passing, self._drafts, self._sent, self._clock = engine, passing, drafts, sent, clock
         self._admission, self._domain, self._most, self._pause = admission, domain, most, pause
 
@@ -90,6 +100,12 @@ class NewMail:
         """Say whether the rules let this subscriber send ordinary mail on purpose."""
         held = self._admission.policies.now(session.organisation)
         return held.plain_token and held.may_send_plain(session.address) and not session.weak
+
+    def instead_of_code(self, session: Session) -> tuple[Sequence[str], str]:
+        """Return what this subscriber may let stand in for their code, that itself first, and their usual choice."""
+        if session.weak:
+            return INSTEAD[:1], CODE
+        return INSTEAD[: INSTEAD.index(self._instead) + 1], self._keeper.usual_way(session.ticket)
 
     def check(self, session: Session, writing: Writing) -> Checked:
         """
@@ -168,7 +184,11 @@ class NewMail:
             self._check_not_had_back(session, earlier)
         else:
             twice.check_all_there(keep, kept_files)
-        begun = self._begin(session, writing, addressed, once, life, Plan(starts, wishes.tell))
+        allowed, usual = self.instead_of_code(session)
+        way = wishes.way or usual
+        if way not in allowed:
+            raise Refusal("A message cannot be opened in this way here. Choose the code that you tell by phone.")
+        begun = self._begin(session, writing, addressed, once, life, Plan(starts, wishes.tell, way))
         everything = [*kept_files, *fresh]
         try:
             built = build_message(self._outgoing(session, writing, addressed, everything, begun, starts))
@@ -179,7 +199,22 @@ class NewMail:
             begun.abort()
             raise
         kept = self._drafts.sending(session, 0, nonce, draft)
-        sent = begun.commit_now(kept.write).message
+        if way != usual:
+            try:
+                self._keeper.allow(session.ticket, begun.message, way)  # the ledger first: it is what counts
+            except BaseException:
+                begun.abort()
+                raise
+
+        def write(rows: Rows) -> None:
+            kept.write(rows)
+            if way != CODE:
+                holder, detail = account_holder(session.account), {"instead": way}
+                audit.append(
+                    rows, session.organisation, self._clock.now(), holder, "code.allowed", str(begun.message), detail
+                )
+
+        sent = begun.commit_now(write).message
         kept.done()
         return sent
 

@@ -66,6 +66,7 @@ class Passing:
                 plain=is_plain,
                 days=(about["expires"] - about["created"]) // DAY if about["expires"] else 0,
                 tell=bool(plan and plan["tell"]),
+                way=plan["way"] if plan else "",
             ),
         ), self._files(index, raw)
 

@@ -105,6 +105,7 @@ class Sent:
             taken_back=max(max(taken) - self.undo, about["created"]) if taken else None,
             undo_until=max(taken) if taken else None,
             tell=bool((plans.of(self._engine, about["org"], message) or {}).get("tell")),
+            instead=about["way"],
         )
 
     def expire(self, session: Session, message: int, address: str | None = None) -> None:
@@ -288,7 +289,7 @@ class Sent:
                     state=state,
                     at=at if state != "ended" else _ended(about, grant, self.undo, now),
                     reply=row["reply"] or "" if state in ("bounced", "delayed") else "",
-                    needs_code=not over and grant is not None and _needs_code(row, grant),
+                    needs_code=not over and grant is not None and about["way"] != "none" and _needs_code(row, grant),
                     suspended=over,
                     way=self._way(about, row, now),
                     reminded=row["reminded_at"],

@@ -12,7 +12,7 @@ import msgspec
 from cryptnsend.core.contracts import Row, Rows
 from cryptnsend.core.model import Random, new_id
 from cryptnsend.delivery.retry import Schedule
-from cryptnsend.store.records import deliveries, messages, reports
+from cryptnsend.store.records import deliveries, messages, reports, wishes
 
 GATHERED = 60_000  # milliseconds that a report waits at most for what else there is to tell
 TELLING = frozenset({"notice", "relay", "handoff"})  # kinds whose fate the sender is told
@@ -23,16 +23,19 @@ def tell(rows: Rows, row: Row, action: str, now: int, random: Random) -> None:
     """
     Let the author hear about one delivery; who that is and where they are, the keeper says.
 
-    *row* has id, org, message and author_address of the delivery; *action* is failed, delayed or relayed. To be
-    followed by `let_go`, in the same transaction.
+    *row* has id, org, message, author, author_address and dsn of the delivery; *action* is failed, delayed or
+    relayed. To be followed by `let_go`, in the same transaction.
     """
-    reports.enter(rows, row["org"], _report(rows, row, action, now, random), row["id"], action)
+    if not _is_unwanted(rows, row):
+        reports.enter(rows, row["org"], _report(rows, row, action, now, random), row["id"], action)
 
 
 def tell_of_delays(rows: Rows, row: Row, now: int, random: Random, schedule: Schedule) -> None:
     """Let the author hear that one delivery takes longer, and with it of all that wait as long."""
-    report = _report(rows, row, "delayed", now, random)
     deliveries.told_of_delay(rows, row["id"], now)
+    if _is_unwanted(rows, row):
+        return
+    report = _report(rows, row, "delayed", now, random)
     reports.enter(rows, row["org"], report, row["id"], "delayed")
     for other in reports.also_late(rows, row["org"], row["message"], now - schedule.warn, now + GATHERED):
         if wants(other, "DELAY"):
@@ -49,6 +52,15 @@ def wants(row: Row, what: str) -> bool:
     """Say whether the author wants to hear of a FAILURE, DELAY or SUCCESS of a delivery (RFC 3461 §4.1)."""
     asked = msgspec.json.decode(row["dsn"], type=dict[str, str]).get("notify", "")
     return what in (asked.split(",") if asked else UNASKED)
+
+
+def _is_unwanted(rows: Rows, row: Row) -> bool:
+    """Say whether the author wants no reports at all, and did not ask for this one with the mail itself."""
+    try:
+        asked = msgspec.json.decode(row["dsn"], type=dict[str, str]).get("notify", "")
+    except msgspec.MsgspecError:  # a damaged row is told of
+        return False
+    return not asked and wishes.is_unwanted(rows, row["author"], "bounced")
 
 
 def _report(rows: Rows, row: Row, action: str, now: int, random: Random) -> int:

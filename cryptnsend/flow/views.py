@@ -30,6 +30,7 @@ class Waiting:
     phrase: str = ""  # check phrase of this contact, '' before the first
     ended: int | None = None  # when it expired or was taken back
     digits: int = 6  # length of the code to ask for, whatever account there may be
+    way: str = "code"  # what else opens it, by its sender's choice: mail (a code by e-mail), none (no code is needed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,7 @@ class Status:
     taken_back: int | None = None  # since when
     undo_until: int | None = None
     tell: bool = False  # whether its author hears when it is opened
+    instead: str = "code"  # what stands in for the code: code (nothing), mail, none
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +294,7 @@ class Wishes:
     tell: bool = False  # say when it is opened
     later: int = 0
     at: int = 0  # or when it leaves, UTC milliseconds
+    way: str = ""  # what stands in for the code: code (nothing), mail, none; "" is the sender's usual choice
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,6 +182,32 @@ class Keeper(Channel):
         """Prove a contact for who is signed in; errors as `prove`."""
         return self._ask(q.ContactRow, "prove_session", ticket=ticket, token=token, claims=claims, code=code)
 
+    def prove_mailed(self, token: str, claims: Claims, ident: int, code: str) -> q.Proof:
+        """Check a code that was mailed for one message, as its sender allowed; errors as `prove`, and Denied."""
+        return self._ask(q.Proof, "prove_mailed", token=token, claims=claims, ident=ident, code=code)
+
+    def prove_mailed_session(self, ticket: bytes, token: str, claims: Claims, ident: int, code: str) -> q.ContactRow:
+        """Check such a code for who is signed in; the contact stays unproven."""
+        return self._ask(
+            q.ContactRow, "prove_mailed_session", ticket=ticket, token=token, claims=claims, ident=ident, code=code
+        )
+
+    def allow(self, ticket: bytes, message: int, way: str) -> None:
+        """Let `mail` or `none` stand in for the subscriber's code, of one message or from now on (0)."""
+        self._ask(type(None), "allow", ticket=ticket, message=message, way=way)
+
+    def usual_way(self, ticket: bytes) -> str:
+        """Return what the subscriber lets stand in for their code as a rule."""
+        return self._ask(str, "usual_way", ticket=ticket)
+
+    def way_of(self, token: str, claims: Claims) -> str:
+        """Return what the message of a link asks for: code, mail, none."""
+        return self._ask(str, "way_of", token=token, claims=claims)
+
+    def mail_open(self, token: str, claims: Claims, network: str) -> q.MailProof:
+        """Start a code by mail for the message of a link; raise `Denied` where its sender did not allow it."""
+        return self._ask(q.MailProof, "mail_open", token=token, claims=claims, network=network)
+
     def prove_own(self, ticket: bytes, address: str, subscriber: int, code: str) -> q.ContactRow:
         """Prove a contact of an address that who is signed in has already; errors as `prove`, and Denied for others."""
         return self._ask(q.ContactRow, "prove_own", ticket=ticket, address=address, subscriber=subscriber, code=code)

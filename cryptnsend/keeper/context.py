@@ -37,6 +37,7 @@ class Settings:
     code_hours: int = 72
     codes_per_week: int = 5
     codes_on_receipt: bool = True
+    instead_of_code: str = "mail"  # the most that senders may choose for a message: code, mail, none
     mail_minutes: int = 10
     mail_codes_per_day: int = 20  # for one address, asked for by strangers; after that one an hour
     mail_codes_per_network: int = 4  # of these, in a day

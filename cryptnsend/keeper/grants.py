@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from cryptnsend.core import keys
 from cryptnsend.core.errors import NoGrant, SealBroken
 from cryptnsend.core.model import KEEPER, MANAGED, account_holder, address_holder, new_id, time_of
-from cryptnsend.keeper import accounts, contacts, ledger, tickets, wraps
+from cryptnsend.keeper import accounts, allowances, contacts, ledger, tickets, wraps
 from cryptnsend.keeper.contacts import Clearance
 from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.requests import Adopted, EpochRow, Leaving, QueueGrant, SealedGrant
@@ -128,7 +128,11 @@ class _Adoption:
         if grant.contact not in self._cleared:
             self._cleared[grant.contact] = self._clearance(address, subscriber)
         cleared = self._cleared[grant.contact]
-        return cleared is not None and (cleared.until is None or time_of(grant.message) <= cleared.until)
+        if cleared is not None and (cleared.until is None or time_of(grant.message) <= cleared.until):
+            return True
+        if not subscriber.isdecimal() or len(subscriber) > 19:
+            return False
+        return allowances.may_open(self._context, self._account, address, int(subscriber), grant.message)
 
     def _clearance(self, address: str, subscriber: str) -> Clearance | None:
         if not subscriber.isdecimal() or len(subscriber) > 19:

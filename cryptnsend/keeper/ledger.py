@@ -399,6 +399,49 @@ def spend(rows: Rows, proof: bytes, ident: int, now: int) -> None:
     )
 
 
+# -- what stands in for a code ----------------------------------------------------------------------------------------
+
+
+def allowance(reads: Reads, subscriber: int, message: int) -> tuple[str, int] | None:
+    """Return (way, since when) of what a subscriber lets stand in for their code; message 0 is their rule."""
+    found = reads.query(
+        "SELECT way, at FROM allowances WHERE subscriber = :subscriber AND message = :message",
+        {"subscriber": subscriber, "message": message},
+    )
+    return (found[0]["way"], found[0]["at"]) if found else None
+
+
+def set_allowance(rows: Rows, subscriber: int, message: int, way: str, now: int) -> None:
+    """Note it; what was chosen before counts no more."""
+    rows.execute(
+        """INSERT INTO allowances(subscriber, message, way, at) VALUES (:subscriber, :message, :way, :now)
+        ON CONFLICT(subscriber, message) DO UPDATE SET way = excluded.way, at = excluded.at""",
+        {"subscriber": subscriber, "message": message, "way": way, "now": now},
+    )
+
+
+def mail_opened(reads: Reads, message: int, canonical: str, account: int, generation: int) -> bool:
+    """Say whether this account, as it is since its last weak reset, showed a code mailed for this message."""
+    return bool(
+        reads.query(
+            """SELECT 1 AS one FROM mail_opened WHERE message = :message AND address = :address
+            AND account = :account AND account_generation = :generation""",
+            {"message": message, "address": canonical, "account": account, "generation": generation},
+        )
+    )
+
+
+def set_mail_opened(rows: Rows, message: int, canonical: str, account: int, generation: int, now: int) -> None:
+    """Note that an account did so; an earlier owner's showing counts no more."""
+    rows.execute(
+        """INSERT INTO mail_opened(message, address, account, account_generation, at)
+        VALUES (:message, :address, :account, :generation, :now)
+        ON CONFLICT(message, address) DO UPDATE SET account = excluded.account,
+        account_generation = excluded.account_generation, at = excluded.at""",
+        {"message": message, "address": canonical, "account": account, "generation": generation, "now": now},
+    )
+
+
 # -- passphrases and devices ------------------------------------------------------------------------------------------
 
 

@@ -44,13 +44,20 @@ def start(context: Context, address: str, purpose: str, network: str) -> MailPro
         raise Denied("Sign-up is not open here. Ask for an invitation.")
     if purpose != "reset":
         check_elsewhere(address, context.settings.domain)
+    row = prepared(context, address, _fitting(context.reads, address, purpose))
+    context.commit(lambda rows: add(context, rows, row, network, ledger.account_at(rows, address)))
+    return MailProof(row.id, row.expires, salt(context, row.id))
+
+
+def prepared(context: Context, address: str, purpose: str, name: str = "") -> MailCode:
+    """Return the row of a code to be mailed now."""
     now = context.clock.now()
-    row = MailCode(
+    return MailCode(
         id=new_id(now, context.rng),
-        purpose=_fitting(context.reads, address, purpose),
+        purpose=purpose,
         address=address,
         org=0,
-        name="",
+        name=name,
         era=ledger.era(context.reads),
         tries=0,
         made=now,
@@ -58,18 +65,16 @@ def start(context: Context, address: str, purpose: str, network: str) -> MailPro
         state="live",
     )
 
-    def add(rows: Rows) -> None:
-        by = budget.asked(context, rows, address, network, ledger.account_at(rows, address))
-        # Beyond the budget nothing is mailed and nothing could be guessed; the answer is the same.
-        if budget.allows(context, rows, address, by):
-            # A code that somebody else asked for lives on: a stranger's asking must not end the owner's.
-            ledger.replace_mail_codes(rows, address, row.purpose, by.network)
-            noted = dataclasses.replace(row, network=by.network, known=int(by.known))
-            ledger.insert(rows, "mail_codes", noted)
-            ledger.drop_old(rows, now - DAY)
 
-    context.commit(add)
-    return MailProof(row.id, row.expires, salt(context, row.id))
+def add(context: Context, rows: Rows, row: MailCode, network: str, owner: Account | None) -> None:
+    """Note a code that *network* asks for; beyond the budget nothing is mailed and nothing could be guessed."""
+    by = budget.asked(context, rows, row.address, network, owner)
+    if budget.allows(context, rows, row.address, by):
+        # A code that somebody else asked for lives on: a stranger's asking must not end the owner's.
+        ledger.replace_mail_codes(rows, row.address, row.purpose, by.network)
+        noted = dataclasses.replace(row, network=by.network, known=int(by.known))
+        ledger.insert(rows, "mail_codes", noted)
+        ledger.drop_old(rows, row.made - DAY)
 
 
 def invite(context: Context, address: str, organisation: int, name: str) -> MailProof:
@@ -137,7 +142,7 @@ def code_of(context: Context, row: MailCode) -> str:
 
 def reset(context: Context, ident: int, code: str, password: accounts.Password) -> Opened:
     """Set a new password by mail alone; see weakness.py for what that does not open."""
-    row = _checked(context, ident, code, ("reset",))
+    row = checked(context, ident, code, ("reset",))
     known = ledger.account_at(context.reads, row.address)
     if ledger.spent(context.reads, _proof(ident)) is None and known is not None:
         context.journal.append(context.clock.now(), "weak", (known.id, known.credential_version + 1))
@@ -169,7 +174,7 @@ def resets(context: Context) -> list[Reset]:
 
 def signup(context: Context, ident: int, code: str, password: accounts.Password, name: str, locale: str) -> Opened:
     """Make a subscriber, in the inviting organisation or in one of their own."""
-    row = _checked(context, ident, code, _sign_up_purposes(context))
+    row = checked(context, ident, code, _sign_up_purposes(context))
 
     def make(rows: Rows) -> int:
         earlier = ledger.spent(rows, _proof(ident))
@@ -193,7 +198,7 @@ def subscribe(context: Context, ticket: bytes, k: bytes, ident: int | None, code
     """Make a subscriber of a recipient who is signed in."""
     account = tickets.signed_in_well(context, context.reads, ticket)
     seeds = accounts.confirm_password(context, account, k)
-    row = None if ident is None else _checked(context, ident, code, _sign_up_purposes(context))
+    row = None if ident is None else checked(context, ident, code, _sign_up_purposes(context))
     if row is None and context.settings.signup != "open":
         raise Denied("Sign-up is not open here. Ask for an invitation.")
 
@@ -223,7 +228,7 @@ def subscribe(context: Context, ticket: bytes, k: bytes, ident: int | None, code
 def alias(context: Context, ticket: bytes, ident: int, code: str) -> Opened:
     """Add an address to who is signed in. It may then stand in From; it proves no contact."""
     tickets.signed_in_well(context, context.reads, ticket)
-    row = _checked(context, ident, code, ("alias",))
+    row = checked(context, ident, code, ("alias",))
 
     def make(rows: Rows) -> int:
         account = tickets.signed_in_well(context, rows, ticket)
@@ -299,7 +304,7 @@ def _settle(context: Context, rows: Rows, ident: int) -> Account:
 # -- the check of a mailed code ---------------------------------------------------------------------------------------
 
 
-def _checked(context: Context, ident: int, code: str, purposes: tuple[str, ...]) -> MailCode:
+def checked(context: Context, ident: int, code: str, purposes: tuple[str, ...]) -> MailCode:
     """Return the row of a code that is right, live or used by the same proof before; count a wrong try."""
 
     def check(rows: Rows) -> MailCode | CryptnSendError:

@@ -14,7 +14,7 @@ from cryptnsend.core.errors import CryptnSendError, Denied, Ended, WrongSecret
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.seal import framed
 from cryptnsend.core.tokens import Claims
-from cryptnsend.keeper import accounts, cards, codes, contacts, ledger, links, tickets, weakness, wraps
+from cryptnsend.keeper import accounts, allowances, cards, codes, contacts, ledger, links, tickets, weakness, wraps
 from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.requests import ContactRow, Opened, Proof
 from cryptnsend.keeper.rows import Account, Contact
@@ -35,13 +35,49 @@ def prove(context: Context, token: str, claims: Claims, code: str) -> Proof:
         row = ledger.contact(rows, claims.address, claims.subscriber)
         if contacts.code_rule(context, rows, subscriber.org) == "never":
             return _ticket(context, claims, 0)
+        if not code and allowances.way(context, rows, subscriber.id, claims.message) == allowances.NONE:
+            return allowances.proof(context, claims, allowances.NONE)
         wrong = _judge(context, rows, row, code)
         if wrong is not None or row is None:
             return wrong or WrongSecret("")
         return _ticket(context, claims, row.generation)
 
     # A wrong try is counted, so it is committed before anybody hears of it, and not by raising inside the write.
-    ticket = _or_raise(context.commit(check))
+    return _proof(context, claims, _or_raise(context.commit(check)))
+
+
+def prove_mailed(context: Context, token: str, claims: Claims, ident: int, code: str) -> Proof:
+    """Check a code that was mailed instead of the sender's; its ticket opens the message of that link alone."""
+    allowances.check(context, token, claims, ident, code)
+    return _proof(context, claims, allowances.proof(context, claims, allowances.MAIL))
+
+
+def prove_mailed_session(
+    context: Context, ticket: bytes, token: str, claims: Claims, ident: int, code: str
+) -> ContactRow:
+    """Check such a code for who is signed in and has that address already; nothing is proven but for this message."""
+    _own(context, context.reads, ticket, claims)
+    allowances.check(context, token, claims, ident, code)
+
+    def note(rows: Rows) -> int:
+        account = _own(context, rows, ticket, claims)
+        allowances.note_opened(context, rows, claims, account)
+        return account.id
+
+    account = context.commit(note)
+    subscriber = _subscriber(context.reads, claims)
+    return ContactRow(claims.address, subscriber.id, subscriber.org, account, "new", b"")
+
+
+def _own(context: Context, reads: ledger.Reads, ticket: bytes, claims: Claims) -> Account:
+    account = tickets.signed_in(context, reads, ticket)
+    owned = ledger.address(reads, claims.address)
+    if owned is None or owned.account != account.id:
+        raise Denied(NOT_YOURS)
+    return account
+
+
+def _proof(context: Context, claims: Claims, ticket: tickets.ProofTicket) -> Proof:
     owner = ledger.account_at(context.reads, claims.address)
     return Proof(
         ticket=tickets.seal(context, ticket),
@@ -92,6 +128,9 @@ def _prove_for(context: Context, ticket: bytes, claims: Claims, code: str, *, ha
             return account.id  # nothing is left to prove
         if contacts.code_rule(context, rows, subscriber.org) == "never":
             return Denied(NOT_YOURS)  # the link alone brings nobody an address: it may have been passed on
+        is_free = allowances.way(context, rows, subscriber.id, claims.message) == allowances.NONE
+        if owned is not None and not code and is_free:
+            return account.id
         wrong = _judge(context, rows, row, code, account)
         if wrong is not None or row is None:
             return wrong or WrongSecret("")
@@ -128,11 +167,17 @@ def register(context: Context, ticket: bytes, password: accounts.Password, name:
             if proof.generation == 0 or not may_take(rows, owner, proof.address):
                 raise Denied(KNOWN)
             weakness.take_address(context, rows, owner, proof.address)
+        is_one = proof.message != 0  # one message's own, which shows no more than that a mailbox is read
+        if is_one and not allowances.still_fits(context, rows, proof):
+            raise Denied(allowances.NOT_ALLOWED)
         account = accounts.create(
             context, rows, org=0, roles=("recipient",), password=password, name=name, locale=locale
         )
-        accounts.give_address(context, rows, proof.address, account.id, "code")
-        if row is not None and 0 < row.generation == proof.generation:
+        accounts.give_address(context, rows, proof.address, account.id, "mail" if is_one else "code")
+        if is_one:
+            claims = Claims("open", proof.address, proof.subscriber, proof.message)
+            allowances.note_opened(context, rows, claims, account)
+        elif row is not None and 0 < row.generation == proof.generation:
             contacts.note_proof(context, rows, row, account)
         elif contacts.code_rule(context, rows, subscriber.org) != "never":
             raise Ended("There is a newer code. Open the link again and use that one.")

@@ -287,6 +287,7 @@ class MailProof(Said, frozen=True):
     id: int
     expires: int
     salt: bytes  # the one to finish with, so that a repeated request can be recognised
+    fresh: bool = True  # False: it is on its way already, and nothing new is to be mailed
 
 
 class MailCode(Secret, frozen=True):

@@ -17,6 +17,7 @@ import msgspec
 from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.keeper import (
     accounts,
+    allowances,
     budget,
     courier,
     devices,
@@ -155,6 +156,12 @@ _PORTAL: dict[str, Callable[..., Any]] = {
     "digits": registration.digits,
     "prove": registration.prove,
     "prove_session": registration.prove_session,
+    "prove_mailed": registration.prove_mailed,
+    "prove_mailed_session": registration.prove_mailed_session,
+    "allow": allowances.allow,
+    "usual_way": allowances.usual,
+    "way_of": allowances.way_of,
+    "mail_open": allowances.start,
     "prove_own": registration.prove_own,
     "own_digits": registration.own_digits,
     "register": register,

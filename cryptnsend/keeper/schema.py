@@ -208,4 +208,33 @@ POLICIES = Step(
     ("ALTER TABLE organisations ADD COLUMN policy TEXT NOT NULL DEFAULT ''",),
 )
 
-STEPS: tuple[Step, ...] = (FIRST, OPEN_SIGN_UP, NETWORKS, READING_DEVICES, SECOND_STEPS, POLICIES)
+ALLOWANCES = Step(
+    "0007-allowances",
+    (
+        """CREATE TABLE allowances(
+            subscriber INTEGER NOT NULL REFERENCES accounts,
+            message INTEGER NOT NULL,           -- 0: what they chose for whatever they send since `at`
+            way TEXT NOT NULL,                  -- what may stand in for the code: code (nothing) mail none
+            at INTEGER NOT NULL,
+            PRIMARY KEY(subscriber, message)
+        ) STRICT""",
+        """CREATE TABLE mail_opened(
+            message INTEGER NOT NULL,           -- that was opened by a mailed code, as its sender allowed
+            address TEXT NOT NULL,
+            account INTEGER NOT NULL REFERENCES accounts,
+            account_generation INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            PRIMARY KEY(message, address)
+        ) STRICT""",
+    ),
+)
+
+STEPS: tuple[Step, ...] = (
+    FIRST,
+    OPEN_SIGN_UP,
+    NETWORKS,
+    READING_DEVICES,
+    SECOND_STEPS,
+    POLICIES,
+    ALLOWANCES,
+)

@@ -40,6 +40,8 @@ class ProofTicket(msgspec.Struct, frozen=True, array_like=True):
     generation: int
     proof: bytes  # the same for each ticket of the same proof
     ends: int
+    message: int = 0  # the only one that this opens; 0 where a code was told, or none is ever asked for
+    how: str = ""  # mail: by a code that was mailed; none: its sender asks for none
 
 
 T = TypeVar("T", SessionTicket, ProofTicket)

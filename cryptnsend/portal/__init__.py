@@ -37,6 +37,7 @@ from cryptnsend.portal import (
     security,
     signup,
     subscriber,
+    wishes,
     words,
     writing,
 )
@@ -96,7 +97,7 @@ def create_app(
     pages.register(app)
     discovery.register(app)
     readers = (recipient, letters, looking, kept, writing, account, second, estate, signup)
-    writers = (arriving, compose, subscriber, following, folders, programs)
+    writers = (arriving, compose, subscriber, following, folders, programs, wishes)
     for module in (language, help, *readers, *writers):
         app.register_blueprint(module.blueprint)
     return app

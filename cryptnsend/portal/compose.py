@@ -232,6 +232,7 @@ def page(form: Form, error: str | None = None) -> str:
     forget_fact("saved")
     allow_saving()
     rules = desk().rules(signed_in())
+    instead, usual_way = desk().newmail.instead_of_code(signed_in())
     return render_template(
         "compose.html",
         form=form,
@@ -240,6 +241,8 @@ def page(form: Form, error: str | None = None) -> str:
         lives=[days for days in LIVES if days <= rules.life_most_days],
         later=LATER,
         usual=rules.life_days,
+        instead=instead,
+        way=form.writing.wishes.way or usual_way,
         may_plain=desk().newmail.may_plain(signed_in()),
         known=desk().newmail.known(signed_in(), limit=SUGGESTED),
         limit=most_octets(),
@@ -301,6 +304,7 @@ def _typed() -> Form:
             tell="tell" in form,
             later=_number(form.get("later", "")),
             at=_moment(),
+            way=form.get("instead", "")[:8],
         ),
     )
     shown, sure = frozenset(form.getlist("shown")), frozenset(form.getlist("sure"))

@@ -19,7 +19,7 @@ from cryptnsend.core.errors import Denied, Ended, SecondStep, WrongSecret
 from cryptnsend.core.passwords import check_strength
 from cryptnsend.portal import second
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.flows import SignedIn, Waiting
+from cryptnsend.portal.flows import Proof, SignedIn, Waiting
 from cryptnsend.portal.language import spoken
 from cryptnsend.portal.security import check_form
 from cryptnsend.portal.visits import (
@@ -76,7 +76,7 @@ def code(token: str) -> Any:
     found = alive(token)
     typed = digits(request.form.get("code", ""))
     somebody = visitor()
-    if not typed:
+    if not typed and found.way != "none":
         # A machine that presses buttons must not use up the tries of a person.
         return code_page(token, found, gettext("Type the digits of the code.")), WRONG
     try:
@@ -88,13 +88,55 @@ def code(token: str) -> Any:
         return code_page(token, found, not_the_code(wrong)), WRONG
     except Ended:
         return render_template("code-used-up.html", waiting=found, token=token), 410
-    forget("proof", "anew")
+    return proven(token, found, proof)
+
+
+def proven(token: str, found: Waiting, proof: Proof) -> Any:
+    """Lead a newcomer who showed a code on: to a password of their own, or to the one there is."""
+    forget("proof", "anew", "mailed")
     remember("link", token)
     if proof.may_register:
         remember("proof", base64.b64encode(proof.ticket).decode())
     if proof.has_account:
         return account_there(token, found, may_register=proof.may_register)
     return redirect(url_for("recipient.choose"), 303)
+
+
+@blueprint.post("/m/<token>/mail")
+def mail(token: str) -> Any:
+    """Mail a code for the message of a link, where its sender allows that."""
+    alive(token)
+    started = desk().pickup.mail_code(token, source(), spoken())
+    remember("mailed", {"id": str(started.id), "link": token})
+    return redirect(url_for("recipient.mailed", token=token), 303)
+
+
+@blueprint.route("/m/<token>/mailed", methods=["GET", "POST"])
+def mailed(token: str) -> Any:
+    """Take the code that was mailed."""
+    found, begun, somebody = alive(token), recall("mailed"), visitor()
+    if not isinstance(begun, dict) or begun.get("link") != token or found.way != "mail":
+        return redirect(url_for("recipient.waiting", token=token), 303)
+    page: dict[str, Any] = {"waiting": found, "token": token, "error": None}
+    if request.method != "POST":
+        return render_template("mailed-code.html", **page)
+    typed = digits(request.form.get("code", ""))
+    if not typed:
+        page["error"] = gettext("Type the digits of the code.")
+        return render_template("mailed-code.html", **page), WRONG
+    try:
+        if somebody is not None and is_same_person(somebody, found.to):
+            desk().pickup.prove_mailed_as(somebody, token, int(begun["id"]), typed, source())
+            forget("mailed")
+            return redirect(url_for("letters.read", message=found.message), 303)
+        proof = desk().pickup.prove_mailed(token, int(begun["id"]), typed, source())
+    except WrongSecret as wrong:
+        page["error"] = not_the_code(wrong)
+        return render_template("mailed-code.html", **page), WRONG
+    except Ended:
+        page["error"] = gettext("This code no longer works. Have another one mailed.")
+        return render_template("mailed-code.html", **page), WRONG
+    return proven(token, found, proof)
 
 
 @blueprint.post("/m/<token>/password")

@@ -98,10 +98,14 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
         f"parked, {what}": ("report", report(notice=what == "notice", parked=True, reply=""))
         for what in ("notice", "mail")
     },
-    **{f"code for {each}": ("code", CODE | {"purpose": each}) for each in ("reset", "signup", "alias", "exists")},
+    **{
+        f"code for {each}": ("code", CODE | {"purpose": each})
+        for each in ("reset", "signup", "alias", "exists", "open")
+    },
     "invitation": ("invitation", INVITED),
     "invitation to an organisation": ("invitation", INVITED | {"organisation": "Ruiz Family Practice"}),
     "alert": ("alert", CODE | {"template": "new-sign-in", "link": ""}),
+    "fewer mails": ("alert", CODE | {"template": "mails-fewer", "link": ""}),
     "other alert": ("alert", CODE | {"template": "contact-reset", "link": ""}),
     "alert with a link": ("alert", CODE | {"template": "reset-waiting", "link": LINK.replace("/m/", "/answer/")}),
     "report of a message": (
@@ -112,10 +116,30 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     **{
         f"a question, code {wants}": (
             "asked",
-            {"wants_code": wants, "who": LONG, "sent": WHEN, "when": UNTIL, "link": LINK, "recipient": LONG},
+            {
+                "wants_code": wants,
+                "has_failed": False,
+                "who": LONG,
+                "sent": WHEN,
+                "when": UNTIL,
+                "link": LINK,
+                "recipient": LONG,
+            },
         )
         for wants in (True, False)
     },
+    "a code that failed": (
+        "asked",
+        {
+            "wants_code": True,
+            "has_failed": True,
+            "who": LONG,
+            "sent": WHEN,
+            "when": UNTIL,
+            "link": LINK,
+            "recipient": LONG,
+        },
+    ),
     "closed account": ("alert", CODE | {"template": "account-closed", "link": ""}),
     **{
         f"kept: {reason}": (

@@ -86,7 +86,7 @@ def test_what_has_not_left_is_had_back_as_a_draft_with_everything(desk: Desk) ->
     kept = house.portal.drafts.draft(ann, draft)
     assert (kept.writing.to, kept.writing.cc, kept.writing.bcc) == ((PAT,), (JUNE,), (DORA,))
     assert (kept.writing.subject, kept.writing.html) == ("Results", "<p>All is <b>well</b>.</p>")
-    assert kept.writing.wishes == Wishes(plain=True, days=7, tell=True)
+    assert kept.writing.wishes == Wishes(plain=True, days=7, tell=True, way="code")
     assert [each.name for each in kept.files] == ["a.pdf"]
     house.clock.forward(HOUR)
     assert desk.deliver() == 0

@@ -32,6 +32,7 @@ from cryptnsend.flow.views import (
     Waiting,
     Writing,
 )
+from cryptnsend.flow.wishing import USUAL
 from cryptnsend.keeper.requests import RecoveryFile
 from tests.portal.world import ANN, CODE, DAY, NOW, PASSWORD, PAT, FakeProof, FakeSession, World
 
@@ -90,6 +91,20 @@ class FakePickup:
         self._check(code)
         found = self.world.waiting[token]
         return FakeProof(b"ticket " + token.encode(), found.to, found.has_account, self.world.may_register)
+
+    def mail_code(self, token: str, source: str, language: str = "") -> Started:
+        self.world.calls.append(f"mail_code {token}")
+        return Started(81, NOW + 600_000)
+
+    def prove_mailed(self, token: str, ident: int, code: str, source: str) -> FakeProof:
+        self.world.calls.append(f"prove_mailed {ident}")
+        self._check(code)
+        found = self.world.waiting[token]
+        return FakeProof(b"ticket " + token.encode(), found.to, found.has_account, not found.has_account)
+
+    def prove_mailed_as(self, session: Any, token: str, ident: int, code: str, source: str) -> None:
+        self.world.calls.append("prove_mailed_as")
+        self._check(code)
 
     def agree(self, token: str) -> None:
         self.world.calls.append("agree")
@@ -470,6 +485,20 @@ class FakeAccounts:
         if form == "tls" and self.world.profile.form != "tls":
             self.confirm(session, password, source)
         self.world.profile = Profile(name, phone, form)
+
+    def usual_way(self, session: Any) -> str:
+        return self.world.usual_way
+
+    def set_usual_way(self, session: Any, way: str, password: str, source: str) -> None:
+        if way not in ("code", self.world.usual_way):
+            self.confirm(session, password, source)
+        self.world.usual_way = way
+
+    def mails(self, session: Any) -> dict[str, bool]:
+        return {**USUAL, **self.world.mail_wishes}
+
+    def set_mails(self, session: Any, wanted: Collection[str]) -> None:
+        self.world.mail_wishes = {mail: mail in wanted for mail in USUAL}
 
     def set_language(self, session: Any, language: str) -> None:
         self.world.calls.append(f"set_language {language}")

@@ -25,6 +25,9 @@ class FakeNewMail:
     def known(self, session: Any, typed: str = "", limit: int = 8) -> Sequence[Known]:
         return [each for each in KNOWN if typed.casefold() in f"{each.address} {each.name}".casefold()][:limit]
 
+    def instead_of_code(self, session: Any) -> tuple[Sequence[str], str]:
+        return self.world.instead, "code"
+
     def may_plain(self, session: Any) -> bool:
         return self.world.may_plain
 

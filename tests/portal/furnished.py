@@ -48,6 +48,8 @@ def furnished() -> World:
                 }
             ),
         ),
+        "by-mail": Waiting(message=11, state="new", has_account=False, way="mail", **base),
+        "free": Waiting(message=11, state="new", has_account=False, way="none", **base),
         "expired": Waiting(message=12, state="expired", has_account=True, ended=NOW - DAY, **base),
         "suspended": Waiting(message=13, state="suspended", has_account=True, ended=NOW - DAY, **base),
         "left": Waiting(message=15, state="left", has_account=False, **base),

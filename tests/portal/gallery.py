@@ -50,6 +50,8 @@ PAGES = [  # who looks, at what
         for url in ("/messages", "/messages/11", "/messages/14", "/messages/15", "/messages/17", "/messages/16/code")
     ),
     ("pat", "/account/number"),
+    *(("", url) for url in ("/m/by-mail", "/m/free")),
+    ("ann", "/account/mails"),
     *(("", url) for url in ("/m/new/ask", "/m/expired/ask")),
     *(("pat", url) for url in ("/messages/18", "/messages/8", "/messages/8/ask")),
     *(("pat", f"/messages/18/files/{part}/look") for part in ("2", "3", "4")),
@@ -80,6 +82,7 @@ PDF = (
 FORMS: list[tuple[str, str, dict[str, str], str]] = [  # who, page, what is typed, which button: another page answers
     ("", "/m/new", {"#code": "111111"}, "main form .button"),
     ("", "/m/new", {"#code": CODE}, "main form .button"),
+    ("", "/m/by-mail", {}, "form[action$='/mail'] .button"),
     ("", "/forgot", {"#address": PAT}, "main form .button"),
     ("", "/sign-up", {"#name": "Dr. Ann Ruiz", "#address": ANN}, "main form .button"),
     ("pat", "/messages/11", {"#text": "Thank you."}, "main form .button"),

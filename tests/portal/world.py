@@ -71,6 +71,9 @@ class World:
     mails: list[dict[str, Any]] = field(default_factory=list)  # new messages that were sent
     threads: dict[int, list[Turn]] = field(default_factory=dict)
     may_plain: bool = True
+    usual_way: str = "code"
+    mail_wishes: dict[str, bool] = field(default_factory=dict)
+    instead: tuple[str, ...] = ("code", "mail")  # what may stand in for a code
     trash: set[tuple[int, str]] = field(default_factory=set)  # message and role
     pause: int = 15_000  # milliseconds until a new message leaves
     calls: list[str] = field(default_factory=list)

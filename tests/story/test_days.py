@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.story.test_browser import no_sideways_scroll
 from tests.support.clockwork import Reader, Sender, Stage, opened
-from tests.support.house import DAY, MakeHouse
+from tests.support.house import DAY, MINUTE, MakeHouse
 
 ANN, PAT = "ann@gmail.example", "pat@yahoo.example"
 
@@ -46,3 +46,49 @@ def test_pat_forgets_a_message_is_reminded_and_reads_it(stage: Stage) -> None:
     expect(ann.page.locator(".chip.good")).to_be_visible()
     stage.live(27 * DAY)
     assert len(stage.mails(PAT)) == 2  # whoever has read it is left in peace
+
+
+def test_ann_lets_pat_have_the_code_by_mail_and_pat_reads_that_message_alone(stage: Stage) -> None:
+    house, ann = stage.house, Sender(stage, ANN, scripts=True, width=1280)
+    ann.write(PAT, "Your results", "All is well.")
+    ann.page.get_by_label("Also with a code by e-mail").check()
+    message = ann.send()
+    assert "You let a code by e-mail open it, too." in ann.sent(message)
+    other = house.submit(ANN, [PAT], house.mail("Another one"))
+    house.clock.forward(MINUTE)
+    stage.deliver()
+    pat = Reader(stage, PAT)
+    pat.page.goto(f"/m/{house.link(other, PAT)}")
+    assert pat.page.get_by_role("button", name="E-mail me a code instead").count() == 0
+    pat.page.goto(f"/m/{house.link(message, PAT)}")
+    pat.page.get_by_role("button", name="E-mail me a code instead").click()
+    assert no_sideways_scroll(pat.page)
+    stage.deliver()
+    pat.tell(stage.code(PAT))
+    pat.choose()
+    assert pat.title == "Your results"
+    pat.page.goto("/messages")
+    assert "Another one" not in pat.page.inner_text("main")  # it waits for Ann's own code
+    ann.sent(message)
+    ann.page.get_by_role("link", name="Proof").click()
+    said = ann.page.inner_text("main")
+    assert "You let it be opened with less than your code" in said
+    assert "A code was asked for by e-mail, as you allowed" in said
+
+
+@pytest.mark.long
+def test_ann_chooses_which_mails_she_gets(stage: Stage) -> None:
+    house, ann = stage.house, Sender(stage, ANN, language="es-MX")
+    ann.page.goto("/account/mails")
+    ann.page.get_by_label("se abre un mensaje mío").check()
+    ann.page.get_by_role("button", name="Guardar").click()
+    ann.page.wait_for_url("**/account")
+    message = house.submit(ANN, [PAT], house.mail())
+    stage.deliver()
+    pat = Reader(stage, PAT)
+    pat.follow()
+    pat.tell(house.code(ANN, PAT))
+    pat.choose()
+    assert pat.title == "Results"
+    stage.deliver()
+    assert f"/sent/{message}" in stage.link(ANN, "/sent/")

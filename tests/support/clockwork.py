@@ -19,7 +19,7 @@ from cryptnsend.demo.visitor import first_link
 from cryptnsend.making import make_certificate
 from tests.flow.conftest import DELIVERED, Answers, faces
 from tests.portal.real import portal
-from tests.support.house import HOUR, PASSWORD, House
+from tests.support.house import HOUR, MINUTE, PASSWORD, House
 
 __all__ = ["PASSWORD", "Reader", "Sender", "Stage", "opened"]
 
@@ -65,6 +65,11 @@ class Stage:
     def link(self, address: str, kind: str = "/m/") -> str:
         """Return the path that the newest mail leads to."""
         return first_link(faces(self.mails(address)[-1])[0], kind)
+
+    def code(self, address: str) -> str:
+        """Return the digits that stand alone on a line of the newest mail."""
+        lines = [line.strip() for line in faces(self.mails(address)[-1])[0].splitlines()]
+        return next(line.replace(" ", "") for line in lines if line.replace(" ", "").isdigit())
 
     def close(self) -> None:
         """Close the browsers, and what the courier holds."""
@@ -112,6 +117,25 @@ class Sender:
         self.page.fill("input[name=address]", self.address)
         self.page.fill("input[name=password]", password)
         self.page.locator("form.sheet button.button").first.click()
+
+    def write(self, to: str, subject: str, words: str) -> None:
+        """Begin a new message."""
+        self.page.goto("/write")
+        self.page.fill("#to", to)
+        self.page.fill("#subject", subject)
+        editor = self.page.locator("#editor")
+        (editor if editor.count() else self.page.locator("#text")).fill(words)
+
+    def send(self) -> int:
+        """Press the button, a second time if the page has something to say first; return the message's id."""
+        self.page.locator(".end .button").first.click()
+        self.page.wait_for_load_state()
+        if "/sent/" not in self.page.url:
+            self.page.locator(".end .button").first.click()
+        self.page.wait_for_url("**/sent/*")
+        message = int(self.page.url.rpartition("/")[2])
+        self.stage.house.clock.forward(MINUTE)  # it waits a moment, so that it can be had back
+        return message
 
     def sent(self, message: int) -> str:
         """Look at what became of a message; return the words of the page."""

@@ -146,6 +146,7 @@ class House:
             codes_per_week=codes.per_week,
             tries=codes.tries,
             signup=self.config.signup.mode,
+            instead_of_code=codes.instead,
             custody=self.config.policy.custody,
             argon=Argon(figures.memory_kib, figures.iterations, figures.lanes),
         )

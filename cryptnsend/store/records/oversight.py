@@ -5,6 +5,8 @@ All of it is one account's, over all organisations, which makes these queries an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cryptnsend.core.contracts import Reader, Row, Rows
 from cryptnsend.core.model import account_holder
 from cryptnsend.store.records.audit import OPERATOR as OPERATOR
@@ -140,14 +142,24 @@ def password_since(reader: Reader, holder: str) -> int | None:
     return found[0]["at"] if found else None
 
 
-def asked_since(rows: Rows, message: int, address: int, since: int) -> bool:
-    """Say whether a recipient of this message has asked its author for something after *since*."""
+def asked_since(
+    rows: Rows, message: int, address: int, since: int, templates: Sequence[str] = ("asked-code", "asked-again")
+) -> bool:
+    """Say whether the author of this message was told after *since* that a recipient asks for something, or fails."""
+    names = {f"t{number}": each for number, each in enumerate(templates)}
     found = rows.query(
-        "SELECT 1 AS one FROM deliveries WHERE message = :message AND recipient = :address AND kind = 'alert'"
-        " AND template IN ('asked-code', 'asked-again') AND created > :since LIMIT 1",
-        {"message": message, "address": address, "since": since},
+        "SELECT 1 AS one FROM deliveries WHERE message = :message AND recipient = :address AND kind = 'alert'"  # noqa: S608
+        f" AND template IN ({', '.join(f':{name}' for name in names)}) AND created > :since LIMIT 1",
+        {"message": message, "address": address, "since": since, **names},
     )
     return bool(found)
+
+
+def author_of(rows: Rows, message: int) -> int | None:
+    """Return whose message it is, None where it is gone."""
+    found = rows.query("SELECT author FROM messages WHERE id = :message", {"message": message})
+    author: int | None = found[0]["author"] if found else None
+    return author
 
 
 def unblock(rows: Rows, account: int, contact: int) -> bool:

@@ -28,7 +28,7 @@ from cryptnsend.store.schema.later import (
 )
 from cryptnsend.store.schema.organisations import ORGANISATIONS, POLICIES
 from cryptnsend.store.schema.uploads import UPLOADS
-from cryptnsend.store.schema.wishes import REMINDERS
+from cryptnsend.store.schema.wishes import REMINDERS, WISHES
 
 __all__ = ["STEPS", "Step"]
 
@@ -51,4 +51,5 @@ STEPS: tuple[Step, ...] = (
     UPLOADS,
     ORGANISATIONS,
     DRAFT_FORMS,
+    WISHES,
 )

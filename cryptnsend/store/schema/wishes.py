@@ -13,3 +13,18 @@ REMINDERS = Step(
         "CREATE INDEX recipients_remind ON recipients(remind) WHERE remind IS NOT NULL",
     ),
 )
+
+WISHES = Step(
+    "0019-wishes",
+    (
+        # What the author of a message lets stand in for their code, for them to see: code (nothing), mail, none.
+        "ALTER TABLE plans ADD COLUMN way TEXT NOT NULL DEFAULT 'code'",
+        """CREATE TABLE mail_wishes(               -- which mails somebody wants, where they said so
+            org INTEGER NOT NULL REFERENCES organisations,
+            account INTEGER NOT NULL REFERENCES accounts,
+            mail TEXT NOT NULL,                 -- opened bounced code-failed new-sign-in
+            wanted INTEGER NOT NULL,
+            PRIMARY KEY(account, mail)
+        ) STRICT, WITHOUT ROWID""",
+    ),
+)

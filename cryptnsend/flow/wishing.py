@@ -1,0 +1,57 @@
+"""What may a subscriber choose for all that they send: how it is opened, and which mails about it they get?"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from types import MappingProxyType
+
+from cryptnsend.core.contracts import Rows
+from cryptnsend.flow.people import People
+from cryptnsend.flow.sessions import Session
+from cryptnsend.store.records import wishes
+
+# What somebody gets who never said anything. Replies are not among these: the form they come in is the profile's.
+USUAL = MappingProxyType({"opened": False, "bounced": True, "code-failed": True, "new-sign-in": True})
+WARNING = "new-sign-in"  # whoever turns it off is told so, for it may not have been the owner
+
+
+class Wishing(People):
+    """Choices that hold until they are changed."""
+
+    def usual_way(self, session: Session) -> str:
+        """Return what this subscriber lets stand in for their code where they do not choose: code, mail."""
+        return self._keeper.usual_way(session.ticket)
+
+    def set_usual_way(self, session: Session, way: str, password: str, source: str) -> None:
+        """
+        Choose that for what is sent from now on; what was sent before keeps what it had, or asks for the code.
+
+        Raises WrongSecret where less than the code is chosen without the password, so that nobody turns it on who only
+        found a browser open; Denied where the server does not allow it, and after a reset by mail.
+        """
+        if way == self.usual_way(session):
+            return
+        if way != "code":
+            self._confirmed(session, password, source)
+        self._keeper.allow(session.ticket, 0, way)
+        self._note(session, "code.usual", {"instead": way})
+
+    def mails(self, session: Session) -> dict[str, bool]:
+        """Return which mails about what they send this subscriber gets."""
+        return {**USUAL, **wishes.of(self._engine, session.account)}
+
+    def set_mails(self, session: Session, wanted: Collection[str]) -> None:
+        """Choose which mails these are."""
+        before = self.mails(session)
+        after = {mail: mail in wanted for mail in USUAL}
+        if after == before:
+            return
+
+        def write(rows: Rows) -> None:
+            wishes.keep(rows, session.organisation, session.account, after)
+            detail: dict[str, object] = {"wanted": sorted(mail for mail in after if after[mail])}
+            self._append(rows, session.organisation, session.account, "account.mails", detail)
+
+        self._engine.write(write).result()
+        if before[WARNING] and not after[WARNING]:
+            self._alert(session.account, "mails-fewer")

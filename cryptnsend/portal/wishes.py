@@ -1,0 +1,47 @@
+"""Where does a subscriber choose which mails they get about what they send, and how it may be opened?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask_babel import gettext
+
+from cryptnsend.core.errors import Denied, Throttled, WrongSecret
+from cryptnsend.portal.desk import desk
+from cryptnsend.portal.recipient import WRONG
+from cryptnsend.portal.security import check_form
+from cryptnsend.portal.visits import needs_subscriber, remember, signed_in, source
+
+blueprint = Blueprint("wishes", __name__)
+blueprint.before_request(check_form)
+
+WAYS = ("code", "mail")
+
+
+@blueprint.route("/account/mails", methods=["GET", "POST"])
+@needs_subscriber
+def overview() -> Any:
+    """Show what was chosen, and take another choice."""
+    somebody, accounts = signed_in(), desk().accounts
+    usual = accounts.usual_way(somebody)
+    allowed, _ = desk().newmail.instead_of_code(somebody)
+    page: dict[str, Any] = {"mails": accounts.mails(somebody), "way": usual, "allowed": allowed, "error": None}
+    page["problem"] = None
+    if request.method != "POST":
+        return render_template("mails.html", **page)
+    wanted, way = request.form.getlist("mail"), request.form.get("way", usual)
+    page |= {"mails": {mail: mail in wanted for mail in page["mails"]}, "way": way if way in WAYS else usual}
+    try:
+        accounts.set_usual_way(somebody, page["way"], request.form.get("password", ""), source())
+    except WrongSecret:
+        page["error"] = gettext("Type your password to let codes be e-mailed.")
+        return render_template("mails.html", **page), WRONG
+    except Throttled:
+        raise
+    except Denied as denied:
+        page["problem"] = str(denied)
+        return render_template("mails.html", **page), WRONG
+    accounts.set_mails(somebody, wanted)
+    remember("saved", "wishes")
+    return redirect(url_for("account.overview"), 303)
