@@ -20,13 +20,13 @@ from cryptnsend.core import keys, mime, policy
 from cryptnsend.core.addresses import single_author
 from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.errors import CryptnSendError, NotAuthor, StoreBroken, Temporary
-from cryptnsend.core.model import INSTALLATION, Card, Ids, Random, account_holder, archive_holder
-from cryptnsend.core.organisation import Policy
+from cryptnsend.core.model import Ids, Random, account_holder
 from cryptnsend.flow.addressees import Addressees, canonical_or_none
-from cryptnsend.flow.granting import Addressee, Author, Envelope, Making, Person, Thread, needs_code
+from cryptnsend.flow.deciding import Decided, Deciding
+from cryptnsend.flow.granting import Addressee, Author, Envelope, Making, Person, needs_code
 from cryptnsend.flow.holders import Holders, Unvouched
 from cryptnsend.flow.policies import Policies
-from cryptnsend.flow.rules import Settings, check_caps, check_refused, check_size, form_of, life_of, rules_of
+from cryptnsend.flow.rules import Settings, check_caps, check_refused, check_size, life_of
 from cryptnsend.flow.scanning import Case, Scanning, Wait
 from cryptnsend.flow.sealing import Sealed, Sealing
 from cryptnsend.keeper.client import Keeper
@@ -89,6 +89,7 @@ class Admission:
         self.addressees = Addressees(
             engine=engine, keeper=keeper, holders=holders, clock=clock, ids=self.ids, domain=settings.domain
         )
+        self.deciding = Deciding(holders, self.addressees, policies, settings)
         self._day_keys: dict[int, bytes] = {}
         self._warm_until = 0.0
 
@@ -132,18 +133,6 @@ class Admission:
 
 def _nothing(rows: Rows) -> None:
     """Write nothing besides the message."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Decided:
-    """Who everybody is, what happens for each of them, and by which rules: the author's, and those of the thread."""
-
-    card: Card
-    thread: Thread
-    people: list[Person]
-    decisions: dict[str, policy.Decision]
-    held: Policy
-    of_thread: Policy
 
 
 class _OnlyLooked(Exception):
@@ -294,7 +283,7 @@ class Draft:
 
         def look(rows: Rows) -> None:
             now, settings = self._house.clock.now(), self._house.settings
-            found = self._decide(rows, self._sender(rows), index, now)
+            found = self._decide(rows, self._house.deciding.sender(rows, self._author), index, now)
             decided.update(found.decisions)
             self.people = found.people
             if settings.is_newcomer(found.card, now):
@@ -363,7 +352,7 @@ class Draft:
 
     def _fill(self, rows: Rows, used: set[int]) -> Admitted:
         house, author, sealed, now = self._house, self._author, self._durable, self._house.clock.now()
-        sender = self._sender(rows, self._macs)
+        sender = house.deciding.sender(rows, author, self._macs)
         earlier = self._earlier(rows, sender, now)
         if earlier is not None:
             return Admitted(earlier, {}, repeated=True)
@@ -400,7 +389,7 @@ class Draft:
         for person in people:
             named = {person.canonical, canonical_or_none(person.asked.address)}  # theirs, or our token for them
             making.recipient(person, decisions[person.canonical], bool(named & shown), self._envelope)
-        making.grant_archives([self._archive(rows, sender, org) for org in making.archives(people)])
+        making.grant_archives([house.deciding.archive(rows, author, sender, org) for org in making.archives(people)])
         if author.account == thread.subscriber:
             making.receipt([each for each in people if asks and needs_code(each, decisions[each.canonical])], own)
         making.write(rows)
@@ -417,67 +406,8 @@ class Draft:
         )
         return Admitted(self.message, decisions)
 
-    def _sender(self, rows: Rows, macs: Sequence[bytes] = ()) -> cards.Sender:
-        author = self._author
-        sender = cards.sender(
-            rows,
-            author.account,
-            account_holder(author.account),
-            author.address,
-            author.organisation,
-            archive_holder(author.organisation),
-            macs,
-        )
-        if sender is None:
-            raise Temporary("Your account is not ready yet. Try again in a minute.")
-        return sender
-
-    def _archive(self, rows: Rows, sender: cards.Sender, org: int) -> Card | None:
-        holder = archive_holder(org)
-        if org == self._author.organisation:
-            return self._house.holders.card_at(rows, holder, sender.archive)
-        return self._house.holders.card(rows, holder)
-
-    def _held(self, rows: Rows, sender: cards.Sender) -> Policy:
-        """Return what holds for the author's organisation, as far as the keeper vouches for what the row says."""
-        org = self._author.organisation
-        if org == INSTALLATION:
-            return self._house.policies.installation
-        archive = self._archive(rows, sender, org)
-        if archive is None:
-            archive = self._house.holders.known_card(archive_holder(org))
-        return self._house.policies.of_text(sender.policy, archive)
-
-    def _decide(self, rows: Rows, sender: cards.Sender, index: mime.Index, now: int) -> _Decided:
-        """Find out who everybody is, and what happens to the message for each of them."""
-        house, author = self._house, self._author
-        card = house.holders.card_at(rows, account_holder(author.account), sender.card)
-        if card is None or author.address not in card.addresses:
-            raise Temporary("Your account is not ready yet. Try again in a minute.")
-        held = self._held(rows, sender)
-        who = house.addressees
-        thread = who.thread(rows, author, card, index, self._people, self._parent, now)
-        people, unvouched = [], Unvouched()
-        for name, asked in self._people.items():
-            try:
-                people.append(who.person(rows, name, asked, card, thread, now))
-            except Unvouched as missing:  # all of them in one question
-                unvouched.add(missing)
-        if unvouched.holders or unvouched.contacts:
-            raise unvouched
-        is_newcomer = house.settings.is_newcomer(card, now)
-        forms = [form_of(each.card, self._tls_replies(rows, each.card, held)) for each in people]
-        submission = self._submission(index, people, forms, thread, is_newcomer)
-        of_thread = held if thread.organisation == author.organisation else house.policies.of(rows, thread.organisation)
-        decisions = policy.decide(submission, rules_of(held, author.address))
-        return _Decided(card, thread, people, decisions, held, of_thread)
-
-    def _tls_replies(self, rows: Rows, card: Card | None, held: Policy) -> bool:
-        """Say whether somebody's own organisation lets replies arrive readable; asked only where they do."""
-        if card is None or card.form != "tls":
-            return True
-        own = card.organisation == self._author.organisation
-        return (held if own else self._house.policies.of(rows, card.organisation)).tls_replies
+    def _decide(self, rows: Rows, sender: cards.Sender, index: mime.Index, now: int) -> Decided:
+        return self._house.deciding.decide(rows, self._author, sender, self._people, self._parent, index, now)
 
     def _earlier(self, rows: Rows, sender: cards.Sender, now: int) -> int | None:
         """Return the message that this one repeats, if it does: the same mail sent again, or the same form."""
@@ -488,28 +418,6 @@ class Draft:
         if self._nonce is None:
             return None
         return messages.use_nonce(rows, self._author.organisation, self._author.account, self._nonce, self.message, now)
-
-    def _submission(
-        self, index: mime.Index, people: list[Person], forms: list[str], thread: Thread, is_newcomer: bool
-    ) -> policy.Submission:
-        return policy.Submission(
-            author=self._author.address,
-            author_is_subscriber=self._author.subscriber,
-            subject=index.subject,
-            recipients=tuple(
-                policy.RecipientFacts(
-                    address=each.canonical,
-                    is_self=each.is_self,
-                    is_member=each.is_member,
-                    is_thread_subscriber=each.owns_thread,
-                    form=form,
-                    blocked=each.blocked,
-                )
-                for each, form in zip(people, forms, strict=True)
-            ),
-            author_is_newcomer=is_newcomer,
-            thread_vaulted=thread.vaulted,
-        )
 
     def _received(self, now: int) -> bytes:
         """Return our trace field (RFC 5321 §4.4), without the client's address: it rests outside the seal."""
