@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cryptnsend.flow import admit
     from cryptnsend.flow.account import Accounts
     from cryptnsend.flow.adoption import Adoption
+    from cryptnsend.flow.begun import BegunElsewhere
     from cryptnsend.flow.copies import Copies
     from cryptnsend.flow.drafting import Drafts
     from cryptnsend.flow.exporting import Exporting
@@ -289,6 +290,19 @@ class Desk(Foundation):
             clock=self.clock,
             random=os.urandom,
             quota=self.config.limits.draft_octets,
+        )
+
+    @cached_property
+    def begun(self) -> BegunElsewhere:
+        from cryptnsend.flow.begun import BegunElsewhere
+        from cryptnsend.flow.passing import Passing
+
+        return BegunElsewhere(
+            engine=self.engine,
+            boxes=self.mailboxes,
+            shelf=self.shelf,
+            passing=Passing(self.engine, self.opener),
+            drafts=self.drafts,
         )
 
     @cached_property

@@ -338,6 +338,7 @@ def pages(config: Config, secret: bytes) -> Any:
         replies=built.replies,
         drafts=built.drafts,
         uploads=built.uploads,
+        begun=built.begun,
         now=built.clock.now,
         random=os.urandom,
         newmail=built.newmail,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from cryptnsend.core.addresses import Mailbox, parse_mailboxes
 from cryptnsend.core.contracts import Engine, Row, Rows
 from cryptnsend.core.errors import NoGrant
 from cryptnsend.core.html import tidy
-from cryptnsend.core.mime import Attachment, Index, choose_bodies, part_text
+from cryptnsend.core.mime import Attachment, Index, choose_bodies, cut_bcc, part_text
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.subject import PROTECTING, Token, peel
 from cryptnsend.flow import saving
@@ -46,11 +47,25 @@ class Passing:
         index, raw, about = self._opener.index(row, keys), self._opener.raw(row, keys), self._about(message)
         if index is None:
             raise NoGrant("This message cannot be written anew.")
-        secret = b"".join(octets for _, octets in self._opener.cuts(row, keys)).decode("utf-8", "replace")
+        cuts = b"".join(octets for _, octets in self._opener.cuts(row, keys))
+        plan = plans.of(self._engine, about["org"], message)
+        days = (about["expires"] - about["created"]) // DAY if about["expires"] else 0
+        wishes = Wishes(days=days, tell=bool(plan and plan["tell"]), way=plan["way"] if plan else "")
+        writing = self._writing(session, index, raw, cuts, wishes)
+        return writing, self._files(index, raw)
+
+    def brought(self, session: Session, index: Index, raw: Sealed) -> tuple[Writing, Sequence[Upload]]:
+        """Return what somebody began to write in a mail program, with everybody it is for."""
+        [header] = raw.ranges([(0, index.root.body_start)])
+        cuts = b"".join(octets for _, octets in cut_bcc(header)[1])
+        return self._writing(session, index, raw, cuts, Wishes()), self._files(index, raw)
+
+    def _writing(self, session: Session, index: Index, raw: Sealed, cuts: bytes, wishes: Wishes) -> Writing:
+        """Return the words of a message that its author goes on with; *cuts* are its Bcc fields."""
         body = choose_bodies(index)
         parts = [part for part in (body.text, body.html) if part is not None]
         texts = dict(zip(map(id, parts), raw.ranges([(part.body_start, part.body_end) for part in parts]), strict=True))
-        peeled, plan = peel(index.subject), plans.of(self._engine, about["org"], message)
+        peeled = peel(index.subject)
         asked: Token | None = peeled.token
         is_plain = asked is not None and asked not in PROTECTING
         return Writing(
@@ -58,17 +73,12 @@ class Passing:
             subject=peeled.shown if is_plain else index.subject,
             to=_typed(index.to),
             cc=_typed(index.cc),
-            bcc=_typed(parse_mailboxes(secret.partition(":")[2].replace("\r\n", " "))),
+            bcc=_typed(parse_mailboxes(cuts.decode("utf-8", "replace").partition(":")[2].replace("\r\n", " "))),
             html=tidy(part_text(body.html, [texts[id(body.html)]], SHOWN)) if body.html else "",
             sender=index.author.address if index.author and index.author.address in session.addresses else "",
             about=self._quoted_in(session, index),
-            wishes=Wishes(
-                plain=is_plain,
-                days=(about["expires"] - about["created"]) // DAY if about["expires"] else 0,
-                tell=bool(plan and plan["tell"]),
-                way=plan["way"] if plan else "",
-            ),
-        ), self._files(index, raw)
+            wishes=replace(wishes, plain=is_plain),
+        )
 
     def quoted(self, session: Session, message: int) -> tuple[Writing, Sequence[Upload]]:
         """Return the words of a message as they are passed on, with its files; errors as of `Opener.grant`."""

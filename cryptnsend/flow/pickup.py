@@ -36,6 +36,7 @@ from cryptnsend.keeper.client import Keeper
 from cryptnsend.store.records import folders, grants, links, listing, placements
 
 PAGE = 100  # messages looked up at once, where all are
+MOST_UNREAD, AMONG = 100, 400  # that are counted, among so many of the newest: every page of the menu asks
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -84,20 +85,42 @@ class Pickup(Asking):
 
     # -- the list -----------------------------------------------------------------------------------------------------
 
-    def list(self, session: Session, before: int | None = None, limit: int = 50) -> Sequence[Entry]:
-        """Return a page of own messages, newest first, older than the message *before*; opens indexes, never bodies."""
+    def list(
+        self, session: Session, before: int | None = None, limit: int = 50, *, unread: bool = False
+    ) -> Sequence[Entry]:
+        """
+        Return a page of own messages, newest first, older than the message *before*; opens indexes, never bodies.
+
+        *unread*: only those that were not seen, here or in a mail program.
+        """
         older = NEWEST if before is None else before
         where = places(self._engine, session.account, session.addresses)
         now = self._clock.now()
         pages = [
-            grants.page(self._engine, each.holder, "recipient", older, limit, each.contact, now, session.account)
+            grants.page(
+                self._engine, each.holder, "recipient", older, limit, each.contact, now, session.account,
+                session.account if unread else None,
+            )
             for each in where
-        ]
+        ]  # fmt: skip
         entries: dict[int, Row] = {}
         for row in heapq.merge(*pages, key=lambda each: -int(each["message"])):
             entries.setdefault(row["message"], row)  # of two ways to one message the account's own comes first
         unseen = folders.unseen(self._engine, session.account, [*entries][:limit])
         return [self._entry(session, row, unseen.get(row["message"])) for row in [*entries.values()][:limit]]
+
+    def unread(self, session: Session) -> int:
+        """Return how many of the newest messages can be read and were not, `MOST_UNREAD` at most; opens nothing."""
+        found: set[int] = set()
+        now = self._clock.now()
+        for each in places(self._engine, session.account, session.addresses):
+            after = grants.nth_newest(self._engine, each.holder, "recipient", AMONG)
+            rows = grants.page(
+                self._engine, each.holder, "recipient", NEWEST, MOST_UNREAD, each.contact, now, session.account,
+                session.account, after,
+            )  # fmt: skip
+            found |= {row["message"] for row in rows if self._reachable(session, row) != "locked"}
+        return min(len(found), MOST_UNREAD)
 
     def entry(self, session: Session, message: int) -> Entry | None:
         """Return the line that one received message has in a list, wherever it lies; None for what is not theirs."""
@@ -169,6 +192,9 @@ class Pickup(Asking):
         now = self._clock.now()
         if row["state"] != "active" or (row["ends"] is not None and row["ends"] <= now):
             return "expired" if is_over(message, now) else "suspended"
+        return self._reachable(session, row)
+
+    def _reachable(self, session: Session, row: Row) -> str:
         if self._opener.opens(session, row):
             return "open"
         # Pending, or withheld since a reset: the sender's code brings it. What is locked needs an older password.

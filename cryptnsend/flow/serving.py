@@ -14,10 +14,10 @@ from typing import NamedTuple, TypeVar
 import structlog
 
 from cryptnsend.core import keys
-from cryptnsend.core.contracts import Clock, Engine, Rows
+from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import NoGrant, SealBroken, StoreBroken
 from cryptnsend.core.imap_sections import View
-from cryptnsend.core.mime_index import ImapText, imap_text
+from cryptnsend.core.mime_index import ImapText, Index, imap_text
 from cryptnsend.core.mime_indexer import index_blocks, index_message
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.seal import SeekReader, open_sealed, unpad
@@ -278,8 +278,21 @@ class Shelf:
         stored, key = Stored(row.cuts, row.cuts_key), keys.author_key(content_keys)
         return self._opener.read_cuts(Sealed(self._vault, stored, key, row.message, "author_index"))
 
+    def brought(self, session: Session, ident: int) -> tuple[Index, Sealed]:
+        """Return what a mail program filed, with its index; raise NoGrant if it is gone or does not open here."""
+        found = filed.several(self._engine, session.account, [ident])
+        if not found or found[0]["pair"] not in session.seeds:
+            raise NoGrant("There is no such message here.")
+        row = found[0]
+        key = self._key_of(session, row)
+        index = Index.from_octets(unpad(open_sealed(key, ident, SUMMARY, row["summary"])))
+        return index, self._brought(session.account, ident, key)
+
+    def _key_of(self, session: Session, row: Row) -> bytes:
+        holder, seed = account_holder(session.account), session.seeds[row["pair"]]
+        return keys.open_with(seed, row["sealed_key"], label=LABEL, owner=holder, holder=holder, ref=row["id"])
+
     def _filed(self, session: Session, asked: Sequence[Placed]) -> dict[int, Held]:
-        holder = account_holder(session.account)
         rows = filed.several(self._engine, session.account, sorted({each.message for each in asked}))
         by_id = {row["id"]: row for row in rows if row["pair"] in session.seeds}
         found = {}
@@ -287,8 +300,7 @@ class Shelf:
             row = by_id.get(each.message)
             if row is None:
                 continue
-            seed = session.seeds[row["pair"]]
-            key = keys.open_with(seed, row["sealed_key"], label=LABEL, owner=holder, holder=holder, ref=each.message)
+            key = self._key_of(session, row)
             summary = unpad(open_sealed(key, each.message, SUMMARY, row["summary"]))
             load = partial(self._brought, session.account, each.message, key)
             found[each.uid] = Held(each, session.organisation, summary, load)

@@ -376,6 +376,16 @@ class Drafted:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """What somebody began to write in a mail program."""
+
+    id: int
+    subject: str
+    people: Sequence[str]
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Browser:
     """A place where an account is signed in; `id` names it in a form and opens nothing."""
 

@@ -19,6 +19,7 @@ from cryptnsend.core.organisation import Policy
 from cryptnsend.home import Home
 from cryptnsend.portal.flows import (
     Accounts,
+    BegunElsewhere,
     Drafts,
     Folders,
     Following,
@@ -62,6 +63,10 @@ class Desk:
     @property
     def uploads(self) -> Uploads:
         return self.pieces.uploads
+
+    @property
+    def begun(self) -> BegunElsewhere:
+        return self.pieces.begun
 
     @property
     def newmail(self) -> NewMail:

@@ -55,14 +55,15 @@ def _check() -> Response | None:
 @blueprint.get("/messages")
 @needs_session
 def listing() -> Any:
-    """List all own messages, newest first, a page at a time."""
-    before = request.args.get("before", type=int)
-    entries = desk().pickup.list(signed_in(), before=before, limit=PAGE + 1)
+    """List all own messages, or those that are unread, newest first, a page at a time."""
+    before, unread = request.args.get("before", type=int), "unread" in request.args
+    entries = desk().pickup.list(signed_in(), before=before, limit=PAGE + 1, unread=unread)
     return render_template(
         "messages.html",
         entries=entries[:PAGE],
         more=len(entries) > PAGE,
         before=before,
+        only_unread=unread,
         now=desk().now(),
         drafts=desk().drafts.count(signed_in()),
         kept=desk().pickup.kept.any(signed_in()),
@@ -81,8 +82,8 @@ def search() -> Any:
         return redirect(url_for("letters.listing"), 303)
     found = desk().pickup.search(signed_in(), typed)
     return render_template(
-        "messages.html", entries=found.entries, more=False, before=None, now=desk().now(), drafts=0, kept=False,
-        found=found, typed=typed, thrown=None,
+        "messages.html", entries=found.entries, more=False, before=None, only_unread=False, now=desk().now(),
+        drafts=0, kept=False, found=found, typed=typed, thrown=None,
     )  # fmt: skip
 
 

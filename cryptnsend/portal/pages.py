@@ -37,6 +37,7 @@ def register(app: Flask) -> None:
         asks_for_recovery_file=asks_for_recovery_file,
         is_subscriber=visits.is_subscriber,
         password_age=password_age,
+        unread=unread,
         idle_minutes=idle_minutes,
         least_password=least_password,
         static_url=static_url,
@@ -114,6 +115,16 @@ def password_age() -> int:
         return 0
     age = desk().accounts.password_age(found)
     return age if age >= least else 0
+
+
+def unread() -> int:
+    """Return how many messages of the visitor are unread, for menu and title; counted once for each page."""
+    found = somebody()
+    if found is None or g.get("failed"):
+        return 0
+    if "unread" not in g:
+        g.unread = desk().pickup.unread(found)
+    return int(g.unread)
 
 
 def idle_minutes() -> int:

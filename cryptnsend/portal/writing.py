@@ -21,7 +21,16 @@ from cryptnsend.portal.letters import letter_page, own_entry
 from cryptnsend.portal.recipient import WRONG
 from cryptnsend.portal.security import check_form
 from cryptnsend.portal.uploads import uploads
-from cryptnsend.portal.visits import cookie, forget_session, needs_session, recall, remember, signed_in, visitor
+from cryptnsend.portal.visits import (
+    cookie,
+    forget_session,
+    needs_session,
+    needs_subscriber,
+    recall,
+    remember,
+    signed_in,
+    visitor,
+)
 from cryptnsend.portal.words import kind, size
 
 blueprint = Blueprint("writing", __name__)
@@ -157,7 +166,17 @@ def drafts() -> Any:
     for each in desk().drafts.listing(signed_in()):
         entry = own_entry(each.parent) if each.parent else None
         found.append((each, entry))
-    return render_template("drafts.html", drafts=found, days=desk().config.life.draft_days, now=desk().now())
+    begun = desk().begun.listing(signed_in())
+    return render_template(
+        "drafts.html", drafts=found, begun=begun, days=desk().config.life.draft_days, now=desk().now()
+    )
+
+
+@blueprint.post("/drafts/begun/<int:draft>")
+@needs_subscriber
+def take_up(draft: int) -> Any:
+    """Go on with what was begun in a mail program."""
+    return redirect(url_for("compose.edit", draft=desk().begun.take_up(signed_in(), draft)), 303)
 
 
 @blueprint.post("/drafts/<int:draft>/drop")

@@ -6,6 +6,7 @@ import pytest
 
 from cryptnsend.core.errors import NoGrant
 from cryptnsend.flow.folders import Folders
+from cryptnsend.flow.mailboxes import Flagging
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Wishes, Writing
 from tests.support.house import MINUTE, House
@@ -126,3 +127,38 @@ def test_what_was_sent_is_found_by_subject_people_and_files(house: House, ann: S
         found = house.pickup.search_sent(ann, typed)
         assert [each.message for each in found.entries] == expected
         assert (found.looked_at, found.all) == (2, True)
+
+
+def test_what_is_unread_is_counted_and_listed_as_pages_and_programs_see_it(house: House, ann: Session) -> None:
+    messages = [house.submit(ANN, [PAT], house.mail(f"Number {n}")) for n in range(4)]
+    pat, boxes = house.register(PAT, messages[0]), house.portal.mailboxes
+
+    def unread() -> list[int]:
+        found = [each.message for each in house.pickup.list(pat, unread=True)]
+        assert house.pickup.unread(pat) == len(found)
+        assert found == [each.message for each in house.pickup.list(pat) if not each.opened]
+        return found
+
+    assert unread() == messages[::-1]
+    house.pickup.show(pat, messages[0])
+    assert unread() == messages[:0:-1]
+    inbox = boxes.look(pat, boxes.named(pat, "INBOX"))
+    uids = {each.message: each.uid for each in boxes.rows(inbox, 1, 100)}
+    boxes.flag(pat, inbox, [uids[messages[1]]], Flagging.of("+", ["\\Seen"]))
+    folders(house).throw_away(pat, messages[2])
+    assert unread() == [messages[3]]
+    folders(house).mark_unread(pat, messages[0])
+    assert unread() == [messages[3], messages[0]]
+    house.pickup.expire(ann, messages[3])
+    assert house.pickup.unread(pat) == 1
+    assert house.pickup.list(pat, before=messages[1], unread=True)[0].message == messages[0]
+    assert house.pickup.unread(ann) == 0
+
+
+def test_a_message_that_waits_for_its_code_counts_as_unread(house: House, ann: Session) -> None:
+    house.add_subscriber(EVE)
+    pat = house.register(PAT, house.submit(ANN, [PAT], house.mail()))
+    assert house.pickup.unread(pat) == 1
+    house.submit(EVE, [PAT], house.mail("From somebody else", author=EVE))
+    assert house.pickup.unread(pat) == 2
+    assert [each.state for each in house.pickup.list(pat, unread=True)] == ["code", "open"]

@@ -21,7 +21,7 @@ from cryptnsend.core.organisation import Policy
 from cryptnsend.portal import Portal, create_app
 from cryptnsend.portal.flows import Pieces
 from cryptnsend.portal.visits import SESSION_COOKIE
-from tests.portal.fakes import FakeAccounts, FakeDrafts, FakePickup, FakeReplies, FakeUploads
+from tests.portal.fakes import FakeAccounts, FakeBegun, FakeDrafts, FakePickup, FakeReplies, FakeUploads
 from tests.portal.fakes_sent import FakeFolders, FakeFollowing, FakeNewMail
 from tests.portal.furnished import furnished
 from tests.portal.world import ANN, NOW, PAT, World
@@ -94,6 +94,7 @@ def pieces(world: World, settings: Config | None = None) -> Pieces:
         FakeReplies(world),
         FakeDrafts(world),
         FakeUploads(world),
+        FakeBegun(world),
         lambda: NOW,
         os.urandom,
         newmail=FakeNewMail(world),

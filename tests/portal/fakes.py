@@ -10,6 +10,7 @@ from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal, SecondStep, 
 from cryptnsend.flow.searching import Found, matches, wanted
 from cryptnsend.flow.views import (
     Arriving,
+    Begun,
     Blocked,
     Browser,
     Code,
@@ -123,9 +124,15 @@ class FakePickup:
     def adopt(self, session: Any) -> int:
         return 0
 
-    def list(self, session: Any, before: int | None = None, limit: int = 50) -> Sequence[Entry]:
+    def list(
+        self, session: Any, before: int | None = None, limit: int = 50, *, unread: bool = False
+    ) -> Sequence[Entry]:
         found = [each for each in self.world.entries if before is None or each.message < before]
+        found = [each for each in found if not unread or (not each.opened and each.state in ("open", "code"))]
         return sorted(found, key=lambda each: -each.message)[:limit]
+
+    def unread(self, session: Any) -> int:
+        return len(self.list(session, limit=100, unread=True))
 
     def search_sent(self, session: Any, typed: str) -> Found:
         found = [each for each in self.sent(session) if typed.casefold() in each.subject.casefold()]
@@ -548,3 +555,20 @@ class FakeUploads:
             raise NoGrant("There is no such file here.")
         name, media_type, size, octets = self.world.arriving[ident]
         return Upload(name, media_type, size, lambda: iter([bytes(octets)]), ident)
+
+
+class FakeBegun:
+    """Drafts of mail programs."""
+
+    def __init__(self, world: World):
+        self.world = world
+
+    def listing(self, session: Any) -> Sequence[Begun]:
+        return self.world.begun
+
+    def take_up(self, session: Any, ident: int) -> int:
+        for each in self.world.begun:
+            if each.id == ident:
+                self.world.begun.remove(each)
+                return FakeDrafts(self.world).save(session, Writing("", subject=each.subject, to=tuple(each.people)))
+        raise NoGrant("There is no such draft here.")

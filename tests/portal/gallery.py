@@ -13,7 +13,7 @@ from pathlib import Path
 
 from werkzeug.serving import make_server
 
-from cryptnsend.flow.views import Drafted, File, KeptFile, Turn, Wishes, Writing
+from cryptnsend.flow.views import Begun, Drafted, File, KeptFile, Turn, Wishes, Writing
 from cryptnsend.making import make_certificate
 from cryptnsend.portal import create_app
 from cryptnsend.portal.programs import PROGRAMS
@@ -124,6 +124,10 @@ def inhabited() -> World:
         920: Drafted(920, 0, NEW, (scan,), NOW - 60_000, b"m" * 16),
         10: Drafted(510, 10, Writing(""), (), NOW - 20 * DAY, b"", locked=True),
     }
+    made.begun = [
+        Begun(930, "Begun in Thunderbird", ("Walter Lindgren",), NOW - DAY),
+        Begun(931, "", (), NOW - 2 * DAY),
+    ]
     made.kept = kept_mails()
     made.trash = {(16, "recipient"), (8, "recipient"), (20, "author")}
     endless = replace(made.letters[11], message=17, subject="x" * 120, text="https://" + "y" * 200, html=None)

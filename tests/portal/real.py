@@ -22,6 +22,7 @@ def portal(house: House) -> Portal:
         house.replies,
         house.portal.drafts,
         house.portal.uploads,
+        house.portal.begun,
         house.clock.now,
         os.urandom,
         newmail=house.portal.newmail,

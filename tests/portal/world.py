@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cryptnsend.flow.views import (
+    Begun,
     Blocked,
     Browser,
     Device,
@@ -65,6 +66,7 @@ class World:
     files: dict[tuple[int, str], bytes] = field(default_factory=dict)
     replies: list[dict[str, Any]] = field(default_factory=list)
     drafts: dict[int, Drafted] = field(default_factory=dict)  # by answered message
+    begun: list[Begun] = field(default_factory=list)
     draft_files: dict[int, bytes] = field(default_factory=dict)
     arriving: dict[int, tuple[str, str, int, bytearray]] = field(default_factory=dict)
     away: dict[str, FakeSession] = field(default_factory=dict)  # sessions whose time is over

@@ -19,6 +19,16 @@ THROWN_AWAY = (
     " OR EXISTS (SELECT 1 FROM put_away y WHERE y.account = :kept_by AND y.message = g.message AND y.role = g.role)"
 )
 
+# A message that its reader has not seen: as mail programs have it, or else as the page knows it.
+UNREAD = (
+    "(g.state = 'active' AND (g.ends IS NULL OR g.ends > :now)"
+    " AND CASE WHEN EXISTS (SELECT 1 FROM placed t WHERE t.message = g.message AND t.account = :unread_by"
+    "  AND t.role = 'recipient' AND t.served = '') THEN NOT EXISTS (SELECT 1 FROM placed t WHERE t.message = g.message"
+    "  AND t.account = :unread_by AND t.role = 'recipient' AND t.served = '' AND t.flags & 1 = 1)"
+    " ELSE NOT EXISTS (SELECT 1 FROM recipients r JOIN addresses a ON a.id = r.address WHERE r.message = g.message"
+    "  AND a.account = :unread_by AND r.first_opened IS NOT NULL) END)"
+)
+
 
 def held(reader: Reader, holder: str, message: int) -> list[Row]:
     """Return a holder's grants on one message, each with the epoch it rests under."""
@@ -51,22 +61,24 @@ def page(
     contact: str = "",
     now: int | None = None,
     kept_by: int | None = None,
+    unread_by: int | None = None,
+    after: int = 0,
 ) -> list[Row]:
     """
     Return an account's grants of one role on messages older than *before*, newest first, with their epochs.
 
-    Only those whose contact begins with *contact*, with *now* only what has started by then, and with *kept_by* only
-    what that account has not thrown away. *role* is author or recipient; the needless look at it is how the index of
-    just these is found.
+    Only those whose contact begins with *contact*, with *now* only what has started by then, with *kept_by* only what
+    that account has not thrown away, with *unread_by* only what it has not seen, and newer than *after*. *role* is
+    author or recipient; the needless look at it is how the index of just these is found.
     """
     return reader.query(
         "SELECT g.id, g.org, g.message, g.holder, g.role, g.contact, g.custody, g.wrap, g.state, g.ends, e.id AS epoch,"  # noqa: S608
         " e.pair, e.suite, e.owner, e.holder AS epoch_holder, e.sealed, p.role AS pair_role, p.state AS pair_state"
         " FROM grants g JOIN epochs e ON e.id = g.epoch JOIN pairs p ON p.id = e.pair"
         " WHERE g.holder = :holder AND g.role = :role AND g.role <> 'archive' AND g.message < :before"
-        " AND (:contact = '' OR substr(g.contact, 1, length(:contact)) = :contact)"
+        " AND g.message > :after AND (:contact = '' OR substr(g.contact, 1, length(:contact)) = :contact)"
         " AND (:now IS NULL OR NOT EXISTS (SELECT 1 FROM plans s WHERE s.message = g.message AND s.starts > :now))"
-        f" AND (:kept_by IS NULL OR NOT ({THROWN_AWAY}))"
+        f" AND (:kept_by IS NULL OR NOT ({THROWN_AWAY})) AND (:unread_by IS NULL OR {UNREAD})"
         " ORDER BY g.message DESC LIMIT :limit",
         holder=holder,
         role=role,
@@ -75,7 +87,21 @@ def page(
         contact=contact,
         now=now,
         kept_by=kept_by,
+        unread_by=unread_by,
+        after=after,
     )
+
+
+def nth_newest(reader: Reader, holder: str, role: str, number: int) -> int:
+    """Return the message that is *number* places below the newest of a holder's, 0 if there are not so many."""
+    found = reader.query(
+        "SELECT g.message FROM grants g WHERE g.holder = :holder AND g.role = :role AND g.role <> 'archive'"
+        " ORDER BY g.message DESC LIMIT 1 OFFSET :number",
+        holder=holder,
+        role=role,
+        number=number,
+    )
+    return int(found[0]["message"]) if found else 0
 
 
 def closed(reader: Reader, holder: str, before: int, limit: int) -> list[Row]:
