@@ -14,6 +14,8 @@ import pytest
 from cryptnsend import metrics
 from cryptnsend.core.errors import Infected, Refusal, ScannerGone
 from cryptnsend.flow import scanning
+from cryptnsend.flow.granting import Addressee, Author
+from cryptnsend.flow.granting import Envelope as Intended
 from cryptnsend.flow.intake import SmtpIntake
 from cryptnsend.submission.contract import Envelope, Peer, Rcpt
 from tests.flow.admitting import submit
@@ -24,6 +26,7 @@ from tests.support.house import DAY, HOUR, MINUTE, PASSWORD, House, MakeHouse
 from tests.support.scanners import DOUBTFUL, EICAR, PHRASE, SPAM, STREAM_MAX, Clam, FalseScanner, nowhere
 
 ANN, PAT = "ann@gmail.example", "pat@yahoo.example"
+_FOUND = "SELECT detail FROM audit WHERE action = 'scan.found' ORDER BY at"
 MULTIPART = 'MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary="b"\r\n'
 
 
@@ -82,8 +85,7 @@ def at_the_door(house: House, octets: bytes) -> str:
 
 def found(house: House) -> list[dict[str, str]]:
     """Return what the audit trails say of findings."""
-    rows = house.engine.query("SELECT detail FROM audit WHERE action = 'scan.found' ORDER BY at")
-    return [json.loads(row["detail"]) for row in rows]
+    return [json.loads(row["detail"]) for row in house.engine.query(_FOUND)]
 
 
 @pytest.fixture
@@ -109,6 +111,21 @@ def test_what_is_found_is_refused_by_its_name_and_nothing_is_kept(scanned: House
     assert (refused.value.code, refused.value.status) == (554, "5.7.1")
     assert str(refused.value).startswith("The virus scanner found Test.Eicar.UNOFFICIAL in this message")
     assert count(scanned, "messages") == count(scanned, "deliveries") == count(scanned, "contents") == 0
+
+
+@pytest.mark.parametrize("door", ["smtp", "page", "reply", "visitor"])
+def test_whatever_begins_a_message_has_it_looked_at(scanned: House, door: str) -> None:
+    account = scanned.engine.query("SELECT id, org FROM accounts WHERE id = :id", id=scanned.account(ANN))[0]
+    author = Author(account["id"], account["org"], ANN, frozenset({ANN}), True)
+    draft = scanned.door.admission.begin(author, Intended(ANN, (Addressee(PAT),)), door)
+    octets = infected()
+    end = octets.index(b"\r\n\r\n") + 4
+    draft.header(octets[:end])
+    with pytest.raises(Infected):
+        draft.body(octets[end:])
+        draft.commit_now()
+    assert [each["where"] for each in found(scanned)] == [door]
+    assert count(scanned, "messages") == 0
 
 
 def test_a_finding_stands_in_the_audit_trail_of_whoever_sent_without_content(scanned: House) -> None:
