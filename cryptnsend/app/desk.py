@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cryptnsend.app.foundation import Foundation
-from cryptnsend.config import Config
+from cryptnsend.config import Config, web_root
 
 if TYPE_CHECKING:
     from cryptnsend.core.contracts import Scanner
@@ -163,7 +163,9 @@ class Desk(Foundation):
     def placer(self) -> Placer:
         from cryptnsend.flow.placing import Placer
 
-        return Placer(self.engine, self.vault, self.adoption, self.copies, self.clock, self.config.server.domain)
+        return Placer(
+            self.engine, self.vault, self.adoption, self.copies, self.clock, self.config.server.domain, web_root()
+        )
 
     @cached_property
     def shelf(self) -> Shelf:

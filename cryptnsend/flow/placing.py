@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import StoreBroken
@@ -19,6 +20,7 @@ from cryptnsend.flow import holdings, notices
 from cryptnsend.flow.adoption import Adoption
 from cryptnsend.flow.copies import Copies
 from cryptnsend.flow.holdings import Place
+from cryptnsend.flow.mailwords import Faces
 from cryptnsend.flow.sessions import Session
 from cryptnsend.store.records import devices, filed, listing, mailboxes, placements
 from cryptnsend.store.records.mailboxes import Mailbox
@@ -35,9 +37,12 @@ ROLES = {"inbox": "recipient", "sent": "author"}
 class Placer:
     """Fills mailboxes. Shared by all connections of a process; thread-safe."""
 
-    def __init__(self, engine: Engine, vault: Vault, adoption: Adoption, copies: Copies, clock: Clock, domain: str):
+    def __init__(
+        self, engine: Engine, vault: Vault, adoption: Adoption, copies: Copies, clock: Clock, domain: str, web: Path
+    ):
+        """*web* is the folder with the words of notices in other languages."""
         self._engine, self._vault, self._adoption, self._clock = engine, vault, adoption, clock
-        self._copies, self._domain = copies, domain
+        self._copies, self._domain, self._faces = copies, domain, Faces(web)
         self._lock = threading.Lock()
         self._renewed: dict[int, float] = {}  # mailbox → when everything was looked at
 
@@ -67,7 +72,7 @@ class Placer:
         # Whoever has one address more may have mail from long ago.
         after = first_id(time_of(box.looked) - LATE) if box.looked and holders == box.holders else 0
         while found := self._unplaced(session, places, role, after):
-            self._place(session, box, role, [self._placing(row, role) for row in found], holders)
+            self._place(session, box, role, [self._placing(session, row, role) for row in found], holders)
             after = found[-1]["message"]  # or each page would look at all before it once more
         if holders != box.holders:
             newest = box.looked or first_id(self._clock.now())
@@ -113,28 +118,28 @@ class Placer:
                 self._engine, session.account, place.holder, place.contact, role, message - 1, 1, self._clock.now()
             )
             if rows and rows[0]["message"] == message:
-                return self._placing(rows[0], role)
+                return self._placing(session, rows[0], role)
         return None
 
-    def _placing(self, row: Row, role: str) -> Placing:
+    def _placing(self, session: Session, row: Row, role: str) -> Placing:
         kind = notices.why(row, row, self._clock.now())
-        return self._as_notice(row["message"], role, kind, 0) if kind else self._as_itself(row, role)
+        return self._as_notice(session, row["message"], role, kind, 0) if kind else self._as_itself(session, row, role)
 
-    def _as_itself(self, row: Row, role: str, flags: int | None = None) -> Placing:
+    def _as_itself(self, session: Session, row: Row, role: str, flags: int | None = None) -> Placing:
         size = self._size(row["inline"], row["blob_key"])
         if size is not None and role == "author":
             size = row["submitted"]  # the author sees Bcc, which was cut out before the message was sealed
         if size is None:
-            return self._as_notice(row["message"], role, notices.EXPIRED, flags or 0)
+            return self._as_notice(session, row["message"], role, notices.EXPIRED, flags or 0)
         # What the account has seen already: its own mail, and what it was shown on the page.
         seen = SEEN if role == "author" or row.get("opened") else 0
         return Placing(row["message"], role, "", seen if flags is None else flags, "", row["created"], size)
 
-    def _as_notice(self, message: int, role: str, kind: str, flags: int) -> Placing:
+    def _as_notice(self, session: Session, message: int, role: str, kind: str, flags: int) -> Placing:
         about = listing.message(self._engine, message)
         if about is None:
             raise StoreBroken("A message that was granted is missing.")
-        octets = notices.notice(kind, about, self._domain)
+        octets = notices.notice(kind, about, self._domain, self._faces.words(session.locale).gettext)
         return Placing(message, role, kind, flags, "", about["created"], len(octets), octets)
 
     def _size(self, inline: int | None, blob_key: str | None) -> int | None:
@@ -183,7 +188,7 @@ class Placer:
         if kind == placed.served or (kind == notices.LOCKED and placed.served == "" and self._opens(session, grant)):
             return False
         if kind:
-            fresh = self._as_notice(placed.message, placed.role, kind, placed.flags)
+            fresh = self._as_notice(session, placed.message, placed.role, kind, placed.flags)
         else:
             content = listing.content(self._engine, about["org"], placed.message, "raw")
             row = {
@@ -193,7 +198,7 @@ class Placer:
                 "blob_key": content["blob_key"] if content else None,
                 "submitted": about["size"],
             }
-            fresh = self._as_itself(row, placed.role, 0)
+            fresh = self._as_itself(session, row, placed.role, 0)
             if fresh.served == placed.served:
                 return False
         return self._engine.write(lambda rows: placements.replace(rows, box, placed, fresh, now)).result() is not None

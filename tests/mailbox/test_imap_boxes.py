@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
 import imaplib
 import re
 
@@ -178,6 +180,36 @@ def test_an_expired_message_makes_place_for_a_notice_under_a_new_uid(house: Hous
     assert b"UID 2 " in fetched
     assert b"All is well." not in fetched
     assert b"is over" in fetched
+    client.logout()
+
+
+def test_notices_speak_the_language_of_the_account(house: House, doors: MailDoors, ann: str) -> None:
+    house.add_subscriber("bob@gmail.example", name="Bob")
+    house.accounts.set_language(house.session(ANN), "es")
+
+    def send() -> int:
+        return house.submit("bob@gmail.example", [ANN], house.mail(author="bob@gmail.example", to=(ANN,)))
+
+    gone, later, waits = send(), send(), send()
+    bob = house.session("bob@gmail.example")
+    house.pickup.expire(bob, gone)
+    house.portal.following.extend(bob, later, house.clock.now() + DAY)
+    house.clock.forward(2 * DAY)
+    house.upkeep.once()
+    client = signed_in(doors)
+    client.select("INBOX")
+    found = []
+    for number in range(1, 4):
+        octets = client.fetch(str(number), "(BODY.PEEK[])")[1][0][1]
+        found.append(email.message_from_bytes(octets, policy=email.policy.default))
+    assert {str(each["Subject"]) for each in found} == {
+        "Un mensaje seguro fue retirado",
+        "Un mensaje seguro ha caducado",
+        "Un mensaje seguro espera su código",
+    }
+    texts = " ".join(" ".join(each.get_content().split()) for each in found)
+    assert "El plazo de este mensaje de bob@gmail.example terminó" in texts
+    assert waits
     client.logout()
 
 
