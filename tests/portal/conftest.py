@@ -21,7 +21,8 @@ from cryptnsend.core.organisation import Policy
 from cryptnsend.portal import Portal, create_app
 from cryptnsend.portal.flows import Pieces
 from cryptnsend.portal.visits import SESSION_COOKIE
-from tests.portal.fakes import FakeAccounts, FakeBegun, FakeDrafts, FakePickup, FakeReplies, FakeUploads
+from tests.portal.fakes import FakeBegun, FakeDrafts, FakePickup, FakeReplies, FakeUploads
+from tests.portal.fakes_accounts import FakeAccounts
 from tests.portal.fakes_sent import FakeFolders, FakeFollowing, FakeNewMail
 from tests.portal.furnished import furnished
 from tests.portal.world import ANN, NOW, PAT, World

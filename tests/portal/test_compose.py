@@ -15,7 +15,8 @@ from cryptnsend.core.errors import KeeperGone, NoGrant, Refusal
 from cryptnsend.flow.views import Checked
 from cryptnsend.portal import Portal
 from tests.portal.conftest import Visitor, config
-from tests.portal.fakes import FakeAccounts, FakePickup
+from tests.portal.fakes import FakePickup
+from tests.portal.fakes_accounts import FakeAccounts
 from tests.portal.fakes_sent import FakeNewMail
 from tests.portal.world import DAY, PAT, World
 
