@@ -49,21 +49,7 @@ class Exporting:
         salt = self._keeper.salt(name)
         k = passwords.derive(password, salt.salt, passwords.Argon.decode(salt.params))
         opened = self._keeper.open(name, k)
-        return Session(
-            account=opened.account,
-            organisation=opened.organisation,
-            roles=opened.roles,
-            address=name,
-            addresses=opened.addresses,
-            name=opened.name,
-            locale=opened.locale,
-            weak=opened.strength == "weak",
-            seeds=opened.seeds,
-            ticket=opened.ticket,
-            locked_pairs=opened.locked,
-            id_hash=b"",
-            secret=b"",
-        )
+        return Session.unkept(opened, name)
 
     def mail(self, session: Session, message: int) -> Part:
         """

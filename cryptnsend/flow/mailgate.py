@@ -122,20 +122,6 @@ class MailGate(Gate):
 
     def _let_in(self, who: Known, name: str, device: int | None) -> Reader:
         assert isinstance(who, Opened)  # noqa: S101 - of `_checked` or `_confirmed`
-        session = Session(
-            account=who.account,
-            organisation=who.organisation,
-            roles=who.roles,
-            address=name,
-            addresses=who.addresses,
-            name=who.name,
-            locale=who.locale,
-            weak=who.state == "weak",
-            seeds=who.seeds,
-            ticket=who.ticket,
-            locked_pairs=who.locked,
-            id_hash=self._random(32),
-            secret=b"",
-        )
+        session = Session.unkept(who, name, self._random(32))
         addresses = frozenset(who.addresses)
         return Reader(who.account, who.organisation, name, addresses, self._version(who), device, session)

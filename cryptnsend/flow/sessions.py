@@ -57,6 +57,25 @@ class Session:
     id_hash: bytes = field(repr=False)
     secret: bytes = field(repr=False)
 
+    @classmethod
+    def unkept(cls, opened: Opened, address: str, id_hash: bytes = b"") -> Session:
+        """Return a session that has no row: of a connection, or of one command. Nothing comes back to it."""
+        return cls(
+            account=opened.account,
+            organisation=opened.organisation,
+            roles=opened.roles,
+            address=address,
+            addresses=opened.addresses,
+            name=opened.name,
+            locale=opened.locale,
+            weak=opened.state == "weak",
+            seeds=opened.seeds,
+            ticket=opened.ticket,
+            locked_pairs=opened.locked,
+            id_hash=id_hash,
+            secret=b"",
+        )
+
     @property
     def locked(self) -> tuple[int, ...]:
         """Return the pairs of this account that its present password does not open."""

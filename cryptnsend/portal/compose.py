@@ -22,8 +22,7 @@ from cryptnsend.core.errors import Denied, Ended, Infected, NoGrant, Refusal, Te
 from cryptnsend.core.html import tidy
 from cryptnsend.flow.views import Addressed, Checked, Code, Drafted, KeptFile, Upload, Wishes, Writing
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.recipient import WRONG
-from cryptnsend.portal.security import allow_saving, check_form
+from cryptnsend.portal.security import WRONG, allow_saving, check_form
 from cryptnsend.portal.subscriber import codes_of
 from cryptnsend.portal.visits import (
     cookie,

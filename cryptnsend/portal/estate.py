@@ -17,8 +17,8 @@ from cryptnsend.flow.views import Doing, Part
 from cryptnsend.portal.account import ADDRESS_LENGTH
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.letters import ZIP_SECONDS, download, signer
-from cryptnsend.portal.recipient import WRONG, digits, not_the_code
-from cryptnsend.portal.security import check_form
+from cryptnsend.portal.recipient import digits, not_the_code
+from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import (
     forget,
     forget_session,

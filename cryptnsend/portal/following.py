@@ -10,8 +10,7 @@ from flask_babel import gettext, ngettext
 
 from cryptnsend.core.errors import Denied, NoGrant, Refusal
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.recipient import WRONG
-from cryptnsend.portal.security import check_form
+from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.subscriber import recipient_of, status_page
 from cryptnsend.portal.visits import needs_subscriber, remember, signed_in
 

@@ -30,8 +30,8 @@ from cryptnsend.flow.views import Entry, Letter, Part, Waiting
 from cryptnsend.portal import framing
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.looking import shown_as
-from cryptnsend.portal.recipient import OVER, WRONG, digits, not_the_code
-from cryptnsend.portal.security import FILE_POLICY, allow_saving, check_form
+from cryptnsend.portal.recipient import OVER, digits, not_the_code
+from cryptnsend.portal.security import FILE_POLICY, WRONG, allow_saving, check_form
 from cryptnsend.portal.uploads import safe_name
 from cryptnsend.portal.visits import cookie, forget, needs_session, recall, signed_in, source, thrown, visitor
 

@@ -21,7 +21,7 @@ from cryptnsend.portal import second
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import Proof, SignedIn, Waiting
 from cryptnsend.portal.language import spoken
-from cryptnsend.portal.security import check_form
+from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import (
     agent,
     forget,
@@ -38,7 +38,6 @@ from cryptnsend.portal.visits import (
 blueprint = Blueprint("recipient", __name__)
 blueprint.before_request(check_form)
 
-WRONG = 422  # a form that was understood and is not right: the page again, with words
 OVER = ("expired", "suspended", "left")  # states of a message that no code opens any more
 NOT_DIGITS = re.compile(r"[\s\-.]")
 

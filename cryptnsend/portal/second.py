@@ -20,7 +20,7 @@ from werkzeug.wrappers import Response as Answer
 from cryptnsend.core.errors import Denied, Ended, SecondStep, Throttled, WrongSecret
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import SignedIn
-from cryptnsend.portal.security import check_form
+from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import (
     after_sign_in,
     agent,
@@ -36,7 +36,6 @@ from cryptnsend.portal.visits import (
 blueprint = Blueprint("second", __name__)
 blueprint.before_request(check_form)
 
-WRONG = 422  # a form that was understood and is not right: the page again, with words
 TRUST_COOKIE = "__Host-cryptnsend-trust"
 DAY_SECONDS = 86_400
 

@@ -17,6 +17,7 @@ from cryptnsend.core.errors import Refusal
 
 FORM_COOKIE = "__Host-cryptnsend-form"
 SAFE = ("GET", "HEAD", "OPTIONS")
+WRONG = 422  # a form that was understood and is not right: the page again, with words
 FORM_OCTETS = 64 * 1024  # largest form without files
 # `style-src 'unsafe-inline'` is for the styles that the sanitiser let stand; nothing can be fetched by them.
 LETTER_POLICY = (

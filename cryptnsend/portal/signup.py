@@ -17,8 +17,8 @@ from cryptnsend.portal.account import ADDRESS_LENGTH
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import SignedIn
 from cryptnsend.portal.language import spoken
-from cryptnsend.portal.recipient import WRONG, not_the_code, too_weak
-from cryptnsend.portal.security import check_form
+from cryptnsend.portal.recipient import not_the_code, too_weak
+from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import (
     agent,
     forget,

@@ -15,8 +15,7 @@ from cryptnsend.core.errors import Denied, Ended, NoGrant, Throttled, WrongSecre
 from cryptnsend.flow.searching import LONGEST
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import Code, Reached, SentEntry, Status
-from cryptnsend.portal.recipient import WRONG
-from cryptnsend.portal.security import check_form
+from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import forget, needs_subscriber, recall, remember, signed_in, source, thrown
 
 blueprint = Blueprint("subscriber", __name__)

@@ -9,8 +9,7 @@ from flask_babel import gettext
 
 from cryptnsend.core.errors import Denied, Throttled, WrongSecret
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.recipient import WRONG
-from cryptnsend.portal.security import check_form
+from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import needs_subscriber, remember, signed_in, source
 
 blueprint = Blueprint("wishes", __name__)

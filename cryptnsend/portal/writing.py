@@ -18,8 +18,7 @@ from cryptnsend.core.errors import Denied, Ended, Enough, Infected, NoGrant, Ref
 from cryptnsend.flow.views import KeptFile, Upload, Writing
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.letters import letter_page, own_entry
-from cryptnsend.portal.recipient import WRONG
-from cryptnsend.portal.security import check_form
+from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.uploads import uploads
 from cryptnsend.portal.visits import (
     cookie,

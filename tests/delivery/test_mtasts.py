@@ -27,6 +27,7 @@ from cryptnsend.delivery.mtasts import (
     record_id,
 )
 from tests.delivery.peers import Names
+from tests.support.house import HandClock
 
 ENFORCE = b"version: STSv1\r\nmode: enforce\r\nmx: mx.peer.example\r\nmx: *.peer.example\r\nmax_age: 604800\r\n"
 DAY = 86_400_000
@@ -127,22 +128,6 @@ def test_a_star_stands_for_one_label(host: str, allowed: bool) -> None:
 
 
 @dataclass
-class Time:
-    at: int = 1_795_000_000_000
-    passed: float = 1000.0
-
-    def now(self) -> int:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.passed
-
-    def forward(self, milliseconds: int) -> None:
-        self.at += milliseconds
-        self.passed += milliseconds / 1000
-
-
-@dataclass
 class Web:
     """An Https that gives what it is told."""
 
@@ -162,7 +147,7 @@ class Domain:
     """One domain, its web server and what is kept of it."""
 
     def __init__(self) -> None:
-        self.names, self.web, self.shelf, self.time = Names(), Web(), MemoryShelf(), Time()
+        self.names, self.web, self.shelf, self.time = Names(), Web(), MemoryShelf(), HandClock()
         self.start()
 
     def start(self) -> None:

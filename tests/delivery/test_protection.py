@@ -25,19 +25,8 @@ TLS_FIRST = EHLO.replace("250-8BIT", "250-STARTTLS\r\n250-8BIT")
 
 
 @pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
 def leaf(authority: trustme.CA) -> trustme.LeafCert:
     return authority.issue_cert(HOST)
-
-
-@pytest.fixture
-def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    return tmp_path / "ca.pem"
 
 
 @pytest.fixture

@@ -14,17 +14,6 @@ from cryptnsend.delivery.tls import Vouched, checked_context, unchecked_context
 from tests.delivery.peers import EHLO, ENVELOPE, MESSAGE, Names, Peer, Wire, courier, server_context
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    return tmp_path / "ca.pem"
-
-
 @pytest.fixture
 def peer(authority: trustme.CA) -> Iterator[Peer]:
     """A host at 127.0.0.1, called mx.peer.example, with STARTTLS."""

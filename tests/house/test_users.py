@@ -9,7 +9,6 @@ import smtplib
 import ssl
 import stat
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,33 +18,11 @@ from cryptnsend.config import Config
 from cryptnsend.home import Home, file_mode
 from cryptnsend.lending import Lending
 from cryptnsend.making import make_certificate
-from tests.support.apart import PEOPLE, USERS, Apart, MakeApart
+from tests.support.apart import PEOPLE, Apart, MakeApart, modes, with_users
 from tests.support.waiting import wait_for
 
 PASSWORD = "harbour violet tractor ninety"
 ANN = "ann@gmail.example"
-Note = Callable[[str, object], None]
-
-
-@pytest.fixture
-def as_root(record_property: Note) -> bool:
-    """Whether files can be given to other users; said loudly if not."""
-    if os.geteuid() != 0:
-        record_property("not run", "giving files to other users needs root")
-    return os.geteuid() == 0
-
-
-def with_users(config: Config, **values: str) -> Config:
-    return dataclasses.replace(
-        config, users=dataclasses.replace(config.users, **({"separate": "auto"} | USERS | values))
-    )
-
-
-def modes(config: Config) -> dict[str, tuple[int, int, str]]:
-    """Return uid, gid and mode of everything in a home."""
-    home = config.server.home
-    found = {str(path.relative_to(home)): path.lstat() for path in (home, *home.rglob("*"))}
-    return {name: (each.st_uid, each.st_gid, f"{stat.S_IMODE(each.st_mode):o}") for name, each in found.items()}
 
 
 def submit(server: Apart, body: str) -> tuple[int, bytes]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
-import stat
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,31 +14,8 @@ from cryptnsend.cli import doctor
 from cryptnsend.config import Config
 from cryptnsend.core.errors import ConfigError
 from cryptnsend.home import Home
-from tests.support.apart import PEOPLE, USERS
+from tests.support.apart import PEOPLE, modes, with_users
 from tests.support.homes import make_home
-
-Note = Callable[[str, object], None]
-
-
-@pytest.fixture
-def as_root(record_property: Note) -> bool:
-    """Whether files can be given to other users; said loudly if not."""
-    if os.geteuid() != 0:
-        record_property("not run", "giving files to other users needs root")
-    return os.geteuid() == 0
-
-
-def with_users(config: Config, **values: str) -> Config:
-    return dataclasses.replace(
-        config, users=dataclasses.replace(config.users, **({"separate": "auto"} | USERS | values))
-    )
-
-
-def modes(config: Config) -> dict[str, tuple[int, int, str]]:
-    """Return uid, gid and mode of everything in a home."""
-    home = config.server.home
-    found = {str(path.relative_to(home)): path.lstat() for path in (home, *home.rglob("*"))}
-    return {name: (each.st_uid, each.st_gid, f"{stat.S_IMODE(each.st_mode):o}") for name, each in found.items()}
 
 
 def test_missing_users_are_named_with_the_commands_that_make_them(config: Config) -> None:

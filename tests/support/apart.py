@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
 import shutil
 import signal
 import ssl
+import stat
 import subprocess
 import sys
 import sysconfig
@@ -31,6 +33,7 @@ PEOPLE = People(
 USERS = {"group": str(PEOPLE.gid)} | {role: str(uid) for role, uid in PEOPLE.uids.items()}
 CHECKOUT = Path(__file__).parents[2]
 START_SECONDS, STOP_SECONDS = 120.0, 60.0
+Note = Callable[[str, object], None]  # `record_property`
 PRIVILEGED = range(700, 1024)  # ports that only root may open, and that no service has
 
 
@@ -238,3 +241,24 @@ def _privileged() -> int:
         except OSError:
             continue
     raise AssertionError("no port below 1024 is free")
+
+
+@pytest.fixture
+def as_root(record_property: Note) -> bool:
+    """Whether files can be given to other users; said loudly if not."""
+    if os.geteuid() != 0:
+        record_property("not run", "giving files to other users needs root")
+    return os.geteuid() == 0
+
+
+def with_users(config: Config, **values: str) -> Config:
+    return dataclasses.replace(
+        config, users=dataclasses.replace(config.users, **({"separate": "auto"} | USERS | values))
+    )
+
+
+def modes(config: Config) -> dict[str, tuple[int, int, str]]:
+    """Return uid, gid and mode of everything in a home."""
+    home = config.server.home
+    found = {str(path.relative_to(home)): path.lstat() for path in (home, *home.rglob("*"))}
+    return {name: (each.st_uid, each.st_gid, f"{stat.S_IMODE(each.st_mode):o}") for name, each in found.items()}
