@@ -21,9 +21,10 @@ from cryptnsend.keeper.context import Settings
 from cryptnsend.keeper.providers import FileProvider, make_master_key
 from cryptnsend.store.sqlite import SqliteEngine
 from tests.keeper.conftest import HandClock, Person, Running, code_for, register, send, subscriber
+from tests.keeper.test_second import number
 
 LEDGERS = Path(__file__).with_name("ledgers")
-CARL = "carl@mail.example"
+CARL, DORA = "carl@mail.example", "dora@law.example"
 
 
 def text(octets: bytes) -> str:
@@ -40,6 +41,11 @@ def live(keeper: Running) -> dict[str, object]:
     send(keeper, ann, CARL)
     device = keeper.portal.device_add(ann.ticket, "submit")
     invited = keeper.owner.invite("bob@clinic.example", clinic.id, "Bob")
+    dora = subscriber(keeper, DORA)
+    secret = keeper.portal.second_begin(dora.ticket, dora.k).secret
+    keeper.portal.second_begun(dora.ticket, number(keeper, secret))
+    allowed = send(keeper, ann, pat.address)
+    keeper.portal.allow(ann.ticket, allowed.message, "mail")
     return {
         "now": keeper.clock.now(),
         "people": {each.address: text(each.k) for each in (ann, pat)},
@@ -49,6 +55,8 @@ def live(keeper: Running) -> dict[str, object]:
         "invitation": [invited.id, keeper.courier.invitation(invited.id).code],
         "grant": text(msgspec.msgpack.encode(mail.grant)),
         "content": text(mail.content),
+        "second": [text(dora.k), text(secret)],
+        "allowed": [allowed.link.token, msgspec.to_builtins(allowed.claims)],
     }
 
 

@@ -13,7 +13,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from cryptnsend.core.errors import SecondStep
 from cryptnsend.core.passwords import Argon
+from cryptnsend.core.tokens import Claims
 from cryptnsend.keeper import requests as q
 from cryptnsend.keeper import schema
 from cryptnsend.keeper.context import Settings
@@ -21,7 +23,8 @@ from cryptnsend.keeper.providers import FileProvider
 from cryptnsend.store.sqlite import SqliteEngine
 
 from .conftest import PARAMS, HandClock, Running, content_of
-from .save_ledger import CARL, LEDGERS
+from .save_ledger import CARL, DORA, LEDGERS
+from .test_second import number
 
 SAVED = sorted(LEDGERS.glob("v*.sql"))
 SCHEMA = (
@@ -103,3 +106,27 @@ def test_what_was_told_before_still_counts(upgraded: tuple[Running, dict[str, An
     salt = keeper.portal.mail_salt(ident)
     bob = keeper.portal.signup(ident, code, salt, PARAMS, os.urandom(32), "Bob", "en")
     assert bob.organisation == ann.organisation
+
+
+def test_a_second_step_is_asked_for_after_an_upgrade_and_its_phone_still_counts(
+    upgraded: tuple[Running, dict[str, Any]],
+) -> None:
+    keeper, known = upgraded
+    if "second" not in known:  # from before there were any: then nobody is asked for one
+        assert all(keeper.portal.open(each, octets(k)) for each, k in known["people"].items())
+        return
+    k, secret = map(octets, known["second"])
+    with pytest.raises(SecondStep):
+        keeper.portal.open(DORA, k)
+    keeper.clock.forward(minutes=2)
+    opened = keeper.portal.open_second(keeper.portal.hold(DORA, k), number(keeper, secret))
+    assert opened.addresses == (DORA,)
+
+
+def test_what_a_sender_allowed_stays_allowed_and_nothing_else_is(upgraded: tuple[Running, dict[str, Any]]) -> None:
+    keeper, known = upgraded
+    ann = keeper.portal.open("ann@clinic.example", octets(known["people"]["ann@clinic.example"]))
+    assert keeper.portal.usual_way(ann.ticket) == "code"
+    if "allowed" in known:
+        token, claims = known["allowed"]
+        assert keeper.portal.way_of(token, msgspec.convert(claims, Claims)) == "mail"
