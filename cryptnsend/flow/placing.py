@@ -30,6 +30,7 @@ from cryptnsend.store.vault import Stored, Vault
 PAGE = 500
 LATE = 2 * 3_600_000  # milliseconds that a message may take from its id to its commit
 AGAIN = 300.0  # seconds until everything is looked at again
+NOTHING_NEW = 10.0  # seconds in which the same grants mean that nothing is new; a message may be planned for later
 REMEMBERED = 10_000  # mailboxes
 ROLES = {"inbox": "recipient", "sent": "author"}
 
@@ -45,6 +46,7 @@ class Placer:
         self._copies, self._domain, self._faces = copies, domain, Faces(web)
         self._lock = threading.Lock()
         self._renewed: dict[int, float] = {}  # mailbox → when everything was looked at
+        self._marks: dict[int, tuple[object, float]] = {}  # mailbox → which grants there were, and until when it counts
 
     def fill(self, session: Session, box: Mailbox) -> None:
         """Place what is new, and, if that was not done for a while, look at all that lies there."""
@@ -71,12 +73,28 @@ class Placer:
         holders = " ".join(f"{each.holder}?{each.contact}" for each in places)
         # Whoever has one address more may have mail from long ago.
         after = first_id(time_of(box.looked) - LATE) if box.looked and holders == box.holders else 0
+        # After an hour of much mail the room for what comes late is full of what lies in its place for long.
+        mark = (holders, after, [placements.granted(self._engine, each.holder, role, after) for each in places])
+        if self._is_known(box.id, mark):
+            return
         while found := self._unplaced(session, places, role, after):
             self._place(session, box, role, [self._placing(session, row, role) for row in found], holders)
             after = found[-1]["message"]  # or each page would look at all before it once more
+        self._remember(box.id, mark)
         if holders != box.holders:
             newest = box.looked or first_id(self._clock.now())
             self._engine.write(lambda rows: mailboxes.looked(rows, box.id, newest, holders)).result()
+
+    def _is_known(self, mailbox: int, mark: object) -> bool:
+        with self._lock:
+            known, until = self._marks.get(mailbox, (None, 0.0))
+        return known == mark and self._clock.monotonic() < until
+
+    def _remember(self, mailbox: int, mark: object) -> None:
+        with self._lock:
+            if len(self._marks) >= REMEMBERED:
+                self._marks.clear()
+            self._marks[mailbox] = mark, self._clock.monotonic() + NOTHING_NEW
 
     def _place(self, session: Session, box: Mailbox, role: str, placings: Sequence[Placing], holders: str) -> None:
         """Place messages, each instead of the copies of it that a mail program brought; those go."""

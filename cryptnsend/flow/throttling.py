@@ -15,6 +15,7 @@ import hmac
 import ipaddress
 import threading
 from collections import OrderedDict
+from functools import lru_cache
 
 from cryptnsend.core.contracts import Clock, Engine
 from cryptnsend.core.errors import Throttled
@@ -28,6 +29,7 @@ KNOWN = 90 * DAY  # for which a network stays known as one that somebody signed 
 SEEN, ANYBODY = "known networks", "anybody at all"  # a door and a subject that no sign-in has
 
 
+@lru_cache(maxsize=4096)
 def network_of(source: str) -> str:
     """
     Return the network that a source is counted by where it asks for mail to others: IPv4 by /24, IPv6 by /64.

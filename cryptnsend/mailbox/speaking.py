@@ -103,7 +103,8 @@ class Speaking(Connection):
         try:
             command = imap.parse(parts, utf8=self._framer.utf8)
             tag, name = command.tag, _name(command)
-            self._check_valid()
+            if name != "LOGOUT":
+                self._check_valid()
             handler = self.commands.get(type(command))
             if handler is None:
                 raise imap.BadCommand("This command is not known here.")

@@ -62,6 +62,17 @@ def test_the_public_key_of_a_seed_is_the_published_x_wing_one():
     assert public.hex().endswith("859edb06eff389b27dce59844570216223593d4ba32d9abac8cd049040ef6534")
 
 
+def test_a_seed_is_told_from_every_other_by_its_public_key():
+    seed, other = os.urandom(32), os.urandom(32)
+    public = keys.public_of(seed)
+    assert keys.is_seed_of(seed, public)
+    assert not keys.is_seed_of(other, public)
+    assert not keys.is_seed_of(seed, keys.public_of(other))
+    assert not keys.is_seed_of(seed[:31], public)
+    assert not keys.is_seed_of(seed, public[:-1])
+    assert not keys.is_seed_of(seed, b"")
+
+
 def test_a_secret_of_32_octets_takes_1168_when_sealed():
     sealed = keys.seal_to(PUBLIC, EPOCH_KEY, **PLACE)
     assert len(sealed) == 1168 == 32 + keys.SEALED_OVERHEAD

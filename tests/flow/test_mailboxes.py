@@ -125,3 +125,18 @@ def test_a_mailbox_of_the_same_name_has_another_uidvalidity(house: House, ann: i
 def test_what_changed_is_found_by_its_sequence_and_not_along_all_uids(house: House, ann: int, sql: str) -> None:
     plan = house.engine.query(f"EXPLAIN QUERY PLAN SELECT uid FROM placed WHERE mailbox = 1 AND {sql}")  # noqa: S608
     assert any("placed_changed" in row["detail"] for row in plan)
+
+
+def test_what_is_planned_for_later_comes_though_no_grant_changes_then(house: House, ann: int) -> None:
+    """Looking again costs little while grants stay as they are; only for so long."""
+    who = reader(house)
+    message = replied(house)
+    assert len(house.mailbox.mailboxes.uids(inbox(house, who))) == 1
+    later = replied(house)
+    org, now = house.session(ANN).organisation, house.clock.now()
+    plan = "INSERT INTO plans(message, org, starts, tell) VALUES (:m, :org, :starts, 0)"
+    house.engine.write(lambda rows: rows.execute(plan, {"m": later, "org": org, "starts": now + 5_000})).result()
+    for _ in range(2):
+        assert [each.message for each in house.mailbox.mailboxes.rows(inbox(house, who), 1, 9)] == [message]
+    house.clock.forward(16_000)
+    assert [each.message for each in house.mailbox.mailboxes.rows(inbox(house, who), 1, 9)] == [message, later]

@@ -76,6 +76,18 @@ def unplaced(
     )
 
 
+def granted(reader: Reader, holder: str, role: str, after: int) -> tuple[int, int]:
+    """Return a mark of a holder's grants on messages newer than *after*: another one if any came or went."""
+    found = reader.query(
+        "SELECT count(*) AS n, coalesce(sum(g.message % 1048576), 0) AS mark FROM grants g"
+        " WHERE g.holder = :holder AND g.role = :role AND g.role <> 'archive' AND g.message > :after",
+        holder=holder,
+        role=role,
+        after=after,
+    )
+    return found[0]["n"], found[0]["mark"]
+
+
 def place(rows: Rows, box: Mailbox, placings: Sequence[Placing]) -> list[int]:
     """Place messages under new UIDs, in their order, and return these."""
     if not placings:
