@@ -60,7 +60,9 @@ ATTACKS = {
     "recipient": "UPDATE recipients SET address = :eve_at WHERE address = :pat_at AND NOT EXISTS"
     " (SELECT 1 FROM recipients r WHERE r.message = recipients.message AND r.address = :eve_at)",
     "recipient-more": "INSERT OR IGNORE INTO recipients SELECT org, message, :eve_at, decision, form, reason, 1,"
-    " display_id, notified, NULL, NULL FROM recipients",
+    " display_id, notified, NULL, NULL, NULL, 0 FROM recipients",
+    "plan-way": "INSERT OR REPLACE INTO plans(message, org, starts, tell, way)"
+    " SELECT id, org, 0, 1, 'none' FROM messages",
     "recipient-disclosed": "UPDATE recipients SET disclosed = 1",
     "delivery-recipient": "UPDATE deliveries SET recipient = :eve_at",
     "delivery-form": "UPDATE deliveries SET form = 'tls', tls_class = 'declared' WHERE kind = 'handoff'",
