@@ -16,7 +16,7 @@ from cryptnsend.core.errors import Denied, Ended
 from cryptnsend.core.model import time_of
 from cryptnsend.core.seal import framed
 from cryptnsend.core.tokens import Claims
-from cryptnsend.keeper import budget, contacts, ledger, links, mailed, tickets
+from cryptnsend.keeper import budget, contacts, ledger, links, mailed, proofs, tickets
 from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.requests import MailProof
 from cryptnsend.keeper.rows import Account, MailCode
@@ -41,7 +41,7 @@ def allow(context: Context, ticket: bytes, message: int, way: str) -> None:
         account = who(context, rows, ticket)
         if not account.has("subscriber"):
             raise Denied("Only subscribers may do this.")
-        ledger.set_allowance(rows, account.id, message, way, context.clock.now())
+        proofs.set_allowance(rows, account.id, message, way, context.clock.now())
 
     context.commit(note)
 
@@ -49,15 +49,15 @@ def allow(context: Context, ticket: bytes, message: int, way: str) -> None:
 def usual(context: Context, ticket: bytes) -> str:
     """Return what the subscriber who is signed in chose for what they send."""
     account = tickets.signed_in(context, context.reads, ticket)
-    found = ledger.allowance(context.reads, account.id, USUAL)
+    found = proofs.allowance(context.reads, account.id, USUAL)
     return _within(context, found[0]) if found else CODE
 
 
 def way(context: Context, reads: ledger.Reads, subscriber: int, message: int) -> str:
     """Return what opens a message besides the code: its sender's choice for it, else their rule when it was made."""
-    chosen = ledger.allowance(reads, subscriber, message) if message else None
+    chosen = proofs.allowance(reads, subscriber, message) if message else None
     if chosen is None:
-        chosen = ledger.allowance(reads, subscriber, USUAL)
+        chosen = proofs.allowance(reads, subscriber, USUAL)
         if chosen is None or time_of(message) <= chosen[1]:
             return CODE
     return _within(context, chosen[0])
@@ -82,7 +82,7 @@ def may_open(context: Context, account: Account, address: str, subscriber: int, 
     allowed = way(context, reads, subscriber, message)
     if allowed == NONE:
         return True
-    return allowed == MAIL and ledger.mail_opened(reads, message, address, account.id, account.generation)
+    return allowed == MAIL and proofs.mail_opened(reads, message, address, account.id, account.generation)
 
 
 # -- the code by e-mail -----------------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ def start(context: Context, token: str, claims: Claims, network: str) -> MailPro
     now, name = context.clock.now(), _name(claims)
 
     def add(rows: Rows) -> MailProof:
-        for row in ledger.mail_codes_since(rows, claims.address, now - AGAIN):
+        for row in proofs.mail_codes_since(rows, claims.address, now - AGAIN):
             if (row.purpose, row.name, row.state) == (PURPOSE, name, "live"):
                 return MailProof(row.id, row.expires, mailed.salt(context, row.id), fresh=False)
         row = mailed.prepared(context, claims.address, PURPOSE, name)
@@ -122,7 +122,7 @@ def check(context: Context, token: str, claims: Claims, ident: int, code: str) -
 
 def note_opened(context: Context, rows: Rows, claims: Claims, account: Account) -> None:
     """Note that *account* showed the code that was mailed for one message."""
-    ledger.set_mail_opened(rows, claims.message, claims.address, account.id, account.generation, context.clock.now())
+    proofs.set_mail_opened(rows, claims.message, claims.address, account.id, account.generation, context.clock.now())
 
 
 def proof(context: Context, claims: Claims, how: str) -> tickets.ProofTicket:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied
 from cryptnsend.core.seal import framed
-from cryptnsend.keeper import ledger, tickets
+from cryptnsend.keeper import proofs, tickets
 from cryptnsend.keeper.context import DAY, HOUR, Context
 from cryptnsend.keeper.rows import Account
 
@@ -38,7 +38,7 @@ def asked(context: Context, rows: Rows, address: str, network: str, owner: Accou
     """Return what is known about a network that asks for a code to *address*, which may be nobody's."""
     # The same work whoever the address belongs to, since how long it takes must not tell.
     account = owner.id if owner is not None else 0
-    since = ledger.network_seen(rows, account, _mark(context, account, network))
+    since = proofs.network_seen(rows, account, _mark(context, account, network))
     is_known = bool(network) and since is not None and since > context.clock.now() - KEPT
     return Asked(_mark(context, address, network) if network else b"", is_known)
 
@@ -46,7 +46,7 @@ def asked(context: Context, rows: Rows, address: str, network: str, owner: Accou
 def allows(context: Context, rows: Rows, address: str, by: Asked) -> bool:
     """Say whether one more code may be mailed to this address now."""
     now, figures = context.clock.now(), context.settings
-    sent = ledger.mail_codes_since(rows, address, now - DAY)
+    sent = proofs.mail_codes_since(rows, address, now - DAY)
     if by.known:
         return sum(1 for each in sent if each.known) < figures.mail_codes_kept
     if by.network and sum(1 for each in sent if each.network == by.network) >= figures.mail_codes_per_network:
@@ -67,9 +67,9 @@ def seen(context: Context, ticket: bytes, network: str) -> None:
         if account.is_weak:
             return
         mark = _mark(context, account.id, network)
-        since = ledger.network_seen(rows, account.id, mark)
+        since = proofs.network_seen(rows, account.id, mark)
         if since is None or since <= now - RENEWED:
-            ledger.set_network_seen(rows, account.id, mark, now, keep=MOST, after=now - KEPT)
+            proofs.set_network_seen(rows, account.id, mark, now, keep=MOST, after=now - KEPT)
 
     context.commit(note)
 

@@ -14,7 +14,8 @@ from typing import Any
 from cryptnsend.core.model import Signed
 from cryptnsend.core.tokens import Claims
 from cryptnsend.keeper import requests as q
-from cryptnsend.keeper.channel import Channel
+from cryptnsend.keeper.posting import Posting
+from cryptnsend.keeper.ruling import Ruling
 
 ANCHORED = 30.0  # seconds for which anchors are remembered
 
@@ -38,7 +39,7 @@ ONCE = frozenset(
 _MAYBE_SIGNED: Any = Signed | None
 
 
-class Keeper(Channel):
+class Keeper(Posting, Ruling):
     """
     The keeper as one role sees it: thread-safe, one connection per thread, reconnecting once.
 
@@ -364,138 +365,7 @@ class Keeper(Channel):
         """Close the account for good: no sign-in, no pairs; return the number by which its owner is told by mail."""
         return self._ask(int, "close_account", ticket=ticket, k=k)
 
-    # -- courier ------------------------------------------------------------------------------------------------------
-
-    def notice(self, address: str, subscriber: int, message: int, author: str = "") -> q.Notice:
-        """
-        Return where a notice goes and its tokens; the same for each try.
-
-        *author* is who gets answers to the notice, by default the subscriber.
-        """
-        return self._ask(q.Notice, "notice", address=address, subscriber=subscriber, message=message, author=author)
-
-    def reply_token(self, address: str, subscriber: int, message: int) -> q.Token:
-        """Return the local part that stands for *address* in this thread."""
-        return self._ask(q.Token, "reply_token", address=address, subscriber=subscriber, message=message)
-
-    def receipt(self, subscriber: int, addresses: Sequence[str]) -> q.Receipt:
-        """Return where the subscriber's receipt goes, and the codes it tells."""
-        return self._ask(q.Receipt, "receipt", subscriber=subscriber, addresses=list(addresses))
-
-    def queue(self, grant: q.QueueGrant) -> q.Leaving:
-        """Open mail that waits to leave; raise `SealBroken` if the grant is not for this delivery."""
-        return self._ask(q.Leaving, "queue", grant=grant)
-
-    def mail_code(self, ident: int) -> q.MailCode:
-        """Return the code to mail; raise `NoGrant` where nothing is to be mailed."""
-        return self._ask(q.MailCode, "mail_code", ident=ident)
-
-    def closed(self, account: int) -> int:
-        """Return the number of the mail that tells its owner that the account is closed; 0 for one that is not."""
-        return self._ask(int, "closed", account=account)
-
-    def resets(self) -> list[q.Reset]:
-        """Return the resets by mail of the last day."""
-        return self._ask(list[q.Reset], "resets")
-
-    def bounce(self, delivery: int) -> q.Token:
-        """Return the local part that failures of this delivery come back to."""
-        return self._ask(q.Token, "bounce", delivery=delivery)
-
-    def invitation(self, ident: int) -> q.Invitation:
-        """Return the invitation to mail; raise `NoGrant` if it was used or taken back."""
-        return self._ask(q.Invitation, "invitation", ident=ident)
-
-    def alert(self, account: int) -> str:
-        """Return the address that alerts about an account go to."""
-        return self._ask(str, "alert", account=account)
-
-    def warning(self, account: int) -> q.Notice:
-        """Return where the warning after a weak reset goes, and the link by which its reader objects to it."""
-        return self._ask(q.Notice, "warning", account=account)
-
-    # -- owner --------------------------------------------------------------------------------------------------------
-
-    def organisation_add(self, name: str, custody: str, code_rule: str) -> q.OrganisationRow:
-        """Make an organisation; its archive comes with its first officer."""
-        return self._ask(q.OrganisationRow, "organisation_add", name=name, custody=custody, code_rule=code_rule)
-
-    def organisation_rule(self, organisation: int, code_rule: str) -> q.OrganisationRow:
-        """Change when the organisation's contacts need a code."""
-        return self._ask(q.OrganisationRow, "organisation_rule", organisation=organisation, code_rule=code_rule)
-
-    def organisation_policy(self, organisation: int, text: str) -> q.PolicyTaken:
-        """Say which rules an organisation has of its own."""
-        return self._ask(q.PolicyTaken, "organisation_policy", organisation=organisation, text=text)
-
-    def add(
-        self,
-        address: str,
-        organisation: int | None,
-        roles: Sequence[str],
-        salt: bytes,
-        params: str,
-        k: bytes,
-        name: str,
-        locale: str = "",
-    ) -> q.Opened:
-        """
-        Make an account on the owner's word; without *organisation* it gets one of its own.
-
-        Roles: subscriber, officer, manager. `recovery` of the answer is the archive's file where one was made.
-        """
-        return self._ask(
-            q.Opened,
-            "add",
-            address=address,
-            organisation=organisation,
-            roles=list(roles),
-            salt=salt,
-            params=params,
-            k=k,
-            name=name,
-            locale=locale,
-        )
-
-    def invite(self, address: str, organisation: int, name: str) -> q.MailProof:
-        """Invite a subscriber, into *organisation* or, if that is 0, into one of their own."""
-        return self._ask(q.MailProof, "invite", address=address, organisation=organisation, name=name)
-
-    def disable(self, address: str) -> q.Opened:
-        """Stop an account from signing in; `seeds` of the answer is empty."""
-        return self._ask(q.Opened, "disable", address=address)
-
-    def enable(self, address: str) -> q.Opened:
-        """Let a disabled account sign in again; `seeds` of the answer is empty."""
-        return self._ask(q.Opened, "enable", address=address)
-
-    def passwd(self, address: str, salt: bytes, params: str, k: bytes, old_k: bytes | None = None) -> q.Opened:
-        """Set a password; without the old one it is a weak reset."""
-        return self._ask(q.Opened, "passwd", address=address, salt=salt, params=params, k=k, old_k=old_k)
-
-    def confirm_account(self, address: str) -> None:
-        """Confirm, as the owner of the server, that who reset an account's password is who they say."""
-        self._ask(type(None), "confirm_account", address=address)
-
-    def revoke(self, device: int) -> None:
-        """Revoke a device password of any account."""
-        self._ask(type(None), "revoke", device=device)
-
-    def device_list(self, address: str) -> list[q.DeviceRow]:
-        """Return the devices of an account."""
-        return self._ask(list[q.DeviceRow], "device_list", address=address)
-
-    def seal_file(self, name: str, octets: bytes) -> bytes:
-        """Seal a file of the home for a backup, bound to its name (owner)."""
-        return self._ask(bytes, "seal_file", name=name, octets=octets)
-
-    def open_file(self, name: str, sealed: bytes) -> bytes:
-        """Open a file from a backup; raise `SealBroken` for another name or another installation's (owner)."""
-        return self._ask(bytes, "open_file", name=name, sealed=sealed)
-
-    def recovery_file(self) -> q.RecoveryFile:
-        """Make a recovery file of the installation: the master key under a fresh code."""
-        return self._ask(q.RecoveryFile, "recovery_file")
+    # -- after a restore ----------------------------------------------------------------------------------------------
 
     def restored(self) -> q.Anchors:
         """

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, NoGrant
-from cryptnsend.keeper import codes, ledger, links, mailed, policies
+from cryptnsend.keeper import codes, ledger, links, mailed, policies, proofs
 from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.requests import Code, Invitation, MailCode, Notice, Receipt, Token
 from cryptnsend.keeper.rows import Account
@@ -44,7 +44,7 @@ def receipt(context: Context, subscriber: int, addresses: Sequence[str]) -> Rece
 
 def mail_code(context: Context, ident: int) -> MailCode:
     """Return a code to mail; the word that there is an account already, or none any more, carries none."""
-    row = ledger.mail_code(context.reads, ident)
+    row = proofs.mail_code(context.reads, ident)
     if row is None or row.state != "live" or row.purpose in ("nothing", "invite"):
         raise NoGrant("There is nothing to mail.")
     if row.expires <= context.clock.now() or row.era != ledger.era(context.reads):
@@ -56,12 +56,12 @@ def mail_code(context: Context, ident: int) -> MailCode:
 def closed(context: Context, account: int) -> int:
     """Return the number of the mail that tells an account's owner that it is closed; 0 for one that is not closed."""
     known = ledger.account(context.reads, account)
-    return ledger.last_word(context.reads, account) if known is not None and known.state == "closed" else 0
+    return proofs.last_word(context.reads, account) if known is not None and known.state == "closed" else 0
 
 
 def invitation(context: Context, ident: int) -> Invitation:
     """Return an invitation to mail: link and code together."""
-    row = ledger.mail_code(context.reads, ident)
+    row = proofs.mail_code(context.reads, ident)
     if row is None or row.purpose != "invite" or row.state != "live" or row.expires <= context.clock.now():
         raise NoGrant("There is no such invitation.")
     token = links.mint(context, "invite", row.address, 0, ident)

@@ -15,7 +15,7 @@ from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import CryptnSendError, Denied, Ended, WrongSecret
 from cryptnsend.core.model import account_holder, new_id
 from cryptnsend.core.seal import framed
-from cryptnsend.keeper import accounts, archives, budget, cards, contacts, ledger, tickets, weakness, wraps
+from cryptnsend.keeper import accounts, archives, budget, cards, contacts, ledger, proofs, tickets, weakness, wraps
 from cryptnsend.keeper.context import DAY, Context
 from cryptnsend.keeper.requests import MailProof, Opened, RecoveryFile, Reset
 from cryptnsend.keeper.rows import Account, MailCode
@@ -71,10 +71,10 @@ def add(context: Context, rows: Rows, row: MailCode, network: str, owner: Accoun
     by = budget.asked(context, rows, row.address, network, owner)
     if budget.allows(context, rows, row.address, by):
         # A code that somebody else asked for lives on: a stranger's asking must not end the owner's.
-        ledger.replace_mail_codes(rows, row.address, row.purpose, by.network)
+        proofs.replace_mail_codes(rows, row.address, row.purpose, by.network)
         noted = dataclasses.replace(row, network=by.network, known=int(by.known))
         ledger.insert(rows, "mail_codes", noted)
-        ledger.drop_old(rows, row.made - DAY)
+        proofs.drop_old(rows, row.made - DAY)
 
 
 def invite(context: Context, address: str, organisation: int, name: str) -> MailProof:
@@ -101,7 +101,7 @@ def invite(context: Context, address: str, organisation: int, name: str) -> Mail
             raise Denied("This address belongs to a subscriber already.")
         if ledger.organisation(rows, organisation) is None:
             raise Denied("There is no such organisation.")
-        ledger.replace_mail_codes(rows, address, "invite")
+        proofs.replace_mail_codes(rows, address, "invite")
         ledger.insert(rows, "mail_codes", row)
 
     context.commit(add)
@@ -144,11 +144,11 @@ def reset(context: Context, ident: int, code: str, password: accounts.Password) 
     """Set a new password by mail alone; see weakness.py for what that does not open."""
     row = checked(context, ident, code, ("reset",))
     known = ledger.account_at(context.reads, row.address)
-    if ledger.spent(context.reads, _proof(ident)) is None and known is not None:
+    if proofs.spent(context.reads, _proof(ident)) is None and known is not None:
         context.journal.append(context.clock.now(), "weak", (known.id, known.credential_version + 1))
 
     def make(rows: Rows) -> int:
-        earlier = ledger.spent(rows, _proof(ident))
+        earlier = proofs.spent(rows, _proof(ident))
         if earlier is not None:
             return earlier
         account = ledger.account_at(rows, row.address)
@@ -165,9 +165,9 @@ def reset(context: Context, ident: int, code: str, password: accounts.Password) 
 def resets(context: Context) -> list[Reset]:
     """Return the resets by mail of the last day, for whoever looks whether all of them were told."""
     found = []
-    for ident in ledger.resets(context.reads, context.clock.now() - DAY):
-        account = accounts.row(context.reads, ledger.spent(context.reads, _proof(ident)) or 0)
-        at = ledger.spent_at(context.reads, _proof(ident))
+    for ident in proofs.resets(context.reads, context.clock.now() - DAY):
+        account = accounts.row(context.reads, proofs.spent(context.reads, _proof(ident)) or 0)
+        at = proofs.spent_at(context.reads, _proof(ident))
         found.append(Reset(account.id, at, account.is_weak, tuple(contacts.unproven(context.reads, account))))
     return found
 
@@ -177,7 +177,7 @@ def signup(context: Context, ident: int, code: str, password: accounts.Password,
     row = checked(context, ident, code, _sign_up_purposes(context))
 
     def make(rows: Rows) -> int:
-        earlier = ledger.spent(rows, _proof(ident))
+        earlier = proofs.spent(rows, _proof(ident))
         if earlier is not None:
             return earlier
         if ledger.address(rows, row.address) is not None:
@@ -308,7 +308,7 @@ def checked(context: Context, ident: int, code: str, purposes: tuple[str, ...]) 
     """Return the row of a code that is right, live or used by the same proof before; count a wrong try."""
 
     def check(rows: Rows) -> MailCode | CryptnSendError:
-        row, limit = ledger.mail_code(rows, ident), context.settings.tries
+        row, limit = proofs.mail_code(rows, ident), context.settings.tries
         if row is None or row.state == "replaced" or row.era != ledger.era(rows):
             return Ended(OVER)
         if row.tries >= limit or row.expires <= context.clock.now():
@@ -316,7 +316,7 @@ def checked(context: Context, ident: int, code: str, purposes: tuple[str, ...]) 
         plain = "".join(code.replace("-", " ").split())
         if hmac.compare_digest(plain.encode(), code_of(context, row).encode()) and row.purpose in purposes:
             return row
-        ledger.set_mail_code(rows, ident, tries=row.tries + 1, state=row.state)
+        proofs.set_mail_code(rows, ident, tries=row.tries + 1, state=row.state)
         if row.tries + 1 >= limit:
             return Ended(OVER)
         return WrongSecret("This is not the code. Look again.", tries_left=limit - row.tries - 1)
@@ -349,8 +349,8 @@ def _reopened(context: Context, ident: int, password: accounts.Password) -> tupl
 
 
 def _used(context: Context, rows: Rows, row: MailCode, ident: int) -> None:
-    ledger.set_mail_code(rows, row.id, tries=row.tries, state="used")
-    ledger.spend(rows, _proof(row.id), ident, context.clock.now())
+    proofs.set_mail_code(rows, row.id, tries=row.tries, state="used")
+    proofs.spend(rows, _proof(row.id), ident, context.clock.now())
 
 
 def _proof(ident: int) -> bytes:

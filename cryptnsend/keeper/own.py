@@ -18,6 +18,7 @@ from cryptnsend.keeper import (
     ledger,
     mailed,
     policies,
+    proofs,
     second,
     tickets,
     weakness,
@@ -37,7 +38,7 @@ def change(context: Context, ticket: bytes, old_k: bytes, password: accounts.Pas
     session = tickets.read_session(context, ticket)
     proof = _proof(ticket)
     account = ledger.account(context.reads, session.account)
-    if ledger.spent(context.reads, proof) is None and account is not None:
+    if proofs.spent(context.reads, proof) is None and account is not None:
         account = tickets.signed_in(context, context.reads, ticket)
         seeds = accounts.confirm_password(context, account, old_k)
         context.journal.append(context.clock.now(), "credential", (account.id, account.credential_version + 1))
@@ -51,7 +52,7 @@ def change(context: Context, ticket: bytes, old_k: bytes, password: accounts.Pas
             for pair, seed in seeds.items():
                 ledger.set_wrap(rows, wraps.wrap(context, pair, wraps.PASSWORD, password.k, seed))
             set_password(rows, now, password)
-            ledger.spend(rows, proof, now.id, context.clock.now())
+            proofs.spend(rows, proof, now.id, context.clock.now())
 
         context.commit(rewrap)
     elif account is None or account.credential_version != session.credential_version + 1:
@@ -191,7 +192,7 @@ def close(context: Context, ticket: bytes, k: bytes) -> int:
         ledger.drop_addresses(rows, now.id)
         ledger.drop_wraps(rows, holder)
         ledger.revoke_devices(rows, now.id, context.clock.now())
-        ledger.forget_networks(rows, now.id)
+        proofs.forget_networks(rows, now.id)
         ledger.set_account(rows, now.id, state="closed", credential_version=now.credential_version + 1)
         cards.renew(context, rows, holder)
         return word

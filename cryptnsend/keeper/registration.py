@@ -14,7 +14,19 @@ from cryptnsend.core.errors import CryptnSendError, Denied, Ended, WrongSecret
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.seal import framed
 from cryptnsend.core.tokens import Claims
-from cryptnsend.keeper import accounts, allowances, cards, codes, contacts, ledger, links, tickets, weakness, wraps
+from cryptnsend.keeper import (
+    accounts,
+    allowances,
+    cards,
+    codes,
+    contacts,
+    ledger,
+    links,
+    proofs,
+    tickets,
+    weakness,
+    wraps,
+)
 from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.requests import ContactRow, Opened, Proof
 from cryptnsend.keeper.rows import Account, Contact
@@ -154,7 +166,7 @@ def register(context: Context, ticket: bytes, password: accounts.Password, name:
     proof = tickets.read_proof(context, ticket)
 
     def make(rows: Rows) -> int:
-        earlier = ledger.spent(rows, proof.proof)
+        earlier = proofs.spent(rows, proof.proof)
         if earlier is not None and _is_of(rows, earlier, proof.address):
             return earlier
         subscriber = _subscriber(rows, Claims("open", proof.address, proof.subscriber, 0))
@@ -181,7 +193,7 @@ def register(context: Context, ticket: bytes, password: accounts.Password, name:
             contacts.note_proof(context, rows, row, account)
         elif contacts.code_rule(context, rows, subscriber.org) != "never":
             raise Ended("There is a newer code. Open the link again and use that one.")
-        ledger.spend(rows, proof.proof, account.id, context.clock.now())
+        proofs.spend(rows, proof.proof, account.id, context.clock.now())
         cards.renew(context, rows, account_holder(account.id))
         return account.id
 

@@ -28,6 +28,7 @@ ELSEWHERE = {
     "store/backup.py",
     "keeper/schema.py",
     "keeper/ledger.py",
+    "keeper/proofs.py",
 }
 # What PostgreSQL would not understand, or would understand otherwise.
 UNPORTABLE = re.compile(
