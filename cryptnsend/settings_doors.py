@@ -1,4 +1,4 @@
-"""What may be set about the doors that people come by: the pages, the mailboxes, and how mail programs find them?"""
+"""What may be set about the doors that people and other servers come by, and about how mail programs find them?"""
 
 from __future__ import annotations
 
@@ -75,4 +75,48 @@ class Portal:
     )  # fmt: skip
     style_page: bool = setting(
         False, "Show at /style what pages are made of, for those who build pages; the demo does."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """How long somebody stays signed in to the portal."""
+
+    recipient_idle_minutes: int = setting(15, "Without activity, recipients.", unit="minutes", low=1, high=1440)
+    subscriber_idle_minutes: int = setting(30, "Without activity, subscribers.", unit="minutes", low=1, high=1440)
+    absolute_hours: int = setting(12, "In any case.", unit="hours", low=1, high=168)
+    trusted_days: int = setting(
+        30,
+        "How long a browser may be trusted, so that it asks for no second step; 0 is never.",
+        unit="days",
+        low=0,
+        high=365,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """Mail that other servers bring to our own addresses."""
+
+    enabled: bool = setting(
+        True, "Take mail from other servers. Without it bounces and answers by ordinary mail do not arrive."
+    )
+    postmaster: str = setting(
+        "",
+        "Account that gets mail to postmaster@ and abuse@; empty means whoever has been an officer here for longest.",
+        unit="address",
+        check=lambda value: not value or re.fullmatch(r"[^@\s]{1,64}@[^@\s]{1,253}", value) is not None,
+        allowed="empty, or the address of an account of this server",
+    )
+    mta_sts: str = setting(
+        "testing",
+        "What our MTA-STS policy asks of other servers: checked TLS or no mail (enforce), to report failures (testing),"
+        " or nothing, for a while before it is taken back (none).",
+        choices=("enforce", "testing", "none"),
+    )
+    connections: int = setting(200, "Open sessions with other servers.", low=1, high=100_000)
+    connections_per_ip: int = setting(10, "Open sessions with one of them.", low=1, high=100_000)
+    recipients: int = setting(20, "Recipients of one mail; they have to belong to one conversation.", low=1, high=100)
+    kept_per_day: int = setting(
+        50, "Mails a day that are kept apart for one account, because nobody vouches for them.", low=1, high=10_000
     )
