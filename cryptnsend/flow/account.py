@@ -265,11 +265,12 @@ class Accounts(Belongings, Oversight, Estate, SecondSteps, Wishing):
         self._alert(session.account, "recovery-made")
         return code
 
-    def unlock(self, session: Session, kind: str, secret: str, password: str, source: str) -> None:
+    def unlock(self, session: Session, kind: str, secret: str, password: str, source: str, trust: bytes = b"") -> None:
         """
         Open pairs from before a reset again, and end the weakness.
 
         *kind* says what is shown: `password` (an older one), `recovery` (the code), `device` (a device password);
+        `second` (the number of the second step), `browser` (*trust* shows one that was trusted when it was reset);
         `officer` (one has confirmed it) and `waited` (seven days in which nobody objected) need no *secret*.
         *password* is the present one. Raises WrongSecret, Throttled, or Denied with what else there is.
         """
@@ -281,6 +282,10 @@ class Accounts(Belongings, Oversight, Estate, SecondSteps, Wishing):
             if parsed is None:
                 raise WrongSecret("That is not a device password.")
             unlocked = self._keeper.unlock(session.ticket, kind, parsed[1], current, parsed[0])
+        elif kind == "second":
+            unlocked = self._keeper.unlock(session.ticket, kind, secret.encode(), current)
+        elif kind == "browser":
+            unlocked = self._keeper.unlock(session.ticket, kind, trust, current)
         elif kind in ("officer", "waited"):
             unlocked = self._keeper.unlock(session.ticket, kind, b"", current)
         else:

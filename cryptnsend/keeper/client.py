@@ -292,7 +292,8 @@ class Keeper(Posting, Ruling):
         Open pairs from before a reset again, and end the weakness.
 
         *kind*: `password` (an old K, by `LockedPair.salt`), `recovery` (K of the recovery code), `device` (the secret
-        of *device*); `officer` and `waited` need no secret, the ledger knows. Raise `WrongSecret` or `Denied`.
+        of *device*), `second` (a number), `browser` (what a trusted one shows); `officer` and `waited` need no secret,
+        the ledger knows. Raise `WrongSecret` or `Denied`.
         """
         return self._ask(
             q.Unlocked, "unlock", ticket=ticket, kind=kind, secret=secret, current_k=current_k, device=device

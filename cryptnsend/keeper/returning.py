@@ -1,6 +1,7 @@
 """How does an account that was reset by mail become whole again? Its owner shows something only they have.
 
-An old password, the recovery code, a device password, an officer's word; and, for an organisation of one that has none
+An old password, the recovery code, a device password, the number of a second step or a browser that was trusted then,
+an officer's word; and, for an organisation of one that has none
 of these, seven days in which nobody objected. What was shown belongs to a line of the account (see weakness.py); that
 line's mail comes back, and no other's.
 """
@@ -12,12 +13,12 @@ from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, NoGrant, SealBroken, WrongSecret
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.tokens import Claims
-from cryptnsend.keeper import accounts, archives, cards, contacts, devices, ledger, links, tickets, wraps
+from cryptnsend.keeper import accounts, archives, cards, contacts, devices, ledger, links, second, tickets, wraps
 from cryptnsend.keeper.context import DAY, Context
 from cryptnsend.keeper.requests import Unlocked
 from cryptnsend.keeper.rows import Account, Device, Pair
 
-KINDS = ("password", "recovery", "device", "officer", "waited")
+KINDS = ("password", "recovery", "device", "second", "browser", "officer", "waited")
 NOT_KNOWN = "This did not show that it is you. Try another way."
 
 
@@ -43,6 +44,11 @@ def unlock(context: Context, ticket: bytes, kind: str, secret: bytes, current_k:
         raise Denied(NOT_KNOWN)
     account = tickets.signed_in(context, context.reads, ticket)
     current = accounts.confirm_password(context, account, current_k)
+    # These are judged before the transaction, since a wrong number has to be counted.
+    if kind == "second":
+        second.show_number(context, account, secret.decode("ascii", "replace"))
+    elif kind == "browser":
+        second.show_browser(context, account, secret)
 
     def bring_back(rows: Rows) -> dict[int, bytes]:
         now = tickets.signed_in(context, rows, ticket)
@@ -129,7 +135,7 @@ def _shown(
     if kind == "officer":
         if account.confirmed is None or account.confirmed < (account.weak_since or 0):
             raise Denied("No officer has confirmed this account yet.")
-    else:
+    elif kind == "waited":
         _check_waited(context, rows, account)
     return {}, {account.trusted_line}
 
@@ -163,8 +169,9 @@ def _check_waited(context: Context, rows: Rows, account: Account) -> None:
     trusted = {pair.id for pair in ledger.pairs(rows, holder) if pair.line == account.trusted_line}
     has_recovery = any(wrap.kind == wraps.RECOVERY and wrap.pair in trusted for wrap in ledger.wraps(rows, holder))
     has_device = any(_counts(device, account) for device in ledger.devices(rows, account.id))
-    if organisation is None or not organisation.single or has_recovery or has_device:
-        raise Denied("Show that it is you by the recovery code, a device password or an officer's word.")
+    has_second = second.is_on(context.reads, account.id)
+    if organisation is None or not organisation.single or has_recovery or has_device or has_second:
+        raise Denied("Show that it is you by the recovery code, a device password, your number or an officer's word.")
     if account.weak_answered is not None or account.weak_since is None:
         raise Denied("Somebody else uses this account. Ask whoever runs this server to confirm that it is you.")
     if context.clock.now() - account.weak_since < context.settings.waited_days * DAY:

@@ -41,6 +41,7 @@ class Account:
     confirmed: int | None
     created: int
     open_since: int | None = None
+    weak_version: int | None = None  # of its credentials, before it became weak
 
     @property
     def role_names(self) -> tuple[str, ...]:

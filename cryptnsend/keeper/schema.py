@@ -229,6 +229,12 @@ ALLOWANCES = Step(
     ),
 )
 
+BEFORE_RESETS = Step(
+    "0008-before-resets",
+    # Which version of its credentials an account had before it became weak: what a trusted browser was given then.
+    ("ALTER TABLE accounts ADD COLUMN weak_version INTEGER",),
+)
+
 STEPS: tuple[Step, ...] = (
     FIRST,
     OPEN_SIGN_UP,
@@ -237,4 +243,5 @@ STEPS: tuple[Step, ...] = (
     SECOND_STEPS,
     POLICIES,
     ALLOWANCES,
+    BEFORE_RESETS,
 )

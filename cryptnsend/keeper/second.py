@@ -160,7 +160,7 @@ def end(context: Context, ticket: bytes, k: bytes, code: str) -> None:
 
 def forget_browsers(context: Context, ticket: bytes) -> None:
     """Trust no browser of this account any more."""
-    account = tickets.signed_in(context, context.reads, ticket)
+    account = tickets.signed_in_well(context, context.reads, ticket)  # else a resetter could take the owner's way back
     context.commit(lambda rows: ledger.set_second_step(rows, account.id, trusted_since=context.clock.now() + 1))
 
 
@@ -172,6 +172,24 @@ def state(context: Context, ticket: bytes) -> bool:
 def forget(rows: Rows, account: int) -> None:
     """End an account's second step on the word of the server's owner."""
     ledger.drop_second_step(rows, account)
+
+
+# -- after a reset by mail --------------------------------------------------------------------------------------------
+
+
+def show_number(context: Context, account: Account, code: str) -> None:
+    """Take a number from the phone that was there before the reset; raise `WrongSecret`, `Throttled` or `Denied`."""
+    if not account.is_weak or not is_on(context.reads, account.id):
+        raise Denied("This account asks for no number.")  # none is begun while an account is weak
+    _check(context, account, code)
+
+
+def show_browser(context: Context, account: Account, shown: bytes) -> None:
+    """Take a browser that the account trusted when it was reset; raise `WrongSecret`."""
+    found = ledger.second_step(context.reads, account.id)
+    is_known = found is not None and found.made is not None and account.is_weak
+    if not is_known or found is None or not _fits(context, account, found, shown, account.weak_version):
+        raise WrongSecret("This browser was not trusted when the password was reset. Try another way.")
 
 
 # -- inside -----------------------------------------------------------------------------------------------------------
@@ -252,6 +270,11 @@ def _with(context: Context, account: Account, seeds: dict[int, bytes]) -> Opened
 
 
 def _is_trusted(context: Context, account: Account, second: Second, shown: bytes) -> bool:
+    return not account.is_weak and _fits(context, account, second, shown, account.credential_version)
+
+
+def _fits(context: Context, account: Account, second: Second, shown: bytes, version: int | None) -> bool:
+    """Say whether what a browser shows was given for this account while its credentials had that version."""
     if not context.settings.trusted_days:
         return False
     try:
@@ -260,7 +283,7 @@ def _is_trusted(context: Context, account: Account, second: Second, shown: bytes
         )
     except SealBroken:
         return False
-    is_current = said.account == account.id and said.version == account.credential_version and not account.is_weak
+    is_current = said.account == account.id and said.version == version
     return is_current and said.made >= second.trusted_since and said.ends > context.clock.now()
 
 

@@ -29,6 +29,7 @@ def reset(context: Context, rows: Rows, account: Account, password: accounts.Pas
         state="weak",
         weak_since=context.clock.now(),
         weak_answered=None,
+        weak_version=account.weak_version if account.is_weak else account.credential_version,
         confirmed=None,
         generation=account.generation + 1,
         line=account.generation + 1,

@@ -43,6 +43,8 @@ WRONG_KEY = {  # what may open locked messages, and what is said of a wrong one
     "recovery": lazy_gettext("That is not the recovery code. Check each group of four."),
     "password": lazy_gettext("That is not the earlier password."),
     "device": lazy_gettext("That is not a device password that works. Check each group of five."),
+    "second": lazy_gettext("That is not the number, or it was used already. Wait for the next one."),
+    "browser": lazy_gettext("This browser was not trusted when the password was replaced. Try another way."),
 }
 
 
@@ -193,6 +195,8 @@ def recovery() -> Any:
 def unlock() -> Any:
     """Open what an earlier password or the recovery code still locks."""
     page: dict[str, Any] = {"error": None, "secret_error": None, "kind": "recovery"}
+    page["has_second"] = signed_in().weak and desk().accounts.has_second_step(signed_in())
+    page["is_trusted"] = page["has_second"] and bool(second.trust())
     if request.method != "POST":
         return render_template("unlock.html", **page)
     asked = request.form.get("kind", "")
@@ -203,9 +207,9 @@ def unlock() -> Any:
         page["error"] = gettext("That is not your present password.")
         return render_template("unlock.html", **page), WRONG
     try:
-        desk().accounts.unlock(
-            signed_in(), kind, request.form.get("secret", "").strip(), request.form.get("password", ""), source()
-        )
+        typed = request.form.get("secret", "").strip()
+        shown = "".join(each for each in typed if each not in " -.") if kind == "second" else typed
+        desk().accounts.unlock(signed_in(), kind, shown, request.form.get("password", ""), source(), second.trust())
     except Throttled:
         raise
     except Denied:

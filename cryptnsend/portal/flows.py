@@ -338,8 +338,8 @@ class Accounts(Protocol):
     def recovery_code(self, session: Any, password: str, source: str) -> str:
         """Make a fresh recovery code (words) and return it, this once; the earlier one stops working."""
 
-    def unlock(self, session: Any, kind: str, secret: str, password: str, source: str) -> None:
-        """Open locked pairs with an older password, the recovery code or a device password (`kind`)."""
+    def unlock(self, session: Any, kind: str, secret: str, password: str, source: str, trust: bytes = b"") -> None:
+        """Open locked pairs with an older password, the recovery code, a device password and the like (`kind`)."""
 
     def codes(self, session: Any, addresses: Sequence[str]) -> Sequence[Code]: ...
     def next_code(self, session: Any, address: str) -> Code: ...

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from cryptnsend.core.errors import Denied, Ended, SecondStep, Throttled, WrongSecret
 from cryptnsend.core.passwords import new_recovery_code, recovery_key
 
-from .conftest import PARAMS, Person, Running, reset_by_mail, subscriber
+from .conftest import PARAMS, Person, Running, reset_by_mail, send, subscriber
 
 ANN = "ann@clinic.example"
 
@@ -204,3 +204,77 @@ def test_the_word_of_the_servers_owner_ends_it_with_the_forgotten_password(keepe
     again = Person(ANN)
     keeper.owner.passwd(ANN, b"s" * 16, PARAMS, again.k, None)
     assert keeper.portal.open(ANN, again.k).state == "weak"
+
+
+# -- after a reset by mail --------------------------------------------------------------------------------------------
+
+
+def test_the_phone_of_before_brings_everything_back_after_a_reset_by_mail(keeper: Running) -> None:
+    ann, secret = enrolled(keeper)
+    assert ann.opened is not None
+    mail = send(keeper, ann, ANN)  # in her own thread: it waits while she is weak
+    again = Person(ANN)
+    reset_by_mail(keeper, again)
+    assert keeper.portal.adopt(again.ticket, [mail.grant]) == []
+    with pytest.raises(WrongSecret):
+        keeper.portal.unlock(again.ticket, "second", wrong(number(keeper, secret)).encode(), again.k)
+    unlocked = keeper.portal.unlock(again.ticket, "second", number(keeper, secret).encode(), again.k)
+    assert unlocked.opened.state == "active"
+    managed = {pair.id for pair in unlocked.opened.pairs if pair.custody == "managed"}
+    assert set(unlocked.seeds) == managed & set(ann.opened.seeds)  # strict ones open with a password or the code
+    assert len(keeper.portal.adopt(unlocked.opened.ticket, [mail.grant])) == 1
+
+
+def test_wrong_numbers_after_a_reset_are_counted_and_nothing_comes_back(keeper: Running) -> None:
+    _, secret = enrolled(keeper)
+    intruder = Person(ANN)
+    reset_by_mail(keeper, intruder)
+    bad = wrong(number(keeper, secret)).encode()
+    for _ in range(5):
+        with pytest.raises(WrongSecret):
+            keeper.portal.unlock(intruder.ticket, "second", bad, intruder.k)
+    with pytest.raises(Throttled):
+        keeper.portal.unlock(intruder.ticket, "second", number(keeper, secret).encode(), intruder.k)
+
+
+def test_who_only_reads_the_mailbox_makes_no_second_step_and_waits_in_vain_where_there_is_one(keeper: Running) -> None:
+    enrolled(keeper)
+    intruder = Person(ANN)
+    reset_by_mail(keeper, intruder)
+    with pytest.raises(Denied):
+        keeper.portal.second_begin(intruder.ticket, intruder.k)
+    with pytest.raises(Denied):
+        keeper.portal.forget_browsers(intruder.ticket)
+    keeper.clock.forward(hours=11)
+    with pytest.raises(Denied):
+        keeper.portal.unlock(intruder.ticket, "waited", b"", intruder.k)
+
+
+def test_a_browser_that_was_trusted_before_the_reset_brings_everything_back(keeper: Running) -> None:
+    ann, secret = enrolled(keeper)
+    ann.opened = keeper.portal.open_second(keeper.portal.hold(ANN, ann.k), number(keeper, secret))
+    trusted = keeper.portal.trust(ann.ticket)
+    first, again = Person(ANN), Person(ANN)
+    reset_by_mail(keeper, first)  # somebody else's reset between takes nothing away
+    reset_by_mail(keeper, again)
+    for shown in (b"", trusted[:-1] + b"x"):
+        with pytest.raises(WrongSecret):
+            keeper.portal.unlock(again.ticket, "browser", shown, again.k)
+    assert keeper.portal.unlock(again.ticket, "browser", trusted, again.k).opened.state == "active"
+
+
+def test_a_browser_that_was_forgotten_or_trusted_under_an_earlier_password_brings_nothing_back(keeper: Running) -> None:
+    ann, secret = enrolled(keeper)
+    ann.opened = keeper.portal.open_second(keeper.portal.hold(ANN, ann.k), number(keeper, secret))
+    trusted, salt = keeper.portal.trust(ann.ticket), keeper.portal.change_salt(ann.ticket)
+    ann.opened = keeper.portal.change(ann.ticket, ann.k, salt, PARAMS, bytes(32))
+    again = Person(ANN)
+    reset_by_mail(keeper, again)
+    with pytest.raises(WrongSecret):
+        keeper.portal.unlock(again.ticket, "browser", trusted, again.k)
+
+
+def test_an_account_that_is_whole_has_nothing_to_show(keeper: Running) -> None:
+    ann, secret = enrolled(keeper)
+    with pytest.raises(Denied):
+        keeper.portal.unlock(ann.ticket, "second", number(keeper, secret).encode(), ann.k)

@@ -136,7 +136,7 @@ class FakeAccounts:
         self.confirm(session, password, "")
         return "ABCD-EFGH-JKMN-PQRS-TVWX-YZ01-2345-6789-ABCD"
 
-    def unlock(self, session: Any, kind: str, secret: str, password: str, source: str) -> None:
+    def unlock(self, session: Any, kind: str, secret: str, password: str, source: str, trust: bytes = b"") -> None:
         self.world.calls.append(f"unlock {kind}")
         if secret != "right":
             raise WrongSecret("Wrong.")

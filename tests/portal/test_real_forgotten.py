@@ -8,9 +8,10 @@ import pytest
 
 from cryptnsend.core.errors import WrongSecret
 from cryptnsend.portal import Portal
+from tests.flow.test_second import enrolled, number
 from tests.portal.conftest import Visitor
 from tests.portal.real import ANN, PAT, first_visit, portal, signed_in
-from tests.support.house import OTHER, PASSWORD, House
+from tests.support.house import MINUTE, OTHER, PASSWORD, House
 
 
 @pytest.fixture
@@ -130,3 +131,24 @@ def test_a_password_that_appears_while_another_is_chosen_is_said_and_no_loop(app
     page = slow.post("/open/password", {"password": OTHER})
     assert "There is a password for this address already" in page.text
     assert f'href="/m/{token}"' in page.text
+
+
+def test_the_phone_of_before_opens_what_a_reset_locked(app: Portal, house: House) -> None:
+    ann = house.session(ANN)
+    message = house.submit(ANN, [ANN], house.mail(to=[ANN]))
+    secret, _ = enrolled(house, ann)
+    house.reset(ANN, OTHER)
+    house.clock.forward(MINUTE)
+    visitor = signed_in(app, ANN, OTHER)
+    visitor.follow()  # the page that asks for the number
+    assert visitor.post("/sign-in/number", {"code": number(house, secret)}).status_code == 303
+    page = visitor.get("/account/unlock").text
+    assert "The number that your phone shows" in page
+    house.clock.forward(MINUTE)
+    form = {"kind": "second", "password": OTHER}
+    assert "That is not the number" in visitor.post("/account/unlock", form | {"secret": "000000"}).text
+    typed = number(house, secret)
+    answer = visitor.post("/account/unlock", form | {"secret": f"{typed[:3]} {typed[3:]}"})
+    assert answer.location == "/account"
+    assert "That opened it." in visitor.follow().text
+    assert "All is well." in visitor.get(f"/messages/{message}").text
