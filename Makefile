@@ -29,17 +29,17 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 .PHONY: demo test test-long torture lint docs words screenshots bench clean
 
-demo: .venv/.packages
+demo: .venv/.packages .venv/.npm
 	$(BIN)/cryptnsend demo $(ARGS)
 
-test: .venv/.packages .venv/.debian
+test: .venv/.packages .venv/.debian .venv/.npm
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not long and not torture" $(ARGS)
 
 # pytest answers 5 when no test carries the mark, which is no failure here.
-test-long: .venv/.packages .venv/.debian
+test-long: .venv/.packages .venv/.debian .venv/.npm
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m long $(ARGS) || [ $$? -eq 5 ]
 
-torture: .venv/.packages .venv/.debian
+torture: .venv/.packages .venv/.debian .venv/.npm
 	$(BIN)/python -m pytest -m torture -s $(ARGS) || [ $$? -eq 5 ]
 
 lint: .venv/.packages
@@ -54,14 +54,14 @@ docs: .venv/.packages
 words: .venv/.packages
 	$(BIN)/python docs/words.py
 
-screenshots: .venv/.packages .venv/.debian
+screenshots: .venv/.packages .venv/.debian .venv/.npm
 	$(BIN)/python docs/screenshots.py $(ARGS)
 
 bench: .venv/.packages .venv/.debian
 	$(BIN)/python benchmarks/$(or $(BENCH),accept).py $(ARGS)
 
 clean:
-	rm -rf .venv .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .demo build web/static/squire.js dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find cryptnsend tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.packages: pyproject.toml
@@ -71,6 +71,19 @@ clean:
 	  echo "No virtual environment could be made. On Debian: sudo apt-get install python3-venv" >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
 	@touch $@
+
+# The editor of the page for new messages is a package of npm. Without npm the page has its plain field instead.
+.venv/.npm: web/package.json web/package-lock.json Makefile | .venv/.packages
+	@command -v npm >/dev/null || ! $(IS_DEBIAN_ROOT) || { $(call install,npm); }
+	@if ! command -v npm >/dev/null; then \
+	  echo "npm is missing, so the page for new messages has a plain field. On Debian: sudo apt-get install npm" >&2; \
+	else \
+	  mkdir -p .venv/npm && cp web/package.json web/package-lock.json .venv/npm && \
+	  (cd .venv/npm && npm ci --ignore-scripts --no-audit --no-fund --silent) && \
+	  { printf '/* squire-rte\n\n'; cat .venv/npm/node_modules/squire-rte/LICENSE; printf '*/\n'; \
+	    grep -v '^//# sourceMappingURL' .venv/npm/node_modules/squire-rte/dist/squire.js; } >web/static/squire.js && \
+	  touch $@; \
+	fi
 
 .venv/.debian: Makefile | .venv/.packages
 	@missing=; for tool in $(TOOLS); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -17,6 +19,7 @@ from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import Session
 
 SECURITY_DAYS = 90  # for which security.txt is good; RFC 9116 §2.5.5 wants less than a year
+PACKED = ("text/css", "text/javascript", "application/javascript", "image/svg+xml")
 FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -41,10 +44,12 @@ def register(app: Flask) -> None:
         idle_minutes=idle_minutes,
         least_password=least_password,
         static_url=static_url,
+        has_static=lambda name: name in desk().versions,
         host=host,
         settings=lambda: desk().config,
     )
     app.after_request(keep_static)
+    app.after_request(pack_static)
     app.after_request(counted)
 
 
@@ -153,3 +158,21 @@ def keep_static(response: Response) -> Response:
     if request.endpoint == "static" and response.status_code == 200 and request.args.get("v"):
         response.headers["Cache-Control"] = FOREVER
     return response
+
+
+def pack_static(response: Response) -> Response:
+    """Send scripts and style sheets packed. Pages never are: their size would tell of the secrets in them."""
+    if request.endpoint != "static" or response.status_code != 200 or response.mimetype not in PACKED:
+        return response
+    response.vary.add("Accept-Encoding")
+    if request.accept_encodings["gzip"] > 0:
+        response.direct_passthrough = False
+        response.set_data(_packed(response.get_data()))
+        response.headers["Content-Encoding"] = "gzip"
+        response.headers.pop("ETag", None)
+    return response
+
+
+@lru_cache(maxsize=32)
+def _packed(octets: bytes) -> bytes:
+    return gzip.compress(octets, mtime=0)

@@ -70,6 +70,14 @@ def test_the_wheel_has_every_file_that_people_see(installed):
         assert (installed / place).exists(), name
 
 
+def test_the_wheel_has_the_editor_as_it_was_made_and_nothing_that_it_was_made_from(installed):
+    made = ROOT / "web" / "static" / "squire.js"
+    assert made.exists(), "web/static/squire.js is missing: run make .venv/.npm"
+    assert (installed / "cryptnsend" / made.relative_to(ROOT)).read_bytes() == made.read_bytes()
+    assert b"MIT License" in made.read_bytes()[:200]
+    assert not list(installed.rglob("node_modules"))
+
+
 def test_the_wheel_starts_its_commands(installed):
     assert "cryptnsend" in run(
         installed, "from cryptnsend.__main__ import main; main(['--version'], standalone_mode=False)"

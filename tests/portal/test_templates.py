@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from pathlib import Path
 
 import pytest
 
 from cryptnsend.config import web_root
+from tests.portal.conftest import Visitor
 
 TEMPLATES = sorted((web_root() / "templates").glob("*.html"))
 JINJA = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
@@ -83,3 +85,18 @@ def test_the_script_for_new_messages_asks_about_people_and_sends_nothing() -> No
     assert not FORBIDDEN.search(script)
     assert "XMLHttpRequest" not in script
     assert "requestSubmit" not in script
+
+
+def test_scripts_and_styles_come_packed_to_who_can_unpack_them_and_pages_never(visitor: Visitor) -> None:
+    for name in ("cryptnsend.css", "pages.js", "compose.js"):
+        plain = visitor.get(f"/static/{name}?v=1")
+        packed = visitor.get(f"/static/{name}?v=1", headers={"Accept-Encoding": "gzip, br"})
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert gzip.decompress(packed.data) == plain.data == (web_root() / "static" / name).read_bytes()
+        assert "Accept-Encoding" in packed.headers["Vary"]
+        assert "Accept-Encoding" in plain.headers["Vary"]
+        assert "Content-Encoding" not in plain.headers
+        assert packed.headers["Cache-Control"] == plain.headers["Cache-Control"]
+        refused = visitor.get(f"/static/{name}", headers={"Accept-Encoding": "gzip;q=0"})
+        assert "Content-Encoding" not in refused.headers
+    assert "Content-Encoding" not in visitor.get("/sign-in", headers={"Accept-Encoding": "gzip"}).headers

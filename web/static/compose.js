@@ -110,67 +110,102 @@
     });
   }
 
-  // ---- letters with a little form ------------------------------------------------------------------------------
+  // ---- letters with a little form: Squire, if it was brought along; else the plain field stays ------------------
   const text = form.elements.text;
-  const names = JSON.parse(text.dataset.rich);
-  const html = element("input", { type: "hidden", name: "html" });
-  const editor = element("div", { class: "input editor words", contenteditable: "true", role: "textbox", "aria-multiline": "true", "aria-labelledby": "text-label", id: "editor" });
-  if (text.dataset.html) {
-    const kept = new DOMParser().parseFromString(text.dataset.html, "text/html"); // cleaned by the server
-    editor.append(...Array.from(kept.body.childNodes, (each) => document.importNode(each, true)));
-  } else {
-    text.value.split("\n").forEach((line, number) => editor.append(...(number ? [document.createElement("br"), line] : [line])));
-  }
-  const written = () => {
-    text.value = editor.innerText;
-    const formed = editor.querySelector("b, strong, i, em, u, ul, ol, blockquote");
-    html.value = formed ? Array.from(editor.childNodes, (each) => new XMLSerializer().serializeToString(each)).join("") : "";
-  };
-  const tools = element("div", { class: "tools", role: "toolbar", "aria-label": names.tools, "aria-controls": "editor" });
-  const buttons = {};
-  for (const command of ["bold", "italic", "insertUnorderedList", "insertOrderedList", "formatBlock", "removeFormat"]) {
-    const button = element("button", { type: "button", class: `button second short tool ${command}`, "aria-pressed": "false", tabindex: command === "bold" ? "0" : "-1" }, names[command]);
-    if (command === "removeFormat") button.removeAttribute("aria-pressed");
-    button.addEventListener("mousedown", (event) => event.preventDefault()); // what is marked stays marked
-    button.addEventListener("click", () => {
-      editor.focus();
-      if (command === "formatBlock") document.execCommand(command, false, editor.contains(inside("blockquote")) ? "p" : "blockquote");
-      else document.execCommand(command);
-      press();
-      editor.dispatchEvent(new Event("input", { bubbles: true }));
+  if (window.Squire) {
+    const names = JSON.parse(text.dataset.rich);
+    const html = element("input", { type: "hidden", name: "html" });
+    const editor = element("div", { class: "input editor words", role: "textbox", "aria-multiline": "true", "aria-labelledby": "text-label", id: "editor" });
+    const tools = element("div", { class: "tools", role: "toolbar", "aria-label": names.tools, "aria-controls": "editor" });
+    text.hidden = true;
+    text.after(tools, editor, html);
+    // What is pasted or dropped is words alone, or a file of the message: before Squire hears of it.
+    let ours = false; // something of the letter itself is dragged
+    editor.addEventListener("dragstart", () => { ours = true; }, true);
+    document.addEventListener("dragend", () => { ours = false; });
+    for (const [name, held] of [["paste", "clipboardData"], ["drop", "dataTransfer"]]) {
+      editor.addEventListener(name, (event) => {
+        if (name === "drop" && ours) return;
+        event.preventDefault();
+        if (event[held].files.length) return; // goes on to the form
+        event.stopImmediatePropagation();
+        squire.insertPlainText(event[held].getData("text/plain"), true);
+      }, true);
+    }
+    // Of the markup of a draft, only what a letter has.
+    const kept = new Set("A B BLOCKQUOTE BR CODE DIV EM H1 H2 H3 H4 I LI OL P PRE S SPAN STRONG SUB SUP TABLE TBODY TD TH THEAD TR U UL".split(" "));
+    const clean = (markup) => {
+      const found = new DOMParser().parseFromString(markup, "text/html").body; // runs nothing, loads nothing
+      for (const each of found.querySelectorAll("script, style, template, noscript, iframe, object, svg, math")) each.remove();
+      for (const each of Array.from(found.querySelectorAll("*"))) {
+        if (!kept.has(each.tagName) && !/^squire-selection-/.test(each.id)) {
+          each.replaceWith(...each.childNodes);
+          continue;
+        }
+        for (const { name, value } of Array.from(each.attributes)) {
+          const stays = name === "href" ? /^(https?|mailto):/i.test(value) : ["id", "type", "start", "colspan", "rowspan", "dir", "lang"].includes(name);
+          if (!stays) each.removeAttribute(name);
+        }
+      }
+      const fragment = document.createDocumentFragment();
+      fragment.append(...Array.from(found.childNodes, (each) => document.importNode(each, true)));
+      return fragment;
+    };
+    const squire = new window.Squire(editor, { addLinks: false, sanitizeToDOMFragment: clean });
+    const escaped = (line) => line.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/ {2}/g, " \u00a0") || "<br>";
+    squire.setHTML(text.dataset.html || text.value.split("\n").map((line) => `<div>${escaped(line)}</div>`).join(""));
+    const written = () => {
+      text.value = editor.innerText;
+      html.value = editor.querySelector("b, strong, i, em, u, ul, ol, blockquote, a, table, h1, h2, h3, h4") ? squire.getHTML() : "";
+    };
+    const commands = {
+      bold: ["B", "bold", "removeBold"],
+      italic: ["I", "italic", "removeItalic"],
+      insertUnorderedList: ["UL", "makeUnorderedList", "removeList"],
+      insertOrderedList: ["OL", "makeOrderedList", "removeList"],
+      formatBlock: ["BLOCKQUOTE", "increaseQuoteLevel", "decreaseQuoteLevel"],
+      removeFormat: ["", "removeAllFormatting", "removeAllFormatting"],
+    };
+    const within = (tag) => {
+      const node = squire.getSelection().startContainer;
+      const found = (node.nodeType === 1 ? node : node.parentElement).closest(tag);
+      return Boolean(found) && editor.contains(found);
+    };
+    const holds = (tag) => Boolean(tag) && (["B", "I"].includes(tag) ? squire.hasFormat(tag) : within(tag));
+    const buttons = {};
+    const press = () => {
+      for (const [command, [tag]] of Object.entries(commands)) if (tag) buttons[command].setAttribute("aria-pressed", String(holds(tag)));
+    };
+    for (const [command, [tag, on, off]] of Object.entries(commands)) {
+      const button = element("button", { type: "button", class: `button second short tool ${command}`, "aria-pressed": "false", tabindex: command === "bold" ? "0" : "-1" }, names[command]);
+      if (!tag) button.removeAttribute("aria-pressed");
+      button.addEventListener("mousedown", (event) => event.preventDefault()); // what is marked stays marked
+      button.addEventListener("click", () => {
+        squire.focus();
+        squire[holds(tag) ? off : on]();
+        press();
+      });
+      buttons[command] = button;
+      tools.append(button);
+    }
+    tools.addEventListener("keydown", (event) => { // one stop for the tab key, arrows from there
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!step) return;
+      const all = Array.from(tools.children);
+      const next = all[(all.indexOf(document.activeElement) + step + all.length) % all.length];
+      all.forEach((each) => { each.tabIndex = each === next ? 0 : -1; });
+      next.focus();
+      event.preventDefault();
     });
-    buttons[command] = button;
-    tools.append(button);
+    squire.addEventListener("input", () => {
+      written();
+      text.dispatchEvent(new Event("input", { bubbles: true })); // the draft is kept a little later
+    });
+    for (const name of ["pathChange", "select"]) squire.addEventListener(name, press);
+    for (const key of ["Tab", "Shift-Tab"]) squire.setKeyHandler(key, null); // leads on, as everywhere
+    document.getElementById("text-label").addEventListener("click", () => squire.focus());
+    if (text.dataset.html) written();
   }
-  const inside = (name) => {
-    const node = document.getSelection().anchorNode;
-    return node && (node.nodeType === 1 ? node : node.parentElement).closest(name);
-  };
-  const press = () => {
-    for (const command of ["bold", "italic", "insertUnorderedList", "insertOrderedList"]) buttons[command].setAttribute("aria-pressed", String(document.queryCommandState(command)));
-    buttons.formatBlock.setAttribute("aria-pressed", String(editor.contains(inside("blockquote"))));
-  };
-  tools.addEventListener("keydown", (event) => { // one stop for the tab key, arrows from there
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!step) return;
-    const all = Array.from(tools.children);
-    const next = all[(all.indexOf(document.activeElement) + step + all.length) % all.length];
-    all.forEach((each) => { each.tabIndex = each === next ? 0 : -1; });
-    next.focus();
-    event.preventDefault();
-  });
-  editor.addEventListener("input", written);
-  editor.addEventListener("paste", (event) => {
-    if (event.clipboardData.files.length) return; // a picture becomes a file of the message
-    event.preventDefault();
-    document.execCommand("insertText", false, event.clipboardData.getData("text/plain"));
-  });
-  document.addEventListener("selectionchange", () => { if (document.activeElement === editor) press(); });
-  document.getElementById("text-label").addEventListener("click", () => editor.focus());
-  document.execCommand("defaultParagraphSeparator", false, "p");
-  text.hidden = true;
-  text.after(tools, editor, html);
-  if (text.dataset.html) written();
 
   // ---- when it leaves, in the writer's own zone ------------------------------------------------------------------
   const at = form.elements.at, zone = element("input", { type: "hidden", name: "zone" }), hint = document.getElementById("at-hint");
