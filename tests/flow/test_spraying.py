@@ -133,6 +133,14 @@ def test_a_network_is_forgotten_when_nobody_signed_in_from_there_for_long(house:
     assert ANN not in {row["subject"] for row in left}
 
 
+def test_who_leaves_leaves_no_networks_behind(house: House) -> None:
+    session = house.session(ANN, source=HOTEL)
+    house.session(ZOE, source=HOTEL)
+    house.accounts.close(session, PASSWORD, HOTEL)
+    known = house.engine.query("SELECT subject FROM throttle WHERE door = 'known networks'")
+    assert {row["subject"] for row in known} == {ZOE}
+
+
 def test_an_office_with_many_forgetful_people_does_not_wait(make_house: MakeHouse) -> None:
     """By default a hundred a day, and a program that repeats what is wrong counts once."""
     house = make_house()

@@ -76,6 +76,15 @@ def known(rows: Rows, door: str, subject: str, source: str, now: int, until: int
     )
 
 
+def forget(rows: Rows, door: str, account: int) -> None:
+    """Forget what is noted at one door about all addresses of an account."""
+    rows.execute(
+        "DELETE FROM throttle WHERE door = :door AND subject IN"
+        " (SELECT canonical FROM addresses WHERE account = :account)",
+        {"door": door, "account": account},
+    )
+
+
 def forgive(rows: Rows, door: str, subject: str, source: str) -> None:
     """Forget the failures of this source for this subject, after a success."""
     rows.execute(
