@@ -312,18 +312,21 @@ def select_fields(header: bytes, fields: tuple[bytes, ...], *, chosen: bool) -> 
     Names are lower case. Lines that are no field count as one that nobody names.
     """
     block = b"" if header == b"\r\n" else header[:-2] if header.endswith(b"\r\n\r\n") else header
-    named = _naming(fields)
-    found = b"".join(named.findall(block)) if chosen else named.sub(b"", block)
-    selected = found.rstrip(b"\r\n")
+    lines, named = b"\n" + block, _naming(fields)
+    found = b"".join(named.findall(lines)) if chosen else named.sub(b"", lines)
+    selected = found[1:].rstrip(b"\r\n")
     return selected + b"\r\n\r\n" if selected else b"\r\n"
 
 
 @lru_cache(maxsize=64)
 def _naming(fields: tuple[bytes, ...]) -> re.Pattern[bytes]:
-    """Return a pattern for fields of these names, continuation lines and line ends included."""
+    """
+    Return a pattern for fields of these names with their continuation lines, each with the line end before it.
+
+    A pattern that begins with a letter of its own is looked for twice as fast as one that begins at any line.
+    """
     names = b"|".join(map(re.escape, fields))
-    line = rb"[^\n]*(?:\n|\Z)"
-    return re.compile(rb"^(?:%b)[ \t]*:%b(?:[ \t]%b)*" % (names, line, line), re.IGNORECASE | re.MULTILINE)
+    return re.compile(rb"\n(?:%b)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*" % names, re.IGNORECASE)
 
 
 _BCC = re.compile(rb"^bcc[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE | re.MULTILINE)
