@@ -17,7 +17,7 @@ from cryptnsend.flow.placing import Placer
 from cryptnsend.flow.sessions import Session
 from cryptnsend.store.records import filed, listing, mailboxes, placements
 from cryptnsend.store.records.mailboxes import Mailbox
-from cryptnsend.store.records.placements import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, Placed, Placing
+from cryptnsend.store.records.placements import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, Marks, Placed, Placing
 from cryptnsend.store.vault import Vault
 
 STANDARD = {"INBOX": "inbox", "Sent": "sent", "Drafts": "drafts", "Trash": "trash"}
@@ -189,6 +189,10 @@ class Mailboxes:
     def rows(self, box: Mailbox, first: int, last: int) -> list[Placed]:
         """Return what lies under the UIDs from *first* to *last*."""
         return placements.between(self._engine, box.id, first, last)
+
+    def marks(self, box: Mailbox, first: int, last: int) -> list[Marks]:
+        """Return the same as far as it changes: flags and sequences, which programs ask of all there is."""
+        return placements.marks(self._engine, box.id, first, last)
 
     def changes(self, session: Session, box: Mailbox, modseq: int) -> Changes:
         """Return what happened after *modseq*."""

@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from operator import attrgetter
+from typing import Any
 
 import structlog
 
@@ -39,7 +40,7 @@ SPARSE = 10  # UIDs for each message that are looked through at most
 WHOLE = 256 * 1024  # octets up to which a response is made before it is sent
 
 # How an attribute is written, and from what: the row of a message, or its index.
-_ROW: dict[str, tuple[bytes, Callable[[Placed | Standing], object]]] = {
+_ROW: dict[str, tuple[bytes, Callable[[Any], object]]] = {
     "UID": (b"UID %d", attrgetter("uid")),
     "FLAGS": (b"FLAGS %b", flags_text),
     "INTERNALDATE": (b"INTERNALDATE %b", lambda row: imap.date_time(row.received)),
@@ -93,6 +94,7 @@ class Fetching:
         self._condstore = condstore
         self._sections = [each for each in command.items if isinstance(each, imap.Section)]
         self._changed_since = command.changed_since
+        self._changing = set(attributes) <= {"UID", "FLAGS", "MODSEQ"}
         self._opens = bool(self._sections or of_index)
         self._lists = self._opens and all(is_header(each) for each in self._sections)
         self._made_of = [_TEXT[each] for each in of_index] + [
@@ -127,9 +129,22 @@ class Fetching:
         yield from self._in_chunks(uids)
 
     def _in_chunks(self, uids: array[int]) -> Iterator[bytes]:
-        answer = self._wholes if self._is_whole else self._chunk
+        answer = self._rows if not self._opens else self._wholes if self._is_whole else self._chunk
         for start, end in _chunks(uids, WITH_BODY if self._opens else ROWS):
             yield from answer(uids[start:end])
+
+    def _rows(self, uids: array[int]) -> Iterator[bytes]:
+        """Answer what the rows of messages say by themselves."""
+        numbers, since = self._view.numbers(uids), self._changed_since
+        read = self._rooms.boxes.marks if self._changing else self._rooms.boxes.rows
+        form, of_row = self._form + b")\r\n", self._of_row
+        yield b"".join(
+            [
+                form % (numbers[row.uid], *[get(row) for get in of_row])
+                for row in read(self._view.box, uids[0], uids[-1])
+                if row.uid in numbers and (since is None or row.modseq > since)
+            ]
+        )
 
     def _chunk(self, uids: array[int]) -> Iterator[bytes]:
         numbers, since = self._view.numbers(uids), self._changed_since
@@ -138,10 +153,6 @@ class Fetching:
             for each in self._rooms.boxes.rows(self._view.box, uids[0], uids[-1])
             if each.uid in numbers and (since is None or each.modseq > since)
         ]
-        if not self._opens:
-            form, of_row = self._form + b")\r\n", self._of_row
-            yield b"".join([form % (numbers[row.uid], *[get(row) for get in of_row]) for row in rows])
-            return
         held = self._rooms.shelf.held(self._session, self._view.box, rows, whole=self._reads) if rows else {}
         if self._reads:
             self._note([noted for each in rows if each.uid in held for noted in held[each.uid].fetched()])

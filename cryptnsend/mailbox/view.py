@@ -12,14 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from cryptnsend.core.imap import SequenceSet
 from cryptnsend.flow.mailboxes import FLAGS, Changes
 from cryptnsend.store.records.mailboxes import Mailbox
-from cryptnsend.store.records.placements import Placed
+from cryptnsend.store.records.placements import Marks, Placed
 from cryptnsend.store.records.serving import Standing
 
 SYSTEM = (("\\Answered", 2), ("\\Flagged", 4), ("\\Deleted", 8), ("\\Seen", 1), ("\\Draft", 16))
 assert dict(FLAGS) == {name.casefold(): bit for name, bit in SYSTEM}  # noqa: S101 - one table, written twice
 
 
-def flag_names(placed: Placed | Standing) -> list[str]:
+def flag_names(placed: Placed | Standing | Marks) -> list[str]:
     """Return the flags and keywords of a message."""
     names = [name for name, bit in SYSTEM if placed.flags & bit]
     return names + placed.keywords.split() if placed.keywords else names
@@ -28,7 +28,7 @@ def flag_names(placed: Placed | Standing) -> list[str]:
 _TEXTS = [f"({' '.join(name for name, bit in SYSTEM if bits & bit)})".encode() for bits in range(32)]
 
 
-def flags_text(placed: Placed | Standing) -> bytes:
+def flags_text(placed: Placed | Standing | Marks) -> bytes:
     """Return FLAGS as a response has them, with the parentheses."""
     if placed.keywords:
         return f"({' '.join(flag_names(placed))})".encode("ascii", "replace")

@@ -29,6 +29,15 @@ class Placed(NamedTuple):
     size: int
 
 
+class Marks(NamedTuple):
+    """What changes of one message in one mailbox."""
+
+    uid: int
+    modseq: int
+    flags: int
+    keywords: str
+
+
 class Placing(NamedTuple):
     """A message that is to be placed."""
 
@@ -151,6 +160,17 @@ def between(engine: Engine, ident: int, first: int, last: int) -> list[Placed]:
         last,
     )
     return list(map(Placed._make, found))
+
+
+def marks(engine: Engine, ident: int, first: int, last: int) -> list[Marks]:
+    """Return what changes of what lies under the UIDs from *first* to *last*, in their order."""
+    found = engine.tuples(
+        "SELECT uid, modseq, flags, keywords FROM placed WHERE mailbox = ? AND uid BETWEEN ? AND ? ORDER BY uid",
+        ident,
+        first,
+        last,
+    )
+    return list(map(Marks._make, found))
 
 
 def changed(reader: Reader, ident: int, modseq: int) -> list[Placed]:
