@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cryptnsend.app.foundation import Foundation
 from cryptnsend.config import Config, web_root
@@ -85,26 +85,32 @@ class Desk(Foundation):
 
         return Gate(engine=self.engine, keeper=self.keeper, clock=self.clock, throttle=self._throttle("smtp"))
 
-    @cached_property
-    def accounts(self) -> Accounts:
-        from cryptnsend.flow.account import Accounts, Settings
+    def of_people(self) -> dict[str, Any]:
+        """Return the pieces that all flows about people share."""
+        from cryptnsend.flow.people import Settings
 
-        return Accounts(
-            engine=self.engine,
-            keeper=self.keeper,
-            sessions=self.sessions,
-            adoption=self.adoption,
-            throttle=self._throttle("page"),
-            clock=self.clock,
-            random=os.urandom,
-            settings=Settings(
+        return {
+            "engine": self.engine,
+            "keeper": self.keeper,
+            "sessions": self.sessions,
+            "adoption": self.adoption,
+            "throttle": self._throttle("page"),
+            "clock": self.clock,
+            "random": os.urandom,
+            "settings": Settings(
                 signup=self.config.signup.mode,
                 argon=self.argon,
                 postmaster=self.config.inbound.postmaster.lower(),
             ),
-            policies=self.policies,
-            wake=self.wake,
-        )
+            "policies": self.policies,
+            "wake": self.wake,
+        }
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        from cryptnsend.flow.account import Accounts
+
+        return Accounts(**self.of_people())
 
     @cached_property
     def sessions(self) -> Sessions:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cryptnsend.flow.inbound import Inbound
     from cryptnsend.flow.keeping import Keeping
     from cryptnsend.flow.letters import Letters
+    from cryptnsend.flow.organisations import Organisations
     from cryptnsend.flow.tlsreports import TlsReports
     from cryptnsend.flow.upkeep import Upkeep
 
@@ -43,6 +44,17 @@ class Post(Desk):
         from cryptnsend.delivery.dns import DnsResolver
 
         return DnsResolver([_endpoint(entry) for entry in self.config.delivery.nameservers])
+
+    @cached_property
+    def organisations(self) -> Organisations:
+        """Return what officers and managers do on pages."""
+        from cryptnsend.flow.organisations import Organisations
+
+        return Organisations(
+            texts=lambda name: self.resolver.texts(name),
+            own_domain=self.config.server.domain,
+            **self.of_people(),
+        )
 
     @cached_property
     def keyring(self) -> KeyRing:

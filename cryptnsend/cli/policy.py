@@ -167,7 +167,7 @@ def history(config: Config, organisation: str | None, limit: int, as_json: bool)
     """Show who changed an organisation's rules, when, why and how, the newest first."""
     with owned(config) as app:
         versions = app.policies.history(_organisation(app, organisation), limit=limit)
-        names = {each.actor: app.owner.actor(each.actor) for each in versions}
+        names = {each.actor: app.policies.actor(each.actor) for each in versions}
     if as_json:
         show_json(
             [

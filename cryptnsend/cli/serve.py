@@ -345,6 +345,7 @@ def pages(config: Config, secret: bytes) -> Any:
         following=built.following,
         folders=built.folders,
         policies=built.policies,
+        organisations=built.organisations,
     )
     return create_app(pieces, config, secret=secret, ports=home.ports, spool=home.spool)
 

@@ -95,14 +95,6 @@ class Owner:
             detail=self._by,
         )
 
-    def actor(self, who: str) -> str:
-        """Return who that is in words: an address, or who acts from the command line."""
-        number = who.removeprefix("account:")
-        if number == who or not number.isdecimal():
-            return "the server's owner" if who == BY_OWNER else "the server"
-        found = accounts.addresses(self._engine, int(number))
-        return found[0] if found else "an account that is closed"
-
     def organisation(self, name: str | None) -> int | None:
         """
         Return the organisation called *name*; without one the only one there is, else None: an organisation of one.

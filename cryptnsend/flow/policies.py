@@ -124,6 +124,14 @@ class Policies:
             raise NoGrant("There is no such version of the rules.")
         return organisation.read(row["policy"])
 
+    def actor(self, who: str) -> str:
+        """Return who that is in words: an address, or who acts from the command line."""
+        number = who.removeprefix("account:")
+        if number == who or not number.isdecimal():
+            return "the server's owner" if who == audit.OPERATOR else "the server"
+        found = accounts.addresses(self._engine, int(number))
+        return found[0] if found else "an account that is closed"
+
     # -- changing -----------------------------------------------------------------------------------------------------
 
     def said_with(self, org: int, changes: Mapping[str, Value | None]) -> dict[str, Value]:

@@ -47,6 +47,14 @@ def share(context: Context, rows: Rows, seed: bytes, account: Account) -> None:
     _seal(rows, accounts.current_pair(rows, archive_holder(account.org), STRICT), seed, account)
 
 
+def unshare(rows: Rows, account: Account) -> None:
+    """Let an account that is no officer any more open the archive no more; its pair has seen the seed all the same."""
+    own = {pair.id for pair in ledger.pairs(rows, account_holder(account.id))}
+    for wrap in ledger.wraps(rows, archive_holder(account.org)):
+        if wrap.kind == wraps.OFFICER and wrap.ref in own:
+            ledger.drop_wrap(rows, wrap)
+
+
 def reshare(context: Context, rows: Rows, account: Account, seeds: Mapping[int, bytes]) -> None:
     """Seal the archive to the officer's current pair, if one of *seeds*, from before a reset, opens it."""
     if not account.has("officer"):

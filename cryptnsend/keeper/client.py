@@ -307,8 +307,24 @@ class Keeper(Posting, Ruling):
         """Note that a reset was not the owner's, by the link of the warning: waiting ends the weakness no more."""
         self._ask(type(None), "object_to", token=token, claims=claims)
 
+    def disable_member(self, ticket: bytes, k: bytes, address: str) -> q.Opened:
+        """Stop somebody of the organisation from signing in, as an officer or manager."""
+        return self._ask(q.Opened, "disable_member", ticket=ticket, k=k, address=address)
+
+    def enable_member(self, ticket: bytes, k: bytes, address: str) -> q.Opened:
+        """Let somebody of the organisation sign in again."""
+        return self._ask(q.Opened, "enable_member", ticket=ticket, k=k, address=address)
+
+    def set_roles(self, ticket: bytes, k: bytes, address: str, roles: Sequence[str]) -> q.Opened:
+        """Give somebody of the organisation these roles, as an officer; a new officer can open the archive."""
+        return self._ask(q.Opened, "set_roles", ticket=ticket, k=k, address=address, roles=list(roles))
+
+    def hand_over(self, ticket: bytes, k: bytes, address: str, to: str) -> list[q.Opened]:
+        """Give the addresses of who leaves to a colleague; return both accounts."""
+        return self._ask(list[q.Opened], "hand_over", ticket=ticket, k=k, address=address, to=to)
+
     def invite_member(self, ticket: bytes, address: str, name: str) -> q.MailProof:
-        """Invite a subscriber into the officer's own organisation."""
+        """Invite a subscriber into the officer's or manager's own organisation."""
         return self._ask(q.MailProof, "invite_member", ticket=ticket, address=address, name=name)
 
     def codes(self, ticket: bytes, addresses: Sequence[str]) -> list[q.Code]:

@@ -108,14 +108,6 @@ def invite(context: Context, address: str, organisation: int, name: str) -> Mail
     return MailProof(row.id, row.expires, salt(context, row.id))
 
 
-def invite_member(context: Context, ticket: bytes, address: str, name: str) -> MailProof:
-    """Invite somebody into the organisation of the officer who is signed in."""
-    officer = tickets.signed_in_well(context, context.reads, ticket)
-    if not officer.has("officer") or not officer.org:
-        raise Denied(archives.NOT_OFFICER)
-    return invite(context, address, officer.org, name)
-
-
 def last_word(context: Context, rows: Rows, account: int, address: str) -> int:
     """Remember where the owner of an account is told that it is closed; there is no code in that mail."""
     now = context.clock.now()

@@ -28,6 +28,7 @@ from cryptnsend.keeper import (
     mailed,
     own,
     owner,
+    people,
     policies,
     registration,
     returning,
@@ -172,7 +173,11 @@ _PORTAL: dict[str, Callable[..., Any]] = {
     "signup": signup,
     "alias": mailed.alias,
     "subscribe": mailed.subscribe,
-    "invite_member": mailed.invite_member,
+    "invite_member": people.invite,
+    "disable_member": people.disable,
+    "enable_member": people.enable,
+    "set_roles": people.set_roles,
+    "hand_over": people.hand_over,
     "change_salt": own.change_salt,
     "change": change,
     "store_wraps": returning.store_wraps,
@@ -243,7 +248,7 @@ class Request:
             given = msgspec.structs.asdict(self.arguments.decode(octets))
         except msgspec.MsgspecError:
             raise Denied("This request is not well formed.") from None
-        for name in ("address", "author"):
+        for name in ("address", "author", "to"):
             if given.get(name):
                 _check_address(given[name])
         for each in given.get("addresses", ()):

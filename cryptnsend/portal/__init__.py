@@ -30,6 +30,7 @@ from cryptnsend.portal import (
     language,
     letters,
     looking,
+    organisation,
     pages,
     programs,
     recipient,
@@ -97,7 +98,7 @@ def create_app(
     pages.register(app)
     discovery.register(app)
     readers = (recipient, letters, looking, kept, writing, account, second, estate, signup)
-    writers = (arriving, compose, subscriber, following, folders, programs, wishes)
+    writers = (arriving, compose, subscriber, following, folders, programs, wishes, organisation)
     for module in (language, help, *readers, *writers):
         app.register_blueprint(module.blueprint)
     return app

@@ -24,8 +24,10 @@ from cryptnsend.portal.flows import (
     Folders,
     Following,
     NewMail,
+    Organisations,
     Pickup,
     Pieces,
+    Policies,
     Replies,
     Session,
     Uploads,
@@ -79,6 +81,14 @@ class Desk:
     @property
     def folders(self) -> Folders:
         return self.pieces.folders
+
+    @property
+    def policies(self) -> Policies:
+        return self.pieces.policies
+
+    @property
+    def organisations(self) -> Organisations:
+        return self.pieces.organisations
 
     def now(self) -> int:
         """Return UTC milliseconds."""

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as Answer
 from cryptnsend import metrics
 from cryptnsend.core.transport import POLICY_PATH, POLICY_TYPE, policy_text
 from cryptnsend.languages import LANGUAGES
-from cryptnsend.portal import visits
+from cryptnsend.portal import organisation, visits
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import Session
 
@@ -43,6 +43,8 @@ def register(app: Flask) -> None:
         unread=unread,
         idle_minutes=idle_minutes,
         least_password=least_password,
+        is_staff=organisation.is_staff,
+        organisation_pages=organisation.pages,
         static_url=static_url,
         has_static=lambda name: name in desk().versions,
         host=host,

@@ -21,6 +21,7 @@ from cryptnsend.keeper.server import Desk
 
 from .conftest import PARAMS, Make, Person, Running, card, code_for, register, send, subscriber
 from .sealing import queued
+from .test_second import number
 
 ANN, BOB, PAT = "ann@clinic.example", "bob@clinic.example", "pat@home.example"
 
@@ -132,13 +133,17 @@ def test_a_recipient_becomes_a_member_by_invitation(keeper: Running) -> None:
     assert (opened.organisation, opened.recovery) == (clinic.id, None)
 
 
-def test_an_officer_invites_into_the_own_organisation_only(keeper: Running) -> None:
+def test_officers_and_managers_invite_into_their_own_organisation_only_and_with_a_second_step(keeper: Running) -> None:
     clinic = keeper.owner.organisation_add("Clinic", "managed", "")
     officer = subscriber(keeper, ANN, clinic.id, "officer")
+    with pytest.raises(Denied, match="second step"):
+        keeper.portal.invite_member(officer.ticket, BOB, "Bob")
+    secret = keeper.portal.second_begin(officer.ticket, officer.k).secret
+    keeper.portal.second_begun(officer.ticket, number(keeper, secret))
     invited = keeper.portal.invite_member(officer.ticket, BOB, "Bob")
     assert keeper.courier.invitation(invited.id).organisation == clinic.id
     opened = accept(keeper, invited, Person(BOB))
-    with pytest.raises(Denied):
+    with pytest.raises(Denied, match="Only officers and managers"):
         keeper.portal.invite_member(opened.ticket, "eve@evil.example", "Eve")
 
 

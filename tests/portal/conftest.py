@@ -15,14 +15,13 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from cryptnsend import settings
-from cryptnsend.app.foundation import house_rules
 from cryptnsend.config import Config
-from cryptnsend.core.organisation import Policy
 from cryptnsend.portal import Portal, create_app
 from cryptnsend.portal.flows import Pieces
 from cryptnsend.portal.visits import SESSION_COOKIE
 from tests.portal.fakes import FakeBegun, FakeDrafts, FakePickup, FakeReplies, FakeUploads
 from tests.portal.fakes_accounts import FakeAccounts
+from tests.portal.fakes_organisation import FakeOrganisations, FakePolicies
 from tests.portal.fakes_sent import FakeFolders, FakeFollowing, FakeNewMail
 from tests.portal.furnished import furnished
 from tests.portal.world import ANN, NOW, PAT, World
@@ -78,16 +77,6 @@ def config(**sections: Any) -> Config:
     )
 
 
-class FakePolicies:
-    """The installation's rules hold for everybody."""
-
-    def __init__(self, settings: Config):
-        self.installation = house_rules(settings)[0]
-
-    def limits(self, org: int) -> Policy:
-        return self.installation
-
-
 def pieces(world: World, settings: Config | None = None) -> Pieces:
     return Pieces(
         FakeAccounts(world),
@@ -102,6 +91,7 @@ def pieces(world: World, settings: Config | None = None) -> Pieces:
         following=FakeFollowing(world),
         folders=FakeFolders(world),
         policies=FakePolicies(settings or config()),
+        organisations=FakeOrganisations(world),
     )
 
 

@@ -26,7 +26,8 @@ PEOPLE = {
     "pat": FakeSession(1, PAT, name="Pat Lee"),
     "weak": FakeSession(2, PAT, weak=True),
     "ann": FakeSession(3, ANN, ("subscriber",), "Dr. Ann Ruiz"),
-    "officer": FakeSession(4, ANN, ("subscriber", "officer"), "Dr. Ann Ruiz"),
+    "officer": FakeSession(4, ANN, ("subscriber", "officer"), "Dr. Ann Ruiz", organisation=7),
+    "manager": FakeSession(11, "bea@clinic.example", ("manager",), "Bea Long", organisation=7),
 }
 PAGES = [  # who looks, at what
     *(("", url) for url in ("/", "/m/new", "/m/known", "/m/second", "/m/expired", "/m/suspended", "/m/nobody")),
@@ -67,6 +68,11 @@ PAGES = [  # who looks, at what
     *(("ann", url) for url in ("/messages", "/messages/11", "/sent", "/sent/21", "/sent/19", "/m/known", "/account")),
     *(("ann", url) for url in ("/setup", *(f"/setup?program={program}" for program in PROGRAMS), "/account/devices")),
     *(("ann", url) for url in ("/account/profile", "/account/passphrase")),
+    *(
+        ("officer", f"/organisation{url}")
+        for url in ("", "/policy", "/policy/history", "/policy/compare/1/2", "/people", "/people/11", "/people/12")
+    ),
+    *(("manager", f"/organisation{url}") for url in ("", "/people", "/people/3", "/people/13", "/domains")),
     *(("ann", url) for url in ("/write", "/write/920", "/sent/21/proof", "/drafts", "/trash")),
 ]
 PIXEL = base64.b64decode(
@@ -102,6 +108,8 @@ FORMS: list[tuple[str, str, dict[str, str], str]] = [  # who, page, what is type
     ("ann", "/write", {"#to": "w@lindgren.example, j@okafor-lind.co, oops", EDITOR: "Hello"}, ".end .button"),
     ("ann", "/write", {"#to": PAT, EDITOR: "Hello"}, ".end .button"),
     ("ann", "/sent/21", {}, "aside .button.quiet"),
+    ("officer", "/organisation/policy", {"#life_days": "0", "#password": PASSWORD}, "main form .button"),
+    ("manager", "/organisation/people", {"#list": "eve@clinic.example oops"}, "main form:last-of-type .button"),
 ]
 
 

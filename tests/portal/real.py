@@ -29,6 +29,7 @@ def portal(house: House) -> Portal:
         following=house.portal.following,
         folders=house.portal.folders,
         policies=house.portal.policies,
+        organisations=house.portal.organisations,
     )
     assert built.role == "portal"
     return create_app(pieces, house.config, secret=secrets.token_bytes(32), ports=dict, spool=house.home.run)

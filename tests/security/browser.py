@@ -22,12 +22,14 @@ def portal(house: House) -> Portal:
         house.pickup,
         house.replies,
         house.portal.drafts,
+        house.portal.uploads,
         house.clock.now,
         os.urandom,
         newmail=house.portal.newmail,
         following=house.portal.following,
         folders=house.portal.folders,
         policies=house.portal.policies,
+        organisations=house.portal.organisations,
     )
     return create_app(pieces, house.config, secret=b"s" * 32, ports=dict, spool=house.home.run)
 

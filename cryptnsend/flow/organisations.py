@@ -1,0 +1,401 @@
+"""What do officers and managers do for their organisation? Rules, people, domains.
+
+Each step asks the keeper, which looks who is signed in; nothing here makes anybody an officer. What the rows say of
+roles decides only which pages exist for somebody.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cryptnsend.core.addresses import canonical, check_elsewhere, display_domain
+from cryptnsend.core.contracts import Row, Rows
+from cryptnsend.core.errors import Denied, NoGrant, Temporary
+from cryptnsend.core.model import account_holder
+from cryptnsend.core.names import safe_display_name
+from cryptnsend.core.organisation import Value
+from cryptnsend.delivery.dns import DnsTrouble
+from cryptnsend.flow.mainrows import take_opened
+from cryptnsend.flow.people import People
+from cryptnsend.flow.policies import Standing
+from cryptnsend.flow.sessions import Session
+from cryptnsend.keeper.requests import Opened
+from cryptnsend.store.records import accounts, audit, domains, invitations, members, messages
+
+PAGE = 50
+MOST_LINES, MOST_OCTETS = 500, 256 * 1024  # of a list of people
+RECORD = "_cryptnsend"  # below the domain that is to be proven
+STAFF = frozenset({"officer", "manager"})
+_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody of the organisation, as its managers see them."""
+
+    id: int
+    address: str
+    name: str
+    roles: tuple[str, ...]
+    state: str
+    addresses: int
+    seen: int | None  # on a page that is still signed in
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """Somebody who was asked to join, and has not yet."""
+
+    address: str
+    name: str
+    created: int
+    expires: int
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """A page of people: those found, whether there are more behind them, and how many there are in all."""
+
+    people: Sequence[Person]
+    more: bool
+    all: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a list that was brought: what it says, and what is wrong with it, "" if nothing."""
+
+    number: int
+    address: str
+    name: str
+    wrong: str
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A domain of the organisation, with the TXT record that proves it."""
+
+    name: str
+    record: str
+    value: str
+    proven: int | None
+    checked: int | None
+
+
+class Organisations(People):
+    """The flows of officers and managers. Shared by all requests of a process; thread-safe."""
+
+    def __init__(self, *, texts: Callable[[str], Iterable[str]], own_domain: str, **pieces: Any):
+        """*texts* returns the TXT records of a name, or raises DnsTrouble; *pieces* are those of `People`."""
+        super().__init__(**pieces)
+        self._texts, self._own_domain = texts, own_domain
+
+    # -- who ----------------------------------------------------------------------------------------------------------
+
+    def name(self, session: Session) -> str:
+        """Return what the organisation is called; "" for an organisation of one, which has nobody to look after."""
+        return accounts.organisation_name(self._engine, session.organisation)
+
+    def is_ready(self, session: Session) -> bool:
+        """Say whether somebody has the second step that these pages ask for."""
+        return self._keeper.second_state(session.ticket)
+
+    # -- rules --------------------------------------------------------------------------------------------------------
+
+    def set_rules(
+        self, session: Session, said: Mapping[str, Value], why: str, based_on: int | None, password: str, source: str
+    ) -> Standing:
+        """Let the organisation say that of its rules; raise WrongSecret, Throttled, Denied, Ended."""
+        self._only(session, "officer")
+        self._policies.check(said)
+        k = self._confirmed(session, password, source)
+        return self._policies.change(
+            session.organisation,
+            said,
+            why=why,
+            based_on=based_on,
+            actor=account_holder(session.account),
+            take=lambda text: self._keeper.set_policy(session.ticket, k, text),
+            detail={},
+        )
+
+    # -- people -------------------------------------------------------------------------------------------------------
+
+    def people(self, session: Session, wanted: str = "", after: str = "") -> Crowd:
+        """Return a page of people by address; *wanted* has to stand in address or name."""
+        self._only(session, *STAFF)
+        wanted = " ".join(wanted.split()).casefold()[:100]
+        found = members.page(self._engine, session.organisation, wanted, after, PAGE + 1)
+        return Crowd(
+            [_person(row) for row in found[:PAGE]],
+            len(found) > PAGE,
+            members.count(self._engine, session.organisation),
+        )
+
+    def invited(self, session: Session) -> Sequence[Invited]:
+        """Return who was asked and has not joined yet."""
+        self._only(session, *STAFF)
+        rows = invitations.waiting(self._engine, session.organisation, self._clock.now())
+        return [Invited(row["address"], row["name"], row["created"], row["expires"]) for row in rows]
+
+    def person(self, session: Session, ident: int) -> Person:
+        """Return one person; raise NoGrant for who is of another organisation, or nobody."""
+        self._only(session, *STAFF)
+        row = members.one(self._engine, session.organisation, ident)
+        if row is None:
+            raise NoGrant("There is no such person.")
+        return _person(row)
+
+    def invite(self, session: Session, address: str, name: str) -> str:
+        """Mail an invitation; return the address in its one spelling. Raises Denied with what is wrong."""
+        self._only(session, *STAFF)
+        wrong = self._why_not(session, address)
+        if wrong:
+            raise Denied(wrong)
+        who = canonical(address)
+        shown = safe_display_name(" ".join(name.split()))
+        asked = self._keeper.invite_member(session.ticket, who, shown)
+        now, delivery = self._clock.now(), self._mail("code", "invitation", asked.id)
+
+        def write(rows: Rows) -> None:
+            invitations.put(rows, asked.id, session.organisation, who, shown, session.account, now, asked.expires)
+            messages.add_deliveries(rows, [delivery])
+            self._append(rows, session.organisation, session.account, "account.invited", {"address": who})
+
+        self._engine.write(write).result()
+        self._wake()
+        return who
+
+    def read_list(self, session: Session, octets: bytes) -> list[Line]:
+        """
+        Return what a list of people (CSV: address, name) says line by line, with what is wrong; nobody is invited.
+
+        Raises Denied for what is no such list.
+        """
+        self._only(session, *STAFF)
+        if len(octets) > MOST_OCTETS:
+            raise Denied("This list is too long. Bring it in pieces of 500 lines.")
+        try:
+            text = octets.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = octets.decode("cp1252", "replace")
+        sample = text.partition("\n")[0]
+        mark = max(",;\t", key=sample.count)
+        try:
+            rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True))
+        except csv.Error:
+            raise Denied("This is no list that can be read. Save it as CSV, with address and name.") from None
+        return self._judged(session, rows)
+
+    def _judged(self, session: Session, rows: Sequence[Sequence[str]]) -> list[Line]:
+        lines: list[Line] = []
+        seen: set[str] = set()
+        for number, row in enumerate(rows, 1):
+            cells = [" ".join(each.split()) for each in row]
+            if not any(cells) or (number == 1 and "@" not in "".join(cells)):
+                continue  # an empty line, or the headings
+            address = next((each for each in cells if "@" in each), cells[0])
+            name = " ".join(each for each in cells if each and each != address)[:80]
+            wrong = self._why_not(session, address)
+            if not wrong and canonical(address) in seen:
+                wrong = words("stands in this list already")
+            if not wrong and name and not safe_display_name(name):
+                wrong = words("the name cannot stand on a notice")
+            if not wrong:
+                seen.add(canonical(address))
+            lines.append(Line(number, address[:254], name, wrong))
+        if not lines:
+            raise Denied("There is nobody in this list. Each line has an address and a name.")
+        if len(lines) > MOST_LINES:
+            raise Denied("This list is too long. Bring it in pieces of 500 lines.")
+        return lines
+
+    def invite_all(self, session: Session, octets: bytes) -> list[Line]:
+        """Invite everybody of a list; with one bad line nobody is, and the lines say why. Raises as `read_list`."""
+        lines = self.read_list(session, octets)
+        if not any(each.wrong for each in lines):
+            for each in lines:
+                self.invite(session, each.address, each.name)
+        return lines
+
+    def _why_not(self, session: Session, address: str) -> str:
+        """Return what keeps an address from being invited, "" if nothing does."""
+        try:
+            who = canonical(address)
+            check_elsewhere(who, self._own_domain)
+        except ValueError:
+            return words("is no mail address")
+        except Denied:
+            return words("is an address of this server")
+        row = accounts.by_address(self._engine, who)
+        if row is not None and row["org"] == session.organisation:
+            return words("is a subscriber already")
+        if row is not None and row["org"]:
+            return words("cannot be invited")
+        owner = domains.owner(self._engine, who.rpartition("@")[2])
+        if owner is not None and owner != session.organisation:
+            return words("cannot be invited")
+        return ""
+
+    def disable(self, session: Session, ident: int, password: str, source: str) -> None:
+        """Stop somebody from signing in anywhere, at once."""
+        person, k = self._other(session, ident), self._confirmed(session, password, source)
+        self._engine.write(lambda rows: accounts.bump(rows, person.id)).result()
+        opened = self._keeper.disable_member(session.ticket, k, person.address)
+        self._changed(session, opened, "account.disabled", {}, ends_sessions=True)
+
+    def enable(self, session: Session, ident: int, password: str, source: str) -> None:
+        """Let somebody sign in again."""
+        person, k = self._other(session, ident), self._confirmed(session, password, source)
+        opened = self._keeper.enable_member(session.ticket, k, person.address)
+        self._changed(session, opened, "account.enabled", {})
+
+    def set_roles(self, session: Session, ident: int, roles: Sequence[str], password: str, source: str) -> None:
+        """Give somebody these roles; their sessions end, so that the next has the new ones."""
+        self._only(session, "officer")
+        person, k = self._other(session, ident), self._confirmed(session, password, source)
+        opened = self._keeper.set_roles(session.ticket, k, person.address, roles)
+        detail = {"roles": ",".join(opened.roles), "before": ",".join(person.roles)}
+        self._changed(session, opened, "account.roles-changed", detail, ends_sessions=True)
+        self._alert(opened.account, "roles-changed")
+
+    def hand_over(self, session: Session, ident: int, to: str, password: str, source: str) -> None:
+        """Give a leaver's addresses to a colleague, and stop the leaver from signing in."""
+        person = self._other(session, ident)
+        try:
+            heir = canonical(to)
+        except ValueError:
+            raise Denied("Type the address of the colleague who takes this over.") from None
+        k = self._confirmed(session, password, source)
+        self._engine.write(lambda rows: accounts.bump(rows, person.id)).result()
+        leaver, colleague = self._keeper.hand_over(session.ticket, k, person.address, heir)
+        self._changed(session, leaver, "account.handed-over", {"to": colleague.account}, ends_sessions=True)
+        self._changed(session, colleague, "account.took-over", {"from": leaver.account})
+        self._alert(colleague.account, "took-over")
+
+    def _other(self, session: Session, ident: int) -> Person:
+        """Return somebody whom this person may do something to: not themselves, and no officer for a manager."""
+        person = self.person(session, ident)
+        if person.id == session.account:
+            raise Denied("This cannot be done to oneself. Ask another officer.")
+        if "officer" in person.roles and "officer" not in session.roles:
+            raise Denied("Only an officer may do this to an officer.")
+        return person
+
+    def _changed(
+        self,
+        session: Session,
+        opened: Opened,
+        action: str,
+        detail: Mapping[str, object],
+        *,
+        ends_sessions: bool = False,
+    ) -> None:
+        """Copy what the keeper says of somebody, with an audit row that names who ordered it."""
+
+        def note(rows: Rows) -> None:
+            actor, now = account_holder(session.account), self._clock.now()
+            audit.append(rows, session.organisation, now, actor, action, str(opened.account), detail)
+
+        take_opened(self._engine, self._keeper, self._clock, self._random, opened, note, ends_sessions=ends_sessions)
+
+    # -- domains ------------------------------------------------------------------------------------------------------
+
+    def domains(self, session: Session) -> Sequence[Domain]:
+        """Return the organisation's domains, proven and not, with what each has to publish."""
+        self._only(session, *STAFF)
+        return [_domain(row) for row in domains.of(self._engine, session.organisation)]
+
+    def ask_domain(self, session: Session, typed: str) -> Domain:
+        """Begin to prove a domain; return what has to be published. Raises Denied."""
+        self._only(session, *STAFF)
+        name = domain_name(typed, self._own_domain)
+        challenge = hashlib.sha256(self._random(32)).hexdigest()[:32]
+        now = self._clock.now()
+
+        def write(rows: Rows) -> None:
+            domains.ask(rows, session.organisation, name, challenge, now)
+            self._append(rows, session.organisation, session.account, "domain.asked", {"domain": name})
+
+        self._engine.write(write).result()
+        return next(each for each in self.domains(session) if each.name == name)
+
+    def check_domain(self, session: Session, name: str) -> bool:
+        """Look for a domain's record, and say whether it is there. Raises NoGrant, Temporary, Denied."""
+        known = next((each for each in self.domains(session) if each.name == name), None)
+        if known is None:
+            raise NoGrant("There is no such domain.")
+        is_there = look_for(self._texts, known)
+        owner = domains.owner(self._engine, name)
+        if is_there and owner not in (None, session.organisation):
+            raise Denied("Another organisation of this server has proven this domain. Ask who runs the server.")
+        now = self._clock.now()
+
+        def write(rows: Rows) -> None:
+            domains.checked(rows, session.organisation, name, now, is_there=is_there)
+            if is_there and known.proven is None:
+                self._append(rows, session.organisation, session.account, "domain.proven", {"domain": name})
+
+        self._engine.write(write).result()
+        return is_there or known.proven is not None
+
+    def drop_domain(self, session: Session, name: str) -> None:
+        """Take a domain from the organisation."""
+        self._only(session, *STAFF)
+
+        def write(rows: Rows) -> None:
+            if not domains.drop(rows, session.organisation, name):
+                raise NoGrant("There is no such domain.")
+            self._append(rows, session.organisation, session.account, "domain.dropped", {"domain": name})
+
+        self._engine.write(write).result()
+
+    def _only(self, session: Session, *roles: str) -> None:
+        """Raise NoGrant for everybody else, so that what is not theirs is not there."""
+        if not set(roles) & set(session.roles) or not self.name(session):
+            raise NoGrant("There is nothing here.")
+
+
+def words(text: str) -> str:
+    """Mark a text that pages put into the reader's language."""
+    return text
+
+
+def domain_name(typed: str, own: str) -> str:
+    """Return a domain in its one spelling; raise Denied for what is none, or is the server's own."""
+    try:
+        name = display_domain(typed.strip().rstrip("."))
+    except ValueError:
+        name = ""
+    if not _DOMAIN.fullmatch(name):
+        raise Denied("This is no domain. Type it as it stands behind the @ of your addresses.")
+    if name == own or name.endswith(f".{own}"):
+        raise Denied("This is the domain of the server's own addresses.")
+    return name
+
+
+def look_for(texts: Callable[[str], Iterable[str]], domain: Domain) -> bool:
+    """Say whether a domain's TXT record is there; raise Temporary where nobody can tell now."""
+    try:
+        found = texts(domain.record)
+    except DnsTrouble:
+        raise Temporary("The name servers of this domain do not answer now. Try again in a minute.") from None
+    return any(each.strip() == domain.value for each in found)
+
+
+def _domain(row: Row) -> Domain:
+    value = f"cryptnsend={row['challenge']}"
+    return Domain(row["domain"], f"{RECORD}.{row['domain']}", value, row["proven"], row["checked"])
+
+
+def _person(row: Row) -> Person:
+    return Person(
+        row["id"], row["address"], row["name"], tuple(row["roles"].split(",")), row["state"], row["addresses"],
+        row["seen"],
+    )  # fmt: skip

@@ -1,0 +1,152 @@
+"""In which words do pages show the rules of an organisation? One name and one hint per setting, in groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask_babel import gettext as _
+
+from cryptnsend.core.organisation import SETTINGS, Difference, Policy, Value, spelt
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One setting as a form shows it; `value` is what stands in the field, "inherit" for the server's."""
+
+    name: str
+    kind: str
+    label: str
+    hint: str
+    choices: list[tuple[str, str]]
+    value: str
+    house: str  # what the server says, in words
+    beyond: str  # what holds instead of what was asked for, "" if it holds
+    wrong: str
+    low: int
+    high: int | None
+
+
+def GROUPS() -> list[tuple[str, tuple[str, ...]]]:
+    """Return the settings in the order of the page, with the heading of each group."""
+    titles = {
+        "ways": _("How mail leaves"),
+        "codes": _("Codes"),
+        "keeping": _("How long mail is kept"),
+        "limits": _("Limits"),
+        "signing in": _("Signing in"),
+        "words": _("Words on notices"),
+    }
+    found: dict[str, list[str]] = {group: [] for group in titles}
+    for name, each in SETTINGS.items():
+        found.setdefault(each.metadata["group"], []).append(name)
+    return [(titles.get(group, group), tuple(names)) for group, names in found.items() if names]
+
+
+def labels() -> dict[str, tuple[str, str]]:
+    """Return (name, hint) of each setting."""
+    return {
+        "default": (_("Mail that is not marked"), _("What happens when the subject asks for nothing.")),
+        "plain_token": (_("“::” sends plain"), _("At the start of a subject.")),
+        "plain_people": (_("Who may send plain"), _("Addresses, one a line. Empty is everybody.")),
+        "secure_marks": (
+            _("Marks that lock"),
+            _("Besides “secure/”: words at the start of a subject, such as [secure], one a line."),
+        ),
+        "cleartext": (
+            _("Plain mail to servers without encryption"),
+            _("Else such mail is locked, and the recipient gets a notice."),
+        ),
+        "tls_replies": (_("Readable replies"), _("Whether people may have replies arrive readable in their inbox.")),
+        "code_rule": (_("When recipients need a code"), _("The code proves that the right person opens the message.")),
+        "code_on_receipt": (_("Codes by e-mail to the sender"), _("Else they are on the page of the message only.")),
+        "custody": (
+            _("Who can open mail when a password is lost"),
+            _("For new conversations. With “only its owner” a lost password loses what was received."),
+        ),
+        "life_days": (_("Days a message can be opened"), _("Where its author says nothing.")),
+        "life_most_days": (_("Longest life that an author may choose"), _("In days.")),
+        "retention_days": (_("Days for which messages are kept"), _("By their author and in the archive.")),
+        "message_octets": (_("Largest message"), _("In octets, as mail programs send it.")),
+        "messages_per_day": (_("Messages a day"), _("Of one person.")),
+        "new_recipients_per_day": (_("New recipients a day"), _("Of one person.")),
+        "idle_minutes": (_("Minutes without a tap"), _("After them a page signs out.")),
+        "absolute_hours": (_("Hours signed in"), _("In any case.")),
+        "password_length": (_("Shortest new password"), _("In characters.")),
+        "password_remind_days": (
+            _("Reminder of a new password"),
+            _("After so many days; 0 is never. No password ends by time."),
+        ),
+        "notice_en": (_("Words in English"), _("Below every notice. No links and no addresses.")),
+        "notice_es": (_("Words in Spanish"), _("Below every notice. No links and no addresses.")),
+    }
+
+
+def choices() -> dict[str, str]:
+    """Return in words what can be chosen."""
+    return {
+        "vault": _("Locked, with a notice"),
+        "plain": _("Plain, as ordinary mail"),
+        "tls-or-vault": _("Over proven encryption, else locked"),
+        "new-contact": _("For each new sender"),
+        "new-recipient": _("Once for the organisation"),
+        "always": _("For each message"),
+        "never": _("Never"),
+        "managed": _("The server’s recovery key, too"),
+        "strict": _("Only its owner"),
+        "yes": _("Yes"),
+        "no": _("No"),
+    }
+
+
+def label(name: str) -> str:
+    """Return what a setting is called."""
+    return labels().get(name, (name.replace("_", " "), ""))[0]
+
+
+def value_words(name: str, value: Value | None) -> str:
+    """Return a value in words."""
+    if value is None:
+        return _("as the server says")
+    if SETTINGS[name].metadata["kind"] in ("choice", "yes"):
+        return choices().get(spelt(value), spelt(value))
+    return spelt(value) or _("nothing")
+
+
+def in_words(change: Difference) -> tuple[str, str, str]:
+    """Return a difference as (setting, before, after) in words."""
+    before, after = value_words(change.name, change.before), value_words(change.name, change.after)
+    return label(change.name), before, after
+
+
+def described(
+    name: str,
+    said: Mapping[str, Value],
+    standing: Any,
+    house: Policy,
+    typed: Mapping[str, str],
+    wrong: Mapping[str, str],
+) -> Rule:
+    """Return one setting for the form: what is typed, else what was said, and what the server says."""
+    about = SETTINGS[name].metadata
+    names = labels().get(name, (name.replace("_", " "), ""))
+    kind = about["kind"]
+    offered = about["choices"] if kind == "choice" else ("yes", "no") if kind == "yes" else ()
+    words = choices()
+    value = said.get(name)
+    shown = "\n".join(value) if isinstance(value, tuple) else spelt(value)
+    beyond = value_words(name, getattr(standing.held, name)) if name in standing.beyond and not typed else ""
+    return Rule(
+        name=name,
+        kind=kind,
+        label=names[0],
+        hint=names[1],
+        choices=[(each, words.get(each, each)) for each in offered],
+        value=typed.get(name, shown),
+        house=value_words(name, getattr(house, name)),
+        beyond=beyond,
+        wrong=wrong.get(name, ""),
+        low=about["low"],
+        high=about["high"] if about["high"] < 2**53 else None,
+    )
