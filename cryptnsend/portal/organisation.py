@@ -19,9 +19,8 @@ from cryptnsend.core.errors import Denied, Ended, NoGrant, Temporary, Throttled,
 from cryptnsend.core.organisation import SETTINGS, Value
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import Session
-from cryptnsend.portal.recipient import WRONG
 from cryptnsend.portal.rules import GROUPS, described, in_words
-from cryptnsend.portal.security import check_form
+from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import forget, needs_session, recall, remember, signed_in, source
 
 blueprint = Blueprint("organisation", __name__, url_prefix="/organisation")
