@@ -19,6 +19,7 @@ COMMANDS = {
     "device": ("device", "Device passwords: one per mail program, to be revoked one by one."),
     "message": ("message", "Messages in the vault."),
     "queue": ("queue", "See and steer what waits to leave: notices, replies, receipts, plain mail."),
+    "hold": ("hold", "Mail that was to leave plain, and in which something was found."),
     "policy": ("policy", "The rules that decide which way a message takes."),
     "audit": ("audit", "The audit trail: one chain per organisation, which only grows."),
     "vault": ("vault", "The vault, where all content rests sealed."),

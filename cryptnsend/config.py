@@ -53,6 +53,7 @@ class Config:
     delivery: settings.Delivery = field(default_factory=settings.Delivery)
     inbound: settings_doors.Inbound = field(default_factory=settings_doors.Inbound)
     scan: settings.Scan = field(default_factory=settings.Scan)
+    dlp: settings.Dlp = field(default_factory=settings.Dlp)
     mailbox: settings_doors.Mailbox = field(default_factory=settings_doors.Mailbox)
     programs: settings_doors.Programs = field(default_factory=settings_doors.Programs)
     keeper: settings.Keeper = field(default_factory=settings.Keeper)

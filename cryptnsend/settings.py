@@ -344,6 +344,23 @@ class Scan:
 
 
 @dataclass(frozen=True, slots=True)
+class Dlp:
+    """Mail that would leave plain is looked at first, and held where something is found: docs/dlp.md."""
+
+    look: bool = setting(True, "Whether it is; without, an organisation may still want it for its own mail.")
+    ocr: bool = setting(True, "Whether pictures are read too, where the program tesseract is installed.")
+    seconds: int = setting(
+        60, "How long one mail may keep a processor busy before it is held unread.", unit="seconds", low=5, high=600
+    )
+    memory_mib: int = setting(
+        1536, "Memory that reading one mail may take, with the program itself.", unit="MiB", low=512, high=65_536
+    )
+    hold_hours: int = setting(
+        4, "After how long a held message is sent encrypted by itself.", unit="hours", low=1, high=72
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Keeper:
     """Where the master key comes from. It is never part of a backup."""
 

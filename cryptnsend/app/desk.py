@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cryptnsend.flow.folders import Folders
     from cryptnsend.flow.following import Following
     from cryptnsend.flow.gate import Gate
+    from cryptnsend.flow.holding import Holding
     from cryptnsend.flow.mailboxes import Mailboxes
     from cryptnsend.flow.mailgate import MailGate
     from cryptnsend.flow.newmail import NewMail
@@ -198,6 +199,20 @@ class Desk(Foundation):
             clock=self.clock,
             random=os.urandom,
             quota=self.config.mailbox.filed_octets,
+        )
+
+    @cached_property
+    def holding(self) -> Holding:
+        from cryptnsend.flow.holding import Holding
+
+        return Holding(
+            engine=self.engine,
+            keeper=self.keeper,
+            opener=self.opener,
+            sent=self.sent,
+            policies=self.policies,
+            clock=self.clock,
+            wake=self.wake,
         )
 
     @cached_property

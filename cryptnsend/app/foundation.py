@@ -152,5 +152,7 @@ def house_rules(config: Config) -> tuple[Policy, Leaves]:
         absolute_hours=config.sessions.absolute_hours,
         password_length=config.passwords.min_length,
         password_remind_days=config.passwords.remind_days,
+        dlp_off=not config.dlp.look,
+        hold_hours=config.dlp.hold_hours,
     )
     return policy, Leaves(least=rules.least, cleartext=rules.cleartext != "never")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cryptnsend.delivery.signers import Signers
     from cryptnsend.flow import deliver
     from cryptnsend.flow.inbound import Inbound
+    from cryptnsend.flow.inspecting import Inspecting, Looks
     from cryptnsend.flow.keeping import Keeping
     from cryptnsend.flow.letters import Letters
     from cryptnsend.flow.organisations import Organisations
@@ -143,10 +144,34 @@ class Post(Desk):
                 ),
             ),
             scanning=self.scanning,
+            inspecting=self.inspecting,
             clock=self.clock,
             random=os.urandom,
             threads=figures.threads,
             wake_socket=self.home.courier_wake,
+        )
+
+    @cached_property
+    def inspector(self) -> Looks:
+        """Return what looks into mail that is to leave plain; it starts nothing before the first."""
+        from cryptnsend.dlp.budget import Limits
+        from cryptnsend.dlp.inspector import Inspector
+
+        figures = self.config.dlp
+        return Inspector(Limits(cpu=figures.seconds, wall=2 * figures.seconds, memory=figures.memory_mib << 20))
+
+    @cached_property
+    def inspecting(self) -> Inspecting:
+        from cryptnsend.dlp.inspector import Inspector
+        from cryptnsend.flow.inspecting import Inspecting
+
+        return Inspecting(
+            engine=self.engine,
+            policies=self.policies,
+            looks=self.inspector,
+            ocr=Inspector.ocr() if self.config.dlp.ocr else "",
+            clock=self.clock,
+            random=os.urandom,
         )
 
     @cached_property

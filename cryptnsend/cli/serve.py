@@ -346,6 +346,7 @@ def pages(config: Config, secret: bytes) -> Any:
         folders=built.folders,
         policies=built.policies,
         organisations=built.organisations,
+        holding=built.holding,
     )
     return create_app(pieces, config, secret=secret, ports=home.ports, spool=home.spool)
 

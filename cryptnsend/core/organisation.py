@@ -21,6 +21,7 @@ from typing import Any, Literal, TypeVar, cast
 import msgspec
 
 from cryptnsend.core.addresses import canonical, display_domain
+from cryptnsend.core.dlp import detect, own
 from cryptnsend.core.errors import Denied
 
 T = TypeVar("T")
@@ -32,12 +33,14 @@ CUSTODIES = ("managed", "strict")
 MOST_ENTRIES, LONGEST_TEXT = 500, 300
 
 # How what an organisation says stands to what the installation's owner set.
-Side = Literal["own", "forbids", "grants", "at most", "at least"]
+Side = Literal["own", "forbids", "grants", "vouched", "at most", "at least"]
 
 
 def rule(
     default: T,
-    kind: Literal["choice", "yes", "number", "addresses", "domains", "marks", "text"],
+    kind: Literal[
+        "choice", "yes", "number", "addresses", "domains", "marks", "text", "words", "patterns", "pattern", "rules"
+    ],
     side: Side,
     help: str,
     *,
@@ -51,8 +54,8 @@ def rule(
     Declare one setting of an organisation.
 
     *side*: "own" is the organisation's alone; what "forbids" is allowed where both allow it; what "grants" widens only
-    in a text that the keeper vouches for; "at most" and "at least" say on which side of the installation's number the
-    organisation's has to be.
+    in a text that the keeper vouches for, and what is "vouched" counts only there; "at most" and "at least" say on
+    which side of the installation's number the organisation's has to be.
     """
     about = {"kind": kind, "side": side, "help": help, "choices": choices, "low": low, "high": high}
     made: T = field(default=default, metadata={**about, "unit": unit, "group": group})
@@ -127,6 +130,31 @@ class Policy:
         0, "number", "own", "Age from which a page reminds of a new password; 0 is never. A reminder only.",
         high=3650, unit="days", group="signing in",
     )  # fmt: skip
+    dlp_off: bool = rule(
+        False, "yes", "forbids", "Whether mail leaves plain without being looked at (docs/dlp.md).", group="looking"
+    )
+    dlp_proven: bool = rule(
+        False, "yes", "own", "Whether mail that goes readable over proven TLS is looked at as well.", group="looking"
+    )
+    dlp_as_is: bool = rule(
+        True, "yes", "forbids", "Whether the sender of a held message may have it sent as it is, with a reason.",
+        group="looking",
+    )  # fmt: skip
+    dlp_pictures: bool = rule(
+        False, "yes", "own", "Whether a picture that no program here can read holds a message.", group="looking"
+    )
+    dlp_ignored: tuple[str, ...] = rule(
+        (), "rules", "vouched", "What is not looked for, by the names of rules in docs/dlp.md.", group="looking"
+    )
+    dlp_mrn: str = rule("", "pattern", "own", "How the practice's record numbers look (RE2).", group="looking")
+    dlp_words: tuple[str, ...] = rule((), "words", "own", "Words and phrases that hold a message.", group="looking")
+    dlp_patterns: tuple[str, ...] = rule(
+        (), "patterns", "own", "Patterns that hold a message (RE2), one a line.", group="looking"
+    )
+    hold_hours: int = rule(
+        4, "number", "at most", "After how long a held message is sent encrypted.",
+        low=1, high=72, unit="hours", group="looking",
+    )  # fmt: skip
     notice_en: str = rule("", "text", "own", "Words below every notice in English.", group="words")
     notice_es: str = rule("", "text", "own", "Words below every notice in Spanish.", group="words")
 
@@ -143,6 +171,7 @@ SETTINGS: Mapping[str, Field[Any]] = {each.name: each for each in fields(Policy)
 # The most careful answer to everything that could lower protection.
 CAREFUL: Mapping[str, Value] = {
     "default": "vault", "plain_token": False, "cleartext": False, "tls_replies": False, "code_on_receipt": False,
+    "dlp_off": False, "dlp_as_is": False,
 }  # fmt: skip
 
 
@@ -189,7 +218,7 @@ def _is_of(kind: str, value: object) -> bool:
         return isinstance(value, bool)
     if kind == "number":
         return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    if kind in ("choice", "text"):
+    if kind in ("choice", "text", "pattern"):
         return isinstance(value, str)
     return isinstance(value, tuple) and all(isinstance(each, str) for each in value)
 
@@ -231,6 +260,8 @@ def _joined(text: str, installation: Policy, leaves: Leaves, is_vouched: bool) -
             found[name] = ours and value
         elif side == "grants":
             found[name] = value if is_vouched and leaves.cleartext else ours and value
+        elif side == "vouched":
+            found[name] = value if is_vouched else ours
         elif side == "at most":
             found[name] = min(ours, cast(int, value))
         elif side == "at least":
@@ -273,6 +304,8 @@ def parse(name: str, typed: str) -> Value:
         return typed
     if kind == "text":
         return _text(name, typed)
+    if kind in ("words", "patterns", "pattern", "rules"):
+        return _looked_for(name, kind, typed)
     entries = [each.strip() for each in re.split(r"[,\n]", typed) if each.strip()]
     return tuple(dict.fromkeys(_entry(name, kind, each) for each in entries))
 
@@ -328,6 +361,24 @@ def _text(name: str, typed: str) -> str:
     if re.search(r"https?:|www\.|://|@|<", words, re.IGNORECASE):
         raise Denied(f"{name} has a link, an address or markup in it. Notices have one link, the one to the portal.")
     return words
+
+
+def _looked_for(name: str, kind: str, typed: str) -> str | tuple[str, ...]:
+    """Return what data-loss prevention is to look for, or not to; a line for each, since patterns have commas."""
+    try:
+        if kind == "pattern":
+            if typed:
+                own.check_pattern(typed)
+            return typed
+        parts = re.split(r"[,\n]" if kind == "rules" else r"\n", typed)
+        entries = tuple(dict.fromkeys(each.strip() for each in parts if each.strip()))
+        own.check(own.Own(words=entries if kind == "words" else (), patterns=entries if kind == "patterns" else ()))
+    except own.BadPattern as bad:
+        raise Denied(str(bad)) from None
+    unknown = [each for each in entries if kind == "rules" and each not in detect.RULES]
+    if unknown:
+        raise Denied(f"There is no rule {unknown[0][:40]!r}. There are: {', '.join(detect.RULES)}.")
+    return entries
 
 
 def _entry(name: str, kind: str, typed: str) -> str:

@@ -24,6 +24,7 @@ from cryptnsend.core.model import KEEPER, Random
 from cryptnsend.delivery.courier import Courier, Outcome
 from cryptnsend.delivery.tlsrpt import MEDIA_TYPE
 from cryptnsend.flow.composing import Letter
+from cryptnsend.flow.inspecting import Inspecting, Verdict
 from cryptnsend.flow.letters import Letters
 from cryptnsend.flow.outcomes import Outcomes, envelope_of, replaces
 from cryptnsend.flow.parcels import Moot, TooLargeToHandOver
@@ -55,13 +56,14 @@ class Deliver:
         courier: Courier,
         outcomes: Outcomes,
         scanning: Scanning,
+        inspecting: Inspecting,
         clock: Clock,
         random: Random,
         threads: int,
         wake_socket: Path,
     ):
         self._engine, self._letters, self._courier, self._outcomes = engine, letters, courier, outcomes
-        self._scanning = scanning
+        self._scanning, self._inspecting = scanning, inspecting
         self._clock, self._threads = clock, threads
         self._machine = f"{socket.gethostname()}:"
         self._owner = f"{self._machine}{os.getpid()}:{random(4).hex()}"
@@ -81,6 +83,7 @@ class Deliver:
         while not stop.is_set():
             self._wake.listen(POLL)
             self._renew()
+            self._let_go()
         self._wake.notify_all()
         hurried = self._clock.monotonic() + PATIENCE
         for worker in workers:
@@ -89,11 +92,13 @@ class Deliver:
                 self._renew()
                 if self._clock.monotonic() >= hurried:
                     self._scanning.give_up()
+                    self._inspecting.give_up()
         self.close()
 
     def once(self) -> int:
         """Try everything that is due now, one after the other; return how many attempts were made."""
         made = 0
+        self._let_go()
         row = self._claim()
         while row is not None:
             row = self._attempt(row) or self._claim()
@@ -104,6 +109,7 @@ class Deliver:
         """End the connections that wait, and take the bell down; `run` does so by itself."""
         self._wake.close()
         self._courier.close()
+        self._inspecting.close()
 
     def _work(self) -> None:
         row: Row | None = None
@@ -187,7 +193,17 @@ class Deliver:
             envelope = envelope_of(row, letter)
             octets = self._while_it_may(row, letter.octets)
             stopped = self._stopped(row, letter, octets)
-            if stopped is not None:
+            verdict = self._inspected(row, letter, octets) if stopped is None else "leave"
+            if isinstance(verdict, Outcome):
+                outcome = verdict
+            elif verdict == "held":
+                return self._ended(row, lambda rows: self._outcomes.rest(rows, row))[1]
+            elif verdict == "seal":
+                more, following = self._ended(row, lambda rows: self._outcomes.sealed_instead(rows, row, letter))
+                if more:
+                    self._wake.notify_all()
+                return following
+            elif stopped is not None:
                 outcome = stopped
             elif letter.is_posted:
                 outcome = self._courier.post(letter.recipient, b"".join(octets()), MEDIA_TYPE)
@@ -246,6 +262,22 @@ class Deliver:
         except Refusal as refusal:
             return Outcome("failed", None, refusal.status, str(refusal), route=Outcome.SCAN)
         return None
+
+    def _inspected(self, row: Row, letter: Letter, octets: Callable[[], Iterator[bytes]]) -> Verdict | Outcome:
+        """Return what becomes of mail that is to leave plain; an outcome where nobody could look into it yet."""
+        try:
+            return self._inspecting.verdict(row, letter.content_key, octets)
+        except ScannerGone as gone:
+            log.warning("mail was not looked at", delivery=row["id"], error=gone.why)
+            return Outcome("delayed", None, gone.status, str(gone), route=Outcome.SCAN, reason=Outcome.SCAN)
+
+    def _let_go(self) -> None:
+        """Let leave, encrypted, what was held until now."""
+        try:
+            if self._inspecting.let_go():
+                self._wake.notify_all()
+        except Temporary as trouble:
+            log.warning("store unavailable", error=type(trouble).__name__)
 
     def _while_it_may(self, row: Row, octets: Octets) -> Callable[[], Iterator[bytes]]:
         """

@@ -12,7 +12,9 @@ from cryptnsend.core.addresses import Mailbox
 from cryptnsend.core.contracts import Row
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.delivery.tlsrpt import mailbox, web
-from cryptnsend.flow.composing import US, Composing, Letter, Link
+from cryptnsend.flow.composing import US, Letter, Link
+from cryptnsend.flow.heldmail import HeldMail
+from cryptnsend.flow.inspecting import TEMPLATE as HELD
 from cryptnsend.flow.mailwords import moment
 from cryptnsend.flow.parcels import Moot
 from cryptnsend.flow.reports import Report, build_report
@@ -21,7 +23,7 @@ from cryptnsend.keeper.requests import Code
 from cryptnsend.store.records import deliveries, kept, listing, reports, transport
 
 
-class HouseMail(Composing):
+class HouseMail(HeldMail):
     """The mails of the house to its own people, each by the row of its delivery."""
 
     def _receipt(self, row: Row) -> Letter:
@@ -82,6 +84,8 @@ class HouseMail(Composing):
             return self._by_mail(row)
         if row["template"] == "reported":
             return self._reported(row)
+        if row["template"] == HELD:
+            return self._held(row)
         if row["template"] == "opened":
             return self._opened(row)
         if row["template"] in ("asked-code", "asked-again", "code-failed"):

@@ -22,7 +22,7 @@ from cryptnsend.flow.composing import Letter
 from cryptnsend.flow.holders import Holders
 from cryptnsend.flow.parcels import asks_requiretls
 from cryptnsend.flow.telling import TELLING
-from cryptnsend.store.records import audit, cards, deliveries, messages, transport
+from cryptnsend.store.records import audit, cards, deliveries, holds, messages, transport
 
 FEWEST = 4  # tries before anything is given up, whatever the clock says
 DAY = 86_400_000  # milliseconds
@@ -68,7 +68,11 @@ class Outcomes:
         if not replaces(row, outcome):
             self._failed(rows, row, outcome)
             return False
-        return self._into_vault(rows, row, letter, outcome) if row["kind"] == "relay" else self.as_link(rows, row)
+        return (
+            self._into_vault(rows, row, letter, f"no-proven-way: {outcome.reply}")
+            if row["kind"] == "relay"
+            else self.as_link(rows, row)
+        )
 
     def _count(self, rows: Rows, outcome: Outcome) -> None:
         """Count the attempt's TLS sessions for the reports to those who ask for them (RFC 8460)."""
@@ -105,6 +109,16 @@ class Outcomes:
         if is_wanted:
             telling.tell(rows, row, "failed", now, self._random)
             telling.let_go(rows, row, now)
+
+    def rest(self, rows: Rows, row: Row) -> None:
+        """Let a delivery rest whose message is held; if that was decided just now, it goes on at once."""
+        if not holds.rest(rows, row["id"], row["fence"]):
+            deliveries.untouched(rows, row["id"], row["fence"], self._clock.now())
+
+    def sealed_instead(self, rows: Rows, row: Row, letter: Letter) -> bool:
+        """Keep for the recipient what was held, and send a notice instead, at once; return whether it leaves."""
+        is_new = self._into_vault(rows, row, letter, "held")
+        return telling.let_go(rows, row, self._clock.now()) or is_new
 
     def as_link(self, rows: Rows, row: Row) -> bool:
         """Let a handoff go as a link instead, at once: the file is too large, or the peer does not take it."""
@@ -168,7 +182,7 @@ class Outcomes:
         )  # fmt: skip
         messages.add_deliveries(rows, [due])
 
-    def _into_vault(self, rows: Rows, row: Row, letter: Letter, outcome: Outcome) -> bool:
+    def _into_vault(self, rows: Rows, row: Row, letter: Letter, why: str) -> bool:
         """
         Keep for the recipient what could not leave protected, and send a notice instead.
 
@@ -203,7 +217,6 @@ class Outcomes:
                 )
             ],
         )  # fmt: skip
-        why = f"no-proven-way: {outcome.reply}"
         deliveries.decided(rows, row["org"], row["message"], row["recipient"], "vault", why)
         known = cards.contact(rows, row["recipient"], row["subscriber"])
         if known is None or known[0] not in ("proven", "waived"):

@@ -125,6 +125,11 @@ class Reached:
     reminded: int | None = None  # when they were last reminded by this server
 
     @property
+    def awaits_word(self) -> bool:
+        """Whether it is held because of what was found in it, and its author has to choose."""
+        return self.state == "held" and self.way is not None and self.way.awaits_word
+
+    @property
     def came_back_plain(self) -> bool:
         """Whether it was ordinary mail and did not get there, so that there is no notice to send again."""
         return self.state == "bounced" and self.way is not None and self.way.kind == "relay"

@@ -54,6 +54,7 @@ class Way:
     late: str = ""  # its words
     automatic_at: int | None = None  # when a program answered
     automatic: int | None = None  # the mail that is kept apart with that answer
+    awaits_word: bool = False  # something was found in it, and its author has to choose
 
     @property
     def told(self) -> str:
@@ -78,6 +79,7 @@ def way_of(row: Row) -> Way:
         late=known.get("late", ""),
         automatic_at=_number(known.get("automatic_at")),
         automatic=_number(known.get("automatic")),
+        awaits_word=row["state"] == "held" and row.get("steered", "-") == "",
         **{
             name: known.get(name, "")
             for name in ("route", "host", "address", "tls", "cipher", "proof", "status", "code")

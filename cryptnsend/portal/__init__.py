@@ -25,6 +25,7 @@ from cryptnsend.portal import (
     estate,
     folders,
     following,
+    held,
     help,
     kept,
     language,
@@ -98,7 +99,7 @@ def create_app(
     pages.register(app)
     discovery.register(app)
     readers = (recipient, letters, looking, kept, writing, account, second, estate, signup)
-    writers = (arriving, compose, subscriber, following, folders, programs, wishes, organisation)
+    writers = (arriving, compose, subscriber, following, held, folders, programs, wishes, organisation)
     for module in (language, help, *readers, *writers):
         app.register_blueprint(module.blueprint)
     return app

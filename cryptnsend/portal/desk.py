@@ -23,6 +23,7 @@ from cryptnsend.portal.flows import (
     Drafts,
     Folders,
     Following,
+    Holding,
     NewMail,
     Organisations,
     Pickup,
@@ -89,6 +90,10 @@ class Desk:
     @property
     def organisations(self) -> Organisations:
         return self.pieces.organisations
+
+    @property
+    def holding(self) -> Holding:
+        return self.pieces.holding
 
     def now(self) -> int:
         """Return UTC milliseconds."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cryptnsend.core.organisation import Difference, Policy, Value
+from cryptnsend.flow.holding import Choice, HeldMessage, Quarantined
 from cryptnsend.flow.organisations import Crowd, Domain, Invited, Line, Person
 from cryptnsend.flow.policies import Standing as PolicyStanding
 from cryptnsend.flow.policies import Version
@@ -65,6 +66,7 @@ __all__ = [
     "File",
     "Folders",
     "Following",
+    "Holding",
     "Kept",
     "KeptMail",
     "Known",
@@ -412,6 +414,16 @@ class Organisations(Protocol):
     def drop_domain(self, session: Any, name: str) -> None: ...
 
 
+class Holding(Protocol):
+    """What is held because of what was found in it (`flow.holding`)."""
+
+    def show(self, session: Any, message: int) -> HeldMessage: ...
+    def decide(self, session: Any, message: int, choice: Choice, reason: str = "") -> None: ...
+    def quarantine(
+        self, session: Any, *, waiting: bool = True, before: int | None = None, limit: int = 50
+    ) -> Sequence[Quarantined]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Pieces:
     """What the portal is built from; `App` of the composition root has these too."""
@@ -429,3 +441,4 @@ class Pieces:
     folders: Folders
     policies: Policies
     organisations: Organisations
+    holding: Holding

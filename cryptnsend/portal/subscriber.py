@@ -185,6 +185,8 @@ def summary(entry: SentEntry) -> tuple[str, str, str]:
             "warning",
             gettext("%(n)d of %(all)d came back", n=bounced, all=total) if total > 1 else gettext("Came back"),
         )
+    if any(each.awaits_word for each in reached):
+        return "warn", "warning", gettext("Held: choose")
     if needing := sum(1 for each in reached if waits_for_code(each)):
         return "warn", "phone", gettext("Tell %(n)d codes", n=needing) if needing > 1 else gettext("Tell the code")
     if opened := count("opened"):

@@ -58,6 +58,19 @@ def vouched(said: dict[str, object], house: Policy = HOUSE, leaves: Leaves = Lea
         ("password_length", 15, 20, 20),
         ("password_length", 15, 8, 15),
         ("password_remind_days", 0, 80, 80),
+        ("dlp_off", True, True, True),
+        ("dlp_off", True, False, False),
+        ("dlp_off", False, True, False),
+        ("dlp_as_is", True, False, False),
+        ("dlp_as_is", False, True, False),
+        ("dlp_proven", False, True, True),
+        ("dlp_pictures", False, True, True),
+        ("dlp_ignored", (), ("npi",), ("npi",)),
+        ("dlp_mrn", "", "AC-[0-9]{6}", "AC-[0-9]{6}"),
+        ("dlp_words", (), ("Project Heron",), ("Project Heron",)),
+        ("dlp_patterns", (), ("HX[0-9]{1,3}",), ("HX[0-9]{1,3}",)),
+        ("hold_hours", 4, 1, 1),
+        ("hold_hours", 4, 72, 4),
         ("notice_en", "", "Call 555 0100.", "Call 555 0100."),
         ("notice_es", "", "Llame al 555 0100.", "Llame al 555 0100."),
     ],
@@ -227,3 +240,33 @@ def test_some_people_may_send_plain_and_words_come_in_the_readers_language():
     assert HOUSE.may_send_plain("bob@x.example")
     assert [held.notice_words(each) for each in ("en", "es", "de")] == ["Hi", "Hola", "Hi"]
     assert replace(held, notice_es="").notice_words("es") == "Hi"
+
+
+def test_what_is_not_looked_for_counts_only_where_the_keeper_vouches_for_it():
+    text = write({"dlp_ignored": ("ssn",), "dlp_words": ("heron",)})
+    found = holds(text, HOUSE, Leaves(), vouched=b"")
+    assert found.dlp_ignored == ()
+    assert found.dlp_words == ("heron",)
+    edited = holds(text, replace(HOUSE, dlp_off=True), Leaves(), vouched=digest(write({})) or b"another")
+    assert edited.dlp_off is False
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "words"),
+    [
+        ("dlp_patterns", "(a", "RE2"),
+        ("dlp_patterns", ".*", "every mail"),
+        ("dlp_mrn", "(?=x)", "look-around"),
+        ("dlp_words", "x", "2 to 100"),
+        ("dlp_ignored", "everything", "no rule"),
+    ],
+)
+def test_what_nothing_can_be_looked_for_by_is_refused_when_it_is_typed(name, typed, words):
+    with pytest.raises(Denied, match=words):
+        organisation.parse(name, typed)
+
+
+def test_patterns_are_a_line_each_and_keep_their_commas():
+    assert organisation.parse("dlp_patterns", "HX[0-9]{1,3}\nQ[0-9]{2,4}") == ("HX[0-9]{1,3}", "Q[0-9]{2,4}")
+    assert organisation.parse("dlp_ignored", "npi, dea") == ("npi", "dea")
+    assert organisation.parse("dlp_mrn", "") == ""

@@ -22,7 +22,7 @@ from cryptnsend.portal.visits import SESSION_COOKIE
 from tests.portal.fakes import FakeBegun, FakeDrafts, FakePickup, FakeReplies, FakeUploads
 from tests.portal.fakes_accounts import FakeAccounts
 from tests.portal.fakes_organisation import FakeOrganisations, FakePolicies
-from tests.portal.fakes_sent import FakeFolders, FakeFollowing, FakeNewMail
+from tests.portal.fakes_sent import FakeFolders, FakeFollowing, FakeHolding, FakeNewMail
 from tests.portal.furnished import furnished
 from tests.portal.world import ANN, NOW, PAT, World
 
@@ -92,6 +92,7 @@ def pieces(world: World, settings: Config | None = None) -> Pieces:
         folders=FakeFolders(world),
         policies=FakePolicies(settings or config()),
         organisations=FakeOrganisations(world),
+        holding=FakeHolding(world),
     )
 
 

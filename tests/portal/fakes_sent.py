@@ -9,6 +9,7 @@ from typing import Any
 from cryptnsend.core.addresses import canonical
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal
 from cryptnsend.core.typed import read_people
+from cryptnsend.flow.holding import HeldMessage, Quarantined
 from cryptnsend.flow.views import Addressed, Checked, Event, Evidence, Known, SentEntry, Thrown, Upload, Writing
 from tests.portal.fakes import FakeDrafts
 from tests.portal.world import NOW, PAT, World
@@ -136,3 +137,26 @@ class FakeFolders:
     def _check(self, message: int, role: str) -> None:
         if message not in (self.world.letters if role == "recipient" else self.world.sent):
             raise NoGrant("There is nothing here.")
+
+
+class FakeHolding:
+    def __init__(self, world: World):
+        self.world = world
+
+    def show(self, session: Any, message: int) -> HeldMessage:
+        found = self.world.held.get(message)
+        if found is None:
+            raise NoGrant("There is nothing here.")
+        return found
+
+    def decide(self, session: Any, message: int, choice: str, reason: str = "") -> None:
+        self.world.calls.append(f"decide {message} {choice} {reason}".strip())
+        if choice == "plain" and len(reason) < 5:
+            raise Denied("Say in a few words why it has to leave as it is: from 5 to 300 characters.")
+        states = {"encrypt": "encrypt", "plain": "plain", "discard": "discarded"}
+        self.world.held[message] = replace(self.show(session, message), state=states[choice])
+
+    def quarantine(
+        self, session: Any, *, waiting: bool = True, before: int | None = None, limit: int = 50
+    ) -> list[Quarantined]:
+        return [each for each in self.world.quarantined if not waiting or each.state == "held"][:limit]

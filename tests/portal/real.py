@@ -30,6 +30,7 @@ def portal(house: House) -> Portal:
         folders=house.portal.folders,
         policies=house.portal.policies,
         organisations=house.portal.organisations,
+        holding=house.portal.holding,
     )
     assert built.role == "portal"
     return create_app(pieces, house.config, secret=secrets.token_bytes(32), ports=dict, spool=house.home.run)

@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
+from cryptnsend.flow.holding import HeldMessage, Quarantined
 from cryptnsend.flow.views import (
     Begun,
     Blocked,
@@ -87,6 +88,8 @@ class World:
     recovery_safe: bool = False
     kept: list[KeptMail] = field(default_factory=list)
     browsers: list[Browser] = field(default_factory=list)
+    held: dict[int, HeldMessage] = field(default_factory=dict)
+    quarantined: list[Quarantined] = field(default_factory=list)
     doings: list[Doing] = field(default_factory=list)
     blocked: list[Blocked] = field(default_factory=list)
     profile: Profile = field(default_factory=lambda: Profile("Dr. Ann Ruiz", "(555) 010-0142", "zip"))

@@ -30,6 +30,7 @@ def portal(house: House) -> Portal:
         folders=house.portal.folders,
         policies=house.portal.policies,
         organisations=house.portal.organisations,
+        holding=house.portal.holding,
     )
     return create_app(pieces, house.config, secret=b"s" * 32, ports=dict, spool=house.home.run)
 

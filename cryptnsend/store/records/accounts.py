@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cryptnsend.core.contracts import Engine, Row, Rows
+from cryptnsend.core.contracts import Engine, Reader, Row, Rows
 
 
 def put_organisation(rows: Rows, ident: int, name: str, single: bool, now: int) -> None:
@@ -237,3 +237,9 @@ def organisation_name(engine: Engine, org: int) -> str:
     """Return an organisation's name; empty for the installation and for an organisation of one."""
     found = engine.query("SELECT name, single FROM organisations WHERE id = :org", org=org)
     return "" if not found or found[0]["single"] or org == 0 else str(found[0]["name"])
+
+
+def organisation_of(reader: Reader, account: int) -> int:
+    """Return whose organisation an account is in now."""
+    org: int = reader.query("SELECT org FROM accounts WHERE id = :id", id=account)[0]["org"]
+    return org

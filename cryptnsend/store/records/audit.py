@@ -68,11 +68,12 @@ def _concern(rows: Rows, org: int, seq: int, at: int, action: str, object: str) 
     account = {
         "account": "SELECT :number AS author",
         "grant": "SELECT author FROM messages WHERE id = :number",
+        "hold": "SELECT author FROM messages WHERE id = :number",
         "delivery": "SELECT m.author FROM deliveries d JOIN messages m ON m.id = d.message WHERE d.id = :number",
     }.get(kind)
     if account is not None:
         rows.execute(
-            "INSERT INTO concerned(account, at, org, seq)"  # noqa: S608 - one of the three above
+            "INSERT INTO concerned(account, at, org, seq)"  # noqa: S608 - one of those above
             f" SELECT author, :at, :org, :seq FROM ({account}) AS found",
             {"number": int(number), "at": at, "org": org, "seq": seq},
         )

@@ -83,23 +83,31 @@ def give_up(rows: Rows, ident: int, fence: int, now: int) -> None:
     )
 
 
+_ONE = (
+    "SELECT d.*, a.canonical AS recipient_address, a.account AS recipient_account, m.author, m.author_address,"
+    " m.thread, m.message_id, m.received, m.size, m.parent, m.created AS message_created, m.expires,"
+    " t.subscriber, t.custody, r.display_id, r.decision, r.form AS decided_form, r.notified,"
+    " r.first_opened, r.fetched,"
+    # Somebody who never chose a language is written to in that of the subscriber who wrote to them.
+    " COALESCE(NULLIF(d.language, ''), NULLIF(reader.locale, ''), teller.locale, '') AS language"
+    " FROM deliveries d LEFT JOIN addresses a ON a.id = d.recipient LEFT JOIN messages m ON m.id = d.message"
+    " LEFT JOIN threads t ON t.id = m.thread"
+    " LEFT JOIN recipients r ON r.message = d.message AND r.address = d.recipient"
+    " LEFT JOIN accounts reader ON reader.id ="
+    " CASE d.kind WHEN 'receipt' THEN t.subscriber WHEN 'dsn' THEN m.author"
+    " ELSE COALESCE(a.account, d.subject_id) END"
+    " LEFT JOIN accounts teller ON teller.id = t.subscriber WHERE d.id = :id"
+)
+
+
 def _one(rows: Rows, ident: int) -> Row | None:
-    found = rows.query(
-        "SELECT d.*, a.canonical AS recipient_address, a.account AS recipient_account, m.author, m.author_address,"
-        " m.thread, m.message_id, m.received, m.size, m.parent, m.created AS message_created, m.expires,"
-        " t.subscriber, t.custody, r.display_id, r.decision, r.form AS decided_form, r.notified,"
-        " r.first_opened, r.fetched,"
-        # Somebody who never chose a language is written to in that of the subscriber who wrote to them.
-        " COALESCE(NULLIF(d.language, ''), NULLIF(reader.locale, ''), teller.locale, '') AS language"
-        " FROM deliveries d LEFT JOIN addresses a ON a.id = d.recipient LEFT JOIN messages m ON m.id = d.message"
-        " LEFT JOIN threads t ON t.id = m.thread"
-        " LEFT JOIN recipients r ON r.message = d.message AND r.address = d.recipient"
-        " LEFT JOIN accounts reader ON reader.id ="
-        " CASE d.kind WHEN 'receipt' THEN t.subscriber WHEN 'dsn' THEN m.author"
-        " ELSE COALESCE(a.account, d.subject_id) END"
-        " LEFT JOIN accounts teller ON teller.id = t.subscriber WHERE d.id = :id",
-        {"id": ident},
-    )
+    found = rows.query(_ONE, {"id": ident})
+    return found[0] if found else None
+
+
+def composed(engine: Engine, ident: int) -> Row | None:
+    """Return one delivery with all that a mail is composed of, as `claim` does, without claiming it."""
+    found = engine.query(_ONE, id=ident)
     return found[0] if found else None
 
 

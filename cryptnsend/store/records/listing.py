@@ -90,7 +90,7 @@ def reached(reader: Reader, org: int, ident: int) -> list[Row]:
         " r.first_opened, r.fetched, d.kind, d.form AS left_as, (SELECT max(x.created) FROM deliveries x"
         "  WHERE x.message = r.message AND x.recipient = r.address AND x.kind = 'notice'"
         "  AND x.template IN ('reminder', 'reminder-last')) AS reminded_at,"
-        " d.state, d.due, d.settled, d.reply, d.attempts, d.created, d.outcome,"
+        " d.state, d.held AS steered, d.due, d.settled, d.reply, d.attempts, d.created, d.outcome,"
         " c.state AS contact, c.account AS proven_by"
         " FROM recipients r JOIN addresses a ON a.id = r.address JOIN messages m ON m.id = r.message"
         " JOIN threads t ON t.id = m.thread"

@@ -182,6 +182,7 @@ def forget(rows: Rows, org: int, message: int, thread: int) -> bool:
     rows.execute("DELETE FROM deliveries WHERE message = :message", values)
     rows.execute("DELETE FROM recipients WHERE message = :message", values)
     rows.execute("DELETE FROM plans WHERE message = :message", values)
+    rows.execute("DELETE FROM holds WHERE message = :message", values)
     rows.execute("DELETE FROM messages WHERE id = :message", values)
     rows.execute(
         "DELETE FROM threads WHERE id = :thread AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.thread = :thread)",

@@ -11,6 +11,7 @@ and random bits, so that inserts go to the right edge; times are UTC millisecond
 from __future__ import annotations
 
 from cryptnsend.store.schema.first import FIRST, Step
+from cryptnsend.store.schema.holds import HOLDS
 from cryptnsend.store.schema.later import (
     CONCERNED,
     DRAFT_FORMS,
@@ -52,4 +53,5 @@ STEPS: tuple[Step, ...] = (
     ORGANISATIONS,
     DRAFT_FORMS,
     WISHES,
+    HOLDS,
 )
