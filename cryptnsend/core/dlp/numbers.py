@@ -25,7 +25,7 @@ _OTHER = context(
     r"\b(?:order|invoice|part|tracking|ticket|case|ref(?:erence)?|serial|model|sku|item|p\.?o\.?|confirmation"
     r"|shipment"
     r"|package|parcel|imei|isbn|ean|upc|gtin|catalog(?:ue)?|cat|claim|batch|lot|policy|meeting|conference|extension"
-    r"|pedido|factura|rastreo)\b[^\n]{0,24}$"
+    r"|pedido|factura|rastreo|meter)s?\b[^\n]*$"
 )
 ADVERTISED = frozenset({"078051120", "219099999"})  # printed in wallets and pamphlets, and nobody's since
 
@@ -33,7 +33,9 @@ ADVERTISED = frozenset({"078051120", "219099999"})  # printed in wallets and pam
 def ssns(reading: Reading) -> Iterator[Span]:
     """Yield US Social Security numbers."""
     for found in _GROUPED.finditer(reading.text):
-        if is_ssn(found[1] + found[3] + found[4]) and _is_meant(reading, found.start(), found.end(), _SOCIAL):
+        # With blanks or dots between, meters and prices look the same; it takes a word then.
+        sure = _is_meant if found[2] == "-" else _is_named
+        if is_ssn(found[1] + found[3] + found[4]) and sure(reading, found.start(), found.end(), _SOCIAL):
             yield found.span()
     for found in _NINE.finditer(reading.text):
         if is_ssn(found[0]) and _is_named(reading, found.start(), found.end(), _SOCIAL):
@@ -49,7 +51,8 @@ def is_ssn(digits: str) -> bool:
 def itins(reading: Reading) -> Iterator[Span]:
     """Yield US Individual Taxpayer Identification Numbers."""
     for found in _GROUPED.finditer(reading.text):
-        if is_itin(found[1] + found[3] + found[4]) and _is_meant(reading, found.start(), found.end(), _TAXPAYER):
+        sure = _is_meant if found[2] == "-" else _is_named
+        if is_itin(found[1] + found[3] + found[4]) and sure(reading, found.start(), found.end(), _TAXPAYER):
             yield found.span()
     for found in _NINE.finditer(reading.text):
         if is_itin(found[0]) and _is_named(reading, found.start(), found.end(), _TAXPAYER):
@@ -142,12 +145,10 @@ _MEDICARE = context(r"\bmbis?\b|\bmedicare\b|\bbeneficiary\b")
 
 
 def mbis(reading: Reading) -> Iterator[Span]:
-    """Yield Medicare Beneficiary Identifiers; written small and without dashes, only where a word says so."""
+    """Yield Medicare Beneficiary Identifiers; as part of a link only where a word says so."""
     for found in _MBI.finditer(reading.text):
         start, end = found.span()
-        if (found[0].isupper() and not reading.is_in_link(start, end)) or _MEDICARE.search(
-            reading.around(start, end, 60, 25)
-        ):
+        if not reading.is_in_link(start, end) or _MEDICARE.search(reading.around(start, end, 60, 25)):
             yield start, end
 
 
@@ -177,4 +178,4 @@ def _is_meant(reading: Reading, start: int, end: int, words: Any) -> bool:
     """Say whether digits in the form of a number are one: nothing says that they are something else."""
     if _is_named(reading, start, end, words):
         return True
-    return not _OTHER.search(reading.before(start, 40)) and not reading.is_in_link(start, end)
+    return not _OTHER.search(reading.sentence(start, 80)) and not reading.is_in_link(start, end)

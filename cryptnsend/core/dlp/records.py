@@ -29,7 +29,8 @@ _BIRTH = context(
     r"\bd\.? ?o\.? ?b\b|\bb\.?/?d(?:ate|ay)?:|\bdate[- ]of[- ]birth|\bbirth[- ]?(?:date|dt)\b|\bdate born"
     r"|\bfecha de nac(?:imiento|\.)?|\bf\. ?nac\b|\bnacid[oa]\b|\bnaci[oó]|\bborn\b"
 )
-_BIRTHDAY = context(r"\bbirthday(?:'s|s)?(?: is| was|:|,)?(?: on)?[: ]{0,3}$|\bcumplea[nñ]os:? ?(?:es )?(?:el )?$")
+_BIRTHDAY = context(r"\bbirthday\b[^\d\n]{0,25}$|\bcumplea[nñ]os:? ?(?:es )?(?:el )?$")
+_FEAST = context(r"\b(?:party|parties|cards?|cake|lunch|dinner|gifts?|presents?|celebrat\w*|wishes|sale|happy)\b")
 _BEHIND = re.compile(r"^[ \t]{0,2}[(\[-]? ?(?:d\.?o\.?b\b|date of birth|birth ?date|born)", re.IGNORECASE)
 _NEAR = 40  # characters between the label and the date
 
@@ -50,7 +51,8 @@ def _labels(reading: Reading, start: int) -> bool:
         before = before[before.rfind("\n") + 1 :]  # the line above is another row
     labels = list(_BIRTH.finditer(before))
     if not labels:
-        return _BIRTHDAY.search(before) is not None
+        found = _BIRTHDAY.search(before)
+        return found is not None and not _FEAST.search(before[max(0, found.start() - 6) :])
     # A label speaks for the first date behind it, not for the date of a visit that follows.
     return _DATE.search(f"{before[labels[-1].end() :]} ") is None
 

@@ -28,6 +28,7 @@ _FORMS: dict[int, str | None] = {**BLANKS, **DASHES, **NOTHING, **LINE_ENDS}
 _CELLS = re.compile(r"\t|  |[|;,]")
 _LINK = re.compile(r"(?:://|@|www\.|\.(?:com|org|net|gov|edu)\b)", re.IGNORECASE)
 MEMORY = 8 << 20  # octets of an automaton
+_SENTENCE = re.compile(r"[.!?][\"')]?\s+(?=[A-Z])|\n")
 TABLE = 2000  # lines of a table that its heading speaks for
 TOKEN = 200  # characters to either side that belong to one word at most
 HEADING = 400  # characters of a heading that are read
@@ -67,6 +68,12 @@ class Reading:
     def after(self, at: int, most: int) -> str:
         """Return up to *most* characters from a place on."""
         return self.text[at : at + most]
+
+    def sentence(self, at: int, most: int) -> str:
+        """Return what stands before a place in its own sentence, up to *most* characters."""
+        before = self.before(at, most)
+        ends = list(_SENTENCE.finditer(before))
+        return before[ends[-1].end() :] if ends else before
 
     def around(self, start: int, end: int, before: int, after: int) -> str:
         """Return what stands before and behind a match, a line's end in its place, and the heading of its table."""
