@@ -14,8 +14,7 @@ from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.flow.heldmail import place_in_words, rule_in_words
 from cryptnsend.flow.holding import LONGEST
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.recipient import WRONG
-from cryptnsend.portal.security import check_form
+from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import needs_subscriber, remember, signed_in
 
 blueprint = Blueprint("held", __name__)
