@@ -22,7 +22,7 @@ from cryptnsend.store.records import audit, cards, listing, messages, oversight
 DAY = 86_400_000
 ASKED = "questions to senders"  # no address, so that it is nobody's count of wrong codes
 MOST_ASKED = 20  # that one source may ask a day
-CODE, AGAIN = "asked-code", "asked-again"
+CODE, AGAIN, OWN = "asked-code", "asked-again", "asked-own"
 
 
 class Asking(ByMail):
@@ -36,6 +36,18 @@ class Asking(ByMail):
             raise Ended(DEAD_LINK)
         self._ask(about, link["address"], AGAIN if found.state in ("expired", "suspended") else CODE, source)
         return found
+
+    def ask_own(self, session: Session, token: str, source: str) -> None:
+        """
+        Ask the sender of a link's message to write to who is signed in, at their own address; raise Ended, Throttled.
+
+        For an address that several people read: one account at most has it, and it may be another's.
+        """
+        link = self._link(token)
+        about = listing.message(self._engine, link["message"])
+        if about is None or about["author"] == session.account:
+            raise Ended(DEAD_LINK)
+        self._ask(about, session.address, OWN, source)
 
     def ask_message(self, session: Session, message: int, source: str) -> None:
         """Ask the sender of a message in the list of who is signed in; raise NoGrant or Throttled."""

@@ -88,7 +88,7 @@ class HouseMail(HeldMail):
             return self._held(row)
         if row["template"] == "opened":
             return self._opened(row)
-        if row["template"] in ("asked-code", "asked-again", "code-failed"):
+        if row["template"] in ("asked-code", "asked-again", "asked-own", "code-failed"):
             return self._asked(row)
         # A closed account has no address any more: the keeper remembers it for this one mail.
         is_last = row["template"] == "account-closed"
@@ -148,7 +148,8 @@ class HouseMail(HeldMail):
             raise Moot("the message is gone")
         to = self._keeper.alert(row["author"])
         values = {
-            "wants_code": row["template"] != "asked-again",
+            "wants_code": row["template"] in ("asked-code", "code-failed"),
+            "wants_own": row["template"] == "asked-own",
             "has_failed": row["template"] == "code-failed",
             "who": row["recipient_address"],
             "sent": moment(about["created"], row["language"]),

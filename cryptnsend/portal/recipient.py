@@ -161,6 +161,21 @@ def ask(token: str) -> Any:
     return render_template("ask.html", waiting=desk().pickup.ask(token, source()), back=f"/m/{token}", asked=True)
 
 
+@blueprint.route("/m/<token>/shared", methods=["GET", "POST"])
+def shared(token: str) -> Any:
+    """Say what an address means that several people read; have the sender write to one's own, which is proven."""
+    found, somebody = desk().pickup.waiting(token), visitor()
+    page: dict[str, Any] = {"waiting": found, "token": token, "asked": False}
+    page["own"] = somebody.address if somebody is not None and not is_same_person(somebody, found.to) else ""
+    if request.method == "POST":
+        if somebody is None or not page["own"]:
+            remember("next", ["recipient.shared", {"token": token}])
+            return redirect(url_for("account.sign_in"), 303)
+        desk().pickup.ask_own(somebody, token, source())
+        page["asked"] = True
+    return render_template("shared.html", **page)
+
+
 @blueprint.post("/m/<token>/mine")
 @needs_session
 def mine(token: str) -> Any:

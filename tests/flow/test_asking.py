@@ -10,6 +10,7 @@ from tests.flow.admitting import sent
 from tests.flow.conftest import Post, faces
 from tests.support.house import SOURCE, House
 
+OFFICE = "office@clinic.example"
 ANN, PAT, BOB = "ann@gmail.example", "pat@yahoo.example", "bob@outlook.example"
 
 
@@ -76,3 +77,22 @@ def test_the_mail_says_who_asks_and_leads_to_the_page_of_the_message(post: Post)
     assert f"/sent/{message}" in text
     assert "Results" not in text + page
     assert "/m/" not in text + page
+
+
+def test_who_reads_a_shared_address_asks_to_be_written_to_at_their_own(post: Post) -> None:
+    house = post.house
+    house.add_subscriber(ANN, name="Dr. Ann Ruiz")
+    bob = house.register(BOB, house.submit(ANN, [BOB], house.mail(to=[BOB])))
+    token = house.link(house.submit(ANN, [OFFICE], house.mail(to=[OFFICE])), OFFICE)
+    post.deliver()
+    for _ in range(2):
+        house.pickup.ask_own(bob, token, SOURCE)
+    assert asked(house) == ["asked-own"]
+    post.deliver()
+    text, page = faces(post.last(ANN))
+    for face in (text, page):
+        assert BOB in face
+        assert "Results" not in face
+    with pytest.raises(Ended):
+        house.pickup.ask_own(house.session(ANN), token, SOURCE)  # her own message
+    assert house.pickup.waiting(token).state == "new"  # asking gave nobody anything

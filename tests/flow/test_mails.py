@@ -30,9 +30,8 @@ LONG = "m.featherstonehaugh-venkataraman@ruizpractice.example"
 NOTICE = {
     "sender": "Dr. Ann Ruiz", "sender_address": "ann.ruiz@gmail.com", "phone": "+1 555 010 0142", "when": WHEN,
     "teller": "Dr. Ann Ruiz", "organisation": "Ruiz Family Practice", "recipient": "walter.lindgren@yahoo.com",
-    "until": "19 December 2026", "is_known": True, "reminder": "", "phrase": "green canoe", "has_account": True,
-    "link": LINK,
-    "host": HOST, "number": "7Q2K-9H3M",
+    "until": "19 December 2026", "is_known": True, "reminder": "", "note": "", "phrase": "green canoe",
+    "has_account": True, "link": LINK, "host": HOST, "number": "7Q2K-9H3M",
 }  # fmt: skip
 ONE = {
     "what": "failed", "notice": True, "stopped": False, "parked": False, "is_unseen": False, "is_ours": False,
@@ -119,6 +118,7 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
             {
                 "wants_code": wants,
                 "has_failed": False,
+                "wants_own": False,
                 "who": LONG,
                 "sent": WHEN,
                 "when": UNTIL,
@@ -128,11 +128,25 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
         )
         for wants in (True, False)
     },
+    "a question, own address": (
+        "asked",
+        {
+            "wants_code": False,
+            "has_failed": False,
+            "wants_own": True,
+            "who": LONG,
+            "sent": WHEN,
+            "when": UNTIL,
+            "link": LINK,
+            "recipient": LONG,
+        },
+    ),
     "a code that failed": (
         "asked",
         {
             "wants_code": True,
             "has_failed": True,
+            "wants_own": False,
             "who": LONG,
             "sent": WHEN,
             "when": UNTIL,

@@ -74,6 +74,9 @@ class FakePickup:
         self.world.calls.append(f"ask {token}")
         return self.waiting(token)
 
+    def ask_own(self, session: Any, token: str, source: str) -> None:
+        self.world.calls.append(f"ask_own {token}")
+
     def ask_message(self, session: Any, message: int, source: str) -> None:
         self.world.calls.append(f"ask {message}")
 

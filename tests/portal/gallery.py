@@ -51,7 +51,8 @@ PAGES = [  # who looks, at what
         for url in ("/messages", "/messages/11", "/messages/14", "/messages/15", "/messages/17", "/messages/16/code")
     ),
     ("pat", "/account/number"),
-    *(("", url) for url in ("/m/by-mail", "/m/free")),
+    *(("", url) for url in ("/m/by-mail", "/m/free", "/m/known/shared")),
+    ("ann", "/m/known/shared"),
     ("ann", "/account/mails"),
     *(("", url) for url in ("/m/new/ask", "/m/expired/ask")),
     *(("pat", url) for url in ("/messages/18", "/messages/8", "/messages/8/ask")),
@@ -89,6 +90,7 @@ EDITOR = "#editor, textarea#text:not([hidden])"  # without Squire the plain fiel
 FORMS: list[tuple[str, str, dict[str, str], str]] = [  # who, page, what is typed, which button: another page answers
     ("", "/m/new", {"#code": "111111"}, "main form .button"),
     ("", "/m/new", {"#code": CODE}, "main form .button"),
+    ("ann", "/m/known/shared", {}, "main form .button"),
     ("", "/m/by-mail", {}, "form[action$='/mail'] .button"),
     ("", "/forgot", {"#address": PAT}, "main form .button"),
     ("", "/sign-up", {"#name": "Dr. Ann Ruiz", "#address": ANN}, "main form .button"),

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.portal.conftest import Visitor
-from tests.portal.world import CODE, PASSWORD, World
+from tests.portal.world import ANN, CODE, PASSWORD, World
 
 
 def test_first_time_leads_from_code_over_password_to_the_message(visitor: Visitor, world: World) -> None:
@@ -226,3 +226,25 @@ def test_another_address_of_mine_is_proven_from_its_own_link(ann: Visitor, world
     ann.follow()
     ann.post("/account/addresses/code", {"code": CODE})
     assert ann.page.location.endswith("/m/known")
+
+
+@pytest.mark.parametrize("token", ["new", "known"])
+def test_who_shares_an_address_learns_what_to_do(visitor: Visitor, world: World, token: str) -> None:
+    assert f"/m/{token}/shared" in visitor.get(f"/m/{token}").text
+    page = visitor.get(f"/m/{token}/shared")
+    assert (page.status_code, "an address has one password" in page.text) == (200, True)
+    assert visitor.post(f"/m/{token}/shared").location == "/sign-in"
+    visitor.follow()
+    visitor.post("/sign-in", {"address": ANN, "password": PASSWORD})
+    assert visitor.page is not None
+    assert visitor.page.location == f"/m/{token}/shared"  # back to where they were
+    assert "ask_own" not in " ".join(world.calls)
+
+
+def test_who_has_an_address_of_their_own_asks_to_be_written_to_there(ann: Visitor, world: World) -> None:
+    assert "/m/known/shared" in ann.get("/m/known").text
+    assert "ask_own known" not in world.calls
+    ann.get("/m/known/shared")
+    page = ann.post("/m/known/shared").text
+    assert "you would like to have the message at ann" in page
+    assert world.calls.count("ask_own known") == 1

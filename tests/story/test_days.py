@@ -9,10 +9,10 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.story.test_browser import no_sideways_scroll
-from tests.support.clockwork import Reader, Sender, Stage, opened
+from tests.support.clockwork import PASSWORD, Reader, Sender, Stage, opened
 from tests.support.house import DAY, MINUTE, MakeHouse
 
-ANN, PAT = "ann@gmail.example", "pat@yahoo.example"
+ANN, PAT, BOB, OFFICE = "ann@gmail.example", "pat@yahoo.example", "bob@outlook.example", "office@clinic.example"
 
 pytestmark = pytest.mark.browser
 
@@ -92,3 +92,22 @@ def test_ann_chooses_which_mails_she_gets(stage: Stage) -> None:
     assert pat.title == "Results"
     stage.deliver()
     assert f"/sent/{message}" in stage.link(ANN, "/sent/")
+
+
+@pytest.mark.long
+def test_bob_reads_the_offices_address_and_asks_to_be_written_to(stage: Stage) -> None:
+    house = stage.house
+    bob = house.register(BOB, house.submit(ANN, [BOB], house.mail(to=[BOB])))
+    house.submit(ANN, [OFFICE], house.mail("For the office", to=[OFFICE]))
+    stage.deliver()
+    office = Reader(stage, OFFICE, language="es-MX")
+    office.follow()
+    office.page.get_by_role("link", name="Varias personas leen esta dirección").click()
+    assert no_sideways_scroll(office.page)
+    office.page.get_by_role("button", name="Entrar con mi propia dirección").click()
+    office.page.fill("input[name=address]", bob.address)
+    office.page.fill("input[name=password]", PASSWORD)
+    office.page.locator("form.sheet button.button").first.click()
+    office.page.get_by_role("button", name="que me escriba").click()
+    stage.deliver()
+    assert BOB in stage.words(ANN)

@@ -143,7 +143,11 @@ def password_since(reader: Reader, holder: str) -> int | None:
 
 
 def asked_since(
-    rows: Rows, message: int, address: int, since: int, templates: Sequence[str] = ("asked-code", "asked-again")
+    rows: Rows,
+    message: int,
+    address: int,
+    since: int,
+    templates: Sequence[str] = ("asked-code", "asked-again", "asked-own"),
 ) -> bool:
     """Say whether the author of this message was told after *since* that a recipient asks for something, or fails."""
     names = {f"t{number}": each for number, each in enumerate(templates)}
