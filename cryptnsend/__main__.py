@@ -21,6 +21,7 @@ COMMANDS = {
     "queue": ("queue", "See and steer what waits to leave: notices, replies, receipts, plain mail."),
     "hold": ("hold", "Mail that was to leave plain, and in which something was found."),
     "policy": ("policy", "The rules that decide which way a message takes."),
+    "domain": ("domain", "Domains of organisations, each proven by a TXT record."),
     "audit": ("audit", "The audit trail: one chain per organisation, which only grows."),
     "vault": ("vault", "The vault, where all content rests sealed."),
     "backup": ("backup", "Copy everything but the master key to FOLDER, which must not exist yet, and check the copy."),

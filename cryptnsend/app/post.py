@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cryptnsend.delivery.names import DnsNames
     from cryptnsend.delivery.signers import Signers
     from cryptnsend.flow import deliver
+    from cryptnsend.flow.domains import Domains
     from cryptnsend.flow.inbound import Inbound
     from cryptnsend.flow.inspecting import Inspecting, Looks
     from cryptnsend.flow.keeping import Keeping
@@ -51,10 +52,19 @@ class Post(Desk):
         """Return what officers and managers do on pages."""
         from cryptnsend.flow.organisations import Organisations
 
-        return Organisations(
+        return Organisations(domains=self.domains, **self.of_people())
+
+    @cached_property
+    def domains(self) -> Domains:
+        """Return what looks whether a domain is an organisation's."""
+        from cryptnsend.flow.domains import Domains
+
+        return Domains(
+            engine=self.engine,
             texts=lambda name: self.resolver.texts(name),
-            own_domain=self.config.server.domain,
-            **self.of_people(),
+            clock=self.clock,
+            random=os.urandom,
+            own=self.config.server.domain,
         )
 
     @cached_property

@@ -7,32 +7,29 @@ roles decides only which pages exist for somebody.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cryptnsend.core.addresses import canonical, check_elsewhere, display_domain
+from cryptnsend.core.addresses import canonical, check_elsewhere
 from cryptnsend.core.contracts import Row, Rows
-from cryptnsend.core.errors import Denied, NoGrant, Temporary
+from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.core.organisation import Value
-from cryptnsend.delivery.dns import DnsTrouble
+from cryptnsend.flow.domains import Domain, Domains
 from cryptnsend.flow.mainrows import take_opened
 from cryptnsend.flow.people import People
 from cryptnsend.flow.policies import Standing
 from cryptnsend.flow.sessions import Session
 from cryptnsend.keeper.requests import Opened
-from cryptnsend.store.records import accounts, audit, domains, invitations, members, messages
+from cryptnsend.store.records import accounts, audit, invitations, members, messages
+from cryptnsend.store.records import domains as records
 
 PAGE = 50
 MOST_LINES, MOST_OCTETS = 500, 256 * 1024  # of a list of people
-RECORD = "_cryptnsend"  # below the domain that is to be proven
 STAFF = frozenset({"officer", "manager"})
-_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,24 +74,13 @@ class Line:
     wrong: str
 
 
-@dataclass(frozen=True, slots=True)
-class Domain:
-    """A domain of the organisation, with the TXT record that proves it."""
-
-    name: str
-    record: str
-    value: str
-    proven: int | None
-    checked: int | None
-
-
 class Organisations(People):
     """The flows of officers and managers. Shared by all requests of a process; thread-safe."""
 
-    def __init__(self, *, texts: Callable[[str], Iterable[str]], own_domain: str, **pieces: Any):
-        """*texts* returns the TXT records of a name, or raises DnsTrouble; *pieces* are those of `People`."""
+    def __init__(self, *, domains: Domains, **pieces: Any):
+        """*pieces* are those of `People`."""
         super().__init__(**pieces)
-        self._texts, self._own_domain = texts, own_domain
+        self._domains = domains
 
     # -- who ----------------------------------------------------------------------------------------------------------
 
@@ -228,7 +214,7 @@ class Organisations(People):
         """Return what keeps an address from being invited, "" if nothing does."""
         try:
             who = canonical(address)
-            check_elsewhere(who, self._own_domain)
+            check_elsewhere(who, self._domains.own)
         except ValueError:
             return words("is no mail address")
         except Denied:
@@ -238,7 +224,7 @@ class Organisations(People):
             return words("is a subscriber already")
         if row is not None and row["org"]:
             return words("cannot be invited")
-        owner = domains.owner(self._engine, who.rpartition("@")[2])
+        owner = records.owner(self._engine, who.rpartition("@")[2])
         if owner is not None and owner != session.organisation:
             return words("cannot be invited")
         return ""
@@ -310,51 +296,22 @@ class Organisations(People):
     def domains(self, session: Session) -> Sequence[Domain]:
         """Return the organisation's domains, proven and not, with what each has to publish."""
         self._only(session, *STAFF)
-        return [_domain(row) for row in domains.of(self._engine, session.organisation)]
+        return self._domains.of(session.organisation)
 
     def ask_domain(self, session: Session, typed: str) -> Domain:
         """Begin to prove a domain; return what has to be published. Raises Denied."""
         self._only(session, *STAFF)
-        name = domain_name(typed, self._own_domain)
-        challenge = hashlib.sha256(self._random(32)).hexdigest()[:32]
-        now = self._clock.now()
-
-        def write(rows: Rows) -> None:
-            domains.ask(rows, session.organisation, name, challenge, now)
-            self._append(rows, session.organisation, session.account, "domain.asked", {"domain": name})
-
-        self._engine.write(write).result()
-        return next(each for each in self.domains(session) if each.name == name)
+        return self._domains.ask(session.organisation, typed, account_holder(session.account))
 
     def check_domain(self, session: Session, name: str) -> bool:
-        """Look for a domain's record, and say whether it is there. Raises NoGrant, Temporary, Denied."""
-        known = next((each for each in self.domains(session) if each.name == name), None)
-        if known is None:
-            raise NoGrant("There is no such domain.")
-        is_there = look_for(self._texts, known)
-        owner = domains.owner(self._engine, name)
-        if is_there and owner not in (None, session.organisation):
-            raise Denied("Another organisation of this server has proven this domain. Ask who runs the server.")
-        now = self._clock.now()
-
-        def write(rows: Rows) -> None:
-            domains.checked(rows, session.organisation, name, now, is_there=is_there)
-            if is_there and known.proven is None:
-                self._append(rows, session.organisation, session.account, "domain.proven", {"domain": name})
-
-        self._engine.write(write).result()
-        return is_there or known.proven is not None
+        """Look for a domain's record, and say whether it is proven. Raises NoGrant, Temporary, Denied."""
+        self._only(session, *STAFF)
+        return self._domains.check(session.organisation, name, account_holder(session.account))
 
     def drop_domain(self, session: Session, name: str) -> None:
         """Take a domain from the organisation."""
         self._only(session, *STAFF)
-
-        def write(rows: Rows) -> None:
-            if not domains.drop(rows, session.organisation, name):
-                raise NoGrant("There is no such domain.")
-            self._append(rows, session.organisation, session.account, "domain.dropped", {"domain": name})
-
-        self._engine.write(write).result()
+        self._domains.drop(session.organisation, name, account_holder(session.account))
 
     def _only(self, session: Session, *roles: str) -> None:
         """Raise NoGrant for everybody else, so that what is not theirs is not there."""
@@ -365,33 +322,6 @@ class Organisations(People):
 def words(text: str) -> str:
     """Mark a text that pages put into the reader's language."""
     return text
-
-
-def domain_name(typed: str, own: str) -> str:
-    """Return a domain in its one spelling; raise Denied for what is none, or is the server's own."""
-    try:
-        name = display_domain(typed.strip().rstrip("."))
-    except ValueError:
-        name = ""
-    if not _DOMAIN.fullmatch(name):
-        raise Denied("This is no domain. Type it as it stands behind the @ of your addresses.")
-    if name == own or name.endswith(f".{own}"):
-        raise Denied("This is the domain of the server's own addresses.")
-    return name
-
-
-def look_for(texts: Callable[[str], Iterable[str]], domain: Domain) -> bool:
-    """Say whether a domain's TXT record is there; raise Temporary where nobody can tell now."""
-    try:
-        found = texts(domain.record)
-    except DnsTrouble:
-        raise Temporary("The name servers of this domain do not answer now. Try again in a minute.") from None
-    return any(each.strip() == domain.value for each in found)
-
-
-def _domain(row: Row) -> Domain:
-    value = f"cryptnsend={row['challenge']}"
-    return Domain(row["domain"], f"{RECORD}.{row['domain']}", value, row["proven"], row["checked"])
 
 
 def _person(row: Row) -> Person:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cryptnsend.core.organisation import Difference, Policy, Value
+from cryptnsend.flow.domains import Domain
 from cryptnsend.flow.holding import Choice, HeldMessage, Quarantined
-from cryptnsend.flow.organisations import Crowd, Domain, Invited, Line, Person
+from cryptnsend.flow.organisations import Crowd, Invited, Line, Person
 from cryptnsend.flow.policies import Standing as PolicyStanding
 from cryptnsend.flow.policies import Version
 from cryptnsend.flow.searching import Found

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from cryptnsend.__main__ import main
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Temporary, WrongSecret
 from cryptnsend.core.model import account_holder
 from cryptnsend.delivery.dns import DnsTrouble
@@ -342,7 +344,7 @@ class Names:
 @pytest.fixture
 def names(staff: Staff, monkeypatch: pytest.MonkeyPatch) -> Names:
     made = Names()
-    monkeypatch.setattr(staff.flow, "_texts", made.texts)
+    monkeypatch.setattr(staff.house.portal.domains, "_texts", made.texts)
     return made
 
 
@@ -391,3 +393,23 @@ def test_a_proven_domain_is_one_organisations_and_keeps_others_from_inviting_the
 def test_what_is_no_domain_or_the_servers_own_is_refused(staff: Staff, typed: str) -> None:
     with pytest.raises(Denied, match="domain"):
         staff.flow.ask_domain(staff.max, typed)
+
+
+def test_the_owner_of_the_server_proves_a_domain_by_command(staff: Staff) -> None:
+    def run(*words: str, code: int = 0) -> str:
+        done = CliRunner().invoke(main, ["domain", *words, "--home", str(staff.house.home.path)])
+        assert done.exit_code == code, (done.output, done.exception)
+        return done.output
+
+    assert "none yet" in run("list", "--organisation", "Clinic")
+    asked = json.loads(run("add", "clinic.example", "--organisation", "Clinic", "--json"))
+    assert asked["record"] == "_cryptnsend.clinic.example"
+    assert asked["value"] in run("list", "--organisation", "Clinic")
+    assert "no such domain" in run("check", "other.example", "--organisation", "Clinic", code=4)
+    assert "is no domain" in run("add", "nodot", "--organisation", "Clinic", code=4)
+    assert "Name one with --organisation" in run("list", code=4)
+    staff.house.tamper("UPDATE domains SET proven = 1")
+    assert "clinic.example  yes" in run("list", "--organisation", "Clinic")
+    assert "is not this organisation's any more" in run("drop", "clinic.example", "--organisation", "Clinic")
+    assert staff.flow.domains(staff.olive) == []
+    assert ("owner", "domain.dropped") in staff.house.audited(staff.clinic)

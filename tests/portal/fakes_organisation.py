@@ -11,7 +11,8 @@ from cryptnsend.config import Config
 from cryptnsend.core import organisation
 from cryptnsend.core.errors import Denied, NoGrant, WrongSecret
 from cryptnsend.core.organisation import Difference, Policy, Value
-from cryptnsend.flow.organisations import Crowd, Domain, Invited, Line, Person
+from cryptnsend.flow.domains import Domain
+from cryptnsend.flow.organisations import Crowd, Invited, Line, Person
 from cryptnsend.flow.policies import Standing, Version
 from tests.portal.world import DAY, NOW, PASSWORD, World
 
