@@ -12,8 +12,8 @@ import pytest
 
 from cryptnsend.core.contracts import Batcher, Engine, Rows
 from cryptnsend.core.errors import StoreBroken, StoreFull
+from tests.contracts.things import Oops, ids, thing
 
-from .test_engine import Oops, ids, thing
 from .worker import STEPS
 
 

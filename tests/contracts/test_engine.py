@@ -13,13 +13,9 @@ import pytest
 from cryptnsend.core.contracts import Engine, Rows
 from cryptnsend.core.errors import ConfigError, StoreBroken
 from cryptnsend.store.schema import Step
-from tests.contracts.things import ids, one_batch, thing
+from tests.contracts.things import Oops, ids, one_batch, thing
 
 from .worker import STEPS
-
-
-class Oops(Exception):
-    pass
 
 
 @pytest.fixture

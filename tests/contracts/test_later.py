@@ -11,8 +11,8 @@ import pytest
 
 from cryptnsend.core.contracts import Engine, Later, Rows
 from cryptnsend.core.errors import StoreFull
+from tests.contracts.things import Oops, ids, one_batch, thing
 
-from .test_engine import Oops, ids, one_batch, thing
 from .worker import STEPS
 
 THINGS = Later(1, "INSERT INTO things VALUES (?, ?)")

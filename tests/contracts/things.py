@@ -10,6 +10,10 @@ from typing import Any
 from cryptnsend.core.contracts import Engine, Rows
 
 
+class Oops(Exception):
+    """What a write raises that is to be undone."""
+
+
 def thing(number: int, what: str | None = None) -> Callable[[Rows], int]:
     text = f"thing {number}" if what is None else what
     return lambda rows: rows.execute("INSERT INTO things VALUES (?, ?)", (number, text))

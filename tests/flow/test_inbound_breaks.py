@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from tests.flow.conftest import Desk, parsed
-from tests.flow.test_inbound import ANN, PAT, SECRET, Talk
+from tests.flow.talks import ANN, PAT, SECRET, Talk
 from tests.support.domains import signed
 
 MALLORY = "mallory@evil.example"  # nobody ever writes to them

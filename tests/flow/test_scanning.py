@@ -21,7 +21,7 @@ from cryptnsend.submission.contract import Envelope, Peer, Rcpt
 from tests.flow.admitting import submit
 from tests.flow.conftest import DELIVERED, Desk, faces
 from tests.flow.rows import count
-from tests.flow.test_inbound import Talk
+from tests.flow.talks import Talk
 from tests.support.house import DAY, HOUR, MINUTE, PASSWORD, House, MakeHouse
 from tests.support.scanners import DOUBTFUL, EICAR, PHRASE, SPAM, STREAM_MAX, Clam, FalseScanner, nowhere
 

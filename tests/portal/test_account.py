@@ -155,7 +155,7 @@ def test_an_invitation_for_somebody_else_says_so(visitor: Visitor, monkeypatch: 
     def refuse(*_: object) -> None:
         raise Denied("This invitation is for another address.")
 
-    monkeypatch.setattr("tests.portal.fakes.FakeAccounts.start_signup", refuse)
+    monkeypatch.setattr("tests.portal.fakes_accounts.FakeAccounts.start_signup", refuse)
     visitor.get("/sign-up")
     page = visitor.post("/sign-up", {"name": "Ann", "address": ANN})
     assert page.status_code == 422
@@ -253,7 +253,7 @@ def test_the_profile_is_saved_and_checked(ann: Visitor, world: World, monkeypatc
     def refuse(*_: object, **__: object) -> None:
         raise Denied("A name cannot have a link in it.")
 
-    monkeypatch.setattr("tests.portal.fakes.FakeAccounts.set_profile", refuse)
+    monkeypatch.setattr("tests.portal.fakes_accounts.FakeAccounts.set_profile", refuse)
     ann.get("/account/profile")
     page = ann.post("/account/profile", {"name": "www.paypal.example", "phone": "", "form": "zip"})
     assert "A name cannot have a link in it." in page.text

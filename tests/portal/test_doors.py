@@ -274,7 +274,7 @@ def test_a_missing_keeper_is_told_as_a_pause(visitor: Visitor, monkeypatch: Any)
     def gone(*_: Any) -> None:
         raise KeeperGone("The keeper does not answer.")
 
-    monkeypatch.setattr("tests.portal.fakes.FakeAccounts.sign_in", gone)
+    monkeypatch.setattr("tests.portal.fakes_accounts.FakeAccounts.sign_in", gone)
     visitor.get("/sign-in")
     page = visitor.post("/sign-in", {"address": "pat@yahoo.example", "password": PASSWORD})
     assert page.status_code == 503
@@ -286,7 +286,7 @@ def test_an_error_page_needs_no_flow(app: Portal, pat: Visitor, monkeypatch: Any
     def gone(*_: Any) -> None:
         raise KeeperGone("The keeper does not answer.")
 
-    monkeypatch.setattr("tests.portal.fakes.FakeAccounts.session", gone)
+    monkeypatch.setattr("tests.portal.fakes_accounts.FakeAccounts.session", gone)
     assert pat.get("/messages").status_code == 503
 
 
@@ -305,7 +305,7 @@ def test_an_error_page_keeps_the_menu_of_who_is_signed_in(
         raise ValueError
 
     monkeypatch.setattr("tests.portal.fakes.FakePickup.list", broken)
-    monkeypatch.setattr("tests.portal.fakes.FakeAccounts.recovery_file_is_missing", broken)
+    monkeypatch.setattr("tests.portal.fakes_accounts.FakeAccounts.recovery_file_is_missing", broken)
     page = ann.get("/messages")
     assert page.status_code == 500
     assert "Mail program" in page.text  # who looks was known before something broke
