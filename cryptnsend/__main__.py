@@ -23,6 +23,7 @@ COMMANDS = {
     "policy": ("policy", "The rules that decide which way a message takes."),
     "domain": ("domain", "Domains of organisations, each proven by a TXT record."),
     "audit": ("audit", "The audit trail: one chain per organisation, which only grows."),
+    "archive": ("archive", "The archive: all mail of an organisation, which nothing edits or deletes before its time."),
     "vault": ("vault", "The vault, where all content rests sealed."),
     "backup": ("backup", "Copy everything but the master key to FOLDER, which must not exist yet, and check the copy."),
     "restore": (

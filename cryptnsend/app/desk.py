@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from cryptnsend.flow import admit
     from cryptnsend.flow.account import Accounts
     from cryptnsend.flow.adoption import Adoption
+    from cryptnsend.flow.archiving import Archiving
+    from cryptnsend.flow.auditing import Auditing
     from cryptnsend.flow.begun import BegunElsewhere
+    from cryptnsend.flow.casework import Casework
     from cryptnsend.flow.copies import Copies
     from cryptnsend.flow.drafting import Drafts
     from cryptnsend.flow.exporting import Exporting
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from cryptnsend.flow.folders import Folders
     from cryptnsend.flow.following import Following
     from cryptnsend.flow.gate import Gate
+    from cryptnsend.flow.glass import GlassBreaks
     from cryptnsend.flow.holding import Holding
     from cryptnsend.flow.mailboxes import Mailboxes
     from cryptnsend.flow.mailgate import MailGate
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from cryptnsend.flow.owner import Owner
     from cryptnsend.flow.pickup import Pickup
     from cryptnsend.flow.placing import Placer
+    from cryptnsend.flow.recalling import Recalling
     from cryptnsend.flow.replies import Replies
     from cryptnsend.flow.scanning import Scanning
     from cryptnsend.flow.sent import Sent
@@ -243,6 +248,53 @@ class Desk(Foundation):
             argon=self.argon,
             by=self.typist,
         )
+
+    @cached_property
+    def archiving(self) -> Archiving:
+        from cryptnsend.flow.archiving import Archiving
+
+        return Archiving(
+            engine=self.engine,
+            vault=self.vault,
+            keeper=self.keeper,
+            clock=self.clock,
+            random=os.urandom,
+            policies=self.policies,
+            undo=self.config.life.undo_days * DAY,
+        )
+
+    @cached_property
+    def glass(self) -> GlassBreaks:
+        from cryptnsend.flow.glass import GlassBreaks
+
+        return GlassBreaks(
+            engine=self.engine,
+            keeper=self.keeper,
+            opener=self.opener,
+            throttle=self._throttle("page"),
+            clock=self.clock,
+            random=os.urandom,
+            wake=self.wake,
+            by=self.typist if self.role == "owner" else {},
+        )
+
+    @cached_property
+    def casework(self) -> Casework:
+        from cryptnsend.flow.casework import Casework
+
+        return Casework(engine=self.engine, keeper=self.keeper, glass=self.glass, clock=self.clock)
+
+    @cached_property
+    def recalling(self) -> Recalling:
+        from cryptnsend.flow.recalling import Recalling
+
+        return Recalling(engine=self.engine, sent=self.sent, clock=self.clock)
+
+    @cached_property
+    def auditing(self) -> Auditing:
+        from cryptnsend.flow.auditing import Auditing
+
+        return Auditing(self.engine, self.keeper, self.clock)
 
     @cached_property
     def replies(self) -> Replies:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import sys
+import datetime
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
+from cryptnsend.cli.archive import only
+from cryptnsend.cli.files import write_new
 from cryptnsend.cli.options import (
     NUMBER,
     Commands,
@@ -29,6 +31,7 @@ from cryptnsend.core.contracts import Engine, Row
 from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.core.policy import why
 from cryptnsend.flow.owner import BY_OWNER
+from cryptnsend.flow.recalling import EVER, Leak
 from cryptnsend.store.records import accounts, listing, operator
 
 if TYPE_CHECKING:
@@ -52,6 +55,20 @@ RECIPIENT_COLUMNS = {
     "opened": "opened",
     "state": "grant",
     "why": "because",
+}
+LEAK_COLUMNS = {
+    "id": "message",
+    "created": "sealed",
+    "author": "author",
+    "recipients": "recipients",
+    "opened": "opened",
+    "open_to": "can open it",
+}
+REACHED = {
+    "opened": "opened before",
+    "unopened": "never opened before it was taken back",
+    "fetched": "fetched by a mail program before",
+    "left": "left as ordinary mail, which nobody can take back",
 }
 
 
@@ -158,6 +175,63 @@ def _change(
 
 
 @message.command()
+@click.option("--organisation", metavar="NAME", help="Whose, by name or number; needed where there are several.")
+@click.option("--message", "message_id", type=NUMBER, default=0, help="This message.")
+@click.option("--author", default="", metavar="ADDRESS", help="What this address sent.")
+@click.option("--number", default="", metavar="NUMBER", help="The message with this short number in its mails.")
+@click.option("--since", type=click.DateTime(), help="Sealed then (UTC) or later.")
+@click.option("--until", type=click.DateTime(), help="Sealed before then (UTC).")
+@click.option("--reason", default="", metavar="TEXT", help="Why, in a sentence; without it nothing is taken back.")
+@home_option
+@json_option
+def recall(
+    config: Config,
+    organisation: str | None,
+    message_id: int,
+    author: str,
+    number: str,
+    since: datetime.datetime | None,
+    until: datetime.datetime | None,
+    reason: str,
+    as_json: bool,
+) -> None:
+    """
+    Take back whatever fits, over a whole organisation, at once; `restore` undoes that message by message.
+
+    Says for each recipient whether they had opened it before, and which answers may quote it. Without --reason it only
+    lists what would be taken back.
+    """
+    leak = Leak(
+        message=message_id,
+        author=_canonical(author) if author else "",
+        number=number.strip(),
+        since=_at(since, 0),
+        until=_at(until, EVER),
+    )
+    with owned(config) as app:
+        org = only(app, organisation)
+        if not reason:
+            rows = app.recalling.find(org, leak)
+            if as_json:
+                show_json(rows)
+                return
+            shown = [{**row, "created": moment(row["created"])} for row in rows]
+            show_table(shown, LEAK_COLUMNS, empty="The organisation has no such message.")
+            return
+        done = app.recalling.recall(org, leak, reason, BY_OWNER, app.typist)
+    if as_json:
+        show_json([msgspec.to_builtins(each) for each in done])
+        return
+    for each in done:
+        click.echo(f"Message {each.message} by {each.author}: " + ("never opened." if each.never_opened else "opened."))
+        for one in each.reached:
+            at = f", {moment(one.opened)}, entry {one.entry} of the audit trail" if one.opened else ""
+            click.echo(f"  {one.address}: {REACHED[one.state]}{at}")
+        for row in each.answers:
+            click.echo(f"  answered by {row['author']} {moment(row['created'])} in message {row['id']}: may quote it")
+
+
+@message.command()
 @click.argument("message_id", metavar="MESSAGE", type=NUMBER)
 @click.option("--account", required=True, metavar="ADDRESS", help="Whose message it is; their password is asked for.")
 @click.option("--output", type=click.Path(path_type=Path, allow_dash=True), help="A new file; - is standard output.")
@@ -182,33 +256,9 @@ def export(config: Config, message_id: int, account: str, output: Path | None, s
             pieces: Iterable[bytes] = app.exporting.sealed(session, message_id, password)
         else:
             pieces = app.exporting.mail(session, message_id).chunks
-        _write(place, pieces)
+        write_new(place, pieces)
     where = "went to standard output" if str(place) == "-" else f"is in {place}"
     click.echo(f"Message {message_id} {where}.", err=True)
-
-
-def _write(place: Path, pieces: Iterable[bytes]) -> None:
-    """Write a new file for us only, and remove it again if it cannot be completed."""
-    if str(place) == "-":
-        for piece in pieces:
-            sys.stdout.buffer.write(piece)
-        sys.stdout.buffer.flush()
-        return
-    try:
-        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise Denied(f"{place} is there already. Name a new file with --output.") from None
-    except OSError as error:
-        raise Denied(f"{place} cannot be written: {error.strerror}.") from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            for piece in pieces:
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        place.unlink()
-        raise
 
 
 def _about(engine: Engine, message_id: int) -> Row:
@@ -227,3 +277,7 @@ def _canonical(address: str) -> str:
         return canonical(address)
     except ValueError as error:
         raise Denied(f"{address!r} is not a mail address: {error}") from None
+
+
+def _at(said: datetime.datetime | None, otherwise: int) -> int:
+    return otherwise if said is None else int(said.replace(tzinfo=datetime.UTC).timestamp() * 1000)

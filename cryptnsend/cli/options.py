@@ -31,7 +31,7 @@ NUMBER = Number()
 IDS = frozenset(  # under which names an answer has the number of a row
     (
         *("id", "org", "organisation", "account", "author_account", "subscriber", "contact", "device"),
-        *("message", "thread", "delivery", "invitation"),
+        *("message", "thread", "delivery", "invitation", "subject"),
     )
 )
 DEFAULT_HOME = "/var/lib/cryptnsend"

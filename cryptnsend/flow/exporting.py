@@ -6,6 +6,7 @@ The password of the account is asked for each time: opening its wrap is what mak
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from cryptnsend.core import export, keys, passwords
 from cryptnsend.core.addresses import canonical
@@ -49,7 +50,8 @@ class Exporting:
         salt = self._keeper.salt(name)
         k = passwords.derive(password, salt.salt, passwords.Argon.decode(salt.params))
         opened = self._keeper.open(name, k)
-        return Session.unkept(opened, name)
+        # With a secret of its own: what a glass break opens rests under it for a while.
+        return replace(Session.unkept(opened, name, self._random(32)), secret=self._random(32))
 
     def mail(self, session: Session, message: int) -> Part:
         """

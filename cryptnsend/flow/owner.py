@@ -113,6 +113,13 @@ class Owner:
             f"There is no organisation {name!r}. There are: {', '.join(row['name'] for row in there) or 'none'}."
         )
 
+    def glass_rule(self, org: int, two: bool) -> None:
+        """Set whether a glass break of an organisation takes two officers. Raises Denied where there are no two."""
+        self._keeper.glass_rule(org, two)
+        self._engine.write(
+            lambda rows: self._audit(rows, org, "policy.changed", str(org), {"glass-break": 2 if two else 1})
+        ).result()
+
     # -- people -------------------------------------------------------------------------------------------------------
 
     def add(

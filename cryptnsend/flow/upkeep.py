@@ -22,7 +22,9 @@ import structlog
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import CryptnSendError, Denied, SealBroken
 from cryptnsend.core.model import INSTALLATION, Random, first_id, new_id
-from cryptnsend.flow import closing, resetting
+from cryptnsend.flow import closing, glass, resetting
+from cryptnsend.flow.archiving import Archiving
+from cryptnsend.flow.auditing import Auditing
 from cryptnsend.flow.policies import Policies
 from cryptnsend.flow.reminding import Reminding
 from cryptnsend.flow.uploading import EXPIRES
@@ -38,6 +40,7 @@ from cryptnsend.store.records import (
     oversight,
     placements,
     sessions,
+    trail,
     transport,
     upkeep,
     uploads,
@@ -117,10 +120,15 @@ class Upkeep:
         self._engine, self._vault, self._keeper, self._clock = engine, vault, keeper, clock
         self._random, self._undo, self._drafts, self._journal = random, undo, drafts, journal
         self._reminding = reminding
+        self._auditing = Auditing(engine, keeper, clock)
+        self._archiving = Archiving(
+            engine=engine, vault=vault, keeper=keeper, clock=clock, random=random, policies=policies, undo=undo
+        )
         self._steadiness = Steadiness(clock)
         self._uncut = True  # deleted rows may still stand in the store's log
         self._sweep_at = self._retire_at = self._checkpoint_at = 0.0
         self._told: dict[int, int] = {}  # how far the keeper knows each audit chain
+        self._kept: dict[int, int] = {}  # how far checkpoints rest beside each
 
     def run(self, stop: threading.Event) -> None:
         """Do a round now and again until *stop* is set. What fails is tried again in the next round."""
@@ -144,12 +152,15 @@ class Upkeep:
             self._reminding.once()
         resetting.finish(self._engine, self._keeper, self._clock, self._random, self._clock.now() - MINUTE)
         self._warn()
+        glass.finish(self._engine, self._clock)
         if now >= self._checkpoint_at:
             self._checkpoint_at = now + CHECKPOINT
             self._tell_keeper()
         if now >= self._sweep_at:
             self._sweep_at = now + SWEEP
             self._forget()
+            if self._steadiness.is_steady():
+                self._archiving.list_yesterday()
             self._vault.sweep(self._engine, self._clock.now())
         if self._uncut:
             self._uncut = not self._engine.checkpoint()
@@ -317,12 +328,18 @@ class Upkeep:
 
     def _tell_keeper(self) -> None:
         """Let the keeper note how far each audit chain has come, so that cutting one off shows."""
+        day_ago = self._clock.now() - DAY
         for org, head in audit.heads(self._engine).items():
-            if self._told.get(org) == head.seq:
+            # Once a day it is kept beside the chain as well, so that a change shows by its day.
+            is_due = head.seq > self._kept.get(org, 0) and trail.kept_at(self._engine, org) <= day_ago
+            if self._told.get(org) == head.seq and not is_due:
                 continue
             try:
-                self._keeper.checkpoint(org, head.seq, head.hash)
+                signed = self._keeper.checkpoint(org, head.seq, head.hash)
                 self._told[org] = head.seq
+                if is_due:
+                    self._auditing.keep(signed)
+                    self._kept[org] = head.seq
             except (Denied, SealBroken):
                 log.error("the audit trail is not the one the keeper knows", organisation=org, entry=head.seq)
 
@@ -330,6 +347,9 @@ class Upkeep:
 
     def _replay(self, entry: Entry, now: int) -> None:
         undo = self._undo
+        # An archive may keep for longer than the installation; `_retire` then ends at its time what is left here.
+        days = max([self._policies.installation.retention_days, *self._policies.longer_retentions().values()])
+        before = first_id(now - days * DAY)
 
         def write(rows: Rows) -> list[str]:
             if entry.kind == "suspend":
@@ -341,7 +361,7 @@ class Upkeep:
             elif entry.kind == "revoke":
                 endings.revoke(rows, entry.ids, entry.at)
             elif entry.kind == "shred":
-                return _bury(rows, endings.shred(rows, entry.ids))
+                return _bury(rows, endings.shred(rows, entry.ids, before))
             return []
 
         blobs = self._engine.write(write).result()

@@ -19,7 +19,6 @@ from cryptnsend.core.model import (
     account_holder,
     archive_holder,
 )
-from cryptnsend.core.seal import framed
 from cryptnsend.keeper import ledger
 from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.requests import ContactRow, OrganisationRow, PairRow
@@ -56,11 +55,6 @@ def contact_row(context: Context, account: Account, address: str, subscriber: Ac
     said = ContactStatement(address, subscriber.id, account.id, account.generation, state)
     packed = cards.packed(sign(context, cards.CONTACT, cards.body_of(said)))
     return ContactRow(address, subscriber.id, subscriber.org, account.id, state, packed)
-
-
-def checkpoint(context: Context, organisation: int, seq: int, head: bytes) -> Signed:
-    """Return the keeper's signature over how far an audit chain has come."""
-    return sign(context, "checkpoint", framed("checkpoint", organisation, seq, head, context.clock.now()))
 
 
 def pair_row(pair: Pair) -> PairRow:

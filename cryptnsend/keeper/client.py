@@ -14,6 +14,7 @@ from typing import Any
 from cryptnsend.core.model import Signed
 from cryptnsend.core.tokens import Claims
 from cryptnsend.keeper import requests as q
+from cryptnsend.keeper.glass_client import GlassRequests
 from cryptnsend.keeper.posting import Posting
 from cryptnsend.keeper.ruling import Ruling
 
@@ -33,13 +34,16 @@ ONCE = frozenset(
         "invite_member",
         "restored",
         "passwd",
+        "glass_ask",
+        "glass_agree",
+        "glass_open",
     ]
 )
 
 _MAYBE_SIGNED: Any = Signed | None
 
 
-class Keeper(Posting, Ruling):
+class Keeper(Posting, Ruling, GlassRequests):
     """
     The keeper as one role sees it: thread-safe, one connection per thread, reconnecting once.
 
@@ -75,13 +79,17 @@ class Keeper(Posting, Ruling):
         """Return today's cards and statements, in the order asked; at most 100 of each, else `Denied`."""
         return self._ask(q.Vouched, "vouch", holders=list(holders), names=list(names))
 
-    def checkpoint(self, organisation: int, seq: int, head: bytes) -> Signed:
+    def checkpoint(self, organisation: int, seq: int, head: bytes) -> q.Witnessed:
         """
-        Note how far an audit chain has come, and return the keeper's signature over it.
+        Note how far an audit chain has come, and return the keeper's signatures over it.
 
         Raise `Denied` if the keeper knows a later entry, `SealBroken` if it knows another one at *seq*.
         """
-        return self._ask(Signed, "checkpoint", organisation=organisation, seq=seq, head=head)
+        return self._ask(q.Witnessed, "checkpoint", organisation=organisation, seq=seq, head=head)
+
+    def witness_keys(self) -> q.WitnessKeys:
+        """Return the public keys that checkpoints are checked with."""
+        return self._ask(q.WitnessKeys, "witness_keys")
 
     def ended(self, kind: str, ids: Sequence[int]) -> None:
         """

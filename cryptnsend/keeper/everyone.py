@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hmac
 
+from cryptnsend.core import checkpoints
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, SealBroken
 from cryptnsend.core.model import Signed
 from cryptnsend.core.seal import framed
 from cryptnsend.keeper import cards, contacts, ledger
 from cryptnsend.keeper.context import DAY, Context
-from cryptnsend.keeper.requests import Anchors, ContactName, Vouched
+from cryptnsend.keeper.requests import Anchors, ContactName, Vouched, Witnessed, WitnessKeys
 
 ENDINGS = frozenset({"suspend", "undo", "shred", "cancel"})  # the others are the keeper's own to write
 MOST = 100  # holders and contacts in one request, so that their cards fit into a frame
@@ -55,8 +56,10 @@ def _statement(context: Context, reads: ledger.Reads, name: ContactName) -> byte
     return stated.statement if stated else b""
 
 
-def checkpoint(context: Context, organisation: int, seq: int, head: bytes) -> Signed:
+def checkpoint(context: Context, organisation: int, seq: int, head: bytes) -> Witnessed:
     """Note how far an audit chain has come, never backwards, and sign it."""
+    if len(head) > checkpoints.HASH:
+        raise Denied("This is no hash of an entry.")
 
     def note(rows: Rows) -> None:
         known = ledger.organisation(rows, organisation)
@@ -70,7 +73,20 @@ def checkpoint(context: Context, organisation: int, seq: int, head: bytes) -> Si
             ledger.set_head(rows, organisation, seq, head)
 
     context.commit(note)
-    return cards.sign(context, "checkpoint", framed("checkpoint", organisation, seq, head, context.clock.now()))
+    return witness(context, "checkpoint", organisation, seq, head)
+
+
+def witness(context: Context, label: str, organisation: int, seq: int, head: bytes) -> Witnessed:
+    """Sign how far a chain has come, twice; *label* is the kind of chain."""
+    now = context.clock.now()
+    covered = checkpoints.signed_octets(label, organisation, seq, head, now)
+    signing, second = context.secrets.signing, context.secrets.witness
+    return Witnessed(organisation, seq, head, now, signing.sign(covered), second.sign(covered))
+
+
+def witness_keys(context: Context) -> WitnessKeys:
+    """Return the public keys that checkpoints are checked with."""
+    return WitnessKeys(context.secrets.card_key, context.secrets.witness_key)
 
 
 def ended(context: Context, kind: str, ids: list[int]) -> None:

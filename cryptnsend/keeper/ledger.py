@@ -31,7 +31,8 @@ class Committed:
         return self._engine.query(sql, **(values or {}))
 
 
-def _one(kind: type[T], found: Sequence[Row]) -> T | None:
+def one(kind: type[T], found: Sequence[Row]) -> T | None:
+    """Return the first row as one of the kinds of `keeper.rows`, None without any."""
     return kind(**found[0]) if found else None
 
 
@@ -78,7 +79,7 @@ def add_secret(rows: Rows, label: str, key_id: int, wrapped: bytes, now: int) ->
 
 def organisation(reads: Reads, ident: int) -> Organisation | None:
     """Return an organisation; 0 is the installation."""
-    return _one(Organisation, reads.query("SELECT * FROM organisations WHERE id = :id", {"id": ident}))
+    return one(Organisation, reads.query("SELECT * FROM organisations WHERE id = :id", {"id": ident}))
 
 
 def set_code_rule(rows: Rows, ident: int, code_rule: str) -> None:
@@ -112,7 +113,7 @@ def set_head(rows: Rows, ident: int, seq: int, head: bytes) -> None:
 
 def account(reads: Reads, ident: int) -> Account | None:
     """Return an account by its id."""
-    return _one(Account, reads.query("SELECT * FROM accounts WHERE id = :id", {"id": ident}))
+    return one(Account, reads.query("SELECT * FROM accounts WHERE id = :id", {"id": ident}))
 
 
 def account_at(reads: Reads, canonical: str) -> Account | None:
@@ -121,12 +122,12 @@ def account_at(reads: Reads, canonical: str) -> Account | None:
         "SELECT c.* FROM addresses AS a JOIN accounts AS c ON c.id = a.account WHERE a.canonical = :address",
         {"address": canonical},
     )
-    return _one(Account, found)
+    return one(Account, found)
 
 
 def address(reads: Reads, canonical: str) -> Address | None:
     """Return an address that belongs to somebody."""
-    return _one(Address, reads.query("SELECT * FROM addresses WHERE canonical = :address", {"address": canonical}))
+    return one(Address, reads.query("SELECT * FROM addresses WHERE canonical = :address", {"address": canonical}))
 
 
 def addresses(reads: Reads, ident: int) -> tuple[str, ...]:
@@ -193,7 +194,7 @@ def set_card(rows: Rows, holder: str, version: int, body: bytes, signature: byte
 
 def pair(reads: Reads, ident: int) -> Pair | None:
     """Return a pair by its id."""
-    return _one(Pair, reads.query("SELECT * FROM pairs WHERE id = :id", {"id": ident}))
+    return one(Pair, reads.query("SELECT * FROM pairs WHERE id = :id", {"id": ident}))
 
 
 def pairs(reads: Reads, holder: str) -> list[Pair]:
@@ -255,7 +256,7 @@ def contact(reads: Reads, canonical: str, subscriber: int) -> Contact | None:
         "SELECT * FROM contacts WHERE address = :address AND subscriber = :subscriber",
         {"address": canonical, "subscriber": subscriber},
     )
-    return _one(Contact, found)
+    return one(Contact, found)
 
 
 def contacts_of(reads: Reads, ident: int) -> list[Contact]:
@@ -317,7 +318,7 @@ def add_passphrase(rows: Rows, ident: int, since: int, wrapped: bytes) -> None:
 
 def device(reads: Reads, ident: int) -> Device | None:
     """Return a device."""
-    return _one(Device, reads.query("SELECT * FROM devices WHERE id = :id", {"id": ident}))
+    return one(Device, reads.query("SELECT * FROM devices WHERE id = :id", {"id": ident}))
 
 
 def devices(reads: Reads, ident: int) -> list[Device]:

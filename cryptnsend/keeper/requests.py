@@ -52,6 +52,24 @@ class Health(Said, frozen=True):
     boot: bytes
 
 
+class Witnessed(Said, frozen=True):
+    """How far a chain has come at a moment, under the keeper's two signatures (`core.checkpoints`)."""
+
+    organisation: int
+    seq: int
+    hash: bytes
+    at: int
+    signature: bytes  # Ed25519
+    second: bytes  # ML-DSA-65
+
+
+class WitnessKeys(Said, frozen=True):
+    """The public keys that a checkpoint is checked with."""
+
+    ed25519: bytes
+    ml_dsa: bytes
+
+
 class ContactName(Said, frozen=True):
     """A contact: a recipient's canonical address, and the subscriber's account."""
 
@@ -87,6 +105,27 @@ class Token(Said, frozen=True):
         return "<Token>"
 
     __str__ = __repr__
+
+
+class GlassBreak(Said, frozen=True):
+    """A glass break as the main database copies it. `opened` is None until the archive was given out for it."""
+
+    id: int
+    organisation: int
+    officer: int
+    mailbox: str
+    minutes: int
+    asked: int
+    agreed_by: int | None
+    opened: int | None
+    ends: int | None
+
+
+class GlassOpened(Secret, frozen=True):
+    """A glass break, and what opens the archive: nothing while another officer has yet to agree."""
+
+    glass: GlassBreak
+    seeds: dict[int, bytes]
 
 
 # -- accounts ---------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from cryptnsend.keeper import (
     courier,
     devices,
     everyone,
+    glass,
     grants,
     ledger,
     links,
@@ -119,6 +120,7 @@ _EVERYONE: dict[str, Callable[..., Any]] = {
     "card": everyone.card,
     "vouch": everyone.vouch,
     "checkpoint": everyone.checkpoint,
+    "witness_keys": everyone.witness_keys,
     "ended": everyone.ended,
 }
 _SUBMISSION: dict[str, Callable[..., Any]] = {
@@ -196,6 +198,12 @@ _PORTAL: dict[str, Callable[..., Any]] = {
     "share_archive": own.share_archive,
     "set_policy": policies.set_by_officer,
     "close_account": own.close,
+    "glass_ask": glass.ask,
+    "glass_agree": glass.agree,
+    "glass_open": glass.open_agreed,
+    "glass_end": glass.end,
+    "glass_running": glass.running,
+    "glass_export": glass.seal_export,
 }
 _COURIER: dict[str, Callable[..., Any]] = {
     "notice": courier.notice,
@@ -208,6 +216,7 @@ _COURIER: dict[str, Callable[..., Any]] = {
     "bounce": courier.bounce,
     "invitation": courier.invitation,
     "alert": courier.alert,
+    "manifest": glass.manifest,
     "warning": courier.warning,
 }
 _OWNER: dict[str, Callable[..., Any]] = {
@@ -228,6 +237,14 @@ _OWNER: dict[str, Callable[..., Any]] = {
     "revoke": devices.revoke_any,
     "archive_recovery": own.archive_recovery,
     "share_archive": own.share_archive,
+    "glass_ask": glass.ask,
+    "glass_agree": glass.agree,
+    "glass_open": glass.open_agreed,
+    "glass_end": glass.end,
+    "glass_running": glass.running,
+    "glass_export": glass.seal_export,
+    "glass_rule": glass.two_officers,
+    "manifest": glass.manifest,
     "recovery_file": owner.recovery_file,
     "seal_file": owner.seal_file,
     "open_file": owner.open_file,
@@ -248,7 +265,7 @@ class Request:
             given = msgspec.structs.asdict(self.arguments.decode(octets))
         except msgspec.MsgspecError:
             raise Denied("This request is not well formed.") from None
-        for name in ("address", "author", "to"):
+        for name in ("address", "author", "to", "mailbox"):
             if given.get(name):
                 _check_address(given[name])
         for each in given.get("addresses", ()):

@@ -17,6 +17,7 @@ class Organisation:
     head_seq: int
     head: bytes
     policy: str = ""
+    two_officers: int = 0  # 1: a glass break needs another officer's yes
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,3 +164,18 @@ class Second:
     tries: int
     tries_since: int
     trusted_since: int  # browsers that were trusted before are trusted no more
+
+
+@dataclass(frozen=True, slots=True)
+class Glass:
+    """A glass break: who asked for it, for whose mailbox, who agreed, and until when it is open."""
+
+    id: int
+    org: int
+    officer: int
+    mailbox: str
+    minutes: int
+    asked: int
+    agreed_by: int | None
+    opened: int | None
+    ends: int | None

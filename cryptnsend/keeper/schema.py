@@ -235,6 +235,29 @@ BEFORE_RESETS = Step(
     ("ALTER TABLE accounts ADD COLUMN weak_version INTEGER",),
 )
 
+GLASS = Step(
+    "0009-glass",
+    (
+        "ALTER TABLE organisations ADD COLUMN two_officers INTEGER NOT NULL DEFAULT 0",
+        """CREATE TABLE glass_breaks(
+            id INTEGER PRIMARY KEY,
+            org INTEGER NOT NULL REFERENCES organisations,
+            officer INTEGER NOT NULL REFERENCES accounts,
+            mailbox TEXT NOT NULL,              -- canonical address
+            minutes INTEGER NOT NULL,
+            asked INTEGER NOT NULL,
+            agreed_by INTEGER REFERENCES accounts,
+            opened INTEGER,
+            ends INTEGER
+        ) STRICT""",
+        """CREATE TABLE manifest_heads(            -- how far each archive's manifest has come
+            org INTEGER PRIMARY KEY REFERENCES organisations,
+            seq INTEGER NOT NULL,
+            head BLOB NOT NULL
+        ) STRICT""",
+    ),
+)
+
 STEPS: tuple[Step, ...] = (
     FIRST,
     OPEN_SIGN_UP,
@@ -244,4 +267,5 @@ STEPS: tuple[Step, ...] = (
     POLICIES,
     ALLOWANCES,
     BEFORE_RESETS,
+    GLASS,
 )

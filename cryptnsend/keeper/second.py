@@ -174,6 +174,11 @@ def forget(rows: Rows, account: int) -> None:
     ledger.drop_second_step(rows, account)
 
 
+def check_number(context: Context, account: Account, code: str) -> None:
+    """Take the number of this moment for a grave act; raise `WrongSecret` or `Throttled`."""
+    _check(context, account, code)
+
+
 # -- after a reset by mail --------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ the queue pair are secrets too; their key id is the pair's id.
 from __future__ import annotations
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cryptnsend.core import keys
@@ -19,9 +20,10 @@ from cryptnsend.keeper.rows import Pair
 
 # recovery: seeds of managed pairs · code: senders' codes and mailed ones · link, reply, bounce: tokens · form: salts ·
 # device: verifiers · resend: day keys · signing: cards · outer: around what passwords wrap · ticket: who is signed in ·
-# file: what goes into backups
+# file: what goes into backups · witness: how far chains have come, beside signing
 LABELS = (
     "recovery", "code", "link", "reply", "bounce", "form", "device", "resend", "signing", "outer", "ticket", "file",
+    "witness",
 )  # fmt: skip
 PAIRS = ("pending", "queue")
 
@@ -34,6 +36,8 @@ class Secrets:
         self._newest = {label: max(ident for name, ident in found if name == label) for label in (*LABELS, *PAIRS)}
         self.signing = Ed25519PrivateKey.from_private_bytes(self.key("signing"))
         self.card_key = self.signing.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        self.witness = MLDSA65PrivateKey.from_seed_bytes(self.key("witness"))
+        self.witness_key = self.witness.public_key().public_bytes_raw()
         # Growing a pair costs as much as opening with it, so the keeper's own are grown once.
         self._pairs = {ident: keys.Pair(seed) for (name, ident), seed in found.items() if name in PAIRS}
 

@@ -32,6 +32,7 @@ from cryptnsend.portal import (
     letters,
     looking,
     organisation,
+    oversight,
     pages,
     programs,
     recipient,
@@ -99,7 +100,7 @@ def create_app(
     pages.register(app)
     discovery.register(app)
     readers = (recipient, letters, looking, kept, writing, account, second, estate, signup)
-    writers = (arriving, compose, subscriber, following, held, folders, programs, wishes, organisation)
-    for module in (language, help, *readers, *writers):
+    writers = (arriving, compose, subscriber, following, held, folders, programs, wishes)
+    for module in (language, help, *readers, *writers, organisation, oversight):
         app.register_blueprint(module.blueprint)
     return app

@@ -73,6 +73,14 @@ DOINGS = {  # what the access log says of an action of the audit trail
     "sender.blocked": lazy_gettext("Blocked a sender"),
     "sender.unblocked": lazy_gettext("Took mail of a sender again"),
     "sender.reported": lazy_gettext("Reported a sender"),
+    "glass.asked": lazy_gettext("Asked for a glass break"),
+    "glass.agreed": lazy_gettext("Agreed to a glass break"),
+    "glass.opened": lazy_gettext("Opened the archive"),
+    "glass.ended": lazy_gettext("Ended a glass break"),
+    "archive.opened": lazy_gettext("Opened a message of the archive"),
+    "archive.exported": lazy_gettext("Saved a message of the archive"),
+    "hold.placed": lazy_gettext("Kept mail for a case"),
+    "hold.released": lazy_gettext("Ended a case"),
     "scan.found": lazy_gettext("Sent something that a scanner stopped"),
 }
 

@@ -12,11 +12,16 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cryptnsend.core.organisation import Difference, Policy, Value
+from cryptnsend.flow.archiving import Archiving
+from cryptnsend.flow.auditing import Auditing
+from cryptnsend.flow.casework import Casework
 from cryptnsend.flow.domains import Domain
+from cryptnsend.flow.glass import GlassBreaks
 from cryptnsend.flow.holding import Choice, HeldMessage, Quarantined
 from cryptnsend.flow.organisations import Crowd, Invited, Line, Person
 from cryptnsend.flow.policies import Standing as PolicyStanding
 from cryptnsend.flow.policies import Version
+from cryptnsend.flow.recalling import Recalling
 from cryptnsend.flow.searching import Found
 from cryptnsend.flow.views import (
     Addressed,
@@ -427,6 +432,17 @@ class Holding(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Officers:
+    """What officers' pages are built from."""
+
+    auditing: Auditing
+    archiving: Archiving
+    glass: GlassBreaks
+    casework: Casework
+    recalling: Recalling
+
+
+@dataclass(frozen=True, slots=True)
 class Pieces:
     """What the portal is built from; `App` of the composition root has these too."""
 
@@ -444,3 +460,4 @@ class Pieces:
     policies: Policies
     organisations: Organisations
     holding: Holding
+    officers: Officers | None = None

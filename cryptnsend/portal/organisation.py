@@ -40,8 +40,9 @@ def is_staff(somebody: Session | None) -> bool:
 
 def pages() -> tuple[str, ...]:
     """Return the names of these pages, for the menu."""
-    return tuple(f"{blueprint.name}.{each}" for each in ("overview", "policy", "history", "compare", "people", "person",
-                                                         "invite", "domains"))  # fmt: skip
+    own = ("overview", "policy", "history", "compare", "people", "person", "invite", "domains")
+    others = ("audit", "recall", "archive", "release", "glass", "broken", "archived", "export")
+    return (*(f"{blueprint.name}.{each}" for each in own), *(f"oversight.{each}" for each in others))
 
 
 def needs(*roles: str) -> Callable[[Callable[P, Any]], Callable[P, Any]]:

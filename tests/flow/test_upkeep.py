@@ -179,6 +179,7 @@ def test_what_the_retention_ended_is_ended_again_when_a_backup_comes_back(kept: 
 def test_content_goes_with_the_last_grant(house: House, ann: int) -> None:
     large = house.submit(ANN, [PAT], house.mail(text="word " * 20_000))
     assert len(list(house.portal.blobs.keys())) == 1
+    house.tamper("DROP TRIGGER archive_stays")
     house.tamper("DELETE FROM grants WHERE role <> 'recipient'")
     live_through(house, 38 * DAY)
     assert house.engine.query("SELECT state FROM messages WHERE id = :m", m=large)[0]["state"] == "gone"
@@ -188,6 +189,7 @@ def test_content_goes_with_the_last_grant(house: House, ann: int) -> None:
 
 def test_while_somebody_copies_blobs_none_is_deleted_and_later_it_is(house: House, ann: int) -> None:
     house.submit(ANN, [PAT], house.mail(text="word " * 20_000))
+    house.tamper("DROP TRIGGER archive_stays")
     house.tamper("DELETE FROM grants WHERE role <> 'recipient'")
     with hold_deletions(house.home.run / "deletions.lock"):
         live_through(house, 38 * DAY)
@@ -344,6 +346,7 @@ def test_what_ended_stays_ended_when_a_backup_comes_back(house: House, ann: int)
     house.pickup.restore(session, undone)
     cookie = house.accounts.sign_in(ANN, "velvet acorn harvest dune pickle", "", "")
 
+    house.tamper("DROP TRIGGER archive_stays")  # a backup comes back as a whole
     for table, rows in saved.items():
         house.tamper(f"DELETE FROM {table}")  # noqa: S608 - one of three names
         for row in rows:

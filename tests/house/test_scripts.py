@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from cryptnsend.__main__ import main
 from cryptnsend.cli.options import IDS, for_scripts
+from cryptnsend.clock import SystemClock
 from docs import reference
 from tests.support.house import PASSWORD, House
 from tests.support.terminal import Operator
@@ -68,6 +69,7 @@ def test_every_command_answers_as_promised(
 ) -> None:
     """One after the other, as an operator's script would run them; each is checked, and none is left out."""
     monkeypatch.setenv("CRYPTNSEND_DELIVERY_NAMESERVERS", "127.0.0.1:9")  # where nobody answers
+    house.clock.at = SystemClock().now()  # as the commands have it
     house.organisation("Clinic")
     asked: set[str] = set()
 
@@ -113,7 +115,19 @@ def test_every_command_answers_as_promised(
     assert ask("policy set", "plain", "forbid")["holds"] is False
     assert ask("policy show")["plain"] is False
     assert {each["problem"] for each in ask("audit verify")} == {""}
+    assert {each["object"] for each in ask("audit show", "--message", message)} == {str(message)}
+    assert ask("audit checkpoint", "--out", tmp_path / "checkpoints.json")["checkpoints"] > 1
     ask("vault verify")
+    own = ("--organisation", next(each["organisation"] for each in ask("audit verify") if each["name"] == ANN))
+    assert {each["id"] for each in ask("archive search", *own)} >= {str(message)}
+    assert ask("archive hold", "Smith", "--message", message, "--reason", "A judge asked for it.", *own)
+    assert [each["subject"] for each in ask("archive holds", *own)] == [str(message)]
+    assert ask("archive release", "Smith", *own) == {"case": "Smith", "holds": 1}
+    assert {tuple(each["problems"]) for each in ask("archive verify")} == {()}
+    assert ask("archive rule", "one", *own)["officers"] == "one"
+    case = ("--officer", ANN, "--reason", "A judge asked for it.", "--out", tmp_path / "case.zip")
+    assert ask("archive export", ANN, *case, passwords=(NEW,))["messages"] > 1
+    assert {each["id"] for each in ask("message recall", "--message", message, *own)} == {str(message)}
     assert ask("backup", tmp_path / "backup")["signing_keys"] is True
     ask("dns")
     assert {each["selector"] for each in ask("dkim list")} == {"rsa1", "ed1"}

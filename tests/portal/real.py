@@ -7,7 +7,7 @@ import re
 import secrets
 
 from cryptnsend.portal import Portal, create_app
-from cryptnsend.portal.flows import Pieces
+from cryptnsend.portal.flows import Officers, Pieces
 from tests.portal.conftest import Visitor
 from tests.support.house import PASSWORD, House
 
@@ -31,6 +31,7 @@ def portal(house: House) -> Portal:
         policies=house.portal.policies,
         organisations=house.portal.organisations,
         holding=house.portal.holding,
+        officers=Officers(built.auditing, built.archiving, built.glass, built.casework, built.recalling),
     )
     assert built.role == "portal"
     return create_app(pieces, house.config, secret=secrets.token_bytes(32), ports=dict, spool=house.home.run)

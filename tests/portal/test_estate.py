@@ -119,15 +119,14 @@ def test_the_access_log_tells_what_the_operator_did_from_what_one_did_oneself(pa
 
 
 def test_every_action_of_people_has_words() -> None:
-    from cryptnsend.flow import account, arrival, belongings, estate, oversight, pickup, sent
+    from cryptnsend.flow import account, archiving, arrival, belongings, estate, glass, oversight, pickup, sent
 
     said = set()
-    for module in (account, arrival, belongings, estate, oversight, pickup, sent):
+    for module in (account, archiving, arrival, belongings, estate, glass, oversight, pickup, sent):
         with open(str(module.__file__)) as file:
-            said |= set(
-                re.findall(r'"((?:account|recovery|device|passphrase|code|message|sender)\.[a-z-]+)"', file.read())
-            )
-    assert said - {"code.wrong", "account.closed"} <= set(DOINGS)
+            kinds = "account|recovery|device|passphrase|code|message|sender|glass|archive|hold"
+            said |= set(re.findall(rf'"((?:{kinds})\.[a-z-]+)"', file.read()))
+    assert said - {"code.wrong", "account.closed", "archive.signed"} <= set(DOINGS)
     assert len(said) > 15
 
 

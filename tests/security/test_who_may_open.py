@@ -3,9 +3,9 @@
 Every "no" is an attempt that has to fail, every "yes" one that has to work, so that the attempts are known to be good
 ones. The keeper's own cells, request by request, stand in tests/keeper/test_roles.py; here the whole house is attacked.
 
-Cells about what is not built yet, and therefore not here: the mailbox process; the archive during and after a glass
-break; link finders ("anyone with the link" files); replies that arrive in clear (`tls`); roles as users of their own on
-the machine (the last test of test_roles_and_officers.py holds `serve` and `doctor` to saying so).
+Cells about what is not built yet, and therefore not here: the mailbox process; link finders ("anyone with the link"
+files); replies that arrive in clear (`tls`); roles as users of their own on the machine (the last test of
+test_roles_and_officers.py holds `serve` and `doctor` to saying so).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support.house import DAY, OTHER, PASSWORD, SOURCE
 from .attempts import deliveries_of, refused, reply
 from .conftest import MakeWorld, Steal
 from .thief import every_form
-from .world import ANN, BOB, EVE, PAT, SECRET
+from .world import ANN, BOB, EVE, OFFICER, PAT, SECRET
 
 CUSTODIES = ("managed", "strict")
 STRANGER = "new@aol.example"  # nobody has proven anything for this address
@@ -109,6 +109,29 @@ def test_a_thief_with_ledger_and_master_key_opens_no_archive(make_world: MakeWor
     assert thief.seeds()
     assert thief.archives() == []
     assert thief.opens(message, ("archive",)) == ""
+
+
+def test_the_server_alone_opens_no_archive_before_while_and_after_an_officer_does(
+    make_world: MakeWorld, steal: Steal
+) -> None:
+    """Database, blobs, ledger and master key: it opens by an officer's password, and then by that browser's cookie."""
+    world = make_world()
+    house, message = world.house, world.write(ANN, PAT)
+    thieves = [steal(house, with_master_key=True)]
+    officer = house.session(OFFICER)
+    ident = house.portal.glass.ask(officer, PASSWORD, "", ANN, "A judge asked for it.", 30, SOURCE)
+    broken = house.portal.glass.broken(officer, ident)
+    assert SECRET in (house.portal.glass.show(broken, message).body.text or "")  # the yes
+    thieves.append(steal(house, with_master_key=True))
+    house.clock.forward(30 * 60_000)
+    house.upkeep.once()
+    thieves.append(steal(house, with_master_key=True))
+    seeds = {seed for pair, seed in broken.session.seeds.items() if pair not in officer.seeds}
+    assert len(seeds) == 1
+    for thief in thieves:
+        assert thief.archives() == []
+        assert thief.opens(message, ("archive",)) == ""
+        assert not [form for seed in seeds for form in every_form(seed[:8]) if form in thief.octets()]
 
 
 def test_a_thief_with_ledger_and_master_key_opens_what_waits_to_leave(make_world: MakeWorld, steal: Steal) -> None:

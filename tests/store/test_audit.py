@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from cryptnsend.core.contracts import Rows
-from cryptnsend.store.records import audit
+from cryptnsend.store.records import audit, trail
 
 from .conftest import ORG, House
 
@@ -27,17 +27,17 @@ def test_rows_are_numbered_and_chained_per_organisation(house: House) -> None:
     assert audit.head(house.engine, ORG).seq == 5
     assert audit.head(house.engine, 0).seq == 2
     for org, count in ((ORG, 5), (0, 2)):
-        found = audit.verify(house.engine, org)
+        found = trail.verify(house.engine, org)
         assert (found.rows, found.broken) == (count, None)
         assert found.head == audit.head(house.engine, org)
     assert audit.heads(house.engine) == {org: audit.head(house.engine, org) for org in (0, ORG)}
-    assert audit.verify(house.engine, 999) == audit.Verified(0, audit.Head(0, audit.START), None)
+    assert trail.verify(house.engine, 999) == audit.Verified(0, audit.Head(0, audit.START), None)
 
 
 def test_a_chain_longer_than_a_page_is_walked_to_its_end(house: House) -> None:
     fill(house, 2500)
     heard: list[int] = []
-    assert audit.verify(house.engine, ORG, heard.append).rows == 2500
+    assert trail.verify(house.engine, ORG, heard.append).rows == 2500
     assert heard == [1000, 2000, 2500]
     assert [row["seq"] for row in audit.entries(house.engine, ORG, after=1200)] == list(range(1201, 2501))
 
@@ -50,7 +50,7 @@ def test_an_undone_item_leaves_no_gap(house: House) -> None:
     fill(house, 1)
     assert house.engine.write(wrong).exception(30) is not None
     fill(house, 1)
-    assert audit.verify(house.engine, ORG) == audit.Verified(2, audit.head(house.engine, ORG), None)
+    assert trail.verify(house.engine, ORG) == audit.Verified(2, audit.head(house.engine, ORG), None)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_an_undone_item_leaves_no_gap(house: House) -> None:
 def test_a_row_edited_removed_moved_or_slipped_in_shows(house: House, statement: str, broken: int) -> None:
     fill(house, 5)
     house.engine.write(lambda rows: rows.execute(statement)).result(30)
-    assert audit.verify(house.engine, ORG).broken == broken
+    assert trail.verify(house.engine, ORG).broken == broken
 
 
 def test_two_rows_swapped_show(house: House) -> None:
@@ -83,7 +83,7 @@ def test_two_rows_swapped_show(house: House) -> None:
             rows.execute("UPDATE audit SET seq = ? WHERE org = 7 AND seq = ?", (new, old))
 
     house.engine.write(swap).result(30)
-    assert audit.verify(house.engine, ORG).broken == 2
+    assert trail.verify(house.engine, ORG).broken == 2
 
 
 def test_a_cut_end_shows_against_a_checkpoint(house: House) -> None:
@@ -91,7 +91,7 @@ def test_a_cut_end_shows_against_a_checkpoint(house: House) -> None:
     checkpoint = audit.head(house.engine, ORG)
     assert audit.hash_of(house.engine, ORG, checkpoint.seq) == checkpoint.hash
     house.engine.write(lambda rows: rows.execute("DELETE FROM audit WHERE org = 7 AND seq = 5")).result(30)
-    assert audit.verify(house.engine, ORG).broken is None
+    assert trail.verify(house.engine, ORG).broken is None
     assert audit.hash_of(house.engine, ORG, checkpoint.seq) is None
 
 
@@ -103,7 +103,7 @@ def test_a_chain_written_anew_shows_against_a_checkpoint(house: House) -> None:
     house.engine.write(lambda rows: rows.execute("DELETE FROM audit WHERE org = 7 AND seq > 3")).result(30)
     house.engine.write(lambda rows: audit.append(rows, ORG, 5, "account:70", "other", "", {})).result(30)
     fill(house, 3)
-    assert audit.verify(house.engine, ORG).broken is None
+    assert trail.verify(house.engine, ORG).broken is None
     assert audit.hash_of(house.engine, ORG, checkpoint.seq) != checkpoint.hash
 
 

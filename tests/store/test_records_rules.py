@@ -31,6 +31,8 @@ ELSEWHERE = {
     "keeper/schema.py",
     "keeper/ledger.py",
     "keeper/proofs.py",
+    "keeper/glass_rows.py",
+    "store/schema/archive.py",
 }
 # What PostgreSQL would not understand, or would understand otherwise.
 UNPORTABLE = re.compile(
@@ -49,6 +51,7 @@ WALKS = {
     ("operator", "messages"),
     ("operator", "reports"),
     ("operator", "unconfirmed_archives"),
+    ("recall", "find"),
 }
 # fmt: off
 GROWING = [

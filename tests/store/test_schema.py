@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cryptnsend.store.records import audit, oversight, upkeep
+from cryptnsend.store.records import audit, oversight, trail, upkeep
 from cryptnsend.store.schema import STEPS
 from cryptnsend.store.sqlite import SqliteEngine
 
@@ -53,7 +53,7 @@ def test_the_rows_of_a_saved_database_are_still_there_after_the_upgrade(saved: P
         assert engine.query("SELECT body FROM contents WHERE message = 1") == [{"body": b"sealed"}]
         assert [row["blob_key"] for row in upkeep.blobs_in_use(engine)] == ["f0" * 20]
         assert [row["id"] for row in upkeep.grants_to_suspend(engine, 1000)] == [1]
-        assert audit.verify(engine, 7).broken is None
+        assert trail.verify(engine, 7).broken is None
         assert audit.head(engine, 7).seq == 1
         assert engine.query("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
         assert engine.query("PRAGMA foreign_key_check") == []

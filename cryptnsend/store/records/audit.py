@@ -8,7 +8,7 @@ that the keeper has.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -31,11 +31,16 @@ class Head(NamedTuple):
 
 
 class Verified(NamedTuple):
-    """What a walk along a chain found; `broken` is the number of the first row that does not fit, else None."""
+    """
+    What a walk along a chain found; `broken` is the number of the first row that does not fit, else None.
+
+    `how` says in which way: edited, removed, reordered, slipped in, or clock for a row of another time than its place.
+    """
 
     rows: int
     head: Head
     broken: int | None
+    how: str = ""
 
 
 def append(rows: Rows, org: int, at: int, actor: str, action: str, object: str, detail: Mapping[str, object]) -> Head:
@@ -128,24 +133,3 @@ def about(reader: Reader, org: int, object: str, limit: int = 500) -> list[Row]:
         object=object,
         limit=limit,
     )
-
-
-def verify(reader: Reader, org: int, progress: Callable[[int], None] = lambda seq: None) -> Verified:
-    """
-    Walk the chain of *org* from its first row and compare each hash; stops at the first row that does not fit.
-
-    *progress* hears now and then at which row it is.
-    """
-    newest = Head(0, START)
-    for row in entries(reader, org, after=-(1 << 62)):  # a row slipped in before the first does not fit either
-        fits = row["seq"] == newest.seq + 1 and row["hash"] == link(
-            newest.hash, org, row["seq"], row["at"], row["actor"], row["action"], row["object"], row["detail"]
-        )
-        if not fits:
-            return Verified(newest.seq, newest, newest.seq + 1)
-        newest = Head(row["seq"], row["hash"])
-        if not newest.seq % _PAGE:
-            progress(newest.seq)
-    if newest.seq >= _PAGE:
-        progress(newest.seq)
-    return Verified(newest.seq, newest, None)

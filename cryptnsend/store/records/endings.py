@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cryptnsend.core.contracts import Row, Rows
+from cryptnsend.store.schema.archive import HELD
+
+HELD_HERE = HELD.format(grant="g")
 
 
 def end_everything(rows: Rows) -> None:
@@ -35,11 +38,20 @@ def undo(rows: Rows, grants: Sequence[int]) -> None:
     )
 
 
-def shred(rows: Rows, grants: Sequence[int]) -> list[Row]:
-    """Delete grants and return (org, message) of those that were still there."""
+def shred(rows: Rows, grants: Sequence[int], before: int) -> list[Row]:
+    """
+    Delete grants and return (org, message) of those that were still there.
+
+    An archive's only if its message has an id below *before*, so that the retention is over, and no case needs it:
+    every role may write into the journal.
+    """
+    statement = (
+        "DELETE FROM grants AS g WHERE g.id = ? AND (g.role <> 'archive' OR g.message < ? AND g.state = 'suspended'"  # noqa: S608
+        f" AND NOT {HELD_HERE}) RETURNING org, message"
+    )
     found: list[Row] = []
     for ident in grants:
-        found += rows.query("DELETE FROM grants WHERE id = ? RETURNING org, message", (ident,))
+        found += rows.query(statement, (ident, before))
     return found
 
 

@@ -218,3 +218,37 @@ def drafts_of_closed(reader: Reader, limit: int = 500) -> list[Row]:
         " LIMIT :limit",
         limit=limit,
     )
+
+
+def entries(reader: Reader, org: int, before: int | None, limit: int, subject: str = "") -> list[Row]:
+    """
+    Return entries of an organisation's audit trail older than entry *before*, the newest first.
+
+    *subject* leaves only those by one actor or about one thing: a holder as `account:7`, or the id of a message.
+    """
+    if not subject:
+        return reader.query(
+            "SELECT seq, at, actor, action, object, detail FROM audit WHERE org = :org AND seq < :before"
+            " ORDER BY seq DESC LIMIT :limit",
+            org=org,
+            before=1 << 62 if before is None else before,
+            limit=limit,
+        )
+    return reader.query(
+        "SELECT seq, at, actor, action, object, detail FROM audit WHERE org = :org AND seq < :before"
+        " AND (actor = :subject OR object = :subject OR object = :bare) ORDER BY seq DESC LIMIT :limit",
+        org=org,
+        before=1 << 62 if before is None else before,
+        limit=limit,
+        subject=subject,
+        bare=subject.removeprefix("account:"),
+    )
+
+
+def people(reader: Reader, org: int) -> list[Row]:
+    """Return the accounts of an organisation with one address each (account, address)."""
+    return reader.query(
+        "SELECT c.id AS account, min(a.canonical) AS address FROM accounts c JOIN addresses a ON a.account = c.id"
+        " WHERE c.org = :org GROUP BY c.id",
+        org=org,
+    )

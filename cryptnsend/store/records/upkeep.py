@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from cryptnsend.core.contracts import Reader, Row, Rows
+from cryptnsend.store.schema.archive import HELD
 
 _PAGE = 500
 NOBODY: Mapping[int, int] = MappingProxyType({})
+HELD_HERE = HELD.format(grant="g")
 
 
 def organisations(reader: Reader) -> list[int]:
@@ -48,11 +50,12 @@ def grants_to_retire(reader: Reader, before: int, longer: Mapping[int, int] = NO
     Return what has no end of its own on messages with ids below *before*: the author's, the owner's, the archive's.
 
     *longer* has the ids of organisations that keep their messages for longer. Ids follow the clock, so the oldest
-    messages come first in the index that every grant is in anyway.
+    messages come first in the index that every grant is in anyway. What a case needs is left out of an archive's.
     """
     return reader.query(
-        "SELECT id, org, message, holder FROM grants WHERE message < :before AND state = 'active' AND ends IS NULL"  # noqa: S608
-        f" AND message < {_kept_from(longer)} ORDER BY message LIMIT :limit",
+        "SELECT g.id, g.org, g.message, g.holder FROM grants g"  # noqa: S608 - the conditions are ours
+        f" WHERE g.message < :before AND g.state = 'active' AND g.ends IS NULL AND g.message < {_kept_from(longer)}"
+        f" AND NOT (g.role = 'archive' AND {HELD_HERE}) ORDER BY g.message LIMIT :limit",
         before=before,
         limit=limit,
     )
@@ -84,11 +87,15 @@ def grants_to_reinstate(
     """
     Return what was retired though its message is not that old: by a clock that was wrong, or a shorter setting.
 
+    And what of an archive a case needs since.
+
     A recipient's grant names a contact, unless the recipient owns the thread; all others have no end of their own.
     """
     return reader.query(
-        "SELECT id, org, message, holder FROM grants WHERE state = 'suspended' AND ends IS NOT NULL"  # noqa: S608
-        f" AND message >= {_kept_from(longer)} AND (role <> 'recipient' OR contact = '') LIMIT :limit",
+        "SELECT g.id, g.org, g.message, g.holder FROM grants g"  # noqa: S608 - the conditions are ours
+        " WHERE g.state = 'suspended' AND g.ends IS NOT NULL"
+        f" AND (g.message >= {_kept_from(longer)} AND (g.role <> 'recipient' OR g.contact = '')"
+        f"  OR g.role = 'archive' AND {HELD_HERE}) LIMIT :limit",
         before=before,
         limit=limit,
     )
@@ -106,8 +113,9 @@ def reinstate(rows: Rows, grants: Iterable[tuple[int, int]]) -> None:
 def grants_to_shred(reader: Reader, now: int, limit: int = _PAGE) -> list[Row]:
     """Return suspended grants (id, org, message, holder) whose time for undo is over."""
     return reader.query(
-        "SELECT id, org, message, holder FROM grants"
-        " WHERE state = 'suspended' AND ends <= :now ORDER BY ends LIMIT :limit",
+        "SELECT g.id, g.org, g.message, g.holder FROM grants g"  # noqa: S608 - the condition is ours
+        " WHERE g.state = 'suspended' AND g.ends <= :now"
+        f" AND NOT (g.role = 'archive' AND {HELD_HERE}) ORDER BY g.ends LIMIT :limit",
         now=now,
         limit=limit,
     )
@@ -117,7 +125,9 @@ def shred(rows: Rows, grants: Iterable[tuple[int, int]], now: int) -> int:
     """Delete these (org, id) grants unless they were restored meanwhile; return how many are gone."""
     return sum(
         rows.execute(
-            "DELETE FROM grants WHERE org = ? AND id = ? AND state = 'suspended' AND ends <= ?", (org, ident, now)
+            "DELETE FROM grants AS g WHERE g.org = ? AND g.id = ? AND g.state = 'suspended' AND g.ends <= ?"  # noqa: S608
+            f" AND NOT (g.role = 'archive' AND {HELD_HERE})",
+            (org, ident, now),
         )
         for org, ident in grants
     )

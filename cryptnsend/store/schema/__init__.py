@@ -10,6 +10,7 @@ and random bits, so that inserts go to the right edge; times are UTC millisecond
 
 from __future__ import annotations
 
+from cryptnsend.store.schema.archive import ARCHIVE
 from cryptnsend.store.schema.first import FIRST, Step
 from cryptnsend.store.schema.holds import HOLDS
 from cryptnsend.store.schema.later import (
@@ -54,4 +55,5 @@ STEPS: tuple[Step, ...] = (
     DRAFT_FORMS,
     WISHES,
     HOLDS,
+    ARCHIVE,
 )

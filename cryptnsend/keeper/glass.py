@@ -1,0 +1,191 @@
+"""May an officer open the archive now? Glass breaks: asked for, agreed to where two are needed, and over by themselves.
+
+The archive's seed is sealed to officers' own pairs, so that nothing here opens it without an officer's password. What
+the ledger adds is who else must say yes, for whose mailbox it is, and until when: it is given out for no other, and a
+ticket alone is not enough.
+"""
+
+from __future__ import annotations
+
+from cryptnsend.core.contracts import Rows
+from cryptnsend.core.errors import Denied, Ended
+from cryptnsend.core.model import new_id
+from cryptnsend.keeper import accounts, archives, everyone, glass_rows, ledger, second, tickets
+from cryptnsend.keeper.context import DAY, Context
+from cryptnsend.keeper.requests import GlassBreak, GlassOpened, Witnessed
+from cryptnsend.keeper.rows import Account, Glass
+
+MINUTE = 60_000  # milliseconds
+SHORTEST, LONGEST = 5, 480  # minutes for which one may be open
+REASON = 10  # characters at least
+WAITS = DAY  # for which another officer may agree, and the first one open it then
+OVER = "This glass break is over. Ask for another one, with its own reason."
+NO_REASON = "Say in a sentence why this mailbox has to be opened. It stands in the audit trail."
+
+
+def ask(context: Context, ticket: bytes, k: bytes, code: str, mailbox: str, reason: str, minutes: int) -> GlassOpened:
+    """
+    Begin a glass break for one mailbox; it is open at once where the organisation asks for one officer only.
+
+    Raise `Denied` to everybody else and without a reason, `WrongSecret`, `NoGrant`, `Throttled`.
+    """
+    if len(reason.strip()) < REASON:
+        raise Denied(NO_REASON)
+    if not SHORTEST <= minutes <= LONGEST:
+        raise Denied(f"A glass break lasts between {SHORTEST} minutes and {LONGEST // 60} hours.")
+    officer = _officer(context, ticket)
+    seeds = _shown(context, officer, k, code)
+    pair, seed = archives.opened(context.reads, officer, seeds)
+    now = context.clock.now()
+    alone = not _needs_two(context.reads, officer.org)
+    made = Glass(
+        id=new_id(now, context.rng),
+        org=officer.org,
+        officer=officer.id,
+        mailbox=mailbox,
+        minutes=minutes,
+        asked=now,
+        agreed_by=None,
+        opened=now if alone else None,
+        ends=now + minutes * MINUTE if alone else None,
+    )
+    context.commit(lambda rows: ledger.insert(rows, "glass_breaks", made))
+    return GlassOpened(_said(made), {pair.id: seed} if alone else {})
+
+
+def agree(context: Context, ticket: bytes, k: bytes, code: str, ident: int) -> GlassBreak:
+    """Let another officer of the same organisation say yes. Raise `Denied`, `Ended`, `WrongSecret`."""
+    officer = _officer(context, ticket)
+    asked = _asked(context, context.reads, officer, ident)
+    if asked.officer == officer.id:
+        raise Denied("Another officer has to agree, not the one who asks.")
+    archives.opened(context.reads, officer, _shown(context, officer, k, code))
+
+    def note(rows: Rows) -> Glass:
+        now = _asked(context, rows, officer, ident)
+        if now.agreed_by is None:
+            glass_rows.set_glass(rows, ident, agreed_by=officer.id)
+        return _known(rows, officer, ident)
+
+    return _said(context.commit(note))
+
+
+def open_agreed(context: Context, ticket: bytes, k: bytes, code: str, ident: int) -> GlassOpened:
+    """Open what another officer agreed to, or go on with what is open, for the officer who asked for it."""
+    officer = _officer(context, ticket)
+    asked = _asked(context, context.reads, officer, ident)
+    if asked.officer != officer.id:
+        raise Denied("Only the officer who asked for it can open it.")
+    if asked.agreed_by is None and _needs_two(context.reads, officer.org):
+        raise Denied("Another officer has to agree first.")
+    pair, seed = archives.opened(context.reads, officer, _shown(context, officer, k, code))
+
+    def note(rows: Rows) -> Glass:
+        now, at = _asked(context, rows, officer, ident), context.clock.now()
+        if now.opened is None:
+            glass_rows.set_glass(rows, ident, opened=at, ends=at + now.minutes * MINUTE)
+        return _known(rows, officer, ident)
+
+    return GlassOpened(_said(context.commit(note)), {pair.id: seed})
+
+
+def end(context: Context, ticket: bytes, ident: int) -> GlassBreak:
+    """End a glass break before its time; any officer of the organisation may."""
+    officer = _officer(context, ticket)
+
+    def note(rows: Rows) -> Glass:
+        known, now = _known(rows, officer, ident), context.clock.now()
+        if known.ends is None or known.ends > now:
+            glass_rows.set_glass(rows, ident, ends=now)
+        return _known(rows, officer, ident)
+
+    return _said(context.commit(note))
+
+
+def running(context: Context, ticket: bytes, ident: int) -> GlassBreak:
+    """Return a glass break that is open at this moment and this officer's; raise `Ended`, `Denied`."""
+    officer = _officer(context, ticket)
+    known = _known(context.reads, officer, ident)
+    if known.officer != officer.id or known.opened is None or known.ends is None:
+        raise Denied(OVER)
+    if not known.opened <= context.clock.now() < known.ends:
+        raise Ended(OVER)
+    return _said(known)
+
+
+def seal_export(context: Context, ticket: bytes, ident: int, entries: int, digest: bytes) -> Witnessed:
+    """Sign the list of an export out of the archive, while its glass break is open."""
+    running(context, ticket, ident)
+    if len(digest) != 32:
+        raise Denied("This is no hash of a list.")
+    return everyone.witness(context, "export", tickets.signed_in(context, context.reads, ticket).org, entries, digest)
+
+
+def two_officers(context: Context, organisation: int, two: bool) -> None:
+    """Set whether a glass break of an organisation needs a second officer."""
+    if ledger.organisation(context.reads, organisation) is None or not organisation:
+        raise Denied("There is no such organisation.")
+    if two and len(ledger.officers(context.reads, organisation)) < 2:
+        raise Denied("This organisation has no second officer who could agree.")
+    context.commit(lambda rows: glass_rows.set_two_officers(rows, organisation, two))
+
+
+def manifest(context: Context, organisation: int, seq: int, head: bytes) -> Witnessed:
+    """Note how far an archive's manifest has come, never backwards, and sign it."""
+    if len(head) != 32 or ledger.organisation(context.reads, organisation) is None:
+        raise Denied("This is no manifest of an archive here.")
+
+    def note(rows: Rows) -> None:
+        known = glass_rows.manifest_head(rows, organisation)
+        if known is not None and (seq < known[0] or (seq == known[0] and head != known[1])):
+            raise Denied("The archive's manifest was another one before: entries are missing or were changed.")
+        glass_rows.set_manifest_head(rows, organisation, seq, head)
+
+    context.commit(note)
+    return everyone.witness(context, "manifest", organisation, seq, head)
+
+
+# -- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _officer(context: Context, ticket: bytes) -> Account:
+    account = tickets.signed_in_well(context, context.reads, ticket)
+    if not account.has("officer") or not account.org:
+        raise Denied(archives.NOT_OFFICER)
+    return account
+
+
+def _shown(context: Context, officer: Account, k: bytes, code: str) -> dict[int, bytes]:
+    """Return the seeds of an officer who has shown everything again: password, and number where there is one."""
+    seeds = accounts.confirm_password(context, officer, k)
+    if second.is_on(context.reads, officer.id):
+        second.check_number(context, officer, code)
+    return seeds
+
+
+def _known(reads: ledger.Reads, officer: Account, ident: int) -> Glass:
+    """Return a glass break of the officer's organisation; one of another does not exist."""
+    found = glass_rows.glass(reads, ident)
+    if found is None or found.org != officer.org:
+        raise Denied("There is no such glass break.")
+    return found
+
+
+def _asked(context: Context, reads: ledger.Reads, officer: Account, ident: int) -> Glass:
+    found, now = _known(reads, officer, ident), context.clock.now()
+    over = found.ends <= now if found.ends is not None else found.asked + WAITS <= now
+    if over:
+        raise Ended(OVER)
+    return found
+
+
+def _needs_two(reads: ledger.Reads, org: int) -> bool:
+    found = ledger.organisation(reads, org)
+    return found is None or bool(found.two_officers)
+
+
+def _said(known: Glass) -> GlassBreak:
+    return GlassBreak(
+        known.id, known.org, known.officer, known.mailbox, known.minutes, known.asked, known.agreed_by, known.opened,
+        known.ends,
+    )  # fmt: skip

@@ -1,0 +1,43 @@
+"""How is the keeper asked about archives? Glass breaks and manifests, as methods that `client.Keeper` has."""
+
+from __future__ import annotations
+
+from cryptnsend.keeper import requests as q
+from cryptnsend.keeper.channel import Channel
+
+
+class GlassRequests(Channel):
+    """The requests about archives; which role may make them stands with each."""
+
+    def glass_ask(self, ticket: bytes, k: bytes, code: str, mailbox: str, reason: str, minutes: int) -> q.GlassOpened:
+        """Begin a glass break; raise `Denied`, `WrongSecret`, `NoGrant`, `Throttled` (portal, owner)."""
+        asked = {"mailbox": mailbox, "reason": reason, "minutes": minutes}
+        return self._ask(q.GlassOpened, "glass_ask", ticket=ticket, k=k, code=code, **asked)
+
+    def glass_agree(self, ticket: bytes, k: bytes, code: str, ident: int) -> q.GlassBreak:
+        """Say yes to another officer's glass break; raise `Denied`, `Ended`, `WrongSecret` (portal, owner)."""
+        return self._ask(q.GlassBreak, "glass_agree", ticket=ticket, k=k, code=code, ident=ident)
+
+    def glass_open(self, ticket: bytes, k: bytes, code: str, ident: int) -> q.GlassOpened:
+        """Open a glass break that another officer agreed to; raise `Denied`, `Ended`, `WrongSecret`."""
+        return self._ask(q.GlassOpened, "glass_open", ticket=ticket, k=k, code=code, ident=ident)
+
+    def glass_end(self, ticket: bytes, ident: int) -> q.GlassBreak:
+        """End a glass break before its time (portal, owner)."""
+        return self._ask(q.GlassBreak, "glass_end", ticket=ticket, ident=ident)
+
+    def glass_running(self, ticket: bytes, ident: int) -> q.GlassBreak:
+        """Return one's own glass break that is open now; raise `Ended`, `Denied` (portal, owner)."""
+        return self._ask(q.GlassBreak, "glass_running", ticket=ticket, ident=ident)
+
+    def glass_export(self, ticket: bytes, ident: int, entries: int, digest: bytes) -> q.Witnessed:
+        """Sign the list of an export while its glass break is open (portal, owner)."""
+        return self._ask(q.Witnessed, "glass_export", ticket=ticket, ident=ident, entries=entries, digest=digest)
+
+    def glass_rule(self, organisation: int, two: bool) -> None:
+        """Set whether glass breaks need a second officer (owner)."""
+        self._ask(type(None), "glass_rule", organisation=organisation, two=two)
+
+    def manifest(self, organisation: int, seq: int, head: bytes) -> q.Witnessed:
+        """Note how far an archive's manifest has come and sign it; raise `Denied` for another one (courier, owner)."""
+        return self._ask(q.Witnessed, "manifest", organisation=organisation, seq=seq, head=head)

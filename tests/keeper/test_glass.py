@@ -1,0 +1,209 @@
+"""Who may open an archive: an officer who shows everything again, with another's yes where two are needed."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from cryptnsend.core import keys
+from cryptnsend.core.errors import CryptnSendError, Denied, Ended, WrongSecret
+from cryptnsend.core.model import archive_holder
+from cryptnsend.keeper.glass import WAITS
+
+from .conftest import PARAMS, Person, Running, subscriber
+
+ANN, WHY = "ann@clinic.example", "A court asked for it, case 17."
+Clinic = tuple[int, Person, Person]
+
+
+@pytest.fixture
+def clinic(keeper: Running) -> Clinic:
+    """An organisation with two officers, both of whom open its archive."""
+    made = keeper.owner.organisation_add("Clinic", "managed", "")
+    first = subscriber(keeper, "olive@clinic.example", made.id, "officer")
+    second = subscriber(keeper, "otto@clinic.example", made.id, "officer")
+    keeper.portal.share_archive(first.ticket, first.k, second.address)
+    return made.id, first, second
+
+
+def public(keeper: Running, org: int) -> bytes:
+    found = keeper.engine.query("SELECT public FROM pairs WHERE holder = :holder", holder=archive_holder(org))
+    octets: bytes = found[0]["public"]
+    return octets
+
+
+def ask(keeper: Running, who: Person, reason: str = WHY, minutes: int = 30, k: bytes = b"", code: str = ""):
+    return keeper.portal.glass_ask(who.ticket, k or who.k, code, ANN, reason, minutes)
+
+
+def test_one_officer_opens_the_archive_where_one_is_enough(keeper: Running, clinic: Clinic) -> None:
+    org, first, _ = clinic
+    opened = ask(keeper, first)
+    assert [keys.public_of(seed) for seed in opened.seeds.values()] == [public(keeper, org)]
+    assert opened.glass.ends == keeper.clock.now() + 30 * 60_000
+    assert (opened.glass.officer, opened.glass.mailbox) == (first.account, ANN)
+
+
+def test_two_officers_are_needed_where_the_organisation_says_so(keeper: Running, clinic: Clinic) -> None:
+    org, first, second = clinic
+    keeper.owner.glass_rule(org, True)
+    asked = ask(keeper, first)
+    assert asked.seeds == {}
+    assert asked.glass.opened is None
+    with pytest.raises(Denied, match="Another officer has to agree first"):
+        keeper.portal.glass_open(first.ticket, first.k, "", asked.glass.id)
+    with pytest.raises(Denied, match="not the one who asks"):
+        keeper.portal.glass_agree(first.ticket, first.k, "", asked.glass.id)
+    assert keeper.portal.glass_agree(second.ticket, second.k, "", asked.glass.id).agreed_by == second.account
+    with pytest.raises(Denied, match="Only the officer who asked"):
+        keeper.portal.glass_open(second.ticket, second.k, "", asked.glass.id)
+    opened = keeper.portal.glass_open(first.ticket, first.k, "", asked.glass.id)
+    assert [keys.public_of(seed) for seed in opened.seeds.values()] == [public(keeper, org)]
+    assert keeper.portal.glass_running(first.ticket, asked.glass.id).ends == keeper.clock.now() + 30 * 60_000
+
+
+def test_the_rule_of_two_needs_a_second_officer(keeper: Running) -> None:
+    made = keeper.owner.organisation_add("Small", "managed", "")
+    subscriber(keeper, "only@small.example", made.id, "officer")
+    with pytest.raises(Denied, match="no second officer"):
+        keeper.owner.glass_rule(made.id, True)
+    with pytest.raises(Denied, match="no such organisation"):
+        keeper.owner.glass_rule(0, True)
+
+
+def test_it_ends_by_itself_and_by_any_officers_word(keeper: Running, clinic: Clinic) -> None:
+    _, first, second = clinic
+    opened = ask(keeper, first, minutes=5)
+    keeper.clock.forward(minutes=4)
+    assert keeper.portal.glass_running(first.ticket, opened.glass.id).id == opened.glass.id
+    keeper.clock.forward(minutes=1)
+    for attempt in (keeper.portal.glass_running, lambda t, i: keeper.portal.glass_open(t, first.k, "", i)):
+        with pytest.raises(Ended):
+            attempt(first.ticket, opened.glass.id)
+    again = ask(keeper, first)
+    keeper.portal.glass_end(second.ticket, again.glass.id)
+    with pytest.raises(Ended):
+        keeper.portal.glass_running(first.ticket, again.glass.id)
+    with pytest.raises(Ended):
+        keeper.portal.glass_export(first.ticket, again.glass.id, 1, bytes(32))
+
+
+def test_a_question_nobody_answers_is_over_after_a_day(keeper: Running, clinic: Clinic) -> None:
+    org, first, second = clinic
+    keeper.owner.glass_rule(org, True)
+    asked = ask(keeper, first)
+    keeper.clock.forward(hours=WAITS / 3_600_000)
+    second.sign_in(keeper)
+    with pytest.raises(Ended):
+        keeper.portal.glass_agree(second.ticket, second.k, "", asked.glass.id)
+
+
+def test_an_officer_without_a_reason_is_refused(keeper: Running, clinic: Clinic) -> None:
+    _, first, _ = clinic
+    for reason in ("", "   ", "audit", " " * 40):
+        with pytest.raises(Denied, match="Say in a sentence"):
+            ask(keeper, first, reason)
+    for minutes in (0, 4, 481, 10_000):
+        with pytest.raises(Denied, match="between"):
+            ask(keeper, first, minutes=minutes)
+
+
+def test_an_officers_ticket_alone_opens_nothing(keeper: Running, clinic: Clinic) -> None:
+    """A browser left open, or a stolen session, does not have the password."""
+    _, first, second = clinic
+    with pytest.raises(WrongSecret):
+        ask(keeper, first, k=os.urandom(32))
+    opened = ask(keeper, first)
+    with pytest.raises(WrongSecret):
+        keeper.portal.glass_open(first.ticket, os.urandom(32), "", opened.glass.id)
+    with pytest.raises(WrongSecret):
+        keeper.portal.glass_agree(second.ticket, os.urandom(32), "", opened.glass.id)
+
+
+def test_an_officers_second_step_is_asked_for(keeper: Running, clinic: Clinic) -> None:
+    _, first, _ = clinic
+    from .test_second import number
+
+    secret = keeper.portal.second_begin(first.ticket, first.k).secret
+    keeper.portal.second_begun(first.ticket, number(keeper, secret))
+    with pytest.raises(WrongSecret):
+        ask(keeper, first, code="000000")
+    keeper.clock.forward(minutes=1)
+    assert ask(keeper, first, code=number(keeper, secret)).seeds
+
+
+@pytest.mark.parametrize("roles", [("subscriber",), ("manager",), ("subscriber", "manager")])
+def test_whoever_is_no_officer_is_refused(keeper: Running, clinic: Clinic, roles: tuple[str, ...]) -> None:
+    org, first, _ = clinic
+    other = subscriber(keeper, "max@clinic.example", org, *roles)
+    opened = ask(keeper, first)
+    attempts = (
+        lambda: ask(keeper, other),
+        lambda: keeper.portal.glass_agree(other.ticket, other.k, "", opened.glass.id),
+        lambda: keeper.portal.glass_open(other.ticket, other.k, "", opened.glass.id),
+        lambda: keeper.portal.glass_end(other.ticket, opened.glass.id),
+        lambda: keeper.portal.glass_running(other.ticket, opened.glass.id),
+        lambda: keeper.portal.glass_export(other.ticket, opened.glass.id, 1, bytes(32)),
+    )
+    for attempt in attempts:
+        with pytest.raises(Denied, match="Only officers"):
+            attempt()
+
+
+def test_an_officer_of_another_organisation_finds_no_such_glass_break(keeper: Running, clinic: Clinic) -> None:
+    _, first, _ = clinic
+    made = keeper.owner.organisation_add("Other", "managed", "")
+    other = subscriber(keeper, "eve@other.example", made.id, "officer")
+    opened = ask(keeper, first)
+    attempts = (
+        lambda: keeper.portal.glass_agree(other.ticket, other.k, "", opened.glass.id),
+        lambda: keeper.portal.glass_open(other.ticket, other.k, "", opened.glass.id),
+        lambda: keeper.portal.glass_end(other.ticket, opened.glass.id),
+        lambda: keeper.portal.glass_running(other.ticket, opened.glass.id),
+    )
+    for attempt in attempts:
+        with pytest.raises(Denied, match="no such glass break"):
+            attempt()
+    theirs = ask(keeper, other)
+    assert public(keeper, clinic[0]) not in {keys.public_of(seed) for seed in theirs.seeds.values()}
+
+
+def test_an_officer_whose_password_was_reset_by_mail_opens_no_archive(keeper: Running, clinic: Clinic) -> None:
+    _, first, _ = clinic
+    weak = Person(first.address)
+    weak.opened = keeper.owner.passwd(first.address, os.urandom(16), PARAMS, weak.k)
+    with pytest.raises(CryptnSendError):
+        ask(keeper, weak)
+
+
+def test_an_officer_with_whom_nobody_shared_the_archive_cannot_open_it_or_agree(
+    keeper: Running, clinic: Clinic
+) -> None:
+    org, first, _ = clinic
+    third = subscriber(keeper, "new@clinic.example", org, "officer")
+    opened = ask(keeper, first)
+    with pytest.raises(Denied, match="does not open the archive"):
+        ask(keeper, third)
+    with pytest.raises(Denied, match="does not open the archive"):
+        keeper.portal.glass_agree(third.ticket, third.k, "", opened.glass.id)
+
+
+def test_only_pages_and_commands_may_ask(keeper: Running, clinic: Clinic) -> None:
+    for role in ("submission", "inbound", "mailbox", "courier"):
+        for name in ("glass_ask", "glass_agree", "glass_open", "glass_end", "glass_running", "glass_export"):
+            with pytest.raises(Denied, match="no such request"):
+                keeper.role(role)._ask(type(None), name)
+
+
+def test_a_manifest_never_goes_backwards_or_changes(keeper: Running, clinic: Clinic) -> None:
+    org, _, _ = clinic
+    signed = keeper.courier.manifest(org, 5, b"a" * 32)
+    assert (signed.seq, signed.hash) == (5, b"a" * 32)
+    assert keeper.courier.manifest(org, 5, b"a" * 32).seq == 5
+    assert keeper.courier.manifest(org, 6, b"b" * 32).seq == 6
+    for seq, head in ((5, b"a" * 32), (6, b"c" * 32), (7, b"short")):
+        with pytest.raises(Denied):
+            keeper.courier.manifest(org, seq, head)
+    with pytest.raises(Denied):
+        keeper.courier.manifest(77, 1, b"a" * 32)

@@ -1,0 +1,202 @@
+"""Officers' pages over the real flows: what they show and do, and that they are nobody else's."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from cryptnsend.portal import Portal
+from tests.portal.conftest import Visitor
+from tests.portal.real import first_visit, portal, signed_in, text
+from tests.support.house import PASSWORD, House
+
+ANN, BOB, PAT, EVE = "ann@clinic.example", "bob@clinic.example", "pat@yahoo.example", "eve@other.example"
+OLIVE, OTTO, MONA = "officer@clinic.example", "otto@clinic.example", "mona@clinic.example"
+WHY = "Ann is ill and a patient asks."
+SECRET = "the canary sings at dawn"
+
+
+@pytest.fixture
+def clinic(house: House) -> int:
+    org = house.organisation("Clinic")
+    house.add_subscriber(ANN, organisation=org)
+    house.add_subscriber(MONA, organisation=org, name="Mona", roles=("subscriber", "manager"))
+    house.add_subscriber(EVE, name="Eve")
+    return org
+
+
+@pytest.fixture
+def app(house: House, clinic: int, monkeypatch: pytest.MonkeyPatch) -> Portal:
+    # The officers here have their second step; what is said to those without one has a test of its own.
+    monkeypatch.setattr(house.portal.organisations, "is_ready", lambda session: True)
+    return portal(house)
+
+
+def test_an_officer_without_a_second_step_is_led_to_setting_one_up(house: House, clinic: int) -> None:
+    olive = signed_in(portal(house), OLIVE)
+    for page in PAGES:
+        assert olive.get(page).status_code == 403, page
+        assert "/account/number" in text(olive) or "number" in text(olive)
+
+
+@pytest.fixture
+def message(house: House, clinic: int) -> int:
+    return house.submit(ANN, [PAT], house.mail("Lab result", SECRET, author=ANN))
+
+
+def break_glass(visitor: Visitor, mailbox: str = ANN, **more: object) -> str:
+    visitor.get("/organisation/glass")
+    form = {"mailbox": mailbox, "reason": WHY, "minutes": "15", "password": PASSWORD} | more
+    assert visitor.post("/organisation/glass", form).status_code == 303, text(visitor)
+    assert visitor.page is not None
+    place: str = visitor.page.location
+    visitor.follow()
+    return place
+
+
+def test_an_officer_breaks_the_glass_reads_and_ends_it(app: Portal, house: House, message: int) -> None:
+    olive = signed_in(app, OLIVE)
+    place = break_glass(olive)
+    assert "Lab result" in text(olive)
+    assert "Whatever you open stands in the audit trail." in text(olive)
+    assert SECRET in olive.get(f"{place}/messages/{message}").text
+    saved = olive.get(f"{place}/messages/{message}/eml")
+    assert SECRET.encode() in saved.data
+    assert "attachment" in saved.headers["Content-Disposition"]
+    olive.get(place)
+    olive.post(f"{place}/end")
+    assert "This glass break is over" in olive.get(place).text
+    assert olive.get(f"{place}/messages/{message}").status_code in (403, 404, 410)
+
+
+def test_a_wrong_password_and_a_missing_reason_open_nothing(app: Portal, house: House, message: int) -> None:
+    olive = signed_in(app, OLIVE)
+    for more in ({"password": "no"}, {"reason": ""}, {"reason": "short"}, {"minutes": "100000"}, {"mailbox": "nobody"}):
+        olive.get("/organisation/glass")
+        form = {"mailbox": ANN, "reason": WHY, "minutes": "15", "password": PASSWORD} | more
+        assert olive.post("/organisation/glass", form).status_code in (400, 422), more
+        assert 'role="alert"' in text(olive) or 'class="error"' in text(olive)
+    assert house.engine.query("SELECT * FROM glass_breaks") == []
+
+
+def test_an_export_leaves_as_a_locked_file(app: Portal, message: int) -> None:
+    olive = signed_in(app, OLIVE)
+    place = break_glass(olive)
+    page = olive.get(f"{place}/export").text
+    proof = re.search(r'name="proof" value="([^"]+)"', page)
+    assert proof
+    answer = olive.post(f"{place}/export", {"proof": proof[1]})
+    assert answer.data[:4] == b"PK\x03\x04"
+    assert SECRET.encode() not in answer.data
+    olive.get(f"{place}/export")
+    assert olive.post(f"{place}/export", {"proof": "forged"}).status_code == 303
+
+
+def test_the_audit_trail_is_shown_filtered_and_checked(app: Portal, house: House, clinic: int, message: int) -> None:
+    olive = signed_in(app, OLIVE)
+    assert "message.sealed" in olive.get("/organisation/audit").text
+    olive.post("/organisation/audit", {"about": ANN})
+    assert f"Only what concerns {ANN}." in olive.follow().text
+    olive.post("/organisation/audit", {"about": str(message)})
+    assert len(re.findall(r"message\.sealed", olive.follow().text)) == 1
+    assert "Nobody of this organisation" in olive.post("/organisation/audit", {"about": EVE}).text
+    olive.get("/organisation/audit")
+    olive.post("/organisation/audit/check")
+    assert "are as they were written" in olive.follow().text
+    house.tamper("UPDATE audit SET actor = 'x' WHERE org = :org AND seq = 2", org=clinic)
+    olive.post("/organisation/audit/check")
+    assert "entry 2 was edited" in olive.follow().text
+
+
+def test_a_leak_is_looked_at_and_then_taken_back(app: Portal, house: House, message: int) -> None:
+    pat = first_visit(app, house, message, author=ANN)
+    olive = signed_in(app, OLIVE)
+    olive.get("/organisation/recall")
+    assert "1 message fits" in olive.post("/organisation/recall", {"message": str(message)}).text
+    assert pat.get(f"/messages/{message}").status_code == 200  # looking takes nothing back
+    form = {"message": str(message), "reason": WHY, "sure": "yes"}
+    assert "1 message was taken back." in olive.post("/organisation/recall", form).text
+    assert f"{PAT}<small>Opened" in text(olive)
+    assert pat.get(f"/messages/{message}").status_code == 410
+    olive.get("/organisation/recall")
+    assert "Name a message" in olive.post("/organisation/recall", {}).text
+    assert "has no such message" in olive.post("/organisation/recall", {"author": EVE}).text
+
+
+def test_a_case_is_placed_found_and_ended(app: Portal, house: House, message: int) -> None:
+    olive = signed_in(app, OLIVE)
+    olive.get("/organisation/archive")
+    assert olive.post("/organisation/archive/hold", {"name": "Smith", "what": ANN, "reason": WHY}).status_code == 303
+    assert f"all of {ANN}" in olive.follow().text
+    assert "for a case" in olive.post("/organisation/archive", {"case": "Smith"}).text
+    assert "has no such message" in olive.post("/organisation/archive", {"address": EVE}).text
+    assert "no account with the address" in olive.post(
+        "/organisation/archive/hold", {"name": "S", "what": EVE, "reason": WHY}
+    ).text  # fmt: skip
+    olive.get("/organisation/archive")
+    assert "cannot be undone" in olive.post("/organisation/archive/release", {"name": "Smith"}).text
+    assert olive.post("/organisation/archive/release", {"name": "Smith", "sure": "yes"}).status_code == 303
+    assert "No case keeps anything." in olive.follow().text
+
+
+PAGES = ("/organisation/audit", "/organisation/recall", "/organisation/archive", "/organisation/glass")
+FORMS = (
+    *PAGES, "/organisation/audit/check", "/organisation/archive/hold", "/organisation/archive/release",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("who", ["subscriber", "manager", "recipient"])
+def test_to_everybody_else_no_such_page_exists(app: Portal, house: House, message: int, who: str) -> None:
+    """A subscriber of the organisation, a manager who is no officer, a recipient: addresses and forms typed by hand."""
+    olive = signed_in(app, OLIVE)
+    place = break_glass(olive)
+    if who == "recipient":
+        visitor = first_visit(app, house, message, author=ANN)
+    else:
+        visitor = signed_in(app, MONA if who == "manager" else ANN)
+    visitor.get("/account")
+    token = visitor.form_token()
+    for page in (*PAGES, place, f"{place}/messages/{message}", f"{place}/messages/{message}/eml", f"{place}/export"):
+        assert visitor.get(page).status_code == 404, page
+    form = {"csrf_token": token, "password": PASSWORD, "reason": WHY, "message": str(message), "sure": "yes",
+            "mailbox": ANN, "minutes": "15", "agree": "yes", "name": "Smith", "what": ANN}  # fmt: skip
+    for page in (*FORMS, place, f"{place}/end", f"{place}/export"):
+        answer = visitor.client.post(page, base_url="https://open.cryptnsend.example", data=form)
+        assert answer.status_code == 404, page
+    assert "Lab result" in olive.get(place).text  # nothing was ended
+
+
+def test_an_officer_of_another_organisation_finds_nothing_of_this_one(app: Portal, house: House, message: int) -> None:
+    place = break_glass(signed_in(app, OLIVE))
+    eve = signed_in(app, EVE)
+    for page in (place, f"{place}/messages/{message}", f"{place}/export"):
+        assert eve.get(page).status_code in (403, 404), page
+    assert str(message) not in eve.get("/organisation/audit").text
+    assert "message.sealed" not in eve.get(f"/organisation/audit?about={message}").text
+    eve.get("/organisation/recall")
+    assert "has no such message" in eve.post("/organisation/recall", {"message": str(message)}).text
+    form = {"message": str(message), "reason": WHY, "sure": "yes"}
+    assert "no such message" in eve.post("/organisation/recall", form).text
+    eve.get("/organisation/archive")
+    answer = eve.post("/organisation/archive/hold", {"name": "S", "what": str(message), "reason": WHY})
+    assert "The archive has no message" in answer.text
+    assert ANN not in eve.post("/organisation/archive", {}).text
+    eve.get("/organisation/glass")
+    assert eve.post(f"{place}/end").status_code in (403, 404)
+
+
+def test_forms_without_their_token_and_head_requests_do_nothing(app: Portal, house: House, message: int) -> None:
+    olive = signed_in(app, OLIVE)
+    place = break_glass(olive)
+    before = house.engine.query("SELECT count(*) AS n FROM audit")[0]["n"]
+    base = "https://open.cryptnsend.example"
+    assert olive.client.head(f"{place}/messages/{message}", base_url=base).data == b""
+    for page in (f"{place}/end", "/organisation/recall", "/organisation/archive/hold", "/organisation/glass"):
+        assert olive.client.post(page, base_url=base, data={"sure": "yes"}).status_code in (400, 403), page
+    assert house.engine.query("SELECT count(*) AS n FROM audit")[0]["n"] == before
+
+
+def test_a_session_that_ended_leads_to_signing_in(app: Portal, house: House, message: int) -> None:
+    for page in PAGES:
+        assert Visitor(app).get(page).status_code == 303
