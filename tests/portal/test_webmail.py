@@ -60,5 +60,6 @@ def test_a_draft_of_a_mail_program_is_gone_on_with_by_a_button(ann: Visitor, pat
     assert world.begun == []
     ann.get("/messages")
     assert ann.post("/drafts/begun/930").status_code == 404
-    pat.get("/drafts")
-    assert pat.post("/drafts/begun/930").status_code == 404
+    world.begun = [Begun(931, "Not to be sent from here", (), NOW)]
+    assert "Not to be sent" not in pat.get("/drafts").text
+    assert pat.post("/drafts/begun/931").status_code == 404
