@@ -38,6 +38,14 @@ def test_thunderbird_sends_ten_with_a_file_finds_its_copies_and_reads_the_reply(
     assert desk.flags("INBOX") == [{"\\Seen"}]
 
 
+def wait_for_one_draft(desk: Desk, subject: str) -> None:
+    """Wait until the draft is there once; if it never is, say what is there instead, and how it is flagged."""
+    try:
+        wait_for(lambda: desk.subjects("Drafts") == [subject], "one draft")
+    except AssertionError as problem:
+        raise AssertionError(f"{problem}: {desk.subjects('Drafts')}, {desk.flags('Drafts')}") from None
+
+
 def test_thunderbirds_drafts_are_saved_over_sealed_and_gone_once_sent(make_desk: MakeDesk) -> None:
     desk = make_desk("thunderbird-drafts")
     with Thunderbird(desk.folder / "thunderbird", desk.authority) as program:
@@ -46,7 +54,7 @@ def test_thunderbirds_drafts_are_saved_over_sealed_and_gone_once_sent(make_desk:
         program.write([desk.pat], subject, text)
         for _ in range(3):
             program.save(f"One more word on {SECRET}.\n")
-            wait_for(lambda: desk.subjects("Drafts") == [subject], "one draft")
+            wait_for_one_draft(desk, subject)
         assert program.read("Drafts", subject)[0].count("One more word") == 3
         program.press_send()
         wait_for(lambda: desk.subjects("Drafts") == [], "no draft is left")
