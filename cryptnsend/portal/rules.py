@@ -35,6 +35,7 @@ def GROUPS() -> list[tuple[str, tuple[str, ...]]]:
         "codes": _("Codes"),
         "keeping": _("How long mail is kept"),
         "limits": _("Limits"),
+        "looking": _("Looking for what should not leave in clear"),
         "signing in": _("Signing in"),
         "words": _("Words on notices"),
     }
@@ -78,6 +79,18 @@ def labels() -> dict[str, tuple[str, str]]:
             _("Reminder of a new password"),
             _("After so many days; 0 is never. No password ends by time."),
         ),
+        "dlp_off": (_("Do not look at mail that leaves plain"), _("Then nothing holds it back.")),
+        "dlp_proven": (_("Look also at mail over proven encryption"), _("It arrives readable, too.")),
+        "dlp_as_is": (
+            _("A held message may leave as it is"),
+            _("Its sender gives a reason, which stands in the audit trail."),
+        ),
+        "dlp_pictures": (_("Hold what has unreadable pictures"), _("Where no program here can read them.")),
+        "dlp_ignored": (_("What is not looked for"), _("Names of kinds of findings, one a line.")),
+        "dlp_mrn": (_("How record numbers look"), _("A pattern (RE2).")),
+        "dlp_words": (_("Words that hold a message"), _("Words and phrases, one a line.")),
+        "dlp_patterns": (_("Patterns that hold a message"), _("Patterns (RE2), one a line.")),
+        "hold_hours": (_("Hours until a held message is sent encrypted"), _("If its sender says nothing.")),
         "notice_en": (_("Words in English"), _("Below every notice. No links and no addresses.")),
         "notice_es": (_("Words in Spanish"), _("Below every notice. No links and no addresses.")),
     }

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from cryptnsend.core.organisation import SETTINGS
 from tests.portal.conftest import Visitor
 from tests.portal.world import ANN, PASSWORD, FakeSession, World
 
@@ -190,3 +191,13 @@ def test_orders_are_no_links(make_app: Any, people: World) -> None:
     for page in set(POST) - {"/policy", "/domains"}:
         assert visitor.get(f"/organisation{page}").status_code in (404, 405), page
     assert people.calls == []
+
+
+def test_every_rule_has_words_of_its_own_and_a_place_on_the_page(make_app: Any, people: World) -> None:
+    visitor = visit(make_app, "officer")
+    page = visitor.get("/organisation/policy").text
+    for name in SETTINGS:
+        assert f'id="{name}"' in page, name
+        assert name.replace("_", " ") not in page, name
+    for group in {each.metadata["group"] for each in SETTINGS.values()}:
+        assert f">{group}</h2>" not in page, group
