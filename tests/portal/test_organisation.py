@@ -198,6 +198,6 @@ def test_every_rule_has_words_of_its_own_and_a_place_on_the_page(make_app: Any, 
     page = visitor.get("/organisation/policy").text
     for name in SETTINGS:
         assert f'id="{name}"' in page, name
-        assert name.replace("_", " ") not in page, name
+        assert f">{name.replace('_', ' ')}</label>" not in page, name
     for group in {each.metadata["group"] for each in SETTINGS.values()}:
         assert f">{group}</h2>" not in page, group
