@@ -24,6 +24,7 @@ class RecipientFacts:
     is_thread_subscriber: bool = False  # the thread belongs to this recipient
     form: str = "zip"  # how a thread's subscriber or member wants mail in the original inbox
     blocked: bool = False  # this recipient has blocked the author
+    is_friend: bool = False  # of the author's family and friends, as the author's card says
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,7 @@ _WHY = {
     "member": "this recipient can open secure mail without a new password",
     "form-unknown": "the way this recipient wants secure mail is not known here",
     "plain-token": "the subject begins with ::",
+    "friend": "the sender named this address among family and friends, who get ordinary mail",
     "plain-not-allowed": "the subject begins with ::, but the organisation does not allow plain mail",
     "plain-not-theirs": "the organisation lets only some of its people send plain mail",
     "newcomer": "accounts that signed up by themselves send no plain mail in their first days",
@@ -197,17 +199,17 @@ def _decide(submission: Submission, rules: Rules, recipient: RecipientFacts, ask
     if recipient.is_thread_subscriber or recipient.is_member:
         reason = "thread-subscriber" if recipient.is_thread_subscriber else "member"
         return Handoff(recipient.form, reason) if recipient.form in FORMS else Vault("form-unknown")
-    return _otherwise(submission, rules, asked)
+    return _otherwise(submission, rules, asked, friend=recipient.is_friend and rules.allow_plain)
 
 
-def _otherwise(submission: Submission, rules: Rules, asked: Token | None) -> Decision:
-    """Decide for a recipient about whom nothing special is known."""
+def _otherwise(submission: Submission, rules: Rules, asked: Token | None, *, friend: bool) -> Decision:
+    """Decide for a recipient about whom nothing special is known, but whether they are the author's *friend*."""
     plain = asked == "plain"
     if not submission.author_is_subscriber:
         return Vault("not-subscriber")
     if plain and not rules.allow_plain:
         return Vault("plain-not-allowed")
-    if not plain and rules.default not in ("plain", "tls-or-vault"):
+    if not plain and not friend and rules.default not in ("plain", "tls-or-vault"):
         return Vault("default-vault" if rules.default == "vault" else "default-unknown")
     if not rules.may_plain:
         return Vault("plain-not-theirs")
@@ -215,9 +217,12 @@ def _otherwise(submission: Submission, rules: Rules, asked: Token | None) -> Dec
         return Vault("thread-vaulted")
     if submission.author_is_newcomer:
         return Vault("newcomer")
-    if not plain and rules.default == "tls-or-vault":
+    if not plain and not friend and rules.default == "tls-or-vault":
         return Relay("proven", "tls-or-vault")
-    return Relay("cleartext" if rules.cleartext else "opportunistic", "plain-token" if plain else "default-plain")
+    return Relay(
+        "cleartext" if rules.cleartext else "opportunistic",
+        "plain-token" if plain else "friend" if friend else "default-plain",
+    )
 
 
 def why(reason: str) -> str:

@@ -94,7 +94,7 @@ class Deciding:
             author=author.address,
             author_is_subscriber=author.subscriber,
             subject=index.subject,
-            recipients=tuple(self._facts(rows, author, each, held) for each in people),
+            recipients=tuple(self._facts(rows, author, card, each, held) for each in people),
             author_is_newcomer=self._settings.is_newcomer(card, now),
             thread_vaulted=thread.vaulted,
         )
@@ -113,7 +113,7 @@ class Deciding:
             archive = self._holders.known_card(archive_holder(org))
         return self._policies.of_text(sender.policy, archive)
 
-    def _facts(self, rows: Rows, author: Author, person: Person, held: Policy) -> policy.RecipientFacts:
+    def _facts(self, rows: Rows, author: Author, own: Card, person: Person, held: Policy) -> policy.RecipientFacts:
         return policy.RecipientFacts(
             address=person.canonical,
             is_self=person.is_self,
@@ -121,6 +121,7 @@ class Deciding:
             is_thread_subscriber=person.owns_thread,
             form=form_of(person.card, self._tls_replies(rows, author, person.card, held)),
             blocked=person.blocked,
+            is_friend=person.canonical in own.friends,
         )
 
     def _tls_replies(self, rows: Rows, author: Author, card: Card | None, held: Policy) -> bool:

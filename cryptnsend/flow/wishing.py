@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from types import MappingProxyType
 
+from cryptnsend.core.addresses import canonical
+from cryptnsend.core.cards import read_card
 from cryptnsend.core.contracts import Rows
+from cryptnsend.core.errors import Refusal
+from cryptnsend.core.model import account_holder
+from cryptnsend.core.typed import read_people
 from cryptnsend.flow.people import People
 from cryptnsend.flow.sessions import Session
 from cryptnsend.store.records import wishes
@@ -35,6 +40,26 @@ class Wishing(People):
             self._confirmed(session, password, source)
         self._keeper.allow(session.ticket, 0, way)
         self._note(session, "code.usual", {"instead": way})
+
+    def friends(self, session: Session) -> Sequence[str]:
+        """Return whom this subscriber's mail goes to as ordinary mail, by what the keeper says of the account."""
+        signed, key = self._keeper.card(account_holder(session.account)), self._keeper.anchors().card_key
+        return () if signed is None else read_card(signed, key).friends
+
+    def set_friends(self, session: Session, typed: str, password: str, source: str) -> None:
+        """
+        Choose these people, as somebody typed them; the owner of the account is told by mail.
+
+        Raises Refusal for what is no address, WrongSecret, Throttled, and Denied after a reset by mail.
+        """
+        read = read_people(typed)
+        if read.wrong:
+            raise Refusal(f"This is no address: {read.wrong[0]}. Correct it, or take it out.")
+        named = list(dict.fromkeys(canonical(each.address) for each in read.people))
+        k = self._confirmed(session, password, source)
+        opened = self._keeper.set_friends(session.ticket, k, named)
+        self._take(opened, "account.friends", {"count": len(named)})
+        self._alert(session.account, "friends-changed")
 
     def mails(self, session: Session) -> dict[str, bool]:
         """Return which mails about what they send this subscriber gets."""

@@ -96,6 +96,7 @@ def _card(rows: Rows, holder: str, version: int) -> Card:
         weak=account.is_weak,
         generation=account.generation,
         open_since=account.open_since or 0,
+        friends=account.friend_addresses,
     )
 
 

@@ -358,6 +358,10 @@ class Keeper(Posting, Ruling, GlassRequests):
         """Change what the account says of itself; `seeds` of the answer is empty. Form "tls" takes *k* to turn on."""
         return self._ask(q.Opened, "profile", ticket=ticket, name=name, form=form, locale=locale, k=k)
 
+    def set_friends(self, ticket: bytes, k: bytes, addresses: Sequence[str]) -> q.Opened:
+        """Let mail to these addresses go as ordinary mail; `seeds` of the answer is empty."""
+        return self._ask(q.Opened, "set_friends", ticket=ticket, k=k, addresses=list(addresses))
+
     def device_add(self, ticket: bytes, scope: str, seeds: Mapping[int, bytes] | None = None) -> q.NewDevice:
         """Make a device password to `submit`, to `read`, or for `mail`, both; who reads opens the pairs of *seeds*."""
         return self._ask(q.NewDevice, "device_add", ticket=ticket, scope=scope, seeds=dict(seeds or {}))

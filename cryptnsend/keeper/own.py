@@ -29,6 +29,7 @@ from cryptnsend.keeper.requests import Code, Opened, Passphrase, RecoveryFile
 from cryptnsend.keeper.rows import Account
 
 MOST = 500  # codes in one request
+FRIENDS = 100  # addresses on a card
 FORMS = ("zip", "link", "tls")
 NOT_SUBSCRIBER = "Only subscribers may do this."
 
@@ -112,6 +113,26 @@ def profile(
         tickets.signed_in(context, rows, ticket)
         if values:
             ledger.set_account(rows, account.id, **values)
+        cards.renew(context, rows, account_holder(account.id))
+
+    context.commit(note)
+    return accounts.opened(context, accounts.row(context.reads, account.id), {}, with_ticket=False)
+
+
+def set_friends(context: Context, ticket: bytes, k: bytes, addresses: Sequence[str]) -> Opened:
+    """
+    Let what a subscriber sends to these addresses go as ordinary mail, where no rule wants more for it.
+
+    It takes the password again, so that nobody turns it on who only found a browser open.
+    """
+    account = _owner(context, ticket, k)
+    named = tuple(dict.fromkeys(addresses))
+    if len(named) > FRIENDS or any(each.split() != [each] for each in named):
+        raise Denied(f"Name {FRIENDS} addresses at most.")
+
+    def note(rows: Rows) -> None:
+        tickets.signed_in_well(context, rows, ticket)
+        ledger.set_account(rows, account.id, friends="\n".join(named))
         cards.renew(context, rows, account_holder(account.id))
 
     context.commit(note)

@@ -190,6 +190,7 @@ _PORTAL: dict[str, Callable[..., Any]] = {
     "next_code": own.next_code,
     "adopt": grants.adopt,
     "profile": own.profile,
+    "set_friends": own.set_friends,
     "device_add": devices.add,
     "device_revoke": devices.revoke,
     "passphrase": own.passphrase,

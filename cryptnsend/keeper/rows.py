@@ -43,10 +43,16 @@ class Account:
     created: int
     open_since: int | None = None
     weak_version: int | None = None  # of its credentials, before it became weak
+    friends: str = ""  # addresses to which its mail may go as ordinary mail, one a line
 
     @property
     def role_names(self) -> tuple[str, ...]:
         return tuple(self.roles.split(","))
+
+    @property
+    def friend_addresses(self) -> tuple[str, ...]:
+        """Return whom ordinary mail may go to; nobody while the account is weak."""
+        return () if self.is_weak else tuple(self.friends.split())
 
     @property
     def is_weak(self) -> bool:

@@ -258,6 +258,12 @@ GLASS = Step(
     ),
 )
 
+FRIENDS = Step(
+    "0010-friends",
+    # Family and friends: whom a subscriber's mail may go to as ordinary mail, canonical, one a line. On their card.
+    ("ALTER TABLE accounts ADD COLUMN friends TEXT NOT NULL DEFAULT ''",),
+)
+
 STEPS: tuple[Step, ...] = (
     FIRST,
     OPEN_SIGN_UP,
@@ -268,4 +274,5 @@ STEPS: tuple[Step, ...] = (
     ALLOWANCES,
     BEFORE_RESETS,
     GLASS,
+    FRIENDS,
 )

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask_babel import gettext
 
-from cryptnsend.core.errors import Denied, Throttled, WrongSecret
+from cryptnsend.core.errors import Denied, Refusal, Throttled, WrongSecret
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import needs_subscriber, remember, signed_in, source
@@ -42,5 +42,29 @@ def overview() -> Any:
         page["problem"] = str(denied)
         return render_template("mails.html", **page), WRONG
     accounts.set_mails(somebody, wanted)
+    remember("saved", "wishes")
+    return redirect(url_for("account.overview"), 303)
+
+
+@blueprint.route("/account/friends", methods=["GET", "POST"])
+@needs_subscriber
+def friends() -> Any:
+    """Show and take the list of people who get ordinary mail."""
+    somebody, accounts = signed_in(), desk().accounts
+    page: dict[str, Any] = {"typed": ", ".join(accounts.friends(somebody)), "error": None, "problem": None}
+    page["may_plain"] = desk().newmail.may_plain(somebody)
+    if request.method != "POST":
+        return render_template("friends.html", **page)
+    page["typed"] = typed = request.form.get("friends", "")[:20_000]
+    try:
+        accounts.set_friends(somebody, " ".join(typed.split()), request.form.get("password", ""), source())
+    except WrongSecret:
+        page["error"] = gettext("That is not your password.")
+        return render_template("friends.html", **page), WRONG
+    except Throttled:
+        raise
+    except (Refusal, Denied) as refused:
+        page["problem"] = str(refused)
+        return render_template("friends.html", **page), WRONG
     remember("saved", "wishes")
     return redirect(url_for("account.overview"), 303)

@@ -73,6 +73,7 @@ facts = st.builds(
     is_thread_subscriber=st.booleans(),
     form=st.sampled_from([*FORMS, "", "unheard-of"]),
     blocked=st.booleans(),
+    is_friend=st.booleans(),
 )
 subjects = st.sampled_from(
     ["", "hello", ":: hi", "Re: :: hi", "secure/ x", "encrypt/ x", "::1", "：： x", "std::x"]
@@ -130,7 +131,7 @@ def test_nothing_is_relayed_but_by_a_subscribers_token_or_the_organisations_defa
             assert submission.author_is_subscriber
             assert not submission.thread_vaulted
             assert rule.may_plain
-            by_token = rule.allow_plain and decision.reason == "plain-token"
+            by_token = rule.allow_plain and decision.reason in ("plain-token", "friend")
             proven = rule.default == "tls-or-vault" and decision.tls == "proven"
             assert by_token or proven or rule.default == "plain"
 

@@ -104,6 +104,7 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "invitation": ("invitation", INVITED),
     "invitation to an organisation": ("invitation", INVITED | {"organisation": "Ruiz Family Practice"}),
     "alert": ("alert", CODE | {"template": "new-sign-in", "link": ""}),
+    "other friends": ("alert", CODE | {"template": "friends-changed", "link": ""}),
     "fewer mails": ("alert", CODE | {"template": "mails-fewer", "link": ""}),
     "other alert": ("alert", CODE | {"template": "contact-reset", "link": ""}),
     "alert with a link": ("alert", CODE | {"template": "reset-waiting", "link": LINK.replace("/m/", "/answer/")}),

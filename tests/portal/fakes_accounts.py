@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cryptnsend.core.errors import Denied, Ended, NoGrant, SecondStep, Throttled, WrongSecret
+from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal, SecondStep, Throttled, WrongSecret
 from cryptnsend.flow.views import (
     Blocked,
     Browser,
@@ -229,6 +229,15 @@ class FakeAccounts:
         if form == "tls" and self.world.profile.form != "tls":
             self.confirm(session, password, source)
         self.world.profile = Profile(name, phone, form)
+
+    def friends(self, session: Any) -> Sequence[str]:
+        return self.world.friends
+
+    def set_friends(self, session: Any, typed: str, password: str, source: str) -> None:
+        if "oops" in typed:
+            raise Refusal("This is no address: oops. Correct it, or take it out.")
+        self.confirm(session, password, source)
+        self.world.friends = tuple(typed.split(", "))
 
     def usual_way(self, session: Any) -> str:
         return self.world.usual_way

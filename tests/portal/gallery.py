@@ -54,6 +54,7 @@ PAGES = [  # who looks, at what
     *(("", url) for url in ("/m/by-mail", "/m/free", "/m/known/shared")),
     ("ann", "/m/known/shared"),
     ("ann", "/account/mails"),
+    ("ann", "/account/friends"),
     *(("", url) for url in ("/m/new/ask", "/m/expired/ask")),
     *(("pat", url) for url in ("/messages/18", "/messages/8", "/messages/8/ask")),
     *(("pat", f"/messages/18/files/{part}/look") for part in ("2", "3", "4")),

@@ -79,3 +79,20 @@ def test_mails_are_chosen_and_the_choice_is_shown_again(ann: Visitor, world: Wor
 
 def test_the_page_is_for_subscribers(pat: Visitor) -> None:
     assert pat.get("/account/mails").status_code == 404
+
+
+def test_family_and_friends_are_named_with_the_password_and_what_it_means_is_said(ann: Visitor, world: World) -> None:
+    page = ann.get("/account/friends").text
+    assert "Never name patients or clients here." in page
+    form = {"friends": "mum@home.example, joe@home.example"}
+    wrong = ann.post("/account/friends", form | {"password": "no"})
+    assert (wrong.status_code, world.friends) == (422, ())
+    assert "mum@home.example" in wrong.text
+    assert "This is no address" in ann.post("/account/friends", {"friends": "oops", "password": PASSWORD}).text
+    assert ann.post("/account/friends", form | {"password": PASSWORD}).location == "/account"
+    assert world.friends == ("mum@home.example", "joe@home.example")
+
+
+def test_where_no_ordinary_mail_is_allowed_the_page_of_friends_says_so(ann: Visitor, world: World) -> None:
+    world.may_plain = False
+    assert "do not let you send ordinary mail" in ann.get("/account/friends").text

@@ -75,6 +75,7 @@ class World:
     threads: dict[int, list[Turn]] = field(default_factory=dict)
     may_plain: bool = True
     usual_way: str = "code"
+    friends: tuple[str, ...] = ()
     mail_wishes: dict[str, bool] = field(default_factory=dict)
     instead: tuple[str, ...] = ("code", "mail")  # what may stand in for a code
     trash: set[tuple[int, str]] = field(default_factory=set)  # message and role
