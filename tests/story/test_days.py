@@ -108,6 +108,7 @@ def test_bob_reads_the_offices_address_and_asks_to_be_written_to(stage: Stage) -
     office.page.fill("input[name=address]", bob.address)
     office.page.fill("input[name=password]", PASSWORD)
     office.page.locator("form.sheet button.button").first.click()
-    office.page.get_by_role("button", name="que me escriba").click()
+    office.page.get_by_role("button", name="write to me").click()  # in the language of their account
+    office.page.get_by_text("gets a mail from us").wait_for()
     stage.deliver()
     assert BOB in stage.words(ANN)
