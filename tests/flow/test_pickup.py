@@ -294,7 +294,7 @@ def test_damaged_octets_are_never_shown(house: House, ann: int, part: str) -> No
     pat = house.register(PAT, message)
     body = house.engine.query("SELECT body FROM contents WHERE part = :part", part=part)[0]["body"]
     damaged = body[:-1] + bytes([body[-1] ^ 1])
-    house.tamper("UPDATE contents SET body = :body WHERE part = :part", body=damaged, part=part)
+    house.spoil("UPDATE contents SET body = :body WHERE part = :part", body=damaged, part=part)
     with pytest.raises(SealBroken):
         house.pickup.show(pat, message)
     assert [(each.subject, each.state) for each in house.pickup.list(pat)] == [

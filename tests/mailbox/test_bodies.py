@@ -66,7 +66,7 @@ def test_what_one_sent_filed_and_was_told_comes_with_one_command(house: House, d
 
 def test_what_is_damaged_keeps_nothing_back_but_itself(house: House, client: imaplib.IMAP4_SSL) -> None:
     messages = [reply(house, text) for text in ("One.", "Two.", "Three.")]
-    house.tamper("UPDATE contents SET body = zeroblob(length(body)) WHERE message = :m AND part = 'raw'", m=messages[1])
+    house.spoil("UPDATE contents SET body = zeroblob(length(body)) WHERE message = :m AND part = 'raw'", m=messages[1])
     client.select("INBOX")
     status, answer = client.fetch("1:*", ALL)
     assert (status, b"CORRUPTION" in answer[0]) == ("NO", True)

@@ -81,7 +81,7 @@ def test_a_message_that_was_taken_back_is_in_no_list_any_more(house: House, door
 def test_a_list_with_a_damaged_index_or_a_long_header_is_whole(house: House, client: imaplib.IMAP4_SSL) -> None:
     damaged = reply(house, subject="Damaged")
     reply(house, subject="Good")
-    house.tamper("UPDATE contents SET body = zeroblob(length(body)) WHERE message = :m AND part = 'index'", m=damaged)
+    house.spoil("UPDATE contents SET body = zeroblob(length(body)) WHERE message = :m AND part = 'index'", m=damaged)
     client.append("INBOX", "", None, b"Subject: Long\r\nX-Long: " + b"x " * 20_000 + b"\r\n\r\nText.\r\n")
     client.select("INBOX")
     for _ in range(2):

@@ -100,7 +100,7 @@ def test_a_reset_takes_nothing_from_a_device_that_still_opens_it(house: House, d
 
 def test_a_damaged_message_is_told_as_damaged(house: House, client: imaplib.IMAP4_SSL) -> None:
     damaged = reply(house)
-    house.tamper("UPDATE contents SET body = zeroblob(length(body)) WHERE message = :m AND part = 'raw'", m=damaged)
+    house.spoil("UPDATE contents SET body = zeroblob(length(body)) WHERE message = :m AND part = 'raw'", m=damaged)
     client.select("INBOX")
     status, answer = client.fetch("1", "(BODY.PEEK[TEXT])")
     assert (status, b"CORRUPTION" in answer[0]) == ("NO", True)

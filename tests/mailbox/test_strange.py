@@ -156,7 +156,7 @@ def test_without_the_keeper_nobody_is_told_a_wrong_password(house: House, doors:
 
 def test_a_damaged_message_is_passed_over_and_the_others_are_read(house: House, doors: MailDoors, ann: str) -> None:
     damaged, _ = reply(house, "One."), reply(house, "Two.")
-    house.tamper("UPDATE contents SET body = zeroblob(length(body)) WHERE message = :m AND part = 'raw'", m=damaged)
+    house.spoil("UPDATE contents SET body = zeroblob(length(body)) WHERE message = :m AND part = 'raw'", m=damaged)
     client = signed_in(doors)
     client.select("INBOX")
     assert client.fetch("1:2", "(UID BODY.PEEK[TEXT])")[0] == "NO"

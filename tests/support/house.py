@@ -19,6 +19,7 @@ import pytest
 
 from cryptnsend.app import App
 from cryptnsend.config import Config
+from cryptnsend.core.contracts import Rows
 from cryptnsend.core.dlp.detect import Finding
 from cryptnsend.core.model import Signed
 from cryptnsend.core.passwords import Argon
@@ -377,6 +378,18 @@ class House:
     def tamper(self, sql: str, **values: Any) -> None:
         """Change rows of the main database behind everybody's back."""
         self.engine.write(lambda rows: rows.execute(sql, values)).result()
+
+    def spoil(self, sql: str, **values: Any) -> None:
+        """Change sealed contents as somebody does who has the file itself, where no trigger guards the archive."""
+        guard = "archived_content_is_as_it_was"
+
+        def write(rows: Rows) -> None:
+            made = rows.query("SELECT sql FROM sqlite_master WHERE name = :guard", {"guard": guard})[0]["sql"]
+            rows.execute(f"DROP TRIGGER {guard}")
+            rows.execute(sql, values)
+            rows.execute(made)
+
+        self.engine.write(write).result()
 
     def rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield every row of the main database with its table's name."""
