@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import zipfile
 import zlib
+from collections.abc import Callable
 
 import pypdf
+import pypdfium2
 import pytest
 import pyzipper
 from hypothesis import given, settings
@@ -17,6 +20,7 @@ from tnefparse import TNEF
 from cryptnsend.core.dlp.detect import Finding
 from cryptnsend.core.dlp.own import Own
 from cryptnsend.dlp import tnef as reader
+from cryptnsend.dlp.inspector import Inspector
 from cryptnsend.dlp.kinds import is_honest, kind_of
 from cryptnsend.dlp.markup import text_of_html
 from cryptnsend.dlp.nursery import Job, look
@@ -263,3 +267,37 @@ def test_a_member_that_says_it_is_small_is_measured_anyway() -> None:
     assert ("unreadable", "a.zip") in found(mail(files={"a.zip": bytes(made)}))
     assert zlib.crc32(b"x" * 1000)
     assert zipfile.is_zipfile(io.BytesIO(bytes(made)))
+
+
+def png(width: int, rows: list[bytes]) -> bytes:
+    """Return a grey picture."""
+
+    def chunk(kind: bytes, octets: bytes) -> bytes:
+        return struct.pack(">I", len(octets)) + kind + octets + struct.pack(">I", zlib.crc32(kind + octets))
+
+    head = struct.pack(">IIBBBBB", width, len(rows), 8, 0, 0, 0, 0)
+    packed = zlib.compress(b"".join(b"\0" + row for row in rows))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+
+
+def test_a_picture_and_a_scanned_page_are_read_where_tesseract_is(
+    record_property: Callable[[str, object], None],
+) -> None:
+    if not Inspector.ocr():
+        record_property("not run", "tesseract is not installed here")
+    document = pypdfium2.PdfDocument(pdf(TOLD))
+    page = document[0]
+    drawn = page.render(scale=3, grayscale=True)
+    octets, wide = bytes(drawn.buffer), drawn.stride
+    rows = [octets[at * wide : at * wide + drawn.width] for at in range(drawn.height)]
+    picture = png(drawn.width, rows)
+    drawn.close()
+    page.close()
+    document.close()
+    inspector = Inspector()
+    try:
+        sent = mail(files={"scan.png": picture})
+        found = {each.rule for each in inspector.inspect((sent,), Job(ocr=Inspector.ocr(), hold_pictures=True))}
+    finally:
+        inspector.close()
+    assert found == ({"ssn"} if Inspector.ocr() else {"unreadable"})
