@@ -8,7 +8,8 @@
 #   make lint                  style, types, directions of imports
 #   make docs                  write the generated parts of docs/ again
 #   make words                 bring the catalogues of web/translations in step with the words in the source
-#   make screenshots          a picture of every page, into docs/screenshots/all; ARGS="setup sent" for some
+#   make screenshots           a picture of every page, into docs/screenshots/all; ARGS="setup sent" for some
+#   make lighthouse            points of the main pages on a phone; fails under 95; ARGS="sent" for some
 #   make bench [ARGS=...]      benchmarks/accept.py; with BENCH=deliver, benchmarks/deliver.py, and so mailbox
 #   make clean                 remove everything that make made
 
@@ -27,7 +28,7 @@ install = apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: demo test test-long torture lint docs words screenshots bench clean
+.PHONY: demo test test-long torture lint docs words screenshots lighthouse bench clean
 
 demo: .venv/.packages .venv/.npm
 	$(BIN)/cryptnsend demo $(ARGS)
@@ -57,6 +58,9 @@ words: .venv/.packages
 screenshots: .venv/.packages .venv/.debian .venv/.npm
 	$(BIN)/python docs/screenshots.py $(ARGS)
 
+lighthouse: .venv/.packages .venv/.debian .venv/.npm .venv/lighthouse
+	$(BIN)/python benchmarks/lighthouse.py .venv/lighthouse $(ARGS)
+
 bench: .venv/.packages .venv/.debian
 	$(BIN)/python benchmarks/$(or $(BENCH),accept).py $(ARGS)
 
@@ -84,6 +88,10 @@ clean:
 	    grep -v '^//# sourceMappingURL' .venv/npm/node_modules/squire-rte/dist/squire.js; } >web/static/squire.js && \
 	  touch $@; \
 	fi
+
+.venv/lighthouse: | .venv/.packages
+	@command -v npm >/dev/null || { echo "npm is missing. On Debian: sudo apt-get install npm" >&2; exit 1; }
+	@npm install --prefix $@ --ignore-scripts --no-audit --no-fund --silent lighthouse@12
 
 .venv/.debian: Makefile | .venv/.packages
 	@missing=; for tool in $(TOOLS); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
