@@ -15,7 +15,7 @@ from cryptnsend.core.model import account_holder
 from cryptnsend.delivery.dns import DnsTrouble
 from cryptnsend.flow.organisations import Organisations
 from cryptnsend.flow.sessions import Session
-from cryptnsend.store.records import accounts, audit, members
+from cryptnsend.store.records import accounts, members, trail
 from tests.flow.rows import recipients
 from tests.flow.test_second import enrolled
 from tests.support.house import AGENT, PASSWORD, SOURCE, House
@@ -258,7 +258,7 @@ def test_who_is_stopped_is_out_at_once_everywhere_and_comes_back_with_everything
     assert about == [
         (account_holder(staff.id(MAX)), "account.disabled"), (account_holder(staff.id(MAX)), "account.enabled"),
     ]  # fmt: skip
-    assert audit.verify(house.engine, staff.clinic).broken is None
+    assert trail.verify(house.engine, staff.clinic).broken is None
 
 
 def test_a_new_officer_opens_the_archive_and_a_former_one_does_not(staff: Staff) -> None:

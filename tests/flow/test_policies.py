@@ -15,7 +15,7 @@ from cryptnsend.__main__ import main
 from cryptnsend.core.errors import Denied, Ended, Enough, NoGrant, TooBig, WrongSecret
 from cryptnsend.core.organisation import Value
 from cryptnsend.flow.policies import Policies
-from cryptnsend.store.records import audit
+from cryptnsend.store.records import trail
 from tests.flow.conftest import DELIVERED, Desk
 from tests.flow.rows import recipients
 from tests.support.house import DAY, HOUR, MINUTE, OTHER, PASSWORD, House, MakeHouse
@@ -302,7 +302,7 @@ def test_every_change_is_a_version_and_an_audit_row_and_can_be_taken_back(clinic
     assert [json.loads(row["detail"])["version"] for row in rows] == [1, 2, 3]
     assert json.loads(rows[1]["detail"])["changes"] == {"life_days": ["7", "9"], "plain_token": ["inherit", "no"]}
     assert {row["actor"] for row in rows} == {"owner"}
-    assert audit.verify(clinic.engine, org).broken is None
+    assert trail.verify(clinic.engine, org).broken is None
 
 
 def test_a_change_based_on_an_older_version_is_refused(clinic: House, org: int) -> None:
