@@ -13,9 +13,10 @@ from pathlib import Path
 
 from werkzeug.serving import make_server
 
+from cryptnsend.config import Config
 from cryptnsend.flow.views import Begun, Drafted, File, KeptFile, Turn, Wishes, Writing
 from cryptnsend.making import make_certificate
-from cryptnsend.portal import create_app
+from cryptnsend.portal import Portal, create_app
 from cryptnsend.portal.programs import PROGRAMS
 from tests.portal.conftest import config, pieces
 from tests.portal.furnished import furnished, kept_mails
@@ -186,10 +187,23 @@ def served(world: World, folder: Path) -> Iterator[str]:
         portal=replace(plain.portal, style_page=True),
         tls=replace(plain.tls, certificate=folder / "certificate.pem", key=folder / "key.pem"),
     )
-    make_certificate(settings)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(settings.tls.certificate, settings.tls.key)
     app = create_app(pieces(world, settings), settings, ports=lambda: {"submissions": 465, "submission": 587})
+    with serving(app, folder, settings) as address:
+        yield address
+
+
+@contextmanager
+def serving(app: Portal, folder: Path, settings: Config | None = None) -> Iterator[str]:
+    """Serve an application over TLS on loopback and give its address; the certificate is written into *folder*."""
+    plain = settings or config()
+    made = replace(
+        plain,
+        server=replace(plain.server, hostname="localhost"),
+        tls=replace(plain.tls, certificate=folder / "certificate.pem", key=folder / "key.pem"),
+    )
+    make_certificate(made)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made.tls.certificate, made.tls.key)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = make_server("127.0.0.1", 0, app, threaded=True, ssl_context=context)
     thread = threading.Thread(target=server.serve_forever)

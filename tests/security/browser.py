@@ -9,7 +9,7 @@ from typing import Any
 
 from cryptnsend.demo.visitor import Page, Visitor, _Reader
 from cryptnsend.portal import Portal, create_app
-from cryptnsend.portal.flows import Pieces
+from cryptnsend.portal.flows import Officers, Pieces
 from tests.support.house import House
 
 BASE = "https://mail.clinic.example"
@@ -23,6 +23,7 @@ def portal(house: House) -> Portal:
         house.replies,
         house.portal.drafts,
         house.portal.uploads,
+        house.portal.begun,
         house.clock.now,
         os.urandom,
         newmail=house.portal.newmail,
@@ -31,6 +32,13 @@ def portal(house: House) -> Portal:
         policies=house.portal.policies,
         organisations=house.portal.organisations,
         holding=house.portal.holding,
+        officers=Officers(
+            house.portal.auditing,
+            house.portal.archiving,
+            house.portal.glass,
+            house.portal.casework,
+            house.portal.recalling,
+        ),
     )
     return create_app(pieces, house.config, secret=b"s" * 32, ports=dict, spool=house.home.run)
 
