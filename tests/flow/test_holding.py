@@ -15,7 +15,7 @@ from cryptnsend.delivery.courier import Outcome
 from cryptnsend.dlp.nursery import Job
 from cryptnsend.flow.holding import Choice
 from cryptnsend.flow.inspecting import is_looked_at
-from cryptnsend.store.records import audit
+from cryptnsend.store.records import trail
 from tests.flow.conftest import LATER, Desk, faces, links_in
 from tests.support.house import DAY, HOUR, House, MakeHouse
 
@@ -397,7 +397,7 @@ def test_the_audit_trail_stays_whole(held: tuple[Desk, int]) -> None:
     desk.house.portal.holding.decide(desk.house.session(ANN), message, "encrypt")
     desk.deliver()
     for row in desk.house.engine.query("SELECT id FROM organisations"):
-        assert audit.verify(desk.house.engine, row["id"]).broken is None
+        assert trail.verify(desk.house.engine, row["id"]).broken is None
 
 
 def _policy(house: House, name: str, value: str) -> None:
