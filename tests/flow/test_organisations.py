@@ -18,7 +18,7 @@ from cryptnsend.flow.sessions import Session
 from cryptnsend.store.records import accounts, members, trail
 from tests.flow.rows import recipients
 from tests.flow.test_second import enrolled
-from tests.support.house import AGENT, PASSWORD, SOURCE, House
+from tests.support.house import AGENT, DAY, PASSWORD, SOURCE, House
 
 OLIVE, MAX, CARL, DORA = "officer@clinic.example", "max@clinic.example", "carl@clinic.example", "dora@clinic.example"
 EVE, PAT = "officer@rival.example", "pat@yahoo.example"
@@ -220,6 +220,18 @@ def test_a_list_is_read_whatever_program_wrote_it(staff: Staff) -> None:
     ):
         (line,) = staff.flow.read_list(staff.max, octets)
         assert (line.address, line.wrong) == ("new@x.example", "")
+
+
+def test_an_invitation_that_nobody_took_is_forgotten_after_its_time(staff: Staff) -> None:
+    house = staff.house
+    staff.flow.invite(staff.max, "new@x.example", "")
+    (ends,) = (row["expires"] for row in house.engine.query("SELECT expires FROM invitations"))
+    house.clock.forward(ends - house.clock.now())
+    house.upkeep.once()
+    assert len(house.engine.query("SELECT id FROM invitations")) == 1
+    house.clock.forward(DAY + 1)
+    house.upkeep.once()
+    assert house.engine.query("SELECT id FROM invitations") == []
 
 
 def test_a_list_with_a_bad_line_invites_nobody_and_names_each(staff: Staff) -> None:
