@@ -13,7 +13,7 @@ from cryptnsend.flow.people import People
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Browser, Doing
 from cryptnsend.keeper.requests import RecoveryFile
-from cryptnsend.store.records import oversight
+from cryptnsend.store.records import messages, oversight
 
 DAY = 86_400_000  # milliseconds
 
@@ -74,11 +74,24 @@ class Oversight(People):
 
         self._engine.write(write).result()
 
-    def recovery_file(self, session: Session, password: str, source: str) -> RecoveryFile:
-        """Make another recovery file of the archive and return it, this once. Earlier ones open it too."""
-        made = self._keeper.archive_recovery(session.ticket, self._confirmed(session, password, source))
-        self._note(session, "recovery.made", {})
-        self._alert(session.account, "recovery-file-made")
+    def recovery_file(self, session: Session, password: str, code: str, source: str) -> RecoveryFile:
+        """
+        Make another recovery file of the archive and return it, this once. Earlier ones open it too.
+
+        All officers are told. Raises WrongSecret, Throttled, and Denied where it takes two officers.
+        """
+        k = self._confirmed(session, password, source)
+        made = self._keeper.archive_recovery(session.ticket, k, code)
+        others = [each for each in oversight.officers(self._engine, session.organisation) if each != session.account]
+        mails = [self._mail("alert", "recovery-file-made", session.account)]
+        mails += [self._mail("alert", "recovery-file-made-by-officer", each) for each in others]
+
+        def write(rows: Rows) -> None:
+            self._append(rows, session.organisation, session.account, "recovery.made", {})
+            messages.add_deliveries(rows, mails)
+
+        self._engine.write(write).result()
+        self._wake()
         return made
 
 

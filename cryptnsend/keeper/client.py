@@ -378,9 +378,9 @@ class Keeper(Posting, Ruling, GlassRequests):
         """Make a new delivery passphrase and return all, newest first."""
         return self._ask(list[q.Passphrase], "new_passphrase", ticket=ticket, k=k)
 
-    def archive_recovery(self, ticket: bytes, k: bytes) -> q.RecoveryFile:
-        """Make a recovery file of the organisation's archive, as an officer."""
-        return self._ask(q.RecoveryFile, "archive_recovery", ticket=ticket, k=k)
+    def archive_recovery(self, ticket: bytes, k: bytes, code: str = "") -> q.RecoveryFile:
+        """Make a recovery file of the archive, as an officer; *code* is the number of the second step, if there is."""
+        return self._ask(q.RecoveryFile, "archive_recovery", ticket=ticket, k=k, code=code)
 
     def share_archive(self, ticket: bytes, k: bytes, address: str) -> None:
         """Let another officer of the organisation open its archive too."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, Ended
 from cryptnsend.core.model import new_id
-from cryptnsend.keeper import accounts, archives, everyone, glass_rows, ledger, second, tickets
+from cryptnsend.keeper import archives, everyone, glass_rows, ledger, second, tickets
 from cryptnsend.keeper.context import DAY, Context
 from cryptnsend.keeper.requests import GlassBreak, GlassOpened, Witnessed
 from cryptnsend.keeper.rows import Account, Glass
@@ -34,10 +34,10 @@ def ask(context: Context, ticket: bytes, k: bytes, code: str, mailbox: str, reas
     if not SHORTEST <= minutes <= LONGEST:
         raise Denied(f"A glass break lasts between {SHORTEST} minutes and {LONGEST // 60} hours.")
     officer = _officer(context, ticket)
-    seeds = _shown(context, officer, k, code)
+    seeds = second.shown(context, officer, k, code)
     pair, seed = archives.opened(context.reads, officer, seeds)
     now = context.clock.now()
-    alone = not _needs_two(context.reads, officer.org)
+    alone = not needs_two(context.reads, officer.org)
     made = Glass(
         id=new_id(now, context.rng),
         org=officer.org,
@@ -59,7 +59,7 @@ def agree(context: Context, ticket: bytes, k: bytes, code: str, ident: int) -> G
     asked = _asked(context, context.reads, officer, ident)
     if asked.officer == officer.id:
         raise Denied("Another officer has to agree, not the one who asks.")
-    archives.opened(context.reads, officer, _shown(context, officer, k, code))
+    archives.opened(context.reads, officer, second.shown(context, officer, k, code))
 
     def note(rows: Rows) -> Glass:
         now = _asked(context, rows, officer, ident)
@@ -76,9 +76,9 @@ def open_agreed(context: Context, ticket: bytes, k: bytes, code: str, ident: int
     asked = _asked(context, context.reads, officer, ident)
     if asked.officer != officer.id:
         raise Denied("Only the officer who asked for it can open it.")
-    if asked.agreed_by is None and _needs_two(context.reads, officer.org):
+    if asked.agreed_by is None and needs_two(context.reads, officer.org):
         raise Denied("Another officer has to agree first.")
-    pair, seed = archives.opened(context.reads, officer, _shown(context, officer, k, code))
+    pair, seed = archives.opened(context.reads, officer, second.shown(context, officer, k, code))
 
     def note(rows: Rows) -> Glass:
         now, at = _asked(context, rows, officer, ident), context.clock.now()
@@ -145,6 +145,12 @@ def manifest(context: Context, organisation: int, seq: int, head: bytes) -> Witn
     return everyone.witness(context, "manifest", organisation, seq, head)
 
 
+def needs_two(reads: ledger.Reads, org: int) -> bool:
+    """Say whether one officer alone does not open the archive of an organisation."""
+    found = ledger.organisation(reads, org)
+    return found is None or bool(found.two_officers)
+
+
 # -- inside -----------------------------------------------------------------------------------------------------------
 
 
@@ -153,14 +159,6 @@ def _officer(context: Context, ticket: bytes) -> Account:
     if not account.has("officer") or not account.org:
         raise Denied(archives.NOT_OFFICER)
     return account
-
-
-def _shown(context: Context, officer: Account, k: bytes, code: str) -> dict[int, bytes]:
-    """Return the seeds of an officer who has shown everything again: password, and number where there is one."""
-    seeds = accounts.confirm_password(context, officer, k)
-    if second.is_on(context.reads, officer.id):
-        second.check_number(context, officer, code)
-    return seeds
 
 
 def _known(reads: ledger.Reads, officer: Account, ident: int) -> Glass:
@@ -177,11 +175,6 @@ def _asked(context: Context, reads: ledger.Reads, officer: Account, ident: int) 
     if over:
         raise Ended(OVER)
     return found
-
-
-def _needs_two(reads: ledger.Reads, org: int) -> bool:
-    found = ledger.organisation(reads, org)
-    return found is None or bool(found.two_officers)
 
 
 def _said(known: Glass) -> GlassBreak:

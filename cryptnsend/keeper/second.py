@@ -179,6 +179,14 @@ def check_number(context: Context, account: Account, code: str) -> None:
     _check(context, account, code)
 
 
+def shown(context: Context, account: Account, k: bytes, code: str) -> dict[int, bytes]:
+    """Return the seeds of somebody who has shown everything again: password, and number where there is one."""
+    seeds = accounts.confirm_password(context, account, k)
+    if is_on(context.reads, account.id):
+        check_number(context, account, code)
+    return seeds
+
+
 # -- after a reset by mail --------------------------------------------------------------------------------------------
 
 

@@ -243,13 +243,31 @@ def recovery_file() -> Any:
     somebody = signed_in()
     if "officer" not in somebody.roles:
         abort(404)
-    page: dict[str, Any] = {"missing": desk().accounts.recovery_file_is_missing(somebody), "error": None}
+    page: dict[str, Any] = {
+        "missing": desk().accounts.recovery_file_is_missing(somebody),
+        "error": None,
+        "refused": None,
+    }
+    page["has_second"] = desk().accounts.has_second_step(somebody)
     if request.method != "POST":
         return render_template("recovery-again.html", **page)
     try:
-        made = desk().accounts.recovery_file(somebody, request.form.get("password", ""), source())
+        made = desk().accounts.recovery_file(
+            somebody, request.form.get("password", ""), digits(request.form.get("code", "")), source()
+        )
+    except Throttled:
+        raise
     except WrongSecret:
-        page["error"] = gettext("That is not your password.")
+        page["error"] = (
+            gettext("Password and number do not fit. Each number counts once: wait for the next one.")
+            if page["has_second"]
+            else gettext("That is not your password.")
+        )
+        return render_template("recovery-again.html", **page), WRONG
+    except NoGrant:
+        raise
+    except Denied as denied:
+        page["refused"] = str(denied)
         return render_template("recovery-again.html", **page), WRONG
     text = render_template("recovery-file.html", file=made.text, code=made.code, address=somebody.address, again=True)
     return make_response(text)

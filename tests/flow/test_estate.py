@@ -176,8 +176,8 @@ def test_the_recovery_file_is_asked_for_until_it_is_said_to_be_safe(house: House
     ann = house.session(ANN)
     assert house.accounts.recovery_file_is_missing(ann)
     with pytest.raises(WrongSecret):
-        house.accounts.recovery_file(ann, "wrong", SOURCE)
-    made = house.accounts.recovery_file(ann, PASSWORD, SOURCE)
+        house.accounts.recovery_file(ann, "wrong", "", SOURCE)
+    made = house.accounts.recovery_file(ann, PASSWORD, "", SOURCE)
     assert made.text
     assert made.code
     assert house.accounts.recovery_file_is_missing(ann)  # that it was made says nothing of where it is

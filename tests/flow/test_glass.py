@@ -286,3 +286,10 @@ def test_an_export_under_way_when_the_time_ends_gets_no_signature(house: House, 
     house.clock.forward(30 * 60_000)
     with pytest.raises(Ended):
         b"".join(pieces)
+
+
+def test_a_recovery_file_is_told_to_all_officers_and_stands_in_the_trail(house: House, clinic: int) -> None:
+    olive = house.session(OLIVE)
+    assert house.accounts.recovery_file(olive, PASSWORD, "", SOURCE).text
+    assert {(OLIVE, "recovery-file-made"), (OTTO, "recovery-file-made-by-officer")} <= set(house.alerts())
+    assert (f"account:{olive.account}", "recovery.made") in house.audited(clinic)

@@ -207,3 +207,28 @@ def test_a_manifest_never_goes_backwards_or_changes(keeper: Running, clinic: Cli
             keeper.courier.manifest(org, seq, head)
     with pytest.raises(Denied):
         keeper.courier.manifest(77, 1, b"a" * 32)
+
+
+def test_one_officer_makes_no_recovery_file_where_the_archive_takes_two(keeper: Running, clinic: Clinic) -> None:
+    """The file opens the archive without a reason, a time or anybody's yes: it would get round the rule."""
+    org, first, second = clinic
+    assert keeper.portal.archive_recovery(first.ticket, first.k).text
+    keeper.owner.glass_rule(org, True)
+    for officer in (first, second):
+        with pytest.raises(Denied, match="archive rule one"):
+            keeper.portal.archive_recovery(officer.ticket, officer.k)
+    keeper.owner.glass_rule(org, False)
+    assert keeper.portal.archive_recovery(first.ticket, first.k).text
+
+
+def test_a_recovery_file_asks_for_the_second_step_too(keeper: Running, clinic: Clinic) -> None:
+    _, first, _ = clinic
+    from .test_second import number
+
+    secret = keeper.portal.second_begin(first.ticket, first.k).secret
+    keeper.portal.second_begun(first.ticket, number(keeper, secret))
+    for code in ("", "000000"):
+        with pytest.raises(WrongSecret):
+            keeper.portal.archive_recovery(first.ticket, first.k, code)
+    keeper.clock.forward(minutes=1)
+    assert keeper.portal.archive_recovery(first.ticket, first.k, number(keeper, secret)).text

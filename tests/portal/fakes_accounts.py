@@ -190,8 +190,12 @@ class FakeAccounts:
         self.world.calls.append("confirm_recovery_file")
         self.world.recovery_safe = True
 
-    def recovery_file(self, session: Any, password: str, source: str) -> RecoveryFile:
+    def recovery_file(self, session: Any, password: str, code: str, source: str) -> RecoveryFile:
         self.confirm(session, password, source)
+        if code == "000000":
+            raise WrongSecret("That is not the number.")
+        if code == "222222":
+            raise Denied("It takes two officers.")
         return RecoveryFile("CRYPTNSEND RECOVERY\nabcd efgh", "1111-2222")
 
     def start_alias(self, session: Any, address: str, source: str) -> Started:

@@ -154,11 +154,16 @@ def test_who_has_an_archive_is_reminded_until_they_say_that_its_file_is_safe(off
         assert "Is your recovery file in a safe place?" not in officer.get(url).text
 
 
-def test_another_recovery_file_asks_for_the_password_and_is_shown_once(officer: Visitor) -> None:
+def test_another_recovery_file_asks_for_the_password_and_is_shown_once(officer: Visitor, world: World) -> None:
     officer.get("/account/recovery-file")
     page = officer.post("/account/recovery-file", {"password": "wrong"})
     assert (page.status_code, "That is not your password." in page.text) == (422, True)
-    page = officer.post("/account/recovery-file", {"password": PASSWORD})
+    world.second_step = True
+    for code, said in (("000000", "Password and number do not fit."), ("222222", "It takes two officers.")):
+        page = officer.post("/account/recovery-file", {"password": PASSWORD, "code": code})
+        assert (page.status_code, said in page.text) == (422, True)
+    assert "Number from your phone" in page.text
+    page = officer.post("/account/recovery-file", {"password": PASSWORD, "code": "123456"})
     assert "CRYPTNSEND RECOVERY" in page.text
     assert "1111-2222" in page.text
     assert page.headers["Cache-Control"] == "no-store"
