@@ -66,7 +66,10 @@ def _read(kind: str, octets: bytes, name: str, where: str, budget: Budget, depth
         case "pgp":
             raise Encrypted
         case "html":
-            budget.add(where, text_of_html(decode_text(octets)))
+            text = decode_text(octets)
+            budget.add(where, text_of_html(text))
+            if not name.casefold().endswith((".htm", ".html", ".xhtml")) and media_type != "text/html":
+                budget.add(where, text)  # shown as it is, also what would be hidden in HTML
         case "text" if name.casefold().endswith(".eml") or media_type == "message/rfc822":
             from cryptnsend.dlp.mail import read_mail
 

@@ -14,29 +14,23 @@ from cryptnsend.dlp.budget import Budget, Encrypted, NotRead, TooMuch
 from cryptnsend.dlp.files import place, read_file
 from cryptnsend.dlp.kinds import kind_of
 from cryptnsend.dlp.markup import text_of_html
+from cryptnsend.dlp.signatures import is_signature
 
 HEADER, SUBJECT, TEXT = "header", "subject", "text"  # places that people are told in their own language
 # Fields that programs write for programs; whatever else there is, a person may have written.
 _MACHINES = frozenset(
     b"received dkim-signature arc-seal arc-message-signature arc-authentication-results authentication-results"
-    b" message-id in-reply-to references date mime-version content-type content-transfer-encoding content-id"
-    b" content-disposition return-path thread-index thread-topic x-mailer user-agent dkim-filter x-received"
+    b" date mime-version content-type content-transfer-encoding content-id"
+    b" content-disposition return-path thread-index x-mailer user-agent dkim-filter x-received"
     b" x-google-dkim-signature x-gm-message-state x-google-smtp-source x-ms-exchange-crosstenant-id autocrypt"
     b" content-language x-originating-ip x-universally-unique-identifier x-ms-has-attach x-ms-tnef-correlator"
     b" resent-date resent-message-id list-unsubscribe list-id feedback-id x-uniform-type-identifier x-mozilla-keys"
     b" x-identity-key x-account-key x-mozilla-draft-info content-md5 openpgp face x-face".split()
 )
+_NAMING = frozenset((b"message-id", b"in-reply-to", b"references"))  # a person may write beside the names of mails
+_MESSAGE_ID = re.compile(r"<[^\s<>@]++@[^\s<>@]++>")
 _ENVELOPED = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
 _ENCRYPTED = frozenset({"application/pgp-encrypted", "multipart/encrypted"})
-_SIGNATURES = frozenset(
-    {
-        "application/pkcs7-signature",
-        "application/x-pkcs7-signature",
-        "application/pgp-signature",
-        "application/pgp-keys",
-    }
-)
-_MOST_SIGNATURE = 64 << 10  # octets
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 
 
@@ -61,6 +55,7 @@ def _read_part(part: Part, octets: bytes, where: str, budget: Budget, depth: int
         budget.notes.append((Encrypted.rule, place(where, part.name) if part.name else where or TEXT))
         return
     if part.parts:
+        _read_gaps(part, octets, where, budget, is_root=is_root)
         for inner in part.parts:
             within = place(where, part.name or "message.eml") if is_message(part) else where
             _read_part(inner, octets, within, budget, depth + is_message(part), is_root=is_message(part))
@@ -73,17 +68,33 @@ def _read_part(part: Part, octets: bytes, where: str, budget: Budget, depth: int
         return
     body = b"".join(decode_part(part, (octets[part.body_start : part.body_end],)))
     budget.unpack(len(body))
-    if part.type in _SIGNATURES and len(body) <= _MOST_SIGNATURE:
+    if is_signature(part.type, body):
         return
     if _is_words(part, body):
         charset = part.params.get("charset", "")
         text = decode_text(body, charset)
-        is_html = part.type == "text/html" or kind_of(body) == "html"
-        budget.add(_place(part, where), text_of_html(text) if is_html else text)
+        is_html = part.type == "text/html"
+        if is_html or kind_of(body) == "html":
+            budget.add(_place(part, where), text_of_html(text))
+        if not is_html:  # its reader sees all of it, also what would be hidden in HTML
+            budget.add(_place(part, where), text)
         if part.type == "text/plain" and part.params.get("format", "").casefold() == "flowed":
             budget.add(_place(part, where), text.replace(" \r\n", " "))
         return
     read_file(body, part.name, _place(part, where), budget, depth, part.type)
+
+
+def _read_gaps(part: Part, octets: bytes, where: str, budget: Budget, *, is_root: bool) -> None:
+    """Read what stands before, between and after the parts of a multipart: mail programs hide it, but it travels."""
+    at, gaps = part.body_start, []
+    for inner in part.parts:
+        gaps.append(octets[at : inner.header_start])
+        at = inner.body_end
+    gaps.append(octets[at : len(octets) if is_root and not where else part.body_end])
+    said = guess_text(b"\n".join(gap for gap in gaps if gap.strip()))
+    if boundary := part.params.get("boundary", ""):
+        said = said.replace(f"--{boundary}", "")  # a boundary's digits mean nothing
+    budget.add(where or TEXT, said)
 
 
 def _is_words(part: Part, body: bytes) -> bool:
@@ -107,6 +118,8 @@ def _read_header(block: bytes, where: str, budget: Budget) -> None:
     for name, value in _fields(block[: header_end(block)]):
         if name not in _MACHINES:
             text = decode_words(guess_text(value)).strip()
+            if name in _NAMING:
+                text = _MESSAGE_ID.sub(" ", text)
             budget.add(where or (SUBJECT if name == b"subject" else HEADER), text)
 
 

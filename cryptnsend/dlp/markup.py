@@ -4,38 +4,59 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from urllib.parse import unquote
 from xml.parsers import expat
 
 from cryptnsend.dlp.budget import NotRead, TooMuch
 
-_HIDDEN = re.compile(r"<(script|style)\b", re.IGNORECASE)
+_HIDDEN = re.compile(r"<(?:(script|style)\b|!--)", re.IGNORECASE | re.ASCII)
+_ENDS = {each: re.compile(f"</{each}", re.IGNORECASE | re.ASCII) for each in ("script", "style")}
 _CELL = re.compile(r"</t[dh]\s*+>|<td\b[^<>]*+>?", re.IGNORECASE)
 _BLOCK = re.compile(
     r"<(?:/?(?:p|div|tr|table|ul|ol|h[1-6]|blockquote|pre|hr|dt|dd|section|article|option|title)|br|li)\b[^<>]*+>?",
     re.IGNORECASE,
 )
 _SAID = re.compile(r"\b(?:alt|title|value|content|placeholder)\s*+=\s*+(?:\"([^\"<>]*+)\"|'([^'<>]*+)')", re.IGNORECASE)
+_LINK = re.compile(r"\bhref\s*+=\s*+(?:\"([^\"<>]*+)\"|'([^'<>]*+)'|([^\s\"'<>]++))", re.IGNORECASE)
 _TAG = re.compile(r"<[a-zA-Z/!?][^<>]*+>?")
 
 
 def text_of_html(html: str) -> str:
     """Return the words of HTML of any size and shape, in time in proportion to it: no tags, cells parted by tabs."""
-    html = _without_hidden(html)
+    html, comments = _without_hidden(html)
+    words = [_words_of(html)]
+    words += [_words_of(_without_hidden(each)[0]) for each in comments]
+    return "\n".join(words)
+
+
+def _words_of(html: str) -> str:
+    links = "\n".join(unquote(unescape(one or other or bare)) for one, other, bare in _LINK.findall(html))
     said = "\n".join(one or other for one, other in _SAID.findall(html))
     html = _BLOCK.sub("\n", _CELL.sub("\t", html.replace("\r", " ").replace("\n", " ")))
-    return f"{unescape(_TAG.sub('', html))}\n{unescape(said)}"
+    return f"{unescape(_TAG.sub('', html))}\n{unescape(said)}\n{links}"
 
 
-def _without_hidden(html: str) -> str:
-    """Cut out scripts and styles; one without an end hides the rest, as it does in a browser."""
-    kept, at, low = [], 0, html.lower() if "<s" in html.lower() else ""
-    while low and (found := _HIDDEN.search(html, at)):
+def _without_hidden(html: str) -> tuple[str, list[str]]:
+    """Cut out scripts, styles and comments, and return the comments: nobody sees them, but somebody wrote them.
+
+    A script or a style without an end hides the rest, as it does in a browser.
+    """
+    kept: list[str] = []
+    comments: list[str] = []
+    at = 0
+    while found := _HIDDEN.search(html, at):
         kept.append(html[at : found.start()])
-        end = low.find(f"</{found[1].lower()}", found.end())
-        if end < 0:
-            return " ".join(kept)
-        at = end
-    return " ".join((*kept, html[at:]))
+        if found[1] is None:
+            end = html.find("-->", found.end())
+            comments.append(html[found.end() : end if end >= 0 else len(html)])
+            at = end + 3 if end >= 0 else len(html)
+            continue
+        kept.append(" ")
+        end_tag = _ENDS[found[1].lower()].search(html, found.end())
+        if end_tag is None:
+            return "".join(kept), comments
+        at = end_tag.start()
+    return "".join((*kept, html[at:])), comments
 
 
 BREAKS = frozenset({"p", "h", "br", "cr", "line-break", "tr", "row", "table-row", "si", "comment", "txBody", "li"})
@@ -83,6 +104,8 @@ class _Reader:
             self._cells += 1
         if local == "s":
             self._say(" ")
+        if local == "Relationship" and attributes.get("TargetMode") == "External":
+            self._say(f"\n{unquote(attributes.get('Target', ''))}\n")
         for key, value in attributes.items():
             if key.rpartition(" ")[2] in ("descr", "title", "string-value", "name") and len(value) > 3:
                 self._say(f"\n{value}\n" if not self._cells else f" {value} ")

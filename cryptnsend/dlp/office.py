@@ -12,7 +12,7 @@ from cryptnsend.dlp.markup import text_of_xml
 _CHUNK = 1 << 20
 # Parts without words of their author: layout, fonts, how parts belong together. Whatever is not named here is read.
 _LAYOUT = re.compile(
-    r"(?:^|/)(?:_rels/[^/]*\.rels|\[content_types\]\.xml|(?:word|ppt|xl)/(?:theme/|styles|fonttable|websettings|settings"
+    r"(?:^|/)(?:\[content_types\]\.xml|(?:word|ppt|xl)/(?:theme/|styles|fonttable|websettings|settings"
     r"|numbering|presprops|viewprops|tablestyles|calcchain|stylesWithEffects)[^/]*|mimetype|manifest\.rdf|settings\.xml"
     r"|layout-cache|meta-inf/manifest\.xml|thumbnails?/[^/]*|docprops/thumbnail\.\w+|ppt/slidelayouts/[^/]*"
     r"|.*printersettings\d*\.bin|.*vbaproject(?:signature)?\w*\.bin|.*\.(?:odttf|fntdata|ttf|otf))$",

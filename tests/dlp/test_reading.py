@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import struct
@@ -78,6 +79,50 @@ def test_a_number_is_found_wherever_it_stands(octets: bytes, where: str) -> None
     assert {rule for rule, _ in found(octets)} == {"ssn"}
 
 
+LINK = f'<Relationship Id="r" Type="t" TargetMode="External" Target="mailto:a@b.c?subject={TOLD}"/>'
+PUBLIC_KEY = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n{}\n=abcd\n-----END PGP PUBLIC KEY BLOCK-----\n"
+GAPS = (
+    "Content-Type: multipart/mixed; boundary=x\r\n\r\n%s\r\n--x\r\n\r\nHello\r\n--x--\r\n%s\r\n"
+    .replace("--x", "--x-219-44-9999").replace("=x", "=x-219-44-9999")
+)  # fmt: skip
+
+
+def typed(media_type: str, body: str) -> bytes:
+    """Return a mail that is one part of this type."""
+    return f"Content-Type: {media_type}\r\n\r\n{body}".replace("\n", "\r\n").replace("\r\r", "\r").encode()
+
+
+@pytest.mark.parametrize(
+    ("octets", "where"),
+    [
+        (mail(Thread_Topic=TOLD), "header"),
+        (mail(References=f"<a@b.example> {TOLD} <c@d.example>"), "header"),
+        (mail(html=f'<a href="mailto:a@b.c?subject={TOLD}">write</a>'), "text"),
+        (mail(html=f"<a href='mailto:a@b.c?subject={TOLD.replace(' ', '%20')}'>write</a>"), "text"),
+        (mail(html=f"<p>Hello</p><!-- {TOLD} -->"), "text"),
+        (mail(html=f"<p>Hello</p><!-- <b>x</b> > {TOLD} "), "text"),
+        (mail(f"<p>Hello <style>{TOLD}</style>"), "text"),
+        (mail(f"<p>Hello <style>{TOLD}"), "text"),
+        (mail(files={"a.txt": f"<p>Hello <style>{TOLD}</style>".encode()}), "a.txt"),
+        (typed("application/pgp-keys", TOLD), "attachment"),
+        (typed("application/pgp-keys", PUBLIC_KEY.format(TOLD)), "attachment"),
+        (typed("application/pgp-signature", f"{PUBLIC_KEY.format('mQENBA==')}{TOLD}"), "attachment"),
+        (typed("application/pkcs7-signature", TOLD), "attachment"),
+        ((GAPS % (TOLD, "")).encode(), "text"),
+        ((GAPS % ("", TOLD)).encode(), "text"),
+        (mail(files={"a.docx": docx("x", **{"word___rels__document.xml.rels": f"<R>{LINK}</R>"})}), "a.docx"),
+    ],
+)  # fmt: skip
+def test_a_number_is_found_where_mail_programs_show_nothing(octets: bytes, where: str) -> None:
+    assert found(octets) == {("ssn", where)}
+
+
+def test_names_of_mails_boundaries_and_true_keys_say_nothing() -> None:
+    assert found(mail(References="<219-44-1234@b.example>", In_Reply_To="<219-44-1235@b.example>")) == set()
+    assert found((GAPS % ("This is MIME.", "")).encode()) == set()
+    assert found(typed("application/pgp-keys", PUBLIC_KEY.format("mQENBA=="))) == set()
+
+
 def test_a_date_in_a_sheet_is_read_as_one() -> None:
     sheet = xlsx([["Name", "DOB", "Visits"], ["Pat", 22344, 22344]], date_columns=(1,))
     assert found(mail(files={"a.xlsx": sheet})) == {("birth-date", "a.xlsx")}
@@ -118,6 +163,7 @@ def encrypted_zip() -> bytes:
 
 
 OLE = bytes.fromhex("d0cf11e0a1b11ae1") + b"\0" * 504
+DETACHED = bytes.fromhex("301a06092a864886f70d010702a00d300b06092a864886f70d010701")
 PGP = b"-----BEGIN PGP MESSAGE-----\r\n\r\nhQEMA\r\n-----END PGP MESSAGE-----\r\n"
 
 
@@ -159,7 +205,8 @@ def test_signatures_and_layout_are_no_files_that_were_not_read() -> None:
     signed = (
         b"Content-Type: multipart/signed; boundary=x\r\n\r\n--x\r\n\r\nHello\r\n--x\r\n"
         b"Content-Type: application/pkcs7-signature; name=smime.p7s\r\nContent-Transfer-Encoding: base64\r\n\r\n"
-        b"MIIB\r\n--x--\r\n"
+        + base64.b64encode(DETACHED)
+        + b"\r\n--x--\r\n"
     )
     assert found(signed) == set()
     parts = {"word__vbaProject.bin": OLE, "word__fontTable.xml": "<broken", "docProps__thumbnail.emf": b"\1\0\0\0"}
@@ -203,8 +250,12 @@ def test_compressed_rich_text_is_unpacked_as_its_specification_shows() -> None:
         ("21<b>9</b>", "219"),
         ("<td>a</td><td>b</td>", "a b"),
         ("a<script>x</script>b<style>y", "a b"),
+        ("\u0130<STYLE>y</Style>b", "\u0130 b"),
         ("a&nbsp;&#50;", "a\u00a02"),
-        ("<!-- x -->a", "a"),
+        ("21<!-- x > y -->9", "219 x > y"),
+        ("a<style><!-- x --></style>b", "a b"),
+        ('<a href="mailto:x@y?subject=a%20b">c</a>', "c mailto:x@y?subject=a b"),
+        ("<a href=tel:219>c</a>", "c tel:219"),
     ],
 )
 def test_html_reads_as_a_browser_shows_it(html: str, text: str) -> None:
