@@ -128,6 +128,10 @@ class StoreBroken(Temporary):
     """Rows or blobs cannot be made durable at this moment."""
 
 
+class BlobGone(StoreBroken):
+    """The sealed content of one message is missing, or is not whole; the store itself may be well."""
+
+
 class StoreFull(StoreBroken):
     """There is no room left (RFC 3463: 4.3.1)."""
 

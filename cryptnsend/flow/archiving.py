@@ -6,7 +6,7 @@ Nothing here opens a message. That takes a glass break (`flow/glass.py`) or the 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,7 +15,7 @@ import structlog
 from cryptnsend.core import checkpoints
 from cryptnsend.core.checkpoints import Checkpoint, Keys
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
-from cryptnsend.core.errors import CryptnSendError, Denied, NoGrant, SealBroken
+from cryptnsend.core.errors import BlobGone, CryptnSendError, Denied, NoGrant, SealBroken
 from cryptnsend.core.model import Random, first_id, new_id
 from cryptnsend.core.seal import framed
 from cryptnsend.flow.policies import Policies
@@ -28,6 +28,8 @@ HOUR = 3_600_000  # milliseconds
 DAY = 24 * HOUR
 EVER = (1 << 63) - 1  # later than any time, greater than any id
 LATE = 3 * DAY  # within which what was begun on a day may still be committed
+UNLISTED = 2 * DAY  # after which a message has to stand in its archive's chain
+MISSING = b"missing"  # what an entry has in place of a digest: SHA-256 is 32 octets long, so it is never taken for one
 ACTOR = "upkeep"
 NAME = 80  # characters of a case's name
 REASON = 10  # characters at least
@@ -84,7 +86,8 @@ class Archiving:
         Append to each archive's chain what was sealed until midnight (UTC), and have the chains signed.
 
         Does nothing in the first hour of a day, while yesterday's last may still be on their way; what comes later is
-        listed with the next day's. Returns how many messages were listed.
+        listed with the next day's. A message without its content is listed as that, and an archive that cannot be
+        signed waits for the next round: neither keeps the others from theirs. Returns how many messages were listed.
         """
         now = self._clock.now()
         midnight = now // DAY * DAY
@@ -93,12 +96,17 @@ class Archiving:
         newest = archive.newest_manifest(self._engine)
         after, count = first_id(newest - LATE) if newest else 0, 0
         while found := archive.unlisted(self._engine, after, first_id(midnight)):
-            digests = [(row["org"], row["message"], *self._digests(row["message"])) for row in found]
-            self._engine.write(partial(_append, digests)).result()
-            count += len(found)
+            entries = list(self._entries(found))
+            self._engine.write(partial(_append, entries)).result()
+            # The page may end between two archives of one message, so that this message is looked at once more.
+            after, count = found[-1]["message"] + (not entries), count + len(entries)
         for head in archive.heads(self._engine):
-            if head["seq"] > archive.signed_until(self._engine, head["org"]):
-                self._sign(head["org"], midnight // DAY - 1, head["seq"], head["hash"])
+            org, seq = head["org"], head["seq"]
+            try:
+                if seq > archive.signed_until(self._engine, org):
+                    self._sign(org, midnight // DAY - 1, seq, head["hash"])
+            except CryptnSendError as error:
+                log.error("an archive was not signed", organisation=org, entry=seq, error=type(error).__name__)
         return count
 
     def verify(self, org: int) -> Verdict:
@@ -116,6 +124,8 @@ class Archiving:
             problems += self._compared(listed)
         else:
             problems += self._signatures(org, seq, before, hashes)
+        late = archive.unlisted_of(self._engine, org, first_id(self._clock.now() - UNLISTED))
+        problems += [f"message {message} is in no manifest, though it is older than two days" for message in late]
         return Verdict(org, seq, archive.signed_until(self._engine, org), tuple(problems))
 
     def keys(self) -> Keys:
@@ -207,20 +217,43 @@ class Archiving:
 
         self._engine.write(write).result()
 
-    def _digests(self, message: int) -> tuple[int, bytes, bytes]:
-        """Return when a message was sealed, and what its row says of content and envelope. Raises NoGrant if gone."""
+    def _entries(self, found: list[Row]) -> Iterator[tuple[int, int, int, bytes, bytes]]:
+        """
+        Yield what chains are to say of messages: organisation, message, when it was sealed, content, envelope.
+
+        What cannot be read now is left for the next round, and where that lasts `verify` tells.
+        """
+        for row in found:
+            org, message = row["org"], row["message"]
+            try:
+                at, envelope = self._envelope(message)
+                content = self._content(message)
+            except BlobGone:
+                content = MISSING
+                log.error("the content of an archived message is missing", organisation=org, message=message)
+            except CryptnSendError as error:
+                about = type(error).__name__
+                log.error("an archived message cannot be read", organisation=org, message=message, error=about)
+                continue
+            yield org, message, at, content, envelope
+
+    def _envelope(self, message: int) -> tuple[int, bytes]:
+        """Return when a message was sealed, and the digest of its envelope. Raises NoGrant if it is gone."""
         found = archive.envelope(self._engine, message)
         if found is None:
             raise NoGrant(f"The message {message} is gone.")
         about, people = found
         said = framed("envelope", about["author"], about["message_id"], about["size"], "\n".join(people))
-        return about["created"], self._content(message), hashlib.sha256(said).digest()
+        return about["created"], hashlib.sha256(said).digest()
 
     def _content(self, message: int) -> bytes:
+        """Return the digest of the sealed content. Raises BlobGone where a blob is missing or cut short."""
         whole = hashlib.sha256()
         for row in archive.parts(self._engine, message):
-            part = hashlib.sha256()
-            for chunk in self._vault.open(Stored(row["body"], row["blob_key"])):
+            stored, part = Stored(row["body"], row["blob_key"]), hashlib.sha256()
+            if self._vault.size(stored) < row["size"]:  # sealing only ever makes it longer
+                raise BlobGone("The sealed content is not whole.")
+            for chunk in self._vault.open(stored):
                 part.update(chunk)
             whole.update(framed("content", row["part"], row["size"], part.digest()))
         return whole.digest()
@@ -231,8 +264,11 @@ class Archiving:
             days = self._policies.longer_retentions().get(listed.org, self._policies.installation.retention_days)
             is_old = listed.message < first_id(self._clock.now() - days * DAY - self._undo)
             return [] if is_old else [f"message {listed.message} is missing"]
+        if listed.content == MISSING:
+            return [f"message {listed.message}: its content was missing when it was listed"]
         try:
-            at, content, envelope = self._digests(listed.message)
+            at, envelope = self._envelope(listed.message)
+            content = self._content(listed.message)
         except CryptnSendError:
             return [f"message {listed.message} is missing, or its content is"]
         wrong = [
@@ -280,6 +316,6 @@ class Archiving:
         self._engine.write(write).result()
 
 
-def _append(digests: list[tuple[int, int, int, bytes, bytes]], rows: Rows) -> None:
-    for org, message, at, content, envelope in digests:
+def _append(entries: list[tuple[int, int, int, bytes, bytes]], rows: Rows) -> None:
+    for org, message, at, content, envelope in entries:
         archive.append(rows, org, message, at, content, envelope)

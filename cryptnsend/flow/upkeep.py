@@ -161,7 +161,10 @@ class Upkeep:
             self._sweep_at = now + SWEEP
             self._forget()
             if self._steadiness.is_steady():
-                self._archiving.list_yesterday()
+                try:
+                    self._archiving.list_yesterday()
+                except CryptnSendError as error:  # what is cleared away below must not wait for that
+                    log.error("archives were not listed", error=type(error).__name__)
             self._vault.sweep(self._engine, self._clock.now())
         if self._uncut:
             self._uncut = not self._engine.checkpoint()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cryptnsend.core.contracts import Blobs, BlobWriter, Engine
-from cryptnsend.core.errors import StoreBroken
+from cryptnsend.core.errors import BlobGone, StoreBroken
 from cryptnsend.core.model import Random
 from cryptnsend.store.records import upkeep
 
@@ -109,23 +109,23 @@ class Vault:
             self._blobs.settle(keys)
 
     def open(self, stored: Stored, start: int = 0) -> Iterator[bytes]:
-        """Yield the sealed octets from *start* on in pieces; raise `StoreBroken` if the blob is gone."""
+        """Yield the sealed octets from *start* on in pieces; raise `BlobGone`, `StoreBroken`."""
         if stored.blob_key is None:
             body = stored.body or b""
             return iter((body[start:],) if start < len(body) else ())
         try:
             return self._blobs.open(stored.blob_key, start)
         except KeyError:
-            raise StoreBroken("The sealed content is missing.") from None
+            raise BlobGone("The sealed content is missing.") from None
 
     def size(self, stored: Stored) -> int:
-        """Return the number of sealed octets; raise `StoreBroken` if the blob is gone."""
+        """Return the number of sealed octets; raise `BlobGone`, `StoreBroken`."""
         if stored.blob_key is None:
             return len(stored.body or b"")
         try:
             return self._blobs.size(stored.blob_key)
         except KeyError:
-            raise StoreBroken("The sealed content is missing.") from None
+            raise BlobGone("The sealed content is missing.") from None
 
     def discard(self, *keys: str) -> None:
         """Delete blobs that no row names, or leave them to `sweep` while deletions are held."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from cryptnsend.core.errors import CryptnSendError, Denied, NoGrant
+from cryptnsend.core.errors import CryptnSendError, Denied, KeeperGone, NoGrant
 from cryptnsend.core.model import archive_holder
 from cryptnsend.flow.archiving import Wanted
 from cryptnsend.flow.sessions import Session
+from cryptnsend.keeper.client import Keeper
+from cryptnsend.keeper.requests import Witnessed
 from tests.support.house import DAY, HOUR, PASSWORD, SOURCE, House, MakeHouse
 from tests.support.terminal import Operator
 
@@ -280,7 +284,10 @@ def test_nothing_is_listed_in_the_first_hour_of_a_day(house: House, clinic: int)
 
 
 TAMPERINGS = {
-    "edited blob key": ("UPDATE contents SET body = x'00' WHERE message = :m AND part = 'raw'", "content changed"),
+    "edited content": (
+        "UPDATE contents SET body = zeroblob(length(body)) WHERE message = :m AND part = 'raw'", "content changed",
+    ),
+    "cut content": ("UPDATE contents SET body = x'00' WHERE message = :m AND part = 'raw'", "or its content is"),
     "edited size": ("UPDATE messages SET size = size + 1 WHERE id = :m", "envelope changed"),
     "edited author": (
         "UPDATE messages SET author_address = (SELECT max(id) FROM addresses) WHERE id = :m", "envelope changed",
@@ -321,6 +328,63 @@ def test_a_blob_that_was_changed_on_the_disk_is_found(house: House, clinic: int)
     found.chmod(0o600)
     found.write_bytes(octets)
     assert verified(house, clinic) == (f"message {message}: its content changed",)
+
+
+def blob_of(house: House, message: int) -> Path:
+    """Return where the content of a message rests on the disk."""
+    key = house.engine.query("SELECT blob_key FROM contents WHERE message = :m AND part = 'raw'", m=message)[0]
+    return next(path for path in house.home.blobs.rglob("*") if path.name == key["blob_key"])
+
+
+@pytest.mark.parametrize("how", ["unlinked", "cut short"])
+def test_one_missing_blob_is_listed_as_that_and_keeps_nobody_from_a_signed_manifest(
+    house: House, clinic: int, how: str
+) -> None:
+    sent = [house.submit(ANN, [PAT], house.mail(author=ANN, text="x" * 100_000)) for _ in range(3)]
+    eves = house.session(EVE).organisation
+    house.submit(EVE, [PAT], house.mail(author=EVE))
+    blob = blob_of(house, sent[1])
+    blob.chmod(0o600)
+    if how == "unlinked":
+        blob.unlink()
+    else:
+        blob.write_bytes(blob.read_bytes()[:50_000])
+    litter = house.home.blobs / ("ab" * 20)
+    litter.write_bytes(b"nobody names this")
+    os.utime(litter, (1, 1))
+    pass_days(house, 1)
+    found, others = (house.owner.archiving.verify(org) for org in (clinic, eves))
+    assert found.problems == (f"message {sent[1]}: its content was missing when it was listed",)
+    assert (found.entries, found.signed) == (3, 3)
+    assert (others.entries, others.signed, others.problems) == (1, 1, ())
+    assert not litter.exists()
+
+
+def test_a_manifest_that_the_keeper_does_not_sign_keeps_nobody_from_theirs(
+    house: House, clinic: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign, eves = Keeper.manifest, house.session(EVE).organisation
+
+    def manifest(keeper: Keeper, org: int, seq: int, digest: bytes) -> Witnessed:
+        if org == min(clinic, eves):
+            raise KeeperGone("The keeper is busy.")
+        return sign(keeper, org, seq, digest)
+
+    for author in (ANN, EVE):
+        house.submit(author, [PAT], house.mail(author=author))
+    with monkeypatch.context() as patched:
+        patched.setattr(Keeper, "manifest", manifest)
+        pass_days(house, 1)
+    signed = {org: house.owner.archiving.verify(org).signed for org in (clinic, eves)}
+    assert signed == {min(clinic, eves): 0, max(clinic, eves): 1}
+
+
+def test_a_message_that_nobody_listed_in_two_days_is_told(house: House, clinic: int) -> None:
+    message = house.submit(ANN, [PAT], house.mail(author=ANN))
+    house.clock.forward(DAY)
+    assert verified(house, clinic) == ()
+    house.clock.forward(DAY + HOUR)
+    assert verified(house, clinic) == (f"message {message} is in no manifest, though it is older than two days",)
 
 
 # -- finding ----------------------------------------------------------------------------------------------------------

@@ -49,6 +49,20 @@ def unlisted(reader: Reader, after: int, before: int) -> list[Row]:
     )
 
 
+def unlisted_of(reader: Reader, org: int, before: int) -> list[int]:
+    """Return messages of one archive, older than *before* (an id), that its chain has not; at most a page of them."""
+    found = reader.query(
+        "SELECT g.message FROM grants g WHERE g.holder = 'archive:' || :org AND g.role = 'archive'"
+        " AND g.message < :before"
+        " AND NOT EXISTS (SELECT 1 FROM archived a WHERE a.message = g.message AND a.org = :org)"
+        " ORDER BY g.message LIMIT :limit",
+        org=org,
+        before=before,
+        limit=PAGE,
+    )
+    return [row["message"] for row in found]
+
+
 def append(rows: Rows, org: int, message: int, at: int, content: bytes, envelope: bytes) -> None:
     """Append one message to an archive's chain; one that is in it already changes nothing."""
     known = rows.query("SELECT 1 AS one FROM archived WHERE org = :org AND message = :id", {"org": org, "id": message})
