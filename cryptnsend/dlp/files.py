@@ -125,10 +125,12 @@ def _read_zip(octets: bytes, where: str, budget: Budget, depth: int) -> None:
 
 
 def _read_rtf(octets: bytes, where: str, budget: Budget) -> None:
-    text, has_others = text_of_rtf(octets)
-    budget.add(where, text)
-    if has_others:
+    rich = text_of_rtf(octets)
+    budget.add(where, rich.text)
+    if rich.has_pictures:
         budget.pictures.append(where)
+    if rich.has_objects:
+        budget.notes.append((NotRead.rule, where))
 
 
 def _read_tnef(octets: bytes, where: str, budget: Budget, depth: int) -> None:

@@ -16,6 +16,7 @@ from cryptnsend.dlp.budget import Budget, Encrypted, NotRead, TooMuch
 Inside = Callable[[bytes, str], None]
 _LONGEST = 1 << 20  # octets of one note or field
 _WIDTH = 1700  # pixels of a page that is read by OCR
+_GOOD_PART = 0.3  # of a page; a letterhead and a signature are less
 _ANNOTATIONS = 5000  # of one page
 
 
@@ -54,7 +55,7 @@ def _read(document: Any, where: str, budget: Budget, inside: Inside) -> None:
         budget.add(where, text.replace("\ufffe", "-"))
         words.close()
         _read_notes(document, page, where, budget)
-        if not text.strip() and _has_picture(page):
+        if _has_picture(page) if not text.strip() else _is_covered(page):
             _read_picture(page, where, budget)
             has_words = True
         has_words = has_words or bool(text.strip())
@@ -107,6 +108,16 @@ def _read_xfa(document: Any, where: str, budget: Budget) -> None:
 
 def _has_picture(page: Any) -> bool:
     return any(True for _ in page.get_objects(filter=(raw.FPDF_PAGEOBJ_IMAGE, raw.FPDF_PAGEOBJ_PATH), max_depth=3))
+
+
+def _is_covered(page: Any) -> bool:
+    """Say whether pictures cover a good part of a page: its few words may be a stamp upon what was scanned."""
+    left, bottom, right, top = page.get_bbox()
+    whole, covered = (right - left) * (top - bottom), 0.0
+    for image in page.get_objects(filter=(raw.FPDF_PAGEOBJ_IMAGE,), max_depth=8):
+        x1, y1, x2, y2 = image.get_bounds()
+        covered += max(0.0, min(x2, right) - max(x1, left)) * max(0.0, min(y2, top) - max(y1, bottom))
+    return bool(covered > whole * _GOOD_PART)
 
 
 def _read_picture(page: Any, where: str, budget: Budget) -> None:

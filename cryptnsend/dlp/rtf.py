@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from cryptnsend.core.charsets import decode_text
 
@@ -23,11 +24,20 @@ _SIGNS = {
 }  # fmt: skip
 
 
-def text_of_rtf(octets: bytes) -> tuple[str, bool]:
-    """Return the text, and whether there are objects or pictures in it that are not read."""
+class Rich(NamedTuple):
+    """What a document says, and what is in it that nobody reads."""
+
+    text: str
+    has_pictures: bool
+    has_objects: bool  # embedded files, or octets that are no picture's
+
+
+def text_of_rtf(octets: bytes) -> Rich:
+    """Return the text, and whether there are pictures or embedded objects in it, which are not read."""
     out: list[str] = []
     waiting = bytearray()  # octets of the document's own charset
-    charset, hidden, skip, has_others = "cp1252", False, 0, False
+    charset, hidden, skip = "cp1252", False, 0
+    has_pictures = has_objects = False
     stack: list[tuple[bool, int]] = []
     unicode_skip, important, at = 1, True, 0
 
@@ -53,9 +63,11 @@ def text_of_rtf(octets: bytes) -> tuple[str, bool]:
             number = int(found["number"]) if found["number"] else None
             if word == b"bin" and number and number > 0:
                 at += number
-                has_others = True
-            elif word in (b"pict", b"objdata"):
-                hidden = has_others = True
+                has_objects = has_objects or not hidden  # in a picture, octets are the picture
+            elif word == b"pict":
+                hidden = has_pictures = True
+            elif word == b"objdata":
+                hidden = has_objects = True
             elif word in _UNSEEN or (not important and word not in _SEEN):
                 hidden = True
             elif word == b"ansicpg" and number:
@@ -84,7 +96,7 @@ def text_of_rtf(octets: bytes) -> tuple[str, bool]:
             waiting += text[skip:]
             skip = max(0, skip - len(text))
     flush()
-    return _paired("".join(out)), has_others
+    return Rich(_paired("".join(out)), has_pictures, has_objects)
 
 
 def _character(number: int) -> str:

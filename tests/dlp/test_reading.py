@@ -16,6 +16,7 @@ import pytest
 import pyzipper
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject, NumberObject, StreamObject
 from tnefparse import TNEF
 
 from cryptnsend.core.dlp.detect import Finding
@@ -217,6 +218,47 @@ def test_a_picture_counts_as_unread_where_that_is_asked_for() -> None:
     sent = mail(files={"scan.png": b"\x89PNG\r\n\x1a\n" + b"\0" * 4000, "dot.png": b"\x89PNG\r\n\x1a\n" + b"\0" * 40})
     assert found(sent) == set()
     assert found(sent, hold_pictures=True) == {("unreadable", "scan.png")}
+
+
+def stamped(width: int, height: int) -> bytes:
+    """Return a PDF with a line of text and a picture of this size in points."""
+    drawn = f"q {width} 0 0 {height} 0 0 cm /I Do Q"
+    made = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("FAX 11/22/2026 p.1")))
+    page = made.pages[0]
+    picture = StreamObject()
+    picture.update(
+        {
+            NameObject(f"/{key}"): NameObject(f"/{value}")
+            for key, value in {"Type": "XObject", "Subtype": "Image", "ColorSpace": "DeviceGray"}.items()
+        }
+    )
+    picture.update(
+        {
+            NameObject(f"/{key}"): NumberObject(value)
+            for key, value in {"Width": 1, "Height": 1, "BitsPerComponent": 8}.items()
+        }
+    )
+    picture.set_data(b"x")
+    content = DecodedStreamObject()
+    content.set_data(f"BT /F1 12 Tf 72 700 Td (FAX 11/22/2026 p.1) Tj ET\n{drawn}".encode())
+    page[NameObject("/Contents")] = made._add_object(content)
+    resources = DictionaryObject(page["/Resources"])
+    resources[NameObject("/XObject")] = DictionaryObject({NameObject("/I"): made._add_object(picture)})
+    page[NameObject("/Resources")] = resources
+    out = io.BytesIO()
+    made.write(out)
+    return out.getvalue()
+
+
+def test_a_stamp_on_a_scanned_page_does_not_make_it_read() -> None:
+    assert found(mail(files={"a.pdf": stamped(612, 792)})) == {("unreadable", "a.pdf")}
+    assert found(mail(files={"a.pdf": stamped(200, 90)})) == set()
+
+
+def test_an_object_in_rich_text_was_not_read() -> None:
+    made = rb"{\rtf1 Hello {\object\objemb{\*\objdata 01050000}{\result x}}{\pict\pngblip 89504e47}}"
+    assert found(mail(files={"a.rtf": made})) == {("unreadable", "a.rtf")}
+    assert found(mail(files={"a.rtf": rb"{\rtf1 Hello {\pict\pngblip\bin2 ab}}"})) == set()
 
 
 def test_an_organisations_own_rules_are_looked_for_in_files() -> None:
