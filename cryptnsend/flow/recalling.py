@@ -15,6 +15,7 @@ from cryptnsend.flow.sent import Sent
 from cryptnsend.store.records import audit, listing, recall
 
 REASON = 10  # characters at least
+PAGE = recall.MOST  # messages looked for at once
 EVER = (1 << 63) - 1
 
 
@@ -67,8 +68,12 @@ class Recalling:
     def __init__(self, *, engine: Engine, sent: Sent, clock: Clock):
         self._engine, self._sent, self._clock = engine, sent, clock
 
-    def find(self, org: int, leak: Leak, limit: int = recall.MOST) -> list[Row]:
-        """Return what would be taken back, newest first. Raises Denied where the leak names nothing."""
+    def find(self, org: int, leak: Leak, limit: int = recall.MOST, older: int = EVER) -> list[Row]:
+        """
+        Return what would be taken back and is older than the message *older*, newest first, *limit* of it at most.
+
+        Raises Denied where the leak names nothing.
+        """
         if not leak.is_any:
             raise Denied("Name a message, its number, its author, or since when.")
         return recall.find(
@@ -80,6 +85,7 @@ class Recalling:
             since=leak.since,
             until=leak.until,
             limit=limit,
+            older=older,
         )
 
     def recall(self, org: int, leak: Leak, reason: str, actor: str, by: Mapping[str, object]) -> list[Recalled]:
@@ -91,14 +97,35 @@ class Recalling:
         why = " ".join(reason.split())[:300]
         if len(why) < REASON:
             raise Denied("Say in a sentence why it is taken back. It stands in the audit trail.")
-        rows = self.find(org, leak)
+        rows: list[Row] = []
+        older = EVER
+        while page := self.find(org, leak, PAGE, older):  # a page holds so many only; a leak may be more than one
+            for row in page:  # first all of them: each is refused from then on
+                about = listing.message(self._engine, row["id"])
+                if about is not None and about["org"] == org:
+                    self._stop(about, actor, {**by, "reason": why, "by": "officer"})
+            rows += page
+            older = page[-1]["id"]
         if not rows:
             raise NoGrant("The organisation has no such message.")
-        for row in rows:  # first all of them: each is refused from then on
-            about = listing.message(self._engine, row["id"])
-            if about is not None and about["org"] == org:
-                self._sent.take_back(about, None, actor, {**by, "reason": why, "by": "officer"})
         return [self.proof(org, row) for row in rows]
+
+    def undo(self, org: int, message: int, actor: str, by: Mapping[str, object]) -> None:
+        """Give back what an officer took back, as an officer. Raises NoGrant, and Denied if nothing is left of it."""
+        about = listing.message(self._engine, message)
+        if about is None or about["org"] != org:
+            raise NoGrant("The organisation has no such message.")
+        self._sent.give_back(about, None, actor, {**by, "by": "officer"})
+
+    def _stop(self, about: Row, actor: str, by: Mapping[str, object]) -> None:
+        """Take a message back, and keep its author from giving it back, also where the author took it back before."""
+        self._sent.take_back(about, None, actor, by)
+        org, message = about["org"], about["id"]
+        if not audit.recalled_by_officer(self._engine, org, message):
+            detail = {**by, "grants": 0, "deliveries": 0}
+            self._engine.write(
+                lambda rows: audit.append(rows, org, self._clock.now(), actor, "grant.suspended", str(message), detail)
+            ).result()
 
     def proof(self, org: int, row: Row) -> Recalled:
         """Return what is known of one message (id, author): who opened it before it was taken back, who never did."""

@@ -184,9 +184,12 @@ class Sent:
         """
         Give back what was taken back, or has expired, while it is still kept.
 
-        Raises Denied when there is nothing left to give back.
+        Raises Denied when there is nothing left to give back, or where an officer stopped a leak by it.
         """
-        self.give_back(self.owned(session, message), address, account_holder(session.account))
+        about = self.owned(session, message)
+        if audit.recalled_by_officer(self._engine, about["org"], message):
+            raise Denied("An officer of your organisation took this message back. Only an officer can give it back.")
+        self.give_back(about, address, account_holder(session.account))
 
     def check_sent_to(self, about: Row, address: str | None) -> None:
         """Raise Denied for somebody the message was not sent to: a typing error must not pass for a thing done."""

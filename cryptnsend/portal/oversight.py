@@ -178,6 +178,19 @@ def recall() -> Any:
     return render_template("recall.html", **page)
 
 
+@blueprint.post("/recall/<int:message>/undo")
+@needs_officer
+def undo_recall(message: int) -> Any:
+    """Give back a message that an officer took back."""
+    page: dict[str, Any] = {"form": dict.fromkeys(SOUGHT, ""), "rows": None, "done": None, "error": None}
+    by: dict[str, object] = {"source": source()}
+    try:
+        officers().recalling.undo(signed_in().organisation, message, account_holder(signed_in().account), by)
+    except Denied as denied:  # NoGrant among them
+        return render_template("recall.html", **{**page, "error": str(denied)}), WRONG
+    return render_template("recall.html", **page, undone=message)
+
+
 # ---- the archive ----------------------------------------------------------------------------------------------------
 
 

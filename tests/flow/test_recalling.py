@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cryptnsend.core.errors import Denied, Ended, NoGrant
+from cryptnsend.flow import recalling as recalling_module
 from cryptnsend.flow.recalling import Leak, Reach, Recalling
 from tests.support.house import HOUR, House
 
@@ -108,11 +109,33 @@ def test_it_needs_a_reason_and_something_named(house: House, clinic: int) -> Non
         recall(house, clinic, Leak())
 
 
-def test_it_stands_in_the_audit_trail_and_the_author_can_undo_it(house: House, clinic: int) -> None:
+def test_it_stands_in_the_audit_trail_and_only_an_officer_undoes_it(house: House, clinic: int) -> None:
     message = house.submit(ANN, [PAT], house.mail(author=ANN))
     recall(house, clinic, Leak(message=message))
     assert ("account:7", "grant.suspended") in house.audited(clinic)
     assert recall(house, clinic, Leak(message=message))[0].message == message  # twice changes nothing
     assert house.audited(clinic).count(("account:7", "grant.suspended")) == 1
-    house.pickup.restore(house.session(ANN), message)
+    with pytest.raises(Denied, match="Only an officer"):
+        house.pickup.restore(house.session(ANN), message)
+    assert house.pickup.waiting(house.link(message, PAT)).state == "suspended"
+    with pytest.raises(NoGrant):
+        recalling(house).undo(clinic + 1, message, "account:8", {})
+    recalling(house).undo(clinic, message, "account:7", {})
     assert house.pickup.waiting(house.link(message, PAT)).state == "new"
+
+
+def test_what_its_author_took_back_first_stays_with_the_officer_too(house: House, clinic: int) -> None:
+    message = house.submit(ANN, [PAT], house.mail(author=ANN))
+    house.pickup.expire(house.session(ANN), message)
+    recall(house, clinic, Leak(message=message))
+    house.pickup.expire(house.session(ANN), message)
+    with pytest.raises(Denied, match="Only an officer"):
+        house.pickup.restore(house.session(ANN), message)
+
+
+def test_more_than_one_page_of_messages_is_taken_back(
+    house: House, clinic: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = {house.submit(ANN, [PAT], house.mail(author=ANN)) for _ in range(3)}
+    monkeypatch.setattr(recalling_module, "PAGE", 2)
+    assert {each.message for each in recall(house, clinic, Leak(author=ANN))} == sent

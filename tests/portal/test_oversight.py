@@ -119,6 +119,9 @@ def test_a_leak_is_looked_at_and_then_taken_back(app: Portal, house: House, mess
     assert "1 message was taken back." in olive.post("/organisation/recall", form).text
     assert f"{PAT}<small>Opened" in text(olive)
     assert pat.get(f"/messages/{message}").status_code == 410
+    assert "can be opened again." in olive.post(f"/organisation/recall/{message}/undo").text
+    assert "nothing to give back" in olive.post(f"/organisation/recall/{message}/undo").text
+    assert pat.get(f"/messages/{message}").status_code == 200
     olive.get("/organisation/recall")
     assert "Name a message" in olive.post("/organisation/recall", {}).text
     assert "has no such message" in olive.post("/organisation/recall", {"author": EVE}).text

@@ -19,11 +19,13 @@ def find(
     since: int = 0,
     until: int = (1 << 63) - 1,
     limit: int = MOST,
+    older: int = (1 << 63) - 1,
 ) -> list[Row]:
     """
     Return messages of an organisation's own conversations, newest first: id, author, when, recipients, how many opened.
 
-    *number* is the short one that stands in mails about a message; times are UTC milliseconds.
+    *number* is the short one that stands in mails about a message, *older* the last message of the page before; times
+    are UTC milliseconds.
     """
     return reader.query(
         "SELECT m.id, m.created, a.canonical AS author, m.message_id,"
@@ -33,7 +35,7 @@ def find(
         "  AND g.ends IS NOT NULL) AS open_to"
         " FROM messages m JOIN threads t ON t.id = m.thread JOIN addresses a ON a.id = m.author_address"
         " WHERE t.org = :org AND m.state = 'sealed' AND m.id BETWEEN :least AND :most"
-        " AND m.created >= :since AND m.created < :until AND (:author = '' OR a.canonical = :author)"
+        " AND m.id < :older AND m.created >= :since AND m.created < :until AND (:author = '' OR a.canonical = :author)"
         " AND (:number = '' OR EXISTS (SELECT 1 FROM recipients r WHERE r.message = m.id AND r.display_id = :number))"
         " ORDER BY m.id DESC LIMIT :limit",
         org=org,
@@ -44,6 +46,7 @@ def find(
         since=since,
         until=until,
         limit=limit,
+        older=older,
     )
 
 
