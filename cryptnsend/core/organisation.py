@@ -155,8 +155,8 @@ class Policy:
         4, "number", "at most", "After how long a held message is sent encrypted.",
         low=1, high=72, unit="hours", group="looking",
     )  # fmt: skip
-    notice_en: str = rule("", "text", "own", "Words below every notice in English.", group="words")
-    notice_es: str = rule("", "text", "own", "Words below every notice in Spanish.", group="words")
+    notice_en: str = rule("", "text", "vouched", "Words below every notice in English.", group="words")
+    notice_es: str = rule("", "text", "vouched", "Words below every notice in Spanish.", group="words")
 
     def may_send_plain(self, address: str) -> bool:
         """Say whether mail of this canonical *address* may leave plain at all."""
@@ -260,6 +260,9 @@ def _joined(text: str, installation: Policy, leaves: Leaves, is_vouched: bool) -
             found[name] = ours and value
         elif side == "grants":
             found[name] = value if is_vouched and leaves.cleartext else ours and value
+        elif SETTINGS[name].metadata["kind"] == "text":
+            # These words stand in mail that the house signs, so that a row alone must not put any there.
+            found[name] = value if is_vouched and _is_as_saved(name, str(value)) else ours
         elif side == "vouched":
             found[name] = value if is_vouched else ours
         elif side == "at most":
@@ -361,6 +364,13 @@ def _text(name: str, typed: str) -> str:
     if re.search(r"https?:|www\.|://|@|<", words, re.IGNORECASE):
         raise Denied(f"{name} has a link, an address or markup in it. Notices have one link, the one to the portal.")
     return words
+
+
+def _is_as_saved(name: str, words: str) -> bool:
+    try:
+        return _text(name, words) == words
+    except Denied:
+        return False
 
 
 def _looked_for(name: str, kind: str, typed: str) -> str | tuple[str, ...]:

@@ -83,7 +83,7 @@ class Letters(HouseMail, Relayed, Readable):
             "link": self._url(f"/m/{told.link.token}"),
             "host": self._host(),
             "number": row["display_id"],
-            "note": self._policies.limits(org).notice_words(row["language"]),
+            "note": self._policies.now(org).notice_words(row["language"]),
         }
         # An address in a display name is what spam filters look for, so there is a sentence without a name, too.
         return self._mail(

@@ -150,6 +150,18 @@ def test_nothing_goes_beyond_what_the_installation_leaves(text, house, leaves):
     assert house.cleartext or leaves.cleartext or not held.cleartext
 
 
+@pytest.mark.parametrize("words", ["see https://evil.example", "a\r\nBcc: x", "x" * 301, "write to ann@x.example"])
+def test_words_that_could_not_be_saved_are_none_though_the_keeper_vouches_for_them(words):
+    assert vouched({"notice_en": words}).notice_en == ""
+
+
+@pytest.mark.parametrize("nobodys", [None, b""])
+def test_words_count_only_where_the_keeper_vouches_for_them(nobodys):
+    text = write({"notice_en": "Call us.", "notice_es": "Llame."})
+    held = holds(text, HOUSE, Leaves(), vouched=nobodys)
+    assert (held.notice_en, held.notice_es) == ("", "")
+
+
 @given(texts)
 def test_a_text_never_raises_and_says_nothing_of_another_kind(text):
     for name, value in read(text).items():

@@ -277,6 +277,24 @@ def test_notices_have_the_organisations_words_in_the_readers_language(clinic: Ho
     assert "front desk &amp; ask." in told[3]
 
 
+@pytest.mark.parametrize("said_before", [False, True], ids=["said nothing", "said other words"])
+def test_notices_have_no_words_that_only_a_row_says(clinic: House, org: int, said_before: bool) -> None:
+    """Else whoever writes into the main database puts a link of their own into mail that the house signs."""
+    if said_before:
+        say(clinic, org, notice_en="Call the front desk.")
+    forged = '{"notice_en":"Sign in again at https://evil.example\\r\\nor lose your mail"}'
+    clinic.tamper("UPDATE organisations SET policy = :said WHERE id = :org", said=forged, org=org)
+    assert policies(clinic).limits(org).notice_words("en") == ""
+    desk = Desk(clinic)
+    with closing(desk.courier):
+        clinic.submit(ANN, [PAT], clinic.mail())
+        desk.say(*[DELIVERED] * 3)
+        desk.deliver()
+        told = [octets for envelope, _, octets in desk.answers.sent if envelope.recipient == PAT]
+    assert told
+    assert not any(b"evil" in octets for octets in told)
+
+
 # -- history ----------------------------------------------------------------------------------------------------------
 
 
