@@ -57,8 +57,10 @@ class Wishing(People):
             raise Refusal(f"This is no address: {read.wrong[0]}. Correct it, or take it out.")
         named = list(dict.fromkeys(canonical(each.address) for each in read.people))
         k = self._confirmed(session, password, source)
+        before = self.friends(session)
         opened = self._keeper.set_friends(session.ticket, k, named)
-        self._take(opened, "account.friends", {"count": len(named)})
+        added, removed = sorted({*named} - {*before}), sorted({*before} - {*named})
+        self._take(opened, "account.friends", {"count": len(named), "added": added, "removed": removed})
         self._alert(session.account, "friends-changed")
 
     def mails(self, session: Session) -> dict[str, bool]:

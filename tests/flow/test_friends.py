@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from cryptnsend.core.errors import Denied, Refusal, WrongSecret
@@ -34,6 +36,15 @@ def test_friends_get_ordinary_mail_and_everybody_else_a_notice(house: House, ann
     assert found[MUM] == ("relay", "friend")
     assert found[PAT][0] == "vault"
     assert (ANN, "friends-changed") in house.alerts()
+
+
+def test_the_trail_names_who_was_added_and_who_removed(house: House, ann: Session) -> None:
+    house.accounts.set_friends(ann, f"{PAT}, {MUM}", PASSWORD, SOURCE)
+    rows = house.engine.query("SELECT detail FROM audit WHERE action = 'account.friends' ORDER BY seq")
+    assert [json.loads(row["detail"]) for row in rows] == [
+        {"count": 2, "added": ["joe@home.example", MUM], "removed": []},
+        {"count": 2, "added": [PAT], "removed": ["joe@home.example"]},
+    ]
 
 
 def test_secure_in_the_subject_locks_it_all_the_same(house: House, ann: Session) -> None:

@@ -189,6 +189,19 @@ def test_a_reason_is_needed_and_says_nothing_that_would_hold_a_mail(held: tuple[
     assert states(desk.house, message) == [("relay", "held")]
 
 
+def test_a_reason_is_read_by_the_rules_of_the_authors_organisation(make_house: MakeHouse) -> None:
+    desk = Desk(make_house())
+    house = desk.house
+    house.add_subscriber(ANN, organisation=house.organisation("Clinic"))
+    _policy(house, "dlp_words", "Project Heron")
+    message = plain(house)
+    desk.deliver()
+    with pytest.raises(Denied, match="officers read this reason"):
+        house.portal.holding.decide(house.session(ANN), message, "plain", "all about project heron")
+    house.portal.holding.decide(house.session(ANN), message, "plain", "the patient wants it")
+    desk.courier.close()
+
+
 def test_an_organisation_may_forbid_that_it_leaves_as_it_is(make_house: MakeHouse) -> None:
     desk = Desk(make_house())
     house = desk.house
