@@ -1,7 +1,8 @@
 """What can a process still do that reads strangers' files? Read what it was given, compute within limits, and answer.
 
-It opens no socket, writes no file, starts no program (but for OCR) and gets no rights back. The kernel sees to that
-(seccomp, RLIMIT), so it holds whatever code runs in there. Where it cannot be had, nothing is read.
+It opens no socket, writes no file, starts no program and no process (but for OCR), signals nobody and gets no rights
+back. The kernel sees to that (seccomp, RLIMIT), so it holds whatever code runs in there. Where that cannot be had,
+nothing is read.
 """
 
 from __future__ import annotations
@@ -21,22 +22,25 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 
 _SECCOMP_MODE_FILTER = 2
 _LOAD, _JUMP_EQUAL, _JUMP_FROM, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # BPF
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | 1, 0x80000000  # 1 is EPERM
-_NUMBER, _ARCHITECTURE, _SECOND, _THIRD = 0, 4, 24, 32  # offsets in struct seccomp_data; low halves of arguments
+_NUMBER, _ARCHITECTURE, _FIRST, _SECOND, _THIRD = 0, 4, 16, 24, 32  # in struct seccomp_data; arguments' low halves
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | 0o20000000  # and O_TMPFILE
 _FOREIGN = 0x40000000  # numbers of x86-64's other calling convention begin here
 
 # System calls that are refused; by machine, since each has its own numbers.
-_REFUSED = {
+_Groups = dict[str, tuple[int, ...]]
+_REFUSED: dict[str, tuple[int, _Groups, _Groups, dict[int, int]]] = {
     "x86_64": (
         0xC000003E,
         {
             "sockets": (41, 42, 43, 49, 50, 53, 288),
             "other processes": (101, 310, 311, 438, 298, 323, 321, 272, 308, 165, 304, 250, 29, 68),
+            # kill, tkill, tgkill, those with a value or a descriptor; setpgid and setsid, since the group is killed.
+            "signals": (62, 200, 234, 129, 297, 424, 109, 112),
             "files": (85, 83, 258, 87, 263, 84, 82, 264, 316, 86, 265, 88, 266, 76, 77, 90, 91, 268, 92, 93, 260, 133),
             "device files": (259,),
             "other ways": (425, 426, 427, 437, 319, 434),  # io_uring, openat2, memfd_create, pidfd_open
         },
-        {"programs": (59, 322)},
+        {"programs": (59, 322), "processes": (56, 57, 58, 435)},
         {2: _SECOND, 257: _THIRD},  # open, openat: where their flags are
     ),
     "aarch64": (
@@ -44,13 +48,15 @@ _REFUSED = {
         {
             "sockets": (198, 199, 200, 201, 202, 203, 242),
             "other processes": (117, 270, 271, 438, 241, 282, 280, 97, 268, 40, 265, 219, 194, 186),
+            "signals": (129, 130, 131, 138, 240, 424, 154, 157),
             "files": (34, 35, 38, 276, 37, 36, 45, 46, 52, 53, 54, 55, 33),
             "other ways": (425, 426, 427, 437, 279, 434),
         },
-        {"programs": (221, 281)},
+        {"programs": (221, 281), "processes": (220, 435)},
         {56: _THIRD},
     ),
 }  # fmt: skip
+_LIMITING = {"x86_64": 302, "aarch64": 261}  # prlimit64
 
 
 class NotConfined(OSError):
@@ -69,6 +75,8 @@ def confine(*, memory: int, cpu: int, programs: bool) -> None:
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, FILES),
+        # The kernel counts a user's processes, of which others may have some: with programs there is no telling.
+        *(() if programs else ((resource.RLIMIT_NPROC, 0),)),
     ):
         hard = resource.getrlimit(what)[1]
         most = soft if hard == resource.RLIM_INFINITY else min(soft, hard)
@@ -108,6 +116,14 @@ def _refuse(*, programs: bool) -> None:
     ]
     for number in numbers:
         steps += [(_JUMP_EQUAL, 0, 1, number), (_RETURN, 0, 0, _REFUSE)]
+    # Limits of its own it may read and lower, which libraries do; those of others are none of its business.
+    steps += [
+        (_JUMP_EQUAL, 0, 4, _LIMITING[machine]),
+        (_LOAD, 0, 0, _FIRST),
+        (_JUMP_EQUAL, 1, 0, 0),
+        (_RETURN, 0, 0, _REFUSE),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
     for number, flags in opening.items():
         steps += [
             (_JUMP_EQUAL, 0, 4, number),

@@ -105,18 +105,29 @@ def _watch(incoming: int, outgoing: int) -> int:
     if reader == 0:
         os.close(ours)
         os.close(outgoing)
+        os.setpgid(0, 0)  # whatever it starts is killed with it
         os._exit(_read(job, incoming, theirs))
     os.close(incoming)
     os.close(theirs)
     answer, is_late = _listen(ours, time.monotonic() + job.limits.wall)
     if is_late:
-        os.kill(reader, signal.SIGKILL)
+        _kill(reader)
+    os.waitid(os.P_PID, reader, os.WEXITED | os.WNOWAIT)  # while it is not waited for, its group's number is its own
+    _kill(reader)
     _, status = os.waitpid(reader, 0)
     code = os.waitstatus_to_exitcode(status)
     ending = Ending(max(code, 0), max(-code, 0), is_late, answer)
     with contextlib.suppress(BrokenPipeError), os.fdopen(outgoing, "wb") as out:
         out.write(msgspec.msgpack.encode(ending))
     return 0
+
+
+def _kill(reader: int) -> None:
+    """Kill a reader and all that it started, which cannot leave its group."""
+    with contextlib.suppress(ProcessLookupError):  # it has not come so far as to have a group
+        os.killpg(reader, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(reader, signal.SIGKILL)
 
 
 def _job(incoming: int) -> Job | None:

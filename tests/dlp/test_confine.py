@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFINED = """
-import ctypes, os, resource, socket, subprocess, sys, tempfile
+import ctypes, os, resource, signal, socket, subprocess, sys, tempfile, threading
 from cryptnsend.dlp.confine import confine
 confine(memory=1 << 30, cpu=20, programs={programs})
 def main():
@@ -52,6 +52,12 @@ REFUSED = {
     "memory beyond the limit": "bytearray(2 << 30)",
     "a higher limit": "resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))",
     "another name space": "if ctypes.CDLL(None).unshare(0x10000000): raise PermissionError",
+    "another process": "os.fork()",
+    "another thread": "threading.Thread(target=print).start()",
+    "a group of its own": "os.setpgid(0, 0)",
+    "signals": "os.kill(os.getpid(), 0)",
+    "signals to threads": "signal.pthread_kill(threading.get_ident(), signal.SIGCHLD)",
+    "limits of others": "resource.prlimit(os.getppid(), resource.RLIMIT_CPU, (9, 9))",
     "the memory of others": "if ctypes.CDLL(None).ptrace(16, os.getppid(), 0, 0): raise PermissionError",
 }
 
@@ -59,7 +65,7 @@ REFUSED = {
 @pytest.mark.parametrize("what", list(REFUSED))
 def test_a_reader_gets_no(what: str) -> None:
     said = confined(REFUSED[what])
-    assert said in ("PermissionError", "MemoryError", "OSError", "ValueError", "FileNotFoundError")
+    assert said in ("PermissionError", "MemoryError", "OSError", "ValueError", "FileNotFoundError", "RuntimeError")
     assert not Path("/tmp/cryptnsend-never").exists()
 
 
@@ -81,3 +87,39 @@ def test_with_ocr_programs_start_and_still_write_nothing_and_reach_nobody() -> N
     assert confined("socket.socket()", programs=True) == "PermissionError"
     script = "subprocess.run(['/bin/bash', '-c', 'exec 3<>/dev/udp/127.0.0.1/9'], check=True, capture_output=True)"
     assert confined(script, programs=True) == "CalledProcessError"
+    assert confined("os.setpgid(0, 0)", programs=True) == "PermissionError"
+    assert confined("os.kill(os.getpid(), 0)", programs=True) == "PermissionError"
+
+
+OUTLIVING = """
+import os, signal
+import msgspec
+from cryptnsend.dlp import nursery
+held, mark = os.pipe()
+def read(job, incoming, outgoing):
+    if os.fork() == 0:
+        os.close(outgoing)
+        signal.alarm(40)
+        signal.pause()
+    return nursery.ENDED
+nursery._read = read
+incoming, into = os.pipe()
+out, outgoing = os.pipe()
+head = msgspec.msgpack.encode(nursery.Job())
+os.write(into, len(head).to_bytes(4, "big") + head)
+nursery._watch(incoming, outgoing)
+os.close(mark)
+print(os.read(held, 1))  # ends when nobody has the other end any more
+"""
+
+
+def test_what_a_reader_started_ends_with_it() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", OUTLIVING],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+        env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
+    )
+    assert ran.stdout.strip() == "b''"
