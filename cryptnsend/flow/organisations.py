@@ -24,7 +24,7 @@ from cryptnsend.flow.people import People
 from cryptnsend.flow.policies import Standing
 from cryptnsend.flow.sessions import Session
 from cryptnsend.keeper.requests import Opened
-from cryptnsend.store.records import accounts, audit, invitations, members, messages
+from cryptnsend.store.records import accounts, audit, invitations, members, messages, oversight
 from cryptnsend.store.records import domains as records
 
 PAGE = 50
@@ -101,7 +101,7 @@ class Organisations(People):
         self._only(session, "officer")
         self._policies.check(said)
         k = self._confirmed(session, password, source)
-        return self._policies.change(
+        standing = self._policies.change(
             session.organisation,
             said,
             why=why,
@@ -110,6 +110,8 @@ class Organisations(People):
             take=lambda text: self._keeper.set_policy(session.ticket, k, text),
             detail={},
         )
+        self._tell_officers(session, "rules-changed")
+        return standing
 
     # -- people -------------------------------------------------------------------------------------------------------
 
@@ -250,6 +252,8 @@ class Organisations(People):
         detail = {"roles": ",".join(opened.roles), "before": ",".join(person.roles)}
         self._changed(session, opened, "account.roles-changed", detail, ends_sessions=True)
         self._alert(opened.account, "roles-changed")
+        if ("officer" in opened.roles) != ("officer" in person.roles):
+            self._tell_officers(session, "officers-changed")
 
     def hand_over(self, session: Session, ident: int, to: str, password: str, source: str) -> None:
         """Give a leaver's addresses to a colleague, and stop the leaver from signing in."""
@@ -273,6 +277,12 @@ class Organisations(People):
         if "officer" in person.roles and "officer" not in session.roles:
             raise Denied("Only an officer may do this to an officer.")
         return person
+
+    def _tell_officers(self, session: Session, template: str) -> None:
+        """Mail all officers, also who did it: a stolen password must not change an organisation in silence."""
+        mails = [self._mail("alert", template, each) for each in oversight.officers(self._engine, session.organisation)]
+        self._engine.write(lambda rows: messages.add_deliveries(rows, mails)).result()
+        self._wake()
 
     def _changed(
         self,

@@ -276,10 +276,13 @@ def test_who_is_stopped_is_out_at_once_everywhere_and_comes_back_with_everything
 def test_a_new_officer_opens_the_archive_and_a_former_one_does_not(staff: Staff) -> None:
     house, keeper = staff.house, staff.house.keeper("portal")
     staff.flow.set_roles(staff.olive, staff.id(DORA), ["subscriber", "officer"], PASSWORD, SOURCE)
-    dora = staff.enter(DORA)
+    dora = house.session(DORA)
     k = house.owner.owner.k(DORA, PASSWORD)
     assert keeper.archive_recovery(dora.ticket, k).text
-    assert (DORA, "roles-changed") in house.alerts()
+    enrolled(house, dora)
+    with pytest.raises(WrongSecret):
+        keeper.archive_recovery(dora.ticket, k)
+    assert {(DORA, "roles-changed"), (OLIVE, "officers-changed"), (DORA, "officers-changed")} <= set(house.alerts())
     staff.flow.set_roles(staff.olive, staff.id(DORA), ["subscriber"], PASSWORD, SOURCE)
     with pytest.raises(Denied):
         house.found(house.accounts.second_step(DORA, b"", "", SOURCE, AGENT))
@@ -425,3 +428,10 @@ def test_the_owner_of_the_server_proves_a_domain_by_command(staff: Staff) -> Non
     assert "is not this organisation's any more" in run("drop", "clinic.example", "--organisation", "Clinic")
     assert staff.flow.domains(staff.olive) == []
     assert ("owner", "domain.dropped") in staff.house.audited(staff.clinic)
+
+
+def test_new_rules_are_told_to_all_officers(staff: Staff) -> None:
+    staff.flow.set_roles(staff.olive, staff.id(DORA), ["officer"], PASSWORD, SOURCE)
+    staff.flow.set_rules(staff.olive, {"life_days": 30}, "shorter", None, PASSWORD, SOURCE)
+    told = {who for who, template in staff.house.alerts() if template == "rules-changed"}
+    assert told == {OLIVE, DORA}
