@@ -15,7 +15,9 @@ from click.testing import CliRunner
 from cryptnsend.__main__ import main
 from cryptnsend.cli.options import IDS, for_scripts
 from cryptnsend.clock import SystemClock
+from cryptnsend.flow.domains import Domains
 from docs import reference
+from tests.flow.conftest import Desk
 from tests.support.house import PASSWORD, House
 from tests.support.terminal import Operator
 
@@ -114,6 +116,25 @@ def test_every_command_answers_as_promised(
     assert ask("policy default", "tls-or-vault")["holds"] == "vault"
     assert ask("policy set", "plain", "forbid")["holds"] is False
     assert ask("policy show")["plain"] is False
+    rules = CliRunner().invoke(main, ["policy", "rules", "--json"])  # of no home
+    assert "life-most-days" in rules.stdout
+    check(json.loads(rules.stdout))
+    asked.add("policy rules")
+    assert [each["version"] for each in ask("policy history")] == [2, 1]
+    assert [each["rule"] for each in ask("policy compare", 1, 2)] == ["plain-token"]
+    assert ask("policy revert", 1)["version"] == 3
+    assert ask("domain add", "practice.example")["name"] == "practice.example"
+    assert [each["name"] for each in ask("domain list")] == ["practice.example"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Domains, "check", lambda *_: False)  # no name server answers here
+        assert ask("domain check", "practice.example", code=1)["proven"] is False
+    assert ask("domain drop", "practice.example") == {"domain": "practice.example"}
+    number = house.submit(ANN, [PAT], house.mail(":: Insurance", "His SSN is 219-44-1234."))
+    Desk(house).deliver()
+    assert [(each["message"], each["rules"]) for each in ask("hold list")] == [(str(number), ["ssn"])]
+    assert ask("hold encrypt", number)["state"] == "encrypt"
+    (tmp_path / "mail.eml").write_bytes(house.mail("Insurance", "His SSN is 219-44-1234."))
+    assert [each["rule"] for each in ask("hold check", tmp_path / "mail.eml", code=None)] == ["ssn"]
     assert {each["problem"] for each in ask("audit verify")} == {""}
     assert {each["object"] for each in ask("audit show", "--message", message)} == {str(message)}
     assert ask("audit checkpoint", "--out", tmp_path / "checkpoints.json")["checkpoints"] > 1
