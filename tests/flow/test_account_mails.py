@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from cryptnsend.flow import account, belongings, estate, oversight, upkeep
+from cryptnsend.flow import account, belongings, estate, oversight, resetting, upkeep
 from cryptnsend.flow.parcels import Moot
 from tests.flow.conftest import Desk, faces, links_in, parsed
 from tests.flow.letters import sent, words
@@ -68,9 +68,10 @@ MAIL = {"id": 1, "created": 0, "language": ""}  # of a row of the queue, what al
 def test_every_alert_has_its_words_and_no_link_but_the_one_to_object_by(desk: Desk, ann: int) -> None:
     """Each template that a flow names is there; a warning with a link is what tricksters send."""
     named = set()
-    for each in (account, belongings, estate, oversight, upkeep):
+    for each in (account, belongings, estate, oversight, resetting, upkeep):
         named |= set(re.findall(r'_alert\([^)]*?"([a-z-]+)"\)', inspect.getsource(each)))
         named |= set(re.findall(r'account\["id"\], "([a-z-]+)"', inspect.getsource(each)))
+        named |= set(re.findall(r'\((?:account|each), "([a-z-]+)"\)', inspect.getsource(each)))
     assert {"new-device", "password-reset", "contact-reset", "reset-waiting"} <= named
     letters, row = (
         desk.house.courier.letters,

@@ -99,6 +99,7 @@ def test_several_couriers_share_the_work_and_nothing_leaves_twice(busy: Post) ->
         courier=app.courier,
         outcomes=house.courier.deliver._outcomes,
         scanning=app.scanning,
+        inspecting=app.inspecting,
         clock=house.clock,
         random=os.urandom,
         threads=2,

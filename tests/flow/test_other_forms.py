@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 
 import pytest
 
+from cryptnsend.core.dlp.detect import Finding
 from cryptnsend.delivery.courier import Outcome
+from cryptnsend.dlp.nursery import Job
 from cryptnsend.flow.outcomes import GATHERED
 from tests.flow.admitting import submit
 from tests.flow.conftest import DELIVERED, REFUSED, Desk, faces, links_in
@@ -150,6 +152,16 @@ def test_relayed_mail_never_stands_in_memory_as_a_whole(
         return DELIVERED
 
     monkeypatch.setattr(desk.answers, "send", stream)
+    read: list[int] = []
+
+    class Elsewhere:
+        """Whoever looks into it is another process, which is handed one piece after the other."""
+
+        def inspect(self, octets: Iterable[bytes], job: Job) -> list[Finding]:
+            read.append(sum(map(len, octets)))
+            return []
+
+    monkeypatch.setattr(desk.house.courier.inspecting, "_looks", Elsewhere())
     tracemalloc.start()
     try:
         desk.deliver()
@@ -157,4 +169,5 @@ def test_relayed_mail_never_stands_in_memory_as_a_whole(
     finally:
         tracemalloc.stop()
     assert sizes[0] > 12_000_000
+    assert read[0] > 12_000_000
     assert peak < 3 * 1024 * 1024

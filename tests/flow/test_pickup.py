@@ -335,7 +335,7 @@ def test_the_list_comes_in_pages_newest_first(house: House, ann: int) -> None:
 def test_the_list_opens_no_message(house: House, ann: int, monkeypatch: pytest.MonkeyPatch) -> None:
     message = house.submit(ANN, [PAT], LETTER)
     pat = house.register(PAT, message)
-    house.tamper("DELETE FROM contents WHERE part = 'raw'")
+    house.spoil("UPDATE contents SET body = X'00' WHERE part = 'raw'")
     entry = house.pickup.list(pat)[0]
     assert (entry.subject, entry.attachments, entry.opened) == ("Résultats", 1, False)
 
