@@ -24,7 +24,7 @@ from cryptnsend.core.model import account_holder, address_holder
 from cryptnsend.core.tokens import Claims
 from cryptnsend.keeper import recovery
 from cryptnsend.keeper.requests import EpochRow, Opened, SealedGrant
-from cryptnsend.store.records import audit
+from cryptnsend.store.records import trail
 from cryptnsend.store.vault import Stored
 
 NEWCOMERS = 10  # people outside who register and open what waits for them
@@ -72,7 +72,7 @@ def verify(server: Server, batches: Sequence[Batch], chance: random.Random) -> R
                 opener.check(batch, taken, report)
         opener.check_newcomers(batches, report)
         for row in pieces["owner"].engine.query("SELECT id FROM organisations"):
-            if audit.verify(pieces["owner"].engine, row["id"]).broken is not None:
+            if trail.verify(pieces["owner"].engine, row["id"]).broken is not None:
                 raise Failed(f"The audit chain of organisation {row['id']} is broken.")
             report.chains += 1
     return report
