@@ -138,10 +138,10 @@ def about(reader: Reader, org: int, object: str, limit: int = 500) -> list[Row]:
 def recalled_by_officer(reader: Reader, org: int, message: int) -> bool:
     """Say whether an officer took a message back since it was last given back."""
     found = reader.query(
-        "SELECT 1 FROM audit WHERE org = :org AND object = :object AND action = 'grant.suspended'"
-        " AND json_extract(detail, '$.by') = 'officer' AND seq > coalesce((SELECT max(b.seq) FROM audit b"
-        " WHERE b.org = :org AND b.object = :object AND b.action = 'grant.restored'), 0) LIMIT 1",
+        "SELECT detail FROM audit WHERE org = :org AND object = :object AND action = 'grant.suspended'"
+        " AND seq > coalesce((SELECT max(b.seq) FROM audit b"
+        " WHERE b.org = :org AND b.object = :object AND b.action = 'grant.restored'), 0)",
         org=org,
         object=str(message),
     )
-    return bool(found)
+    return any(msgspec.json.decode(row["detail"]).get("by") == "officer" for row in found)
