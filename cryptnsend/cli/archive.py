@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import os
 from pathlib import Path
@@ -44,6 +45,7 @@ COLUMNS = {
     "message_id": "Message-ID",
 }
 HOLDS = {"name": "case", "kind": "keeps", "what": "of", "since": "since", "reason": "because"}
+COPIES = {"domain": "domain", "mailbox": "to", "arrived": "arrived", "waiting": "on their way", "failed": "failed"}
 ORGANISATION = click.option(
     "--organisation", metavar="NAME", help="Whose archive, by name or number; needed where there are several."
 )
@@ -198,6 +200,23 @@ def holds(config: Config, organisation: str | None, as_json: bool) -> None:
         if row["kind"] != "address"
     ]
     show_table(shown, HOLDS, empty="No case keeps anything.")
+
+
+@archive.command()
+@ORGANISATION
+@home_option
+@json_option
+def copies(config: Config, organisation: str | None, as_json: bool) -> None:
+    """Show how the copies of mail stand that `policy set journal-to` asks for: those of the last thirty days."""
+    with owned(config) as app:
+        found = app.archiving.copies(only(app, organisation))
+    if as_json:
+        show_json([dataclasses.asdict(each) for each in found])
+        return
+    show_table([dataclasses.asdict(each) for each in found], COPIES, empty="No copies are made of any domain's mail.")
+    for each in found:
+        for row in each.failures:
+            click.echo(printable(f"message {row['message']} of {moment(row['created'])}: {row['reply']}"))
 
 
 @archive.command()

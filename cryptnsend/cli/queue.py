@@ -56,7 +56,7 @@ HEAPS = {
 }
 COUNTED_BY = ("domain", "state", "status")
 STATES = ["checking", "due", "held", "leased", "delayed", "parked", "delivered", "failed", "cancelled"]
-KINDS = ["notice", "relay", "handoff", "receipt", "dsn", "code", "alert", "tls-report"]
+KINDS = ["notice", "relay", "handoff", "journal", "receipt", "dsn", "code", "alert", "tls-report"]
 EVERYTHING = 1_000_000  # deliveries that are counted or steered at most
 UNITS = {"s": 1000, "m": 60_000, "h": 3600_000, "d": 86_400_000}  # milliseconds
 

@@ -29,6 +29,13 @@ class Later:
     sql: str
 
 
+class Queries(Protocol):
+    """Something that runs statements which return rows: a transaction, or what is committed."""
+
+    def query(self, sql: str, values: dict[str, Any] = ..., /) -> list[Row]:
+        """Run one statement that returns rows."""
+
+
 class Rows(Protocol):
     """What a write sees: statements inside one transaction. Values are named (`:name`)."""
 

@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 
+from cryptnsend.core import journals
 from cryptnsend.core.addresses import canonical, display_domain
 from cryptnsend.core.dlp import detect, own
 from cryptnsend.core.errors import Denied
@@ -39,7 +40,18 @@ Side = Literal["own", "forbids", "grants", "vouched", "at most", "at least"]
 def rule(
     default: T,
     kind: Literal[
-        "choice", "yes", "number", "addresses", "domains", "marks", "text", "words", "patterns", "pattern", "rules"
+        "choice",
+        "yes",
+        "number",
+        "addresses",
+        "domains",
+        "marks",
+        "text",
+        "words",
+        "patterns",
+        "pattern",
+        "rules",
+        "journals",
     ],
     side: Side,
     help: str,
@@ -106,6 +118,10 @@ class Policy:
         2192, "number", "at least", "How long author, thread owner and archive keep a message.",
         low=1, high=36_500, unit="days", group="keeping",
     )  # fmt: skip
+    journal_to: tuple[str, ...] = rule(
+        (), "journals", "vouched", "Which mailbox gets copies of a domain's mail in and out: domain and address.",
+        group="keeping",
+    )  # fmt: skip
     message_octets: int = rule(
         52_428_800, "number", "at most", "Largest message, as encoded.", low=65_536, unit="octets", group="limits"
     )
@@ -161,6 +177,10 @@ class Policy:
     def may_send_plain(self, address: str) -> bool:
         """Say whether mail of this canonical *address* may leave plain at all."""
         return not self.plain_people or address in self.plain_people
+
+    def journal_of(self, address: str) -> str:
+        """Return the canonical address that copies of this address's mail go to; "" where none are made."""
+        return journals.by_domain(self.journal_to).get(address.rpartition("@")[2], "")
 
     def notice_words(self, language: str) -> str:
         """Return what stands below notices in a *language*; in English where nothing is said in that one."""
@@ -309,8 +329,11 @@ def parse(name: str, typed: str) -> Value:
         return _text(name, typed)
     if kind in ("words", "patterns", "pattern", "rules"):
         return _looked_for(name, kind, typed)
-    entries = [each.strip() for each in re.split(r"[,\n]", typed) if each.strip()]
-    return tuple(dict.fromkeys(_entry(name, kind, each) for each in entries))
+    typed_entries = [each.strip() for each in re.split(r"[,\n]", typed) if each.strip()]
+    entries = tuple(dict.fromkeys(_entry(name, kind, each) for each in typed_entries))
+    if kind == "journals" and len(journals.by_domain(entries)) < len(entries):
+        raise Denied(f"Each domain stands once in {name}: its mail is copied to one mailbox.")
+    return entries
 
 
 def check(said: Mapping[str, Value]) -> dict[str, Value]:
@@ -392,6 +415,8 @@ def _looked_for(name: str, kind: str, typed: str) -> str | tuple[str, ...]:
 
 
 def _entry(name: str, kind: str, typed: str) -> str:
+    if kind == "journals":
+        return journals.entry(name, typed)
     try:
         if kind == "addresses":
             return canonical(typed)

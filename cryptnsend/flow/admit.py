@@ -25,6 +25,7 @@ from cryptnsend.flow.addressees import Addressees, canonical_or_none
 from cryptnsend.flow.deciding import Decided, Deciding
 from cryptnsend.flow.granting import Addressee, Author, Envelope, Making, Person, needs_code
 from cryptnsend.flow.holders import Holders, Unvouched
+from cryptnsend.flow.journalling import Journalling
 from cryptnsend.flow.policies import Policies
 from cryptnsend.flow.rules import Settings, check_caps, check_refused, check_size, life_of
 from cryptnsend.flow.scanning import Case, Scanning, Wait
@@ -90,6 +91,7 @@ class Admission:
             engine=engine, keeper=keeper, holders=holders, clock=clock, ids=self.ids, domain=settings.domain
         )
         self.deciding = Deciding(holders, self.addressees, policies, settings)
+        self.journalling = Journalling(holders, random)
         self._day_keys: dict[int, bytes] = {}
         self._warm_until = 0.0
 
@@ -390,6 +392,11 @@ class Draft:
             named = {person.canonical, canonical_or_none(person.asked.address)}  # theirs, or our token for them
             making.recipient(person, decisions[person.canonical], bool(named & shown), self._envelope)
         making.grant_archives([house.deciding.archive(rows, author, sender, org) for org in making.archives(people)])
+        held = {author.organisation: decided.held, thread.organisation: decided.of_thread}
+        for copy in house.journalling.copies(
+            rows, author, people, lambda org: held.get(org) or house.policies.of(rows, org), self.message, now
+        ):
+            making.journal(copy.address, copy.card, copy.form)
         if author.account == thread.subscriber:
             making.receipt([each for each in people if asks and needs_code(each, decisions[each.canonical])], own)
         making.write(rows)

@@ -6,7 +6,7 @@ Nothing here opens a message. That takes a glass break (`flow/glass.py`) or the 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,11 +16,12 @@ from cryptnsend.core import checkpoints
 from cryptnsend.core.checkpoints import Checkpoint, Keys
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import BlobGone, CryptnSendError, Denied, NoGrant, SealBroken
+from cryptnsend.core.journals import by_domain
 from cryptnsend.core.model import Random, first_id, new_id
 from cryptnsend.core.seal import framed
 from cryptnsend.flow.policies import Policies
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.store.records import accounts, archive, audit
+from cryptnsend.store.records import accounts, archive, audit, journals
 from cryptnsend.store.records.archive import Listed
 from cryptnsend.store.vault import Stored, Vault
 
@@ -33,6 +34,8 @@ MISSING = b"missing"  # what an entry has in place of a digest: SHA-256 is 32 oc
 ACTOR = "upkeep"
 NAME = 80  # characters of a case's name
 REASON = 10  # characters at least
+COPIES = 30 * DAY  # for which it is told how copies stand
+SHOWN = 20  # of copies that failed
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -48,6 +51,18 @@ class Wanted:
     until: int = EVER
     message_id: str = ""
     case: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """How copies of a domain's mail to its journal stand, those of the last thirty days; `failures` are the newest."""
+
+    domain: str
+    mailbox: str
+    arrived: int
+    waiting: int
+    failed: int
+    failures: Sequence[Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +93,14 @@ class Archiving:
         self._engine, self._vault, self._keeper = engine, vault, keeper
         self._clock, self._random = clock, random
         self._policies, self._undo = policies, undo
+
+    def copies(self, org: int) -> list[Copied]:
+        """Return how copies to the journals of an organisation stand, by domain."""
+        since, found = self._clock.now() - COPIES, list[Copied]()
+        for domain, mailbox in sorted(by_domain(self._policies.now(org).journal_to).items()):
+            failures = journals.failures(self._engine, mailbox, since, SHOWN)
+            found.append(Copied(domain, mailbox, **journals.stand(self._engine, mailbox, since), failures=failures))
+        return found
 
     # -- manifests ----------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from cryptnsend.core.automatic import automatic
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import Temporary
 from cryptnsend.core.model import Random
-from cryptnsend.flow import telling
+from cryptnsend.flow import journalling, telling
 from cryptnsend.flow.keeping import BY_MAIL
 from cryptnsend.flow.telling import TELLING
 from cryptnsend.store.records import audit, bounces
@@ -100,10 +100,13 @@ class Bounces:
             return False
         if not bounces.came_back(rows, row["org"], ident, _how(row, said), _words(said), self._clock.now()):
             return False
+        now = self._clock.now()
+        if row["kind"] == journalling.KIND:
+            journalling.failed(rows, row, BY_MAIL, now, self._random)
+            return True
         if row["kind"] not in TELLING:
             log.error("own mail came back", delivery=ident, kind=row["kind"])
             return False
-        now = self._clock.now()
         audit.append(rows, row["org"], now, BY_MAIL, "delivery.failed", str(row["message"]), {"delivery": ident})
         if telling.wants(row, "FAILURE"):
             telling.tell(rows, row, "failed", now, self._random)

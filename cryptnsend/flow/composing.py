@@ -55,6 +55,7 @@ class Letter:
     tls_optional: bool = False  # its author says "TLS-Required: No" (RFC 8689)
     cleartext: bool = False  # class plain may go unencrypted where there is no TLS
     is_posted: bool = False
+    copy_key: bytes | None = None  # of a journal's readable copy, which may have to be locked after all
 
 
 @dataclass(frozen=True, slots=True)

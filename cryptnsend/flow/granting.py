@@ -219,6 +219,11 @@ class Making:
                 own = card.organisation == self._card.organisation
                 self._grant(card, "archive", "", self._keys if own else self._keys[:32], ends=None)
 
+    def journal(self, address: int, card: Card, form: str) -> None:
+        """Let a copy leave for a mailbox, to which the key is bound: the inbox that its card names, in that form."""
+        way = "proven" if form == "tls" else "opportunistic"
+        self._add_delivery("journal", form, address, card.reply_address, "", "{}", way, card.reply_address)
+
     def receipt(self, newcomers: Sequence[Person], address: int) -> None:
         """Tell the author which codes to pass on, if anybody is new to them."""
         if newcomers:

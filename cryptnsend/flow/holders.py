@@ -16,10 +16,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from cryptnsend.core.cards import read_card, read_statement
-from cryptnsend.core.contracts import Clock, Rows
+from cryptnsend.core.contracts import Clock, Engine, Queries, Row, Rows
 from cryptnsend.core.errors import SealBroken, Temporary
 from cryptnsend.core.model import Card, ContactStatement, Signed, account_holder
 from cryptnsend.flow.granting import Anchored
@@ -31,6 +31,7 @@ T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 CAPACITY = 12_000  # verified cards remembered, of 4 KiB: room for all people of the largest message there can be
 LIFE = 60.0  # seconds for which an answer of the keeper is taken as it is
+_NONE: dict[str, Any] = {}
 _PAGE = 100  # what the keeper answers at once
 
 
@@ -105,6 +106,17 @@ class _Memory(Generic[K, T]):
         return [(name, said.what) for name, said in self._said.items() if said.used and now - said.at >= LIFE / 2]
 
 
+class Committed:
+    """What is committed, read by the statements of a transaction, so that nobody waits for one only to look."""
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+
+    def query(self, sql: str, values: dict[str, Any] = _NONE, /) -> list[Row]:
+        """Run one statement that returns rows."""
+        return self._engine.query(sql, **values)
+
+
 class Holders:
     """What the keeper says about holders and contacts. Shared by all messages of a process; thread-safe."""
 
@@ -121,11 +133,11 @@ class Holders:
         anchors = self._keeper.anchors()
         return Anchored(anchors.pending, anchors.queue)
 
-    def card(self, rows: Rows, holder: str) -> Card | None:
+    def card(self, rows: Queries, holder: str) -> Card | None:
         """Return the holder's card, or None without one; raise `SealBroken` if the rows have one of another hand."""
         return self.card_at(rows, holder, cards.latest(rows, holder))
 
-    def card_at(self, rows: Rows, holder: str, version: int | None) -> Card | None:
+    def card_at(self, rows: Queries, holder: str, version: int | None) -> Card | None:
         """
         Do what `card` does, for somebody who has just read the *version* of the newest card there is.
 
@@ -146,7 +158,7 @@ class Holders:
             known.compared = True
         return card
 
-    def card_or_none(self, rows: Rows, holder: str) -> Card | None:
+    def card_or_none(self, rows: Queries, holder: str) -> Card | None:
         """
         Return the keeper's card of a holder, also where the rows have lost it; None where the keeper has none either.
 

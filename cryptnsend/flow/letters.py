@@ -16,6 +16,7 @@ from cryptnsend.core.mime import Enclosure
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.flow.composing import Letter, Link
 from cryptnsend.flow.housemail import HouseMail
+from cryptnsend.flow.journalmail import JournalMail
 from cryptnsend.flow.mailwords import day, moment, one_line, phone_number, usable_ids
 from cryptnsend.flow.parcels import Moot
 from cryptnsend.flow.readable import Readable
@@ -23,7 +24,7 @@ from cryptnsend.flow.relayed import Relayed
 from cryptnsend.store.records import mailing
 
 
-class Letters(HouseMail, Relayed, Readable):
+class Letters(HouseMail, Relayed, Readable, JournalMail):
     """Composes the mail of one claimed delivery. Thread-safe; keeps nothing."""
 
     def compose(self, row: Row) -> Letter:
@@ -38,6 +39,7 @@ class Letters(HouseMail, Relayed, Readable):
             "notice": self._notice,
             "handoff": self._handoff,
             "relay": self._relay,
+            "journal": self._journal,
             "receipt": self._receipt,
             "code": self._code,
             "alert": self._alert,

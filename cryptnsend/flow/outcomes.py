@@ -17,7 +17,7 @@ from cryptnsend.core.contracts import Clock, Row, Rows
 from cryptnsend.core.model import INSTALLATION, KEEPER, Random, address_holder, contact_name, new_id
 from cryptnsend.delivery.courier import Envelope, Outcome
 from cryptnsend.delivery.retry import Schedule, delay_is_due, next_try
-from cryptnsend.flow import telling
+from cryptnsend.flow import journalling, telling
 from cryptnsend.flow.composing import Letter
 from cryptnsend.flow.holders import Holders
 from cryptnsend.flow.parcels import asks_requiretls
@@ -68,11 +68,14 @@ class Outcomes:
         if not replaces(row, outcome):
             self._failed(rows, row, outcome)
             return False
-        return (
-            self._into_vault(rows, row, letter, f"no-proven-way: {outcome.reply}")
-            if row["kind"] == "relay"
-            else self.as_link(rows, row)
-        )
+        if row["kind"] == "relay":
+            return self._into_vault(rows, row, letter, f"no-proven-way: {outcome.reply}")
+        if row["kind"] == journalling.KIND and letter.copy_key is not None:
+            random, now = self._random, self._clock.now()
+            return journalling.relock(
+                rows, row, letter.copy_key, letter.recipient, self._holders, self._epochs, now, random
+            )
+        return self.as_link(rows, row)
 
     def _count(self, rows: Rows, outcome: Outcome) -> None:
         """Count the attempt's TLS sessions for the reports to those who ask for them (RFC 8460)."""
@@ -98,6 +101,8 @@ class Outcomes:
 
     def tell_parked(self, rows: Rows, row: Row) -> None:
         """Let the author hear about a delivery that was parked: until somebody looks at it, it does not leave."""
+        if row["kind"] == journalling.KIND:
+            journalling.failed(rows, row, KEEPER, self._clock.now(), self._random)
         if row["kind"] not in TELLING or row["author_address"] is None:
             return
         now, detail = self._clock.now(), {"delivery": row["id"], "parked": True}
@@ -122,13 +127,20 @@ class Outcomes:
 
     def as_link(self, rows: Rows, row: Row) -> bool:
         """Let a handoff go as a link instead, at once: the file is too large, or the peer does not take it."""
+        if row["kind"] == journalling.KIND:  # nobody opens a link from there: the archive has it
+            self._failed(rows, row, Outcome("failed", None, "5.3.4", "larger than goes to an inbox, or without a key"))
+            return False
         now = self._clock.now()
         return deliveries.become(rows, row["id"], row["fence"], "handoff", "link", "opportunistic", now)
 
     def _delivered(self, rows: Rows, row: Row, outcome: Outcome) -> None:
-        if not self.settle(rows, row, "delivered", outcome.reply, _how(outcome)) or row["kind"] not in TELLING:
+        if not self.settle(rows, row, "delivered", outcome.reply, _how(outcome)):
             return
         now = self._clock.now()
+        if row["kind"] == journalling.KIND:
+            journalling.sent(rows, row, now)
+        if row["kind"] not in TELLING:
+            return
         look = now + FIRST_LOOK if row["kind"] == "notice" else None
         deliveries.notified(rows, row["org"], row["message"], row["recipient"], now, look)
         detail = {"delivery": row["id"]}
@@ -158,8 +170,11 @@ class Outcomes:
     def _failed(self, rows: Rows, row: Row, outcome: Outcome) -> None:
         if not self.settle(rows, row, "failed", outcome.reply, _how(outcome)):
             return
-        if row["kind"] not in TELLING:
+        if row["kind"] == journalling.KIND:
+            journalling.failed(rows, row, KEEPER, self._clock.now(), self._random)
+        elif row["kind"] not in TELLING:
             log.error("own mail failed", delivery=row["id"], kind=row["kind"])
+        if row["kind"] not in TELLING:
             return
         now, detail = self._clock.now(), {"delivery": row["id"]}
         audit.append(rows, row["org"], now, KEEPER, "delivery.failed", str(row["message"]), detail)
@@ -231,6 +246,8 @@ def replaces(row: Row, outcome: Outcome) -> bool:
     unprotected = outcome.reason in (Outcome.PROOF_MISSING, Outcome.TLS_MISSING)
     if row["kind"] == "relay":
         return unprotected
+    if row["kind"] == journalling.KIND:
+        return row["form"] == "tls" and (unprotected or outcome.reason == Outcome.CONTENT)
     return _can_be_link(row) and (unprotected or outcome.reason in (Outcome.TOO_LARGE, Outcome.CONTENT))
 
 

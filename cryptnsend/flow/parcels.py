@@ -60,9 +60,11 @@ class Parcels:
             raise Moot("the address changed hands before it left")
         return card.reply_address
 
-    def locked(self, row: Row, inbox: str) -> tuple[str, bytes]:
+    def locked(self, row: Row, inbox: str, above: bytes = b"") -> tuple[str, bytes]:
         """
         Return the one address that a locked file may go to, and the file; raise TooLargeToHandOver.
+
+        *above* are header fields that stand in it before the message's own.
 
         Without its key it was taken back and given back again since, so that a link has to do.
         """
@@ -74,7 +76,7 @@ class Parcels:
             raise TooLargeToHandOver("there is no passphrase to lock it with") from None
         if leaving.passphrase is None:
             raise SealBroken("A handoff as ZIP came without its passphrase.")
-        return leaving.recipient, self._zip(row, leaving.keys[:32], leaving.passphrase)
+        return leaving.recipient, self._zip(row, leaving.keys[:32], leaving.passphrase, above)
 
     def readable(self, row: Row, inbox: str) -> Leaving:
         """Return the key of a message that arrives readable, and its one inbox; raise TooLargeToHandOver."""
@@ -114,7 +116,7 @@ class Parcels:
             )
         )
 
-    def _zip(self, row: Row, key: bytes, passphrase: str) -> bytes:
+    def _zip(self, row: Row, key: bytes, passphrase: str, above: bytes) -> bytes:
         """
         Return an AES-256 ZIP with exactly one entry, the whole message.
 
@@ -129,7 +131,7 @@ class Parcels:
             about = pyzipper.zipfile_aes.AESZipInfo(ENTRY, date_time=time.gmtime(row["message_created"] / 1000)[:6])
             about.compress_type = pyzipper.ZIP_DEFLATED
             with archive.open(about, "w") as entry:
-                entry.write(row["received"])
+                entry.write(above + row["received"])
                 for chunk in self.raw(row, key):
                     entry.write(chunk)
         octets = packed.getvalue()

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cryptnsend.core import organisation
+from cryptnsend.core import journals, organisation
 from cryptnsend.core.cards import read_card
-from cryptnsend.core.contracts import Clock, Engine, Rows
+from cryptnsend.core.contracts import Clock, Engine, Queries, Rows
 from cryptnsend.core.errors import Denied, Ended, NoGrant
 from cryptnsend.core.model import INSTALLATION, Card, archive_holder
 from cryptnsend.core.organisation import Difference, Leaves, Policy, Value
-from cryptnsend.flow.holders import Holders
+from cryptnsend.flow.holders import Committed, Holders
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import PolicyTaken
-from cryptnsend.store.records import accounts, audit, policies
+from cryptnsend.store.records import accounts, audit, domains, policies
 
 NEWEST = 2**62
 LONGEST_REASON = 300  # characters
@@ -68,8 +68,8 @@ class Policies:
         """Return what holds where the rows say *text*, and the keeper's card of the archive is *archive*."""
         return organisation.holds(text, self.installation, self._leaves, vouched=archive.policy if archive else b"")
 
-    def of(self, rows: Rows, org: int) -> Policy:
-        """Return what holds for an organisation, inside a transaction; raise Unvouched, SealBroken."""
+    def of(self, rows: Queries, org: int) -> Policy:
+        """Return what holds for an organisation by the *rows* of a transaction; raise Unvouched, SealBroken."""
         if org == INSTALLATION:
             return self.installation
         archive = self._holders.card_or_none(rows, archive_holder(org))
@@ -77,7 +77,7 @@ class Policies:
 
     def now(self, org: int) -> Policy:
         """Return what holds for an organisation, outside of any transaction; may ask the keeper."""
-        return self._holders.settled(lambda: self._engine.write(lambda rows: self.of(rows, org)).result())
+        return self._holders.settled(lambda: self.of(Committed(self._engine), org))
 
     def limits(self, org: int) -> Policy:
         """
@@ -172,6 +172,7 @@ class Policies:
         if based_on is not None and based_on != before.version:
             raise Ended("Somebody else has changed the rules meanwhile. Look at them again, then change what you want.")
         self.check(said)
+        self._check_journals(org, before.said, said)
         text = organisation.write(organisation.check(said))
         if text == organisation.write(before.said):
             return before
@@ -190,6 +191,12 @@ class Policies:
 
         self._engine.write(write).result()
         return self.standing(org)
+
+    def _check_journals(self, org: int, before: Mapping[str, Value], said: Mapping[str, Value]) -> None:
+        """Raise Denied for copies of a domain's mail that is not the organisation's own; the keeper sees to whom."""
+        for domain in journals.added(before.get("journal_to"), said.get("journal_to")):
+            if domains.owner(self._engine, domain) != org:
+                raise Denied(f"Copies are made for domains that are proven, and {domain} is not. Prove it first.")
 
 
 def _reason(why: str) -> str:

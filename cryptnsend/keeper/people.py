@@ -21,6 +21,7 @@ GIVEN = frozenset({"subscriber", "officer", "manager"})
 NOT_STAFF = "Only officers and managers of the organisation may do this."
 NOBODY = "There is no such person in your organisation."
 OFFICERS_FIRST = "Only an officer may do this to an officer."
+JOURNAL = "Copies of mail go to this mailbox, so only an officer may do this to it."
 NOT_YOURSELF = "This cannot be done to oneself. Ask another officer."
 LAST_OFFICER = "An organisation keeps at least one officer: nobody could set its rules or open its archive."
 
@@ -136,6 +137,8 @@ def _person(context: Context, by: Account, address: str, *, others: bool = True)
         raise Denied(NOT_YOURSELF)
     if others and person.has("officer") and not by.has("officer"):
         raise Denied(OFFICERS_FIRST)
+    if others and not by.has("officer") and policies.is_journal(context.reads, person):
+        raise Denied(JOURNAL)
     return person
 
 

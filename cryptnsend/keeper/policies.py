@@ -6,10 +6,12 @@ changed would otherwise send everybody's mail in plain. Code rule and custody de
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from cryptnsend.core import journals
 from cryptnsend.core import organisation as rules
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied
@@ -53,6 +55,7 @@ def take(context: Context, organisation: int, text: str) -> PolicyTaken:
         if known is None:
             raise Denied("There is no such organisation.")
         before = rules.read(known.policy or "{}")
+        _check_journals(rows, organisation, before, said)
         custody, rule = known.custody, known.code_rule
         # What was never said in a text may have been set when the organisation was made, and stays.
         if "custody" in said or "custody" in before:
@@ -70,6 +73,24 @@ def take(context: Context, organisation: int, text: str) -> PolicyTaken:
     if taken is None:
         raise Denied("There is no such organisation.")
     return PolicyTaken(cards.organisation_row(taken), signed)
+
+
+def _check_journals(
+    reads: ledger.Reads, organisation: int, before: Mapping[str, rules.Value], said: Mapping[str, rules.Value]
+) -> None:
+    """Raise `Denied` if copies of mail would go to anybody but a subscriber of the organisation itself."""
+    for mailbox in journals.added(before.get("journal_to"), said.get("journal_to")).values():
+        account = ledger.account_at(reads, mailbox)
+        if account is None or account.org != organisation or not account.has("subscriber"):
+            raise Denied(
+                f"Copies go to subscribers of this organisation only, and {mailbox} is none. Invite that address."
+            )
+
+
+def is_journal(reads: ledger.Reads, account: Account) -> bool:
+    """Say whether copies of the organisation's mail go to this account."""
+    mailboxes = journals.by_domain(said_by(reads, account.org).get("journal_to")).values()
+    return bool(set(mailboxes) & set(ledger.addresses(reads, account.id)))
 
 
 def said_by(reads: ledger.Reads, ident: int) -> dict[str, rules.Value]:

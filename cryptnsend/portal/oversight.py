@@ -213,7 +213,8 @@ def _archive_page(error: str | None = None) -> Any:
     )
     rows = archiving.search(org, wanted, limit=PAGE) if request.method == "POST" and error is None else None
     holds = [row for row in archiving.holds(org) if row["kind"] != "address"]
-    return render_template("archive.html", form=form, rows=rows, holds=holds, error=error, most=PAGE)
+    copies = archiving.copies(org)
+    return render_template("archive.html", form=form, rows=rows, holds=holds, copies=copies, error=error, most=PAGE)
 
 
 @blueprint.post("/archive/hold")

@@ -69,6 +69,13 @@ def labels() -> dict[str, tuple[str, str]]:
         "life_days": (_("Days a message can be opened"), _("Where its author says nothing.")),
         "life_most_days": (_("Longest life that an author may choose"), _("In days.")),
         "retention_days": (_("Days for which messages are kept"), _("By their author and in the archive.")),
+        "journal_to": (
+            _("Copies of all mail"),
+            _(
+                "A proven domain and the mailbox for copies of its mail, in and out, one pair a line: clinic.example "
+                "journal@clinic.example. The mailbox is a subscriber of the organisation; copies arrive locked."
+            ),
+        ),
         "message_octets": (_("Largest message"), _("In octets, as mail programs send it.")),
         "messages_per_day": (_("Messages a day"), _("Of one person.")),
         "new_recipients_per_day": (_("New recipients a day"), _("Of one person.")),

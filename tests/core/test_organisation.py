@@ -46,6 +46,7 @@ def vouched(said: dict[str, object], house: Policy = HOUSE, leaves: Leaves = Lea
         ("life_most_days", 2555, 90, 90),
         ("retention_days", 2192, 3650, 3650),
         ("retention_days", 2192, 365, 2192),
+        ("journal_to", (), ("x.example ann@x.example",), ("x.example ann@x.example",)),
         ("message_octets", 52_428_800, 10_000_000, 10_000_000),
         ("message_octets", 52_428_800, 99_000_000, 52_428_800),
         ("messages_per_day", 1000, 50, 50),
@@ -78,6 +79,14 @@ def vouched(said: dict[str, object], house: Policy = HOUSE, leaves: Leaves = Lea
 def test_a_rule_of_an_organisation_holds_as_far_as_the_installation_goes(name, house, said, held):
     assert getattr(vouched({name: said}, replace(HOUSE, **{name: house})), name) == held
     assert getattr(vouched({}, replace(HOUSE, **{name: house})), name) == house
+
+
+def test_nobody_gets_copies_on_the_word_of_a_row_alone():
+    text = write({"journal_to": ("x.example ann@x.example",)})
+    assert holds(text, HOUSE, Leaves(), vouched=digest(text)).journal_of("bob@x.example") == "ann@x.example"
+    assert holds(text, HOUSE, Leaves(), vouched=digest(text)).journal_of("bob@sub.x.example") == ""
+    for vouched_for in (b"", None, digest("{}x")):
+        assert holds(text, HOUSE, Leaves(), vouched=vouched_for).journal_to == ()
 
 
 def test_the_table_has_every_rule():

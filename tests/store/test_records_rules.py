@@ -21,6 +21,7 @@ SQL = re.compile(r"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|DROP|P
 ELSEWHERE = {
     "store/schema/first.py",
     "store/schema/holds.py",
+    "store/schema/journals.py",
     "store/schema/later.py",
     "store/schema/organisations.py",
     "store/schema/uploads.py",

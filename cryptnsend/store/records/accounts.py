@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cryptnsend.core.contracts import Engine, Reader, Row, Rows
+from cryptnsend.core.contracts import Engine, Queries, Reader, Row, Rows
 
 
 def put_organisation(rows: Rows, ident: int, name: str, single: bool, now: int) -> None:
@@ -20,7 +20,7 @@ def put_organisation(rows: Rows, ident: int, name: str, single: bool, now: int) 
     )
 
 
-def policy(rows: Rows, org: int) -> str | None:
+def policy(rows: Queries, org: int) -> str | None:
     """Return an organisation's own rules as JSON text, None if there is no such organisation."""
     found = rows.query("SELECT policy FROM organisations WHERE id = :org", {"org": org})
     return found[0]["policy"] if found else None

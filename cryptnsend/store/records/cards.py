@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cryptnsend.core.contracts import Later, Rows
+from cryptnsend.core.contracts import Later, Queries, Rows
 
 _ADDRESSES = Later(1, "INSERT INTO addresses(id, org, canonical, display, account) VALUES (?, 0, ?, ?, NULL)")
 _CONTACTS = Later(
@@ -111,14 +111,14 @@ def add_address(rows: Rows, ident: int, canonical: str, display: str) -> None:
     rows.remember(("address", canonical), Addressed(ident, None, None, None, None))
 
 
-def latest(rows: Rows, holder: str) -> int | None:
+def latest(rows: Queries, holder: str) -> int | None:
     """Return the newest card version of a holder, or None without a card."""
     found = rows.query("SELECT max(version) AS version FROM cards WHERE holder = :holder", {"holder": holder})
     version: int | None = found[0]["version"]
     return version
 
 
-def card(rows: Rows, holder: str, version: int) -> tuple[bytes, bytes]:
+def card(rows: Queries, holder: str, version: int) -> tuple[bytes, bytes]:
     """Return (body, signature) of one card."""
     found = rows.query(
         "SELECT body, signature FROM cards WHERE holder = :holder AND version = :version",

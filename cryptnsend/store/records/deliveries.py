@@ -183,6 +183,14 @@ def become(rows: Rows, ident: int, fence: int, kind: str, form: str, tls_class: 
     )
 
 
+def rekey(rows: Rows, ident: int, epoch: int, wrap: bytes) -> None:
+    """Give a delivery that became another form the key for it."""
+    rows.execute(
+        "UPDATE deliveries SET queue_epoch = :epoch, queue_wrap = :wrap WHERE id = :id",
+        {"epoch": epoch, "wrap": wrap, "id": ident},
+    )
+
+
 def told_of_delay(rows: Rows, ident: int, now: int) -> None:
     """Remember that the sender was told that this takes longer."""
     rows.execute("UPDATE deliveries SET delayed_told = :now WHERE id = :id", {"now": now, "id": ident})
@@ -367,7 +375,8 @@ def retry(rows: Rows, ident: int, now: int) -> Row | None:
         rows,
         "UPDATE deliveries SET state = 'due', due = :now, crashes = 0, settled = NULL WHERE id = :id"
         " AND state IN ('due', 'delayed', 'failed', 'parked')"
-        " AND (queue_wrap IS NOT NULL OR kind NOT IN ('relay', 'handoff') OR form = 'link') RETURNING org, state",
+        " AND (queue_wrap IS NOT NULL OR kind NOT IN ('relay', 'handoff', 'journal') OR form = 'link')"
+        " RETURNING org, state",
         {"now": now, "id": ident},
     )
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from cryptnsend.store.schema.archive import ARCHIVE
 from cryptnsend.store.schema.first import FIRST, Step
 from cryptnsend.store.schema.holds import HOLDS
+from cryptnsend.store.schema.journals import JOURNALS
 from cryptnsend.store.schema.later import (
     CONCERNED,
     DRAFT_FORMS,
@@ -56,4 +57,5 @@ STEPS: tuple[Step, ...] = (
     WISHES,
     HOLDS,
     ARCHIVE,
+    JOURNALS,
 )
