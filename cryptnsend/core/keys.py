@@ -13,7 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -59,17 +59,19 @@ def new_key(random: Random) -> bytes:
 class Pair:
     """A pair that can open: grown from its *seed* once, for callers that open many things in a row."""
 
-    __slots__ = ("_private", "public")
-
     def __init__(self, seed: bytes):
         if len(seed) != SEED:
             raise ValueError(f"a seed has {SEED} octets")
         grown = hashlib.shake_256(seed).digest(96)
-        mlkem = MLKEM768PrivateKey.from_seed_bytes(grown[:64])
-        x25519 = X25519PrivateKey.from_private_bytes(grown[64:])
-        self._private = MLKEM768X25519PrivateKey(mlkem, x25519)
-        self.public: bytes = mlkem.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        self.public += x25519.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        self._mlkem = MLKEM768PrivateKey.from_seed_bytes(grown[:64])
+        self._x25519 = X25519PrivateKey.from_private_bytes(grown[64:])
+        self._private = MLKEM768X25519PrivateKey(self._mlkem, self._x25519)
+
+    @cached_property
+    def public(self) -> bytes:
+        """Return the 1216-octet public key, which whoever only opens does not need."""
+        halves = (self._mlkem.public_key(), self._x25519.public_key())
+        return b"".join(each.public_bytes(Encoding.Raw, PublicFormat.Raw) for each in halves)
 
     def open(self, sealed: bytes, *, label: str, owner: str, holder: str, ref: int) -> bytes:
         """Return the secret that `seal_to` sealed to this pair in this place; raise `SealBroken`."""

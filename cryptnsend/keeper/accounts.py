@@ -204,7 +204,7 @@ def opened(
     tell: Sequence[int] | None = None,
 ) -> Opened:
     """
-    Return everything about an account that sessions and main rows need.
+    Return everything about an account that sessions and main rows need; *by_device*, without what main rows need.
 
     *account* is the row as it was read before the password was checked: were the password changed in between, the
     ticket would be one of before the change, and dead. *tell* is given after a weak reset: the subscribers to tell.
@@ -212,7 +212,8 @@ def opened(
     reads = context.reads
     ident, holder, archive = account.id, account_holder(account.id), archive_holder(account.org)
     pairs = ledger.pairs(reads, holder)
-    organisation = ledger.organisation(reads, account.org) if account.org else None
+    organisation = ledger.organisation(reads, account.org) if account.org and not by_device else None
+    archives = ledger.pairs(reads, archive) if organisation else []
     addresses = ledger.addresses(reads, ident)
     ticket, ends = tickets.session_ticket(context, account, by_device=by_device) if with_ticket else (b"", 0)
     return Opened(
@@ -230,9 +231,10 @@ def opened(
         locked=_locked(reads, holder, pairs),
         ticket=ticket,
         ends=ends,
-        cards=_cards(reads, holder, archive if organisation else ""),
-        pairs=tuple(cards.pair_row(pair) for pair in [*pairs, *(ledger.pairs(reads, archive) if organisation else [])]),
-        contacts=contacts.rows_of(context, reads, account),
+        # Programs connect again and again, and nobody repairs main rows from what they are told.
+        cards=() if by_device else _cards(reads, holder, archive if organisation else ""),
+        pairs=() if by_device else tuple(cards.pair_row(pair) for pair in [*pairs, *archives]),
+        contacts=() if by_device else contacts.rows_of(context, reads, account),
         organisation_row=cards.organisation_row(organisation) if organisation else None,
         weak_since=account.weak_since if account.is_weak else None,
         recovery=recovery,
@@ -247,21 +249,21 @@ def _cards(reads: ledger.Reads, *holders: str) -> tuple[Signed, ...]:
 
 
 def _locked(reads: ledger.Reads, holder: str, pairs: list[Pair]) -> tuple[LockedPair, ...]:
-    found = ledger.wraps(reads, holder)
+    shut = [pair for pair in pairs if pair.state in ("withheld", "locked")]
+    found = ledger.wraps(reads, holder) if shut else []
     locked = []
-    for pair in pairs:
-        if pair.state in ("withheld", "locked"):
-            of_pair = [each for each in found if each.pair == pair.id]
-            earlier: Wrap | None = next((each for each in of_pair if each.kind == wraps.EARLIER), None)
-            locked.append(
-                LockedPair(
-                    pair=pair.id,
-                    custody=pair.custody,
-                    state=pair.state,
-                    since=pair.made,
-                    salt=earlier.salt if earlier else b"",
-                    params=earlier.params if earlier else "",
-                    has_recovery=any(each.kind == wraps.RECOVERY for each in of_pair),
-                )
+    for pair in shut:
+        of_pair = [each for each in found if each.pair == pair.id]
+        earlier: Wrap | None = next((each for each in of_pair if each.kind == wraps.EARLIER), None)
+        locked.append(
+            LockedPair(
+                pair=pair.id,
+                custody=pair.custody,
+                state=pair.state,
+                since=pair.made,
+                salt=earlier.salt if earlier else b"",
+                params=earlier.params if earlier else "",
+                has_recovery=any(each.kind == wraps.RECOVERY for each in of_pair),
             )
+        )
     return tuple(locked)

@@ -31,6 +31,12 @@ WRONG = "This device password is not right, or it was revoked."
 
 def check(context: Context, device: int, secret: bytes, scope: str) -> Who:
     """Return whose device it is; raise `WrongSecret` for anything that is not a live device for this *scope*."""
+    row, account = _live(context, device, secret, scope)
+    return msgspec.structs.replace(accounts.who(context, account), scope=row.scope)
+
+
+def _live(context: Context, device: int, secret: bytes, scope: str) -> tuple[Device, Account]:
+    """Return a live device for this *scope* and whose it is; raise `WrongSecret` for anything else."""
     reads = context.reads
     row = ledger.device(reads, device)
     account = ledger.account(reads, row.account if row else 0)
@@ -41,7 +47,7 @@ def check(context: Context, device: int, secret: bytes, scope: str) -> Who:
     if account.is_weak and account.weak_answered is None:
         # Somebody who is not the one that reset the password is about: time alone confirms nothing any more.
         context.commit(lambda rows: ledger.set_account(rows, account.id, weak_answered=context.clock.now()))
-    return msgspec.structs.replace(accounts.who(context, account), scope=row.scope)
+    return row, account
 
 
 def line_of(context: Context, reads: ledger.Reads, account: Account, device: int, secret: bytes) -> int:
@@ -61,13 +67,10 @@ def open_seeds(context: Context, device: int, secret: bytes) -> Opened:
     The ticket is good for adopting alone. There is none while somebody else may hold the account, since a device of
     before a reset by mail belongs to another line than what waits now.
     """
-    checked = check(context, device, secret, READ)
-    reads = context.reads
-    row, account = ledger.device(reads, device), accounts.row(reads, checked.account)
-    seeds = sealed_seeds(context, reads, account.id, device, secret)
-    is_of_line = row is not None and row.line == account.line
-    opened = accounts.opened(context, account, seeds, with_ticket=is_of_line, by_device=True)
-    return msgspec.structs.replace(opened, scope=checked.scope)
+    row, account = _live(context, device, secret, READ)
+    seeds = sealed_seeds(context, context.reads, account.id, device, secret)
+    opened = accounts.opened(context, account, seeds, with_ticket=row.line == account.line, by_device=True)
+    return msgspec.structs.replace(opened, scope=row.scope)
 
 
 def sealed_seeds(context: Context, reads: ledger.Reads, account: int, device: int, secret: bytes) -> dict[int, bytes]:

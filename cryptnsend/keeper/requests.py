@@ -215,7 +215,7 @@ class Opened(Secret, frozen=True):
     Somebody is signed in: everything a session needs, and everything the main rows are repaired from.
 
     `seeds` has every pair that the password opens. After a weak reset `tell_address` and `tell_subscribers` say whom
-    to tell of it.
+    to tell of it. What a device's password opened has no cards, pairs, contacts or row of an organisation with it.
     """
 
     account: int

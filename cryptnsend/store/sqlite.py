@@ -63,7 +63,7 @@ class SqliteEngine:
     def query(self, sql: str, **values: Any) -> list[Row]:
         """Read committed rows with one statement; values are named (`:name`). Raise `StoreBroken`."""
         try:
-            return dicts(self._reader().execute(sql, values))
+            return dicts(self._reader().conn.execute(sql, values))
         except sqlite3.Error as error:
             if "readonly" in str(error):
                 raise ValueError("query() only reads; use write()") from error

@@ -58,6 +58,7 @@ def test_a_reading_device_opens_both_pairs_of_its_account(keeper: Running) -> No
     assert opened.seeds == ann.sign_in(keeper).seeds
     assert opened.account == ann.account
     assert set(opened.seeds) == current_pairs(keeper, ann)
+    assert (opened.cards, opened.pairs, opened.contacts, opened.organisation_row) == ((), (), (), None)
 
 
 def test_a_device_that_submits_opens_nothing_and_no_device_signs_in_at_the_other_door(keeper: Running) -> None:
