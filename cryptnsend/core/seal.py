@@ -47,7 +47,12 @@ def framed(label: str, *fields: str | int | bytes) -> bytes:
     Each is preceded by its length in 4 octets, big-endian. Text is UTF-8, an integer its decimal digits. The same
     label always stands for the same number and kinds of fields.
     """
-    octets = [_label(label)]
+    return _label(label) + framed_fields(*fields)
+
+
+def framed_fields(*fields: str | int | bytes) -> bytes:
+    """Return what `framed` puts behind its label; of some fields and of others, joined, it is that of all of them."""
+    octets: list[bytes] = []
     for field in fields:
         each = field if isinstance(field, bytes) else str(field).encode()
         octets += (_LENGTH(len(each)), each)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple, TypeVar
 
 import structlog
@@ -149,10 +151,14 @@ class Shelf:
                 yield row, one
 
     def wholes(
-        self, session: Session, box: Mailbox, uids: Sequence[int]
+        self, session: Session, box: Mailbox, uids: Sequence[int], note: Callable[[Sequence[Fetched]], None]
     ) -> Iterator[tuple[Standing, bytes | Held | None]]:
-        """Yield the same with the octets of each message; large ones, and what else is not simple, as `Held`."""
-        return self._each(session, box, uids, PART, self._octets)
+        """
+        Yield the same with the octets of each message; large ones, and what else is not simple, as `Held`.
+
+        *note* is told what opens of these messages before the first is yielded.
+        """
+        return self._each(session, box, uids, PART, self._octets, note)
 
     def _octets(self, row: Standing, key: bytes) -> bytes | None:
         if row.size > AT_ONCE:
@@ -168,14 +174,16 @@ class Shelf:
         uids: Sequence[int],
         part: str,
         read: Callable[[Standing, bytes], T | None],
+        note: Callable[[Sequence[Fetched]], None] | None = None,
     ) -> Iterator[tuple[Standing, T | Held | None]]:
         """Yield what *read* makes of a part of what was sent to an account, and of everything else what it opens."""
         holder, wanted, now = account_holder(session.account), set(uids), self._clock.now()
         found = serving.sealed(self._engine, box.id, holder, uids[0], uids[-1], now, part)
         rows = [row for row in found if row.uid in wanted]
-        sent = [row for row in rows if row.role == "recipient" and row.epoch is not None and row.opens]
-        unwrappers = self._opener.unwrappers(session, {row.epoch for row in sent if row.epoch is not None})
-        simple = {row.uid: unwrappers[row.epoch] for row in sent if row.epoch in unwrappers}
+        granted, unwrappers = self._standing_open(session, rows)
+        if note is not None:
+            note([_fetched(row) for row in granted])
+        simple = {row.uid: unwrappers[row.epoch or 0] for row in granted if row.role == "recipient"}
         others = self._others(session, box, [row for row in rows if row.uid not in simple])
         for row in rows:
             unwrapper = simple.get(row.uid)
@@ -200,9 +208,15 @@ class Shelf:
 
     def opening(self, session: Session, box: Mailbox, uids: Sequence[int]) -> list[Fetched]:
         """Return what is to be noted of these UIDs, at most 500, before what opens of them is fetched."""
-        rows = [row for row in self.standing(session, box, uids) if row.opens and row.epoch is not None]
-        opened = self._opener.unwrappers(session, {row.epoch for row in rows if row.epoch is not None})
-        return [Fetched(row.uid, row.org or 0, row.message, row.role) for row in rows if row.epoch in opened]
+        return list(map(_fetched, self._standing_open(session, self.standing(session, box, uids))[0]))
+
+    def _standing_open(
+        self, session: Session, rows: Sequence[Standing]
+    ) -> tuple[list[Standing], dict[int, keys.Unwrapper]]:
+        """Return what of these the session opens by a grant, and by epoch what unwraps their keys."""
+        standing = [row for row in rows if row.opens and row.epoch is not None]
+        unwrappers = self._opener.unwrappers(session, {row.epoch for row in standing if row.epoch is not None})
+        return [row for row in standing if row.epoch in unwrappers], unwrappers
 
     def note_fetched(self, session: Session, about: Sequence[Fetched]) -> None:
         """Note that the content of these messages, at most 500, is about to leave for a mail program."""
@@ -216,8 +230,8 @@ class Shelf:
         def write(rows: Rows) -> None:
             if received:
                 listing.fetched(rows, session.account, received, now)
-            for each in about:
-                audit.append(rows, each.org, now, actor, "message.fetched", str(each.message), by)
+            for org, several in groupby(about, attrgetter("org")):
+                audit.append_all(rows, org, now, actor, "message.fetched", [str(each.message) for each in several], by)
 
         self._engine.write(write).result()
 
@@ -311,6 +325,10 @@ class Shelf:
         if content is None:
             raise NoGrant("This message was removed.")
         return Sealed(self._vault, Stored(content["body"], content["blob_key"]), key, ident, PART)
+
+
+def _fetched(row: Standing) -> Fetched:
+    return Fetched(row.uid, row.org or 0, row.message, row.role)
 
 
 def _texts(row: Standing, key: bytes) -> ImapText | None:

@@ -34,6 +34,7 @@ from cryptnsend.store.records.placements import SEEN, Placed
 from cryptnsend.store.records.serving import Standing
 
 WITH_BODY = 50  # messages looked up at once, with their content
+WHOLES = 100  # the same, where all of each is read
 NOTED = 200  # messages whose fetching is noted at once: each time costs as much as several
 ROWS = 2_000  # the same, where their rows say everything; of lists it is a page of UIDs
 SPARSE = 10  # UIDs for each message that are looked through at most
@@ -121,6 +122,10 @@ class Fetching:
             for start, end in _pages(uids):
                 yield from self._page(uids[start:end])
             return
+        if self._is_whole:
+            for start, end in _chunks(uids, WHOLES):
+                yield from self._wholes(uids[start:end])
+            return
         if self._reads and not self._sees and self._changed_since is None:
             for start, end in _chunks(uids, NOTED):
                 self._note(self._rooms.shelf.opening(self._session, self._view.box, uids[start:end]))
@@ -129,7 +134,7 @@ class Fetching:
         yield from self._in_chunks(uids)
 
     def _in_chunks(self, uids: array[int]) -> Iterator[bytes]:
-        answer = self._rows if not self._opens else self._wholes if self._is_whole else self._chunk
+        answer = self._chunk if self._opens else self._rows
         for start, end in _chunks(uids, WITH_BODY if self._opens else ROWS):
             yield from answer(uids[start:end])
 
@@ -217,7 +222,7 @@ class Fetching:
         """Answer what programs ask of nearly every message once: all of it, and what its row says."""
         numbers, form, of_row = self._view.numbers(uids), self._form_of_rows, self._of_row
         name = self._gap + self._sections[0].label + b" {%d}\r\n"
-        for row, shown in self._rooms.shelf.wholes(self._session, self._view.box, uids):
+        for row, shown in self._rooms.shelf.wholes(self._session, self._view.box, uids, self._note):
             if row.uid not in numbers:
                 continue
             if isinstance(shown, bytes):

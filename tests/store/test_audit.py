@@ -42,6 +42,17 @@ def test_a_chain_longer_than_a_page_is_walked_to_its_end(house: House) -> None:
     assert [row["seq"] for row in audit.entries(house.engine, ORG, after=1200)] == list(range(1201, 2501))
 
 
+def test_rows_that_are_appended_together_stand_one_behind_the_other(house: House) -> None:
+    fill(house, 1)
+    several = ("5", "6", "ä")
+    house.engine.write(
+        lambda rows: audit.append_all(rows, ORG, 2000, "account:70", "message.fetched", several, {"by": "x"})
+    ).result(30)
+    fill(house, 1)
+    assert trail.verify(house.engine, ORG) == audit.Verified(5, audit.head(house.engine, ORG), None)
+    assert [row["object"] for row in audit.entries(house.engine, ORG)] == ["0", *several, "0"]
+
+
 def test_an_undone_item_leaves_no_gap(house: House) -> None:
     def wrong(rows: Rows) -> None:
         audit.append(rows, ORG, 1, "account:70", "x", "1", {})

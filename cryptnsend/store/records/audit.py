@@ -8,13 +8,13 @@ that the keeper has.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from cryptnsend.core.contracts import Later, Reader, Row, Rows
-from cryptnsend.core.seal import framed
+from cryptnsend.core.seal import framed, framed_fields
 
 OPERATOR = "owner"  # the actor of what was done on the command line
 START = bytes(32)  # what stands in for the hash before the first row
@@ -49,16 +49,32 @@ def append(rows: Rows, org: int, at: int, actor: str, action: str, object: str, 
 
     *detail* has no content, names, subjects or secrets: ids, counts, addresses at most.
     """
+    return append_all(rows, org, at, actor, action, (object,), detail)
+
+
+def append_all(
+    rows: Rows, org: int, at: int, actor: str, action: str, objects: Sequence[str], detail: Mapping[str, object]
+) -> Head:
+    """Append one row for each of *objects*, at least one, in their order; see `append`."""
     newest = rows.recall(("audit", org))
     if newest is None:
         found = rows.peek("SELECT seq, hash FROM audit WHERE org = :org ORDER BY seq DESC LIMIT 1", {"org": org})
         newest = Head(found[0]["seq"], found[0]["hash"]) if found else Head(0, START)
-    seq, before = newest.seq + 1, newest.hash
+    seq, digest = newest
     text = _ENCODER.encode(detail).decode()
-    digest = link(before, org, seq, at, actor, action, object, text)
-    rows.later(_AUDIT, [(org, seq, at, actor, action, object, text, digest)])
+    # As `link`, with what is the same in each row framed once.
+    start, owner = framed("audit", START)[: -len(START)], framed_fields(org)
+    doing, end = framed_fields(at, actor, action), framed_fields(text)
+    added = []
+    for each in objects:
+        seq += 1
+        place, what = framed_fields(seq), framed_fields(each)
+        digest = hashlib.sha256(b"".join((start, digest, owner, place, doing, what, end))).digest()
+        added.append((org, seq, at, actor, action, each, text, digest))
+    rows.later(_AUDIT, added)
     if actor == OPERATOR:
-        _concern(rows, org, seq, at, action, object)
+        for _, number, *_, each, _, _ in added:
+            _concern(rows, org, number, at, action, each)
     head = Head(seq, digest)
     rows.remember(("audit", org), head)
     return head

@@ -60,15 +60,12 @@ def fetched(rows: Rows, account: int, idents: Sequence[int], now: int) -> None:
     """Note that this recipient's mail program has fetched messages, at most 500, where it had not before."""
     names = {f"m{number}": each for number, each in enumerate(idents)}
     marks = ", ".join(f":{name}" for name in names)
-    found = rows.query(
-        "SELECT r.org, r.message, r.address, r.fetched FROM recipients r JOIN addresses a ON a.id = r.address"  # noqa: S608
-        f" WHERE r.message IN ({marks}) AND a.account = :account ORDER BY a.id DESC",
-        {"account": account, **names},
-    )
-    mine = {row["message"]: row for row in found}  # of several addresses the first, which comes last
-    rows.many(
-        "UPDATE recipients SET fetched = ? WHERE org = ? AND message = ? AND address = ? AND fetched IS NULL",
-        [(now, row["org"], row["message"], row["address"]) for row in mine.values() if row["fetched"] is None],
+    # Of several addresses of theirs that a message went to it is noted at the first.
+    rows.execute(
+        "UPDATE recipients SET fetched = :now WHERE fetched IS NULL"  # noqa: S608
+        f" AND message IN ({marks}) AND address = (SELECT min(a.id) FROM recipients r JOIN addresses a"
+        "  ON a.id = r.address WHERE r.message = recipients.message AND a.account = :account)",
+        {"now": now, "account": account, **names},
     )
 
 
