@@ -124,7 +124,8 @@ SEND = """
     await until("the compose window to close", () => page.closed);
 """
 
-# More is typed, and Save is pressed.
+# More is typed, and Save is pressed. What it saved before it removes only if it has seen it in the folder meanwhile;
+# else it flags it as deleted and leaves it there, or forgets it. Whoever saves faster than it looks waits until it has.
 SAVE = """
     const [more] = values;
     const page = writing();
@@ -132,7 +133,12 @@ SAVE = """
     const before = page.gMsgCompose.compFields.draftId;
     page.goDoCommand("cmd_saveAsDraft");
     const saved = () => !page.gSaveOperationInProgress && page.gMsgCompose.compFields.draftId;
-    await until("the draft to be saved", () => saved() && saved() !== before);
+    const draft = await until("the draft to be saved", () => saved() !== before && saved());
+    const folder = named(Ci.nsMsgFolderFlags.Drafts);
+    await until("the draft in its folder", async () => {
+        await opened(folder);
+        return folder.msgDatabase.containsKey(Number(draft.split("#")[1]));
+    });
 """
 
 # Delete is pressed.
