@@ -25,6 +25,9 @@ from tests.portal.fakes_organisation import FakeOrganisations, FakePolicies
 from tests.portal.fakes_sent import FakeFolders, FakeFollowing, FakeHolding, FakeNewMail
 from tests.portal.furnished import furnished
 from tests.portal.world import ANN, NOW, PAT, World
+from tests.support.templates import keep_compiled
+
+keep_compiled()
 
 BASE = "https://open.cryptnsend.example"
 

@@ -18,10 +18,38 @@ from cryptnsend.flow.views import (
 from cryptnsend.flow.ways import Way
 from tests.portal.world import ANN, DAY, NOW, PAT, World
 
+FILES = [
+    File("2", "Lab results 17 November.pdf", "application/pdf", 214_000),
+    File(
+        "3",
+        "Medicines Walter Lindgren.docx",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        38_000,
+    ),
+]
+TEXT = (
+    "Dear Pat,\n\nyour results are in, and most of them are good. Kidney and liver values are where they should "
+    "be. Your long-term sugar (HbA1c) came down from 7.4 to 6.9, which is what we hoped for.\n\nYour iron is a "
+    "little low. Please start one tablet of iron each morning, half an hour before breakfast.\n\n"
+    "> What do I do about my iron?\n\nKind regards\nAnn Ruiz"
+)
+
 
 def furnished() -> World:
     """Return a world with messages of every kind."""
     world = World()
+    world.waiting = _links()
+    world.letters = _letters()
+    world.files = {(11, "2"): b"%PDF-1.7 lab", (11, "3"): b"PK docx"}
+    world.entries = _list()
+    world.sent = _sent()
+    world.blocked = [Blocked(5, "Weight Loss Wonders of the Whole Wide World", "offers@wonders.example", PAT)]
+    _furnish_account(world)
+    return world
+
+
+def _links() -> dict[str, Waiting]:
+    """Return what links stand for, each state that a page has."""
     base = {
         "sender_name": "Dr. Ann Ruiz",
         "sender_address": ANN,
@@ -31,7 +59,7 @@ def furnished() -> World:
         "to": PAT,
         "display_id": "7Q2K-9H3M",
     }
-    world.waiting = {
+    return {
         "new": Waiting(message=11, state="new", has_account=False, **base),
         "known": Waiting(message=11, state="known", has_account=True, phrase="green canoe", **base),
         "second": Waiting(
@@ -54,31 +82,20 @@ def furnished() -> World:
         "suspended": Waiting(message=13, state="suspended", has_account=True, ended=NOW - DAY, **base),
         "left": Waiting(message=15, state="left", has_account=False, **base),
     }
-    files = [
-        File("2", "Lab results 17 November.pdf", "application/pdf", 214_000),
-        File(
-            "3",
-            "Medicines Walter Lindgren.docx",
-            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-            38_000,
-        ),
-    ]
-    text = (
-        "Dear Pat,\n\nyour results are in, and most of them are good. Kidney and liver values are where they should "
-        "be. Your long-term sugar (HbA1c) came down from 7.4 to 6.9, which is what we hoped for.\n\nYour iron is a "
-        "little low. Please start one tablet of iron each morning, half an hour before breakfast.\n\n"
-        "> What do I do about my iron?\n\nKind regards\nAnn Ruiz"
-    )
-    world.letters = {
+
+
+def _letters() -> dict[int, Letter]:
+    """Return what can be read."""
+    return {
         11: Letter(
             11,
             "Your blood test from Tuesday",
             "Dr. Ann Ruiz",
             ANN,
             NOW - 2 * DAY,
-            text,
+            TEXT,
             None,
-            files,
+            FILES,
             False,
             NOW + 28 * DAY,
             "(555) 010-0142",
@@ -95,7 +112,7 @@ def furnished() -> World:
             "Dr. Henrik Holm",
             "holm@holmcardio.example",
             NOW - DAY,
-            text,
+            TEXT,
             "<p>Dear Pat,</p>"
             + "<p>your heart is <b>fine</b>. "
             + "All values are good. " * 30
@@ -119,7 +136,7 @@ def furnished() -> World:
             "Dr. Ann Ruiz",
             ANN,
             NOW - DAY,
-            text,
+            TEXT,
             None,
             (),
             True,
@@ -127,8 +144,11 @@ def furnished() -> World:
             can_reply=False,
         ),
     }
-    world.files = {(11, "2"): b"%PDF-1.7 lab", (11, "3"): b"PK docx"}
-    world.entries = [
+
+
+def _list() -> list[Entry]:
+    """Return what stands in a list of messages."""
+    return [
         Entry(16, None, "Dr. Henrik Holm", "holm@holmcardio.example", NOW - 3_600_000, False, "code"),
         Entry(
             14, "Echo and ECG", "Dr. Henrik Holm", "holm@holmcardio.example", NOW - DAY, False, "open", 0, NOW + 2 * DAY
@@ -140,7 +160,11 @@ def furnished() -> World:
         Entry(9, None, "Dr. Ann Ruiz", ANN, NOW - 9 * DAY, True, "suspended"),
         Entry(8, None, "Dr. Ann Ruiz", ANN, NOW - 45 * DAY, True, "expired"),
     ]
-    world.sent = {
+
+
+def _sent() -> dict[int, Status]:
+    """Return what became of messages."""
+    return {
         21: Status(
             21,
             "Your blood test from Tuesday",
@@ -191,6 +215,10 @@ def furnished() -> World:
             undo_until=NOW + 2 * DAY,
         ),
     }
+
+
+def _furnish_account(world: World) -> None:
+    """Give *world* devices, browsers, and acts of every kind."""
     world.devices = [
         Device(1, "Ann’s MacBook", "submit", NOW - 90 * DAY, NOW - 3_600_000),
         Device(2, "Front desk PC", "submit", NOW - DAY, None),
@@ -210,8 +238,6 @@ def furnished() -> World:
         Doing(NOW - 4 * DAY, "message.exported", 12, "command line", "", user="ann"),
         Doing(NOW - 5 * DAY, "account.enabled", 0, "", "", by_operator=True),
     ]
-    world.blocked = [Blocked(5, "Weight Loss Wonders of the Whole Wide World", "offers@wonders.example", PAT)]
-    return world
 
 
 def kept_mails() -> list[KeptMail]:

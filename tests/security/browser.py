@@ -11,6 +11,9 @@ from cryptnsend.demo.visitor import Page, Visitor, _Reader
 from cryptnsend.portal import Portal, create_app
 from cryptnsend.portal.flows import Officers, Pieces
 from tests.support.house import House
+from tests.support.templates import keep_compiled
+
+keep_compiled()
 
 BASE = "https://mail.clinic.example"
 
