@@ -180,6 +180,13 @@ def conversation(world: World) -> None:
 @contextmanager
 def served(world: World, folder: Path) -> Iterator[str]:
     """Serve the pages over TLS on loopback and give their address; the certificate is written into *folder*."""
+    app, settings = application(world, folder)
+    with serving(app, folder, settings) as address:
+        yield address
+
+
+def application(world: World, folder: Path) -> tuple[Portal, Config]:
+    """Return the pages as they are at https://localhost, and their settings; certificates are to lie in *folder*."""
     plain = config()
     settings = replace(
         plain,
@@ -187,9 +194,9 @@ def served(world: World, folder: Path) -> Iterator[str]:
         portal=replace(plain.portal, style_page=True),
         tls=replace(plain.tls, certificate=folder / "certificate.pem", key=folder / "key.pem"),
     )
-    app = create_app(pieces(world, settings), settings, ports=lambda: {"submissions": 465, "submission": 587})
-    with serving(app, folder, settings) as address:
-        yield address
+    return create_app(
+        pieces(world, settings), settings, ports=lambda: {"submissions": 465, "submission": 587}
+    ), settings
 
 
 @contextmanager
