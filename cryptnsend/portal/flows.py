@@ -7,21 +7,10 @@ the errors of `core.errors`; their texts are shown to the person concerned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from cryptnsend.core.organisation import Difference, Policy, Value
-from cryptnsend.flow.archiving import Archiving
-from cryptnsend.flow.auditing import Auditing
-from cryptnsend.flow.casework import Casework
-from cryptnsend.flow.domains import Domain
-from cryptnsend.flow.glass import GlassBreaks
-from cryptnsend.flow.holding import Choice, HeldMessage, Quarantined
-from cryptnsend.flow.organisations import Crowd, Invited, Line, Person
-from cryptnsend.flow.policies import Standing as PolicyStanding
-from cryptnsend.flow.policies import Version
-from cryptnsend.flow.recalling import Recalling
 from cryptnsend.flow.searching import Found
 from cryptnsend.flow.views import (
     Addressed,
@@ -56,6 +45,7 @@ from cryptnsend.flow.views import (
     Wishes,
     Writing,
 )
+from cryptnsend.portal.governing import Holding, Officers, Organisations, Policies
 
 __all__ = [
     "Accounts",
@@ -79,9 +69,12 @@ __all__ = [
     "Letter",
     "NewDevice",
     "NewMail",
+    "Officers",
+    "Organisations",
     "Part",
     "Pickup",
     "Pieces",
+    "Policies",
     "Profile",
     "Proof",
     "Reached",
@@ -385,63 +378,6 @@ class Accounts(Protocol):
     def set_language(self, session: Any, language: str) -> None: ...
     def passphrases(self, session: Any, password: str, source: str) -> Sequence[tuple[int, str]]: ...
     def new_passphrase(self, session: Any, password: str, source: str) -> None: ...
-
-
-class Policies(Protocol):
-    """What the rules of organisations say; see `flow.policies`."""
-
-    @property
-    def installation(self) -> Policy: ...
-    def limits(self, org: int) -> Policy: ...
-    def standing(self, org: int) -> PolicyStanding: ...
-    def history(self, org: int, before: int = ..., limit: int = ...) -> Sequence[Version]: ...
-    def compare(self, org: int, earlier: int, later: int) -> Sequence[Difference]: ...
-    def said_in(self, org: int, number: int) -> Mapping[str, Value]: ...
-    def actor(self, who: str) -> str: ...
-
-
-class Organisations(Protocol):
-    """What officers and managers do; see `flow.organisations`."""
-
-    def name(self, session: Any) -> str: ...
-    def is_ready(self, session: Any) -> bool: ...
-    def set_rules(
-        self, session: Any, said: Mapping[str, Value], why: str, based_on: int | None, password: str, source: str
-    ) -> PolicyStanding: ...
-    def people(self, session: Any, wanted: str = "", after: str = "") -> Crowd: ...
-    def invited(self, session: Any) -> Sequence[Invited]: ...
-    def person(self, session: Any, ident: int) -> Person: ...
-    def invite(self, session: Any, address: str, name: str) -> str: ...
-    def invite_all(self, session: Any, octets: bytes) -> Sequence[Line]: ...
-    def disable(self, session: Any, ident: int, password: str, source: str) -> None: ...
-    def enable(self, session: Any, ident: int, password: str, source: str) -> None: ...
-    def set_roles(self, session: Any, ident: int, roles: Sequence[str], password: str, source: str) -> None: ...
-    def hand_over(self, session: Any, ident: int, to: str, password: str, source: str) -> None: ...
-    def domains(self, session: Any) -> Sequence[Domain]: ...
-    def ask_domain(self, session: Any, typed: str) -> Domain: ...
-    def check_domain(self, session: Any, name: str) -> bool: ...
-    def drop_domain(self, session: Any, name: str) -> None: ...
-
-
-class Holding(Protocol):
-    """What is held because of what was found in it (`flow.holding`)."""
-
-    def show(self, session: Any, message: int) -> HeldMessage: ...
-    def decide(self, session: Any, message: int, choice: Choice, reason: str = "") -> None: ...
-    def quarantine(
-        self, session: Any, *, waiting: bool = True, before: int | None = None, limit: int = 50
-    ) -> Sequence[Quarantined]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Officers:
-    """What officers' pages are built from."""
-
-    auditing: Auditing
-    archiving: Archiving
-    glass: GlassBreaks
-    casework: Casework
-    recalling: Recalling
 
 
 @dataclass(frozen=True, slots=True)
