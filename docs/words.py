@@ -6,6 +6,7 @@ Entries are sorted and carry no place in the source: then a change to one page i
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,17 +14,29 @@ from babel.messages import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
+from cryptnsend.core import errors
 from cryptnsend.languages import ENGLISH, FOLDER, LANGUAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 KEYWORDS = {
-    "_": None, "gettext": None, "lazy_gettext": None, "words": None, "ngettext": (1, 2),
-    # What people read on a page when a step was refused.
-    "Denied": None, "Ended": None,
+    "_": None, "gettext": None, "lazy_gettext": None, "words": None, "ngettext": (1, 2), "Sentence": None,
 }  # fmt: skip
 METHODS = [("**.py", "python"), ("**.html", "jinja2.ext:babel_extract"), ("**.j2", "jinja2.ext:babel_extract")]
 SPOKEN = ("cryptnsend/portal", "cryptnsend/flow", "web/templates", "web/mail")
+# Where steps are refused; what pages make of a Temporary says the page.
+REFUSING = ("cryptnsend/core", "cryptnsend/scan", "cryptnsend/keeper", "cryptnsend/flow", "cryptnsend/portal")
+REFUSALS = (errors.Denied, errors.Refusal, errors.Enough, errors.NotYet)
+OWN_TEXT = (errors.TooBig, errors.Infected)  # made from what is no text
+# What these say is read at a terminal, in a mail program or in a bounce, and on no page.
+NO_PAGE = {
+    "keeper": ("channel", "courier", "grants", "owner", "server", "wire"),
+    "flow": (
+        "arriving", "bounces", "destinations", "exporting", "gate", "joining", "journalmail", "keeping", "mailboxes",
+        "owner", "parcels", "serving",
+    ),
+}  # fmt: skip
 OPTIONS = {"**.html": {"trimmed": "false"}, "**.j2": {"trim_blocks": "true"}}
+MADE = ("explain", "_why_not", "_no_number")  # methods that return a text which is marked where it is made
 DEVELOPERS = {"style.html"}  # shown in the demonstration, to those who build pages
 
 # Without dates and names: what git knows already would only make every change touch the same lines.
@@ -49,6 +62,88 @@ def spoken() -> Iterator[Words]:
         for name, _line, words, _comments, _context in found:
             if Path(name).name not in DEVELOPERS and words:
                 yield words
+    for folder in REFUSING:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if path.stem not in NO_PAGE.get(path.parent.name, ()):
+                yield from refusals(path)
+
+
+def refusals(path: Path) -> Iterator[str]:
+    """
+    Yield what the refusals say that are made in the module at *path*.
+
+    Raises SystemExit for a text that no catalogue could have, such as one with a figure in it that is no `Sentence`.
+    """
+    tree = ast.parse(path.read_text("utf-8"))
+    kinds = _kinds(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and node.args and isinstance(node.func, ast.Name) and node.func.id in kinds:
+            try:
+                yield from _texts(node.args[0], tree, path)
+            except LookupError:
+                raise SystemExit(
+                    f"{path}:{node.lineno}: {ast.unparse(node.args[0])} cannot be translated: say it"
+                    " as a plain text, or as a Sentence with holes."
+                ) from None
+        elif _is_call(node, "Sentence"):
+            yield from _texts(node.args[0], tree, path)  # type: ignore[attr-defined]
+
+
+def _kinds(tree: ast.Module) -> set[str]:
+    """Return the names of the exceptions that a module raises with a text for people; its own are among them."""
+    kinds = {each.__name__ for each in _below(*REFUSALS) if each not in OWN_TEXT and each.__module__ == errors.__name__}
+    for each in ast.walk(tree):
+        if not isinstance(each, ast.ClassDef):
+            continue
+        if kinds.intersection(base.id for base in each.bases if isinstance(base, ast.Name)):
+            takes_text = not any(isinstance(part, ast.FunctionDef) and part.name == "__init__" for part in each.body)
+            kinds |= {each.name} if takes_text else set()
+    return kinds
+
+
+def _texts(said: ast.expr, tree: ast.Module, path: Path) -> Iterator[str]:
+    """Yield the texts that an argument stands for; raises LookupError if that cannot be told."""
+    if isinstance(said, ast.Constant) and isinstance(said.value, str):
+        yield from (said.value,) if said.value else ()
+    elif isinstance(said, ast.Dict):
+        for each in said.values:
+            yield from _texts(each, tree, path)
+    elif isinstance(said, ast.Subscript):
+        yield from _texts(said.value, tree, path)
+    elif isinstance(said, ast.Name):
+        values = [
+            each.value for each in ast.walk(tree)
+            if isinstance(each, ast.Assign) and any(isinstance(t, ast.Name) and t.id == said.id for t in each.targets)
+        ]  # fmt: skip
+        homes = [
+            ROOT / f"{each.module.replace('.', '/')}.py" for each in ast.walk(tree)
+            if isinstance(each, ast.ImportFrom) and each.module and any(name.name == said.id for name in each.names)
+        ]  # fmt: skip
+        if not values and not homes:
+            raise LookupError(said.id)
+        for value in values:
+            yield from _texts(value, tree, path)
+        for home in homes:
+            yield from _texts(said, ast.parse(home.read_text("utf-8")), home)
+    elif isinstance(said, ast.Attribute) and isinstance(said.value, ast.Name) and said.attr.isupper():
+        other = path.with_name(f"{said.value.id}.py")
+        yield from _texts(ast.Name(said.attr), ast.parse(other.read_text("utf-8")), other)
+    elif not (
+        _is_call(said, "Sentence", "gettext", "words", *MADE)  # seen to by themselves
+        or (isinstance(said, ast.Attribute) and said.attr in ("text", "advice"))  # passed on
+        or (isinstance(said, ast.Call) and isinstance(said.func, ast.Attribute) and said.func.attr in MADE)
+    ):
+        raise LookupError(ast.unparse(said))
+
+
+def _is_call(node: ast.AST, *names: str) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
+
+
+def _below(*kinds: type) -> Iterator[type]:
+    for kind in kinds:
+        yield kind
+        yield from _below(*kind.__subclasses__())
 
 
 def catalogue(language: str) -> Catalog:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import idna
 
 from cryptnsend.core.charsets import decode_words, guess_text, one_line
-from cryptnsend.core.errors import Denied, NotAuthor
+from cryptnsend.core.errors import Denied, NotAuthor, Sentence
 from cryptnsend.core.names import UNSEEN
 from cryptnsend.core.names import safe_display_name as safe_display_name
 
@@ -94,8 +94,12 @@ def check_elsewhere(address: str, domain: str) -> None:
     """
     if domain and address.rpartition("@")[2] == domain:
         raise Denied(
-            f"{address} is at {domain}, the domain of this server's own addresses, where nobody has a mailbox."
-            " Take the address at which mail is read."
+            Sentence(
+                "%(address)s is at %(domain)s, the domain of this server's own addresses, where nobody has a mailbox."
+                " Take the address at which mail is read.",
+                address=address,
+                domain=domain,
+            )
         )
 
 

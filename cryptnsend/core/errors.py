@@ -27,8 +27,32 @@
 from __future__ import annotations
 
 
+class Sentence(str):
+    """
+    A text for people that names or figures were put into, and what it was before.
+
+    *words* has its holes as %(name)s, and *values* is what goes in; whoever shows it in another language fills them
+    anew. A value may be a sentence itself.
+    """
+
+    words: str
+    values: dict[str, str | int]
+
+    def __new__(cls, words: str, /, **values: str | int) -> Sentence:
+        """Return the text in English."""
+        said = super().__new__(cls, words % values)
+        said.words, said.values = words, values
+        return said
+
+
 class CryptnSendError(Exception):
     """The root; never raised itself."""
+
+    @property
+    def text(self) -> str:
+        """What it says: words as they stand in the source, or a `Sentence`."""
+        said = self.args[0] if self.args else ""
+        return said if isinstance(said, str) else str(said)
 
 
 class Refusal(CryptnSendError):
@@ -50,7 +74,10 @@ class TooBig(Refusal):
     code, status = 552, "5.3.4"
 
     def __init__(self, size: int, limit: int):
-        super().__init__(f"The message has {size:,} bytes; at most {limit:,} can be sent.")
+        figures = Sentence(
+            "The message has %(size)s bytes; at most %(limit)s can be sent.", size=f"{size:,}", limit=f"{limit:,}"
+        )
+        super().__init__(figures)
         self.size, self.limit = size, limit
 
 
@@ -78,7 +105,9 @@ class Infected(Refusal):
     code, status = 554, "5.7.1"
 
     def __init__(self, finding: str):
-        super().__init__(f"The virus scanner found {finding} in this message, so it was not taken.")
+        super().__init__(
+            Sentence("The virus scanner found %(what)s in this message, so it was not taken.", what=finding)
+        )
         self.finding = finding
 
 
@@ -108,7 +137,9 @@ class ScannerGone(Temporary):
     code, status = 451, "4.7.1"
 
     def __init__(self, why: str, *, waited: bool = False):
-        super().__init__("A scanner has to look at this message first, and does not answer. Try again in a minute.")
+        super().__init__(
+            Sentence("A scanner has to look at this message first, and does not answer. Try again in a minute.")
+        )
         self.why, self.waited = why, waited
 
 

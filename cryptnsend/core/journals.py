@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cryptnsend.core.addresses import canonical, display_domain
-from cryptnsend.core.errors import Denied
+from cryptnsend.core.errors import Denied, Sentence
 
 
 def entry(name: str, typed: str) -> str:
@@ -13,7 +13,11 @@ def entry(name: str, typed: str) -> str:
         return f"{display_domain(domain.rstrip('.'))} {canonical(mailbox)}"
     except ValueError:
         raise Denied(
-            f"{typed[:80]!r} in {name} is no domain with an address behind it, as: clinic.example kept@clinic.example"
+            Sentence(
+                "%(typed)s in %(name)s is no domain with an address behind it, as: clinic.example kept@clinic.example",
+                typed=repr(typed[:80]),
+                name=name,
+            )
         ) from None
 
 

@@ -23,7 +23,7 @@ import msgspec
 from cryptnsend.core import journals
 from cryptnsend.core.addresses import canonical, display_domain
 from cryptnsend.core.dlp import detect, own
-from cryptnsend.core.errors import Denied
+from cryptnsend.core.errors import Denied, Sentence
 
 T = TypeVar("T")
 Value = str | bool | int | tuple[str, ...]
@@ -307,23 +307,22 @@ def beyond(said: Mapping[str, Value], held: Policy) -> list[str]:
 def parse(name: str, typed: str) -> Value:
     """Return a value as somebody typed it; raise Denied with a sentence about what is wrong."""
     if name not in SETTINGS:
-        raise Denied(f"There is no setting {name!r}. There are: {', '.join(SETTINGS)}.")
+        known = ", ".join(SETTINGS)
+        raise Denied(Sentence("There is no setting %(name)s. There are: %(known)s.", name=repr(name), known=known))
     about, typed = SETTINGS[name].metadata, typed.strip()
     kind = about["kind"]
     if kind == "yes":
         for value, words in ((True, ("yes", "allow", "true", "on")), (False, ("no", "forbid", "false", "off"))):
             if typed.lower() in words:
                 return value
-        raise Denied(f"{name} is yes or no.")
+        raise Denied(Sentence("%(name)s is yes or no.", name=name))
     if kind == "number":
         if not typed.isascii() or not typed.isdecimal() or not about["low"] <= int(typed) <= about["high"]:
-            most = f" to {about['high']}" if about["high"] < 2**53 else " on"
-            raise Denied(f"{name} is a whole number from {about['low']}{most}{', in ' * bool(about['unit'])}"
-                         f"{about['unit']}.")  # fmt: skip
+            raise Denied(_no_number(name, about["low"], about["high"], about["unit"]))
         return int(typed)
     if kind == "choice":
         if typed not in about["choices"]:
-            raise Denied(f"{name} is one of: {', '.join(about['choices'])}.")
+            raise Denied(Sentence("%(name)s is one of: %(known)s.", name=name, known=", ".join(about["choices"])))
         return typed
     if kind == "text":
         return _text(name, typed)
@@ -332,7 +331,7 @@ def parse(name: str, typed: str) -> Value:
     typed_entries = [each.strip() for each in re.split(r"[,\n]", typed) if each.strip()]
     entries = tuple(dict.fromkeys(_entry(name, kind, each) for each in typed_entries))
     if kind == "journals" and len(journals.by_domain(entries)) < len(entries):
-        raise Denied(f"Each domain stands once in {name}: its mail is copied to one mailbox.")
+        raise Denied(Sentence("Each domain stands once in %(name)s: its mail is copied to one mailbox.", name=name))
     return entries
 
 
@@ -341,11 +340,11 @@ def check(said: Mapping[str, Value]) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for name, value in said.items():
         if name not in SETTINGS or not _is_of(SETTINGS[name].metadata["kind"], value):
-            raise Denied(f"{name} cannot be {str(value)[:40]!r}.")
+            raise Denied(Sentence("%(name)s cannot be %(value)s.", name=name, value=repr(str(value)[:40])))
         typed = "\n".join(value) if isinstance(value, tuple) else str(value)
         found[name] = parse(name, typed)
         if isinstance(value, tuple) and len(value) > MOST_ENTRIES:
-            raise Denied(f"{name} takes at most {MOST_ENTRIES} entries.")
+            raise Denied(Sentence("%(name)s takes at most %(most)s entries.", name=name, most=MOST_ENTRIES))
     return found
 
 
@@ -353,24 +352,39 @@ def check_together(said: Mapping[str, Value], held: Policy) -> None:
     """Raise Denied if settings contradict one another; *held* is what would hold with them."""
     if said.get("life_days", 0) > held.life_most_days:  # type: ignore[operator]
         raise Denied(
-            f"A message cannot live {said['life_days']} days by itself where {held.life_most_days} is the longest life."
+            Sentence(
+                "A message cannot live %(days)s days by itself where %(most)s is the longest life.",
+                days=str(said["life_days"]),
+                most=held.life_most_days,
+            )
         )
     for name in ("life_days", "life_most_days"):
         if name in said and getattr(held, name) > held.retention_days:
             raise Denied(
-                f"A life of {getattr(held, name)} days is longer than the {held.retention_days} days for which messages"
-                " are kept."
+                Sentence(
+                    "A life of %(days)s days is longer than the %(kept)s days for which messages are kept.",
+                    days=getattr(held, name),
+                    kept=held.retention_days,
+                )
             )
     if held.idle_minutes > held.absolute_hours * 60:
         raise Denied(
-            f"Nobody stays signed in {held.idle_minutes} minutes without a tap where {held.absolute_hours} hours are "
-            "the end in any case."
+            Sentence(
+                "Nobody stays signed in %(minutes)s minutes without a tap where %(hours)s hours are the end in any"
+                " case.",
+                minutes=held.idle_minutes,
+                hours=held.absolute_hours,
+            )
         )
-    is_plain, nothing = held.plain_token or held.default != "vault", ":: is forbidden, and the way is vault."
+    is_plain = held.plain_token or held.default != "vault"
     if said.get("plain_people") and not is_plain:
-        raise Denied(f"There are people who may send plain, but nothing leaves plain: {nothing}")
+        raise Denied(
+            "There are people who may send plain, but nothing leaves plain: :: is forbidden, and the way is vault."
+        )
     if said.get("cleartext") and not is_plain:
-        raise Denied(f"Plain mail cannot go unencrypted where nothing leaves plain: {nothing}")
+        raise Denied(
+            "Plain mail cannot go unencrypted where nothing leaves plain: :: is forbidden, and the way is vault."
+        )
     if held.custody == "strict" and held.code_rule == "never":
         raise Denied(
             "Strict custody needs codes: without them a message waits under the server's key until it is read, which "
@@ -381,12 +395,35 @@ def check_together(said: Mapping[str, Value], held: Policy) -> None:
 def _text(name: str, typed: str) -> str:
     words = " ".join(typed.split())
     if len(words) > LONGEST_TEXT:
-        raise Denied(f"{name} is at most {LONGEST_TEXT} characters long; this is {len(words)}.")
+        raise Denied(
+            Sentence(
+                "%(name)s is at most %(most)s characters long; this is %(length)s.",
+                name=name,
+                most=LONGEST_TEXT,
+                length=len(words),
+            )
+        )
     if any(not each.isprintable() for each in words):
-        raise Denied(f"{name} has characters that cannot be shown.")
+        raise Denied(Sentence("%(name)s has characters that cannot be shown.", name=name))
     if re.search(r"https?:|www\.|://|@|<", words, re.IGNORECASE):
-        raise Denied(f"{name} has a link, an address or markup in it. Notices have one link, the one to the portal.")
+        raise Denied(
+            Sentence(
+                "%(name)s has a link, an address or markup in it. Notices have one link, the one to the portal.",
+                name=name,
+            )
+        )
     return words
+
+
+def _no_number(name: str, low: int, high: int, unit: str) -> Sentence:
+    known: dict[str, str | int] = {"name": name, "low": low, "unit": unit}
+    if high >= 2**53:
+        if unit:
+            return Sentence("%(name)s is a whole number from %(low)s on, in %(unit)s.", **known)
+        return Sentence("%(name)s is a whole number from %(low)s on.", name=name, low=low)
+    if unit:
+        return Sentence("%(name)s is a whole number from %(low)s to %(high)s, in %(unit)s.", high=high, **known)
+    return Sentence("%(name)s is a whole number from %(low)s to %(high)s.", name=name, low=low, high=high)
 
 
 def _is_as_saved(name: str, words: str) -> bool:
@@ -407,10 +444,11 @@ def _looked_for(name: str, kind: str, typed: str) -> str | tuple[str, ...]:
         entries = tuple(dict.fromkeys(each.strip() for each in parts if each.strip()))
         own.check(own.Own(words=entries if kind == "words" else (), patterns=entries if kind == "patterns" else ()))
     except own.BadPattern as bad:
-        raise Denied(str(bad)) from None
+        raise Denied(bad.text) from None
     unknown = [each for each in entries if kind == "rules" and each not in detect.RULES]
     if unknown:
-        raise Denied(f"There is no rule {unknown[0][:40]!r}. There are: {', '.join(detect.RULES)}.")
+        known, wrong = ", ".join(detect.RULES), repr(unknown[0][:40])
+        raise Denied(Sentence("There is no rule %(name)s. There are: %(known)s.", name=wrong, known=known))
     return entries
 
 
@@ -423,11 +461,17 @@ def _entry(name: str, kind: str, typed: str) -> str:
         if kind == "domains":
             return display_domain(typed)
     except ValueError:
-        raise Denied(f"{typed[:80]!r} in {name} is no {'address' if kind == 'addresses' else 'domain'}.") from None
+        wrong = repr(typed[:80])
+        if kind == "addresses":
+            raise Denied(Sentence("%(typed)s in %(name)s is no address.", typed=wrong, name=name)) from None
+        raise Denied(Sentence("%(typed)s in %(name)s is no domain.", typed=wrong, name=name)) from None
     if not 2 <= len(typed) <= 20 or not typed.isprintable() or ":" in typed or typed.isalnum():
         raise Denied(
-            f"{typed[:40]!r} cannot ask for the vault: a mark has 2 to 20 characters, no colon, and one at least that"
-            " is neither letter nor digit, as [secure] or #phi."
+            Sentence(
+                "%(typed)s cannot ask for the vault: a mark has 2 to 20 characters, no colon, and one at least that is"
+                " neither letter nor digit, as [secure] or #phi.",
+                typed=repr(typed[:40]),
+            )
         )
     return typed.casefold()
 

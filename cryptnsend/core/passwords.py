@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from cryptnsend.core.errors import SealBroken, WrongSecret
+from cryptnsend.core.errors import SealBroken, Sentence, WrongSecret
 from cryptnsend.core.keys import NONCE, SEED, TAG, box, unbox
 from cryptnsend.core.model import Random
 from cryptnsend.core.seal import framed
@@ -81,7 +81,7 @@ def prepared(password: str) -> bytes:
     spaced = "".join(" " if unicodedata.category(each) == "Zs" else each for each in password[: MAX_PASSWORD + 1])
     composed = unicodedata.normalize("NFC", spaced)
     if not composed or len(password) > MAX_PASSWORD:
-        raise WrongSecret(f"A password has between 1 and {MAX_PASSWORD} characters.")
+        raise WrongSecret(Sentence("A password has between 1 and %(most)s characters.", most=MAX_PASSWORD))
     try:
         return composed.encode()
     except UnicodeEncodeError:
@@ -265,7 +265,7 @@ class Strength:
 
     score: int
     ok: bool
-    advice: str  # one English sentence without parameters but numbers, empty if there is nothing to say
+    advice: str  # a `Sentence`, empty if there is nothing to say
 
 
 def check_strength(password: str, *, hints: Sequence[str], second_factor: bool, shortest: int = LONG) -> Strength:
@@ -280,19 +280,25 @@ def check_strength(password: str, *, hints: Sequence[str], second_factor: bool, 
     words = _hint_words(hints)
     score = _score(password, [*words, *_PRODUCT])
     if len(password) > MAX_PASSWORD:
-        return Strength(score, False, f"Use at most {MAX_PASSWORD} characters.")
+        return Strength(score, False, Sentence("Use at most %(most)s characters.", most=MAX_PASSWORD))
     if any(unicodedata.category(each) in ("Cc", "Cs") for each in password):
-        return Strength(0, False, "Use letters, digits, signs and spaces only.")
+        return Strength(0, False, Sentence("Use letters, digits, signs and spaces only."))
     if len(password) < least:
         return Strength(
-            min(score, 2), False, f"Use at least {least} characters; a few words in a row are easy to keep."
+            min(score, 2),
+            False,
+            Sentence("Use at least %(least)s characters; a few words in a row are easy to keep.", least=least),
         )
     if _mostly_known(password, [*words, *_PRODUCT]):
         return Strength(
-            min(score, 1), False, "Leave out names, addresses, and words like “password” or this service's name."
+            min(score, 1),
+            False,
+            Sentence("Leave out names, addresses, and words like “password” or this service's name."),
         )
     if score < 3:
-        return Strength(score, False, "This would be guessed soon. Add a few words that have nothing to do with you.")
+        return Strength(
+            score, False, Sentence("This would be guessed soon. Add a few words that have nothing to do with you.")
+        )
     return Strength(score, True, "")
 
 

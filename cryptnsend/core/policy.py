@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from cryptnsend.core.errors import Sentence
 from cryptnsend.core.subject import Token, asked_for, has_mark
 
 FORMS = frozenset({"zip", "pdf", "smime", "openpgp", "link", "tls"})  # handoff forms, DESIGN's names
@@ -134,10 +135,13 @@ class Refuse:
 
     def explain(self, *recipients: str) -> str:
         """Say the decision and why in one sentence, and which *recipients* it is about."""
-        named = ", ".join(recipients[:MOST_NAMED])
-        if len(recipients) > MOST_NAMED:
-            named += f" and {len(recipients) - MOST_NAMED} more"
-        return f"Refused: {_WHY[self.reason]}{': ' if named else ''}{named}."
+        why, named = _WHY[self.reason], ", ".join(recipients[:MOST_NAMED])
+        more = len(recipients) - MOST_NAMED
+        if more > 0:
+            return Sentence("Refused: %(why)s: %(named)s and %(more)s more.", why=why, named=named, more=more)
+        if named:
+            return Sentence("Refused: %(why)s: %(named)s.", why=why, named=named)
+        return Sentence("Refused: %(why)s.", why=why)
 
 
 Decision = Vault | Handoff | Pdf | Relay | Hold | Refuse
@@ -145,7 +149,7 @@ Decision = Vault | Handoff | Pdf | Relay | Hold | Refuse
 MOST_NAMED = 5  # recipients in one sentence
 
 _WHY = {
-    "blocked": "this recipient does not accept messages from this sender",
+    "blocked": Sentence("this recipient does not accept messages from this sender"),
     "self": "the recipient is the sender, so no code is needed",
     "secure-token": "the subject begins with secure/",
     "secure-mark": "the subject begins with a word that asks for protection in this organisation",

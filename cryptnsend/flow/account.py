@@ -72,7 +72,7 @@ class Accounts(Belongings, Oversight, Estate, SecondSteps, Wishing):
             opened = self._keeper.open_trusted(judged, k, trust) if trust else self._keeper.open(judged, k)
         except SecondStep as asks:
             self._throttle.forgive(name, source)
-            raise SecondStep(str(asks), held=self._keeper.hold(judged, k)) from None
+            raise SecondStep(asks.text, held=self._keeper.hold(judged, k)) from None
         except WrongSecret:
             self._throttle.failed(name, source, password)
             raise

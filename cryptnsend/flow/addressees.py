@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from cryptnsend.core import mime, tokens
 from cryptnsend.core.addresses import canonical
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
-from cryptnsend.core.errors import Refusal
+from cryptnsend.core.errors import Refusal, Sentence
 from cryptnsend.core.model import INSTALLATION, MANAGED, STRICT, Card, Ids, account_holder, contact_name
 from cryptnsend.flow.granting import Addressee, Author, Person, Thread
 from cryptnsend.flow.holders import Holders
@@ -47,9 +47,12 @@ class Addressees:
             try:
                 name = canonical(each.address)
             except ValueError as wrong:
-                raise Refusal(
-                    f"The address {each.address[:100]!a} cannot be used: {wrong}", code=553, status="5.1.3"
-                ) from None
+                said = Sentence(
+                    "The address %(address)s cannot be used: %(wrong)s",
+                    address=ascii(each.address[:100]),
+                    wrong=str(wrong),
+                )
+                raise Refusal(said, code=553, status="5.1.3") from None
             if self.is_ours(name):
                 name = self._person_behind(name, each.address)
             people.setdefault(name, each)
@@ -59,7 +62,9 @@ class Addressees:
         """Return whose address a token of ours stands for, after the keeper's MAC agreed."""
         local = name.partition("@")[0]
         unknown = Refusal(
-            f"Nobody can be reached at {shown[:100]}. Answer the newest mail you got.", code=550, status="5.1.1"
+            Sentence("Nobody can be reached at %(address)s. Answer the newest mail you got.", address=shown[:100]),
+            code=550,
+            status="5.1.1",
         )
         token = local.removeprefix("r+").removeprefix("u-")
         parts = tokens.split(token) if token != local else None

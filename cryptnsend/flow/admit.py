@@ -19,7 +19,7 @@ from cryptnsend import metrics
 from cryptnsend.core import keys, mime, policy
 from cryptnsend.core.addresses import single_author
 from cryptnsend.core.contracts import Clock, Engine, Rows
-from cryptnsend.core.errors import CryptnSendError, NotAuthor, StoreBroken, Temporary
+from cryptnsend.core.errors import CryptnSendError, NotAuthor, Sentence, StoreBroken, Temporary
 from cryptnsend.core.model import Ids, Random, account_holder
 from cryptnsend.flow.addressees import Addressees, canonical_or_none
 from cryptnsend.flow.deciding import Decided, Deciding
@@ -317,10 +317,20 @@ class Draft:
         if self._envelope.reverse_path:
             sender = canonical_or_none(self._envelope.reverse_path)
             if sender not in own:
-                raise NotAuthor(f"You are signed in as {self._author.address}; MAIL FROM must be that address.")
+                raise NotAuthor(
+                    Sentence(
+                        "You are signed in as %(address)s; MAIL FROM must be that address.",
+                        address=self._author.address,
+                    )
+                )
         mailbox = single_author(octets)
         if canonical_or_none(mailbox.address) not in own:
-            raise NotAuthor(f"You are signed in as {self._author.address}; the From line must be that address.")
+            raise NotAuthor(
+                Sentence(
+                    "You are signed in as %(address)s; the From line must be that address.",
+                    address=self._author.address,
+                )
+            )
 
     @property
     def _durable(self) -> Sealed:

@@ -15,7 +15,7 @@ import structlog
 from cryptnsend.core import checkpoints
 from cryptnsend.core.checkpoints import Checkpoint, Keys
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
-from cryptnsend.core.errors import BlobGone, CryptnSendError, Denied, NoGrant, SealBroken
+from cryptnsend.core.errors import BlobGone, CryptnSendError, Denied, NoGrant, SealBroken, Sentence
 from cryptnsend.core.journals import by_domain
 from cryptnsend.core.model import Random, first_id, new_id
 from cryptnsend.core.seal import framed
@@ -181,7 +181,7 @@ class Archiving:
     ) -> None:
         """Keep one message whatever its age, until the case is released. Raises Denied, NoGrant."""
         if not archive.is_kept(self._engine, org, message):
-            raise NoGrant(f"The archive has no message {message}.")
+            raise NoGrant(Sentence("The archive has no message %(number)s.", number=message))
         self._hold(org, case, [("message", message)], reason, actor, by)
 
     def hold_account(
@@ -190,7 +190,7 @@ class Archiving:
         """Keep everything that somebody of the organisation sent or got. Raises Denied, NoGrant."""
         row = accounts.by_address(self._engine, address)
         if row is None or row["org"] != org:
-            raise NoGrant(f"The organisation has no account with the address {address}.")
+            raise NoGrant(Sentence("The organisation has no account with the address %(address)s.", address=address))
         # The addresses, too: they stay known when the account is closed and they are nobody's any more.
         everything = [("address", each) for each in archive.addresses_of(self._engine, row["id"])]
         self._hold(org, case, [("account", row["id"]), *everything], reason, actor, by)
@@ -202,7 +202,7 @@ class Archiving:
         def write(rows: Rows) -> int:
             count = archive.release(rows, org, name, now)
             if not count:
-                raise NoGrant(f"There is no case {name!r} that keeps anything.")
+                raise NoGrant(Sentence("There is no case %(name)s that keeps anything.", name=repr(name)))
             audit.append(rows, org, now, actor, "hold.released", name, {**by, "holds": count})
             return count
 
@@ -264,7 +264,7 @@ class Archiving:
         """Return when a message was sealed, and the digest of its envelope. Raises NoGrant if it is gone."""
         found = archive.envelope(self._engine, message)
         if found is None:
-            raise NoGrant(f"The message {message} is gone.")
+            raise NoGrant(Sentence("The message %(number)s is gone.", number=message))
         about, people = found
         said = framed("envelope", about["author"], about["message_id"], about["size"], "\n".join(people))
         return about["created"], hashlib.sha256(said).digest()

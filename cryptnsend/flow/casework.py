@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cryptnsend.core.contracts import Clock, Engine, Row
-from cryptnsend.core.errors import Denied
+from cryptnsend.core.errors import Denied, Sentence
 from cryptnsend.core.model import account_holder
 from cryptnsend.flow import saving
 from cryptnsend.flow.archiving import EVER
@@ -61,7 +61,9 @@ class Casework:
                 return rows[::-1]
             rows += page
             before = page[-1]["id"]
-        raise Denied(f"That is more than {MOST} messages. Name a case, or a mailbox with less mail.")
+        raise Denied(
+            Sentence("That is more than %(most)s messages. Name a case, or a mailbox with less mail.", most=MOST)
+        )
 
     def export(self, broken: Broken, password: str, case: str = "") -> Iterator[bytes]:
         """

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptnsend.core import passwords
 from cryptnsend.core.addresses import Mailbox, canonical, parse_mailboxes
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
-from cryptnsend.core.errors import Denied, Ended, NoGrant, SealBroken, WrongSecret
+from cryptnsend.core.errors import Denied, Ended, NoGrant, SealBroken, Sentence, WrongSecret
 from cryptnsend.core.keys import box, unbox
 from cryptnsend.core.mime import Index
 from cryptnsend.core.model import INSTALLATION, Random, account_holder, archive_holder, new_id
@@ -346,4 +346,4 @@ def _canonical(address: str) -> str:
     try:
         return canonical(address)
     except ValueError:
-        raise Denied(f"{address!r} is not a mail address.") from None
+        raise Denied(Sentence("%(address)s is not a mail address.", address=repr(address))) from None

@@ -12,7 +12,7 @@ from typing import Literal
 
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.dlp.detect import Finding, Piece, detect
-from cryptnsend.core.errors import Denied, NoGrant
+from cryptnsend.core.errors import Denied, NoGrant, Sentence
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.subject import peel
 from cryptnsend.flow.adoption import NEWEST
@@ -127,7 +127,7 @@ class Holding:
         found = self._listing(None, waiting=True, before=message + 1, limit=1)
         known = holds.of(self._engine, found[0]["org"], message) if found else None
         if known is None:
-            raise NoGrant(f"There is no held message {message}.")
+            raise NoGrant(Sentence("There is no held message %(number)s.", number=message))
         self._decide(known, "encrypt", OPERATOR, "", by)
 
     def quarantine(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from cryptnsend.core.addresses import Mailbox, canonical
 from cryptnsend.core.charsets import one_line
 from cryptnsend.core.contracts import Clock, Engine, Rows
-from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal
+from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal, Sentence
 from cryptnsend.core.html import tidy, to_text
 from cryptnsend.core.lookalikes import closest
 from cryptnsend.core.mime import Enclosure, Outgoing, build_message
@@ -169,11 +169,13 @@ class NewMail:
         """
         addressed = recipients_of(writing)
         if addressed.wrong:
-            raise Refusal(f"This is no address: {addressed.wrong[0]}. Correct it, or take it out.")
+            raise Refusal(
+                Sentence("This is no address: %(typed)s. Correct it, or take it out.", typed=addressed.wrong[0])
+            )
         if not addressed.all:
             raise Refusal("Type the address of who is to get it.")
         if len(addressed.all) > self._most:
-            raise Refusal(f"A message can have {self._most} recipients at most.")
+            raise Refusal(Sentence("A message can have %(most)s recipients at most.", most=self._most))
         wishes, starts = writing.wishes, self._starts(writing)
         life = min(wishes.days, LONGEST) * DAY if wishes.days > 0 else None
         fresh = [*files]

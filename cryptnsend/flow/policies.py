@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from cryptnsend.core import journals, organisation
 from cryptnsend.core.cards import read_card
 from cryptnsend.core.contracts import Clock, Engine, Queries, Rows
-from cryptnsend.core.errors import Denied, Ended, NoGrant
+from cryptnsend.core.errors import Denied, Ended, NoGrant, Sentence
 from cryptnsend.core.model import INSTALLATION, Card, archive_holder
 from cryptnsend.core.organisation import Difference, Leaves, Policy, Value
 from cryptnsend.flow.holders import Committed, Holders
@@ -196,11 +196,16 @@ class Policies:
         """Raise Denied for copies of a domain's mail that is not the organisation's own; the keeper sees to whom."""
         for domain in journals.added(before.get("journal_to"), said.get("journal_to")):
             if domains.owner(self._engine, domain) != org:
-                raise Denied(f"Copies are made for domains that are proven, and {domain} is not. Prove it first.")
+                raise Denied(
+                    Sentence(
+                        "Copies are made for domains that are proven, and %(domain)s is not. Prove it first.",
+                        domain=domain,
+                    )
+                )
 
 
 def _reason(why: str) -> str:
     shown = " ".join(why.split())
     if len(shown) > LONGEST_REASON or not shown.isprintable():
-        raise Denied(f"A reason has at most {LONGEST_REASON} characters, none of them invisible.")
+        raise Denied(Sentence("A reason has at most %(most)s characters, none of them invisible.", most=LONGEST_REASON))
     return shown

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cryptnsend.core import policy
 from cryptnsend.core.contracts import Rows
-from cryptnsend.core.errors import Enough, Refusal, TooBig
+from cryptnsend.core.errors import Enough, Refusal, Sentence, TooBig
 from cryptnsend.core.model import Card
 from cryptnsend.core.organisation import Policy
 from cryptnsend.flow.granting import Author, Person
@@ -76,14 +76,21 @@ def check_caps(
     org, account = author.organisation, author.account
     most = held.messages_per_day if author.subscriber else settings.replies_per_day
     if messages.count(rows, org, account, now // DAY, "messages", 1) > most:
-        raise Enough(f"You have sent {most} messages today. Go on tomorrow (UTC).")
+        raise Enough(Sentence("You have sent %(most)s messages today. Go on tomorrow (UTC).", most=most))
     if not author.subscriber:
         return
     new = sum(1 for each in people if each.new_contact)
     most = settings.most_new_recipients(held, card, now)
     if new and messages.count(rows, org, account, now // DAY, "new-recipients", new) > most:
-        why = ", as many as a new account may" if settings.is_newcomer(card, now) else ""
-        raise Enough(f"You have written to {most} new people today{why}. Go on tomorrow (UTC).")
+        if settings.is_newcomer(card, now):
+            raise Enough(
+                Sentence(
+                    "You have written to %(most)s new people today, as many as a new account may."
+                    " Go on tomorrow (UTC).",
+                    most=most,
+                )
+            )
+        raise Enough(Sentence("You have written to %(most)s new people today. Go on tomorrow (UTC).", most=most))
 
 
 def life_of(held: Policy, asked: int | None) -> int:

@@ -14,7 +14,7 @@ import structlog
 
 from cryptnsend.core.addresses import canonical
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
-from cryptnsend.core.errors import Denied, NoGrant, SealBroken
+from cryptnsend.core.errors import Denied, NoGrant, SealBroken, Sentence
 from cryptnsend.core.mime import Index
 from cryptnsend.core.model import account_holder, contact_name
 from cryptnsend.core.subject import peel
@@ -197,7 +197,7 @@ class Sent:
             return
         reached = listing.reached(self._engine, about["org"], about["id"])
         if all(row["canonical"] != address for row in reached):
-            raise Denied(f"This message was not sent to {address}.")
+            raise Denied(Sentence("This message was not sent to %(address)s.", address=address))
 
     def give_back(self, about: Row, address: str | None, actor: str, by: Mapping[str, object] = NOTHING_MORE) -> None:
         """Do what `restore` does, for *actor* who may: the author, or the owner of the home. *by* is for the audit."""

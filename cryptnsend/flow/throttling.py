@@ -18,7 +18,7 @@ from collections import OrderedDict
 from functools import lru_cache
 
 from cryptnsend.core.contracts import Clock, Engine
-from cryptnsend.core.errors import Throttled
+from cryptnsend.core.errors import Sentence, Throttled
 from cryptnsend.core.model import Random
 from cryptnsend.store.records import throttle
 
@@ -158,8 +158,12 @@ class Throttle:
     @staticmethod
     def _refuse(wait: int) -> None:
         minutes = max(1, -(-wait // 60_000))
-        plural = "" if minutes == 1 else "s"
-        text = f"Too many wrong passwords from here. Wait {minutes} minute{plural}, or use a device you used before."
+        text = Sentence(
+            "Too many wrong passwords from here. Wait %(minutes)s minutes, or use a device you used before.",
+            minutes=minutes,
+        )
+        if minutes == 1:
+            text = Sentence("Too many wrong passwords from here. Wait a minute, or use a device you used before.")
         raise Throttled(text, retry_after=-(-wait // 1000))
 
 

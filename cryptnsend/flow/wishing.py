@@ -8,7 +8,7 @@ from types import MappingProxyType
 from cryptnsend.core.addresses import canonical
 from cryptnsend.core.cards import read_card
 from cryptnsend.core.contracts import Rows
-from cryptnsend.core.errors import Refusal
+from cryptnsend.core.errors import Refusal, Sentence
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.typed import read_people
 from cryptnsend.flow.people import People
@@ -54,7 +54,7 @@ class Wishing(People):
         """
         read = read_people(typed)
         if read.wrong:
-            raise Refusal(f"This is no address: {read.wrong[0]}. Correct it, or take it out.")
+            raise Refusal(Sentence("This is no address: %(typed)s. Correct it, or take it out.", typed=read.wrong[0]))
         named = list(dict.fromkeys(canonical(each.address) for each in read.people))
         k = self._confirmed(session, password, source)
         before = self.friends(session)

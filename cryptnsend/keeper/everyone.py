@@ -6,7 +6,7 @@ import hmac
 
 from cryptnsend.core import checkpoints
 from cryptnsend.core.contracts import Rows
-from cryptnsend.core.errors import Denied, SealBroken
+from cryptnsend.core.errors import Denied, SealBroken, Sentence
 from cryptnsend.core.model import Signed
 from cryptnsend.core.seal import framed
 from cryptnsend.keeper import cards, contacts, ledger
@@ -41,7 +41,7 @@ def vouch(context: Context, holders: list[str], names: list[ContactName]) -> Vou
     Whoever seals asks for it. A card or a statement of before was signed all the same, and one UPDATE puts it back.
     """
     if len(holders) > MOST or len(names) > MOST:
-        raise Denied(f"Ask for at most {MOST} at a time.")
+        raise Denied(Sentence("Ask for at most %(most)s at a time.", most=MOST))
     reads = context.reads
     return Vouched(
         [cards.newest(reads, holder) for holder in holders], [_statement(context, reads, each) for each in names]

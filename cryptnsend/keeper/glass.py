@@ -8,7 +8,7 @@ ticket alone is not enough.
 from __future__ import annotations
 
 from cryptnsend.core.contracts import Rows
-from cryptnsend.core.errors import Denied, Ended
+from cryptnsend.core.errors import Denied, Ended, Sentence
 from cryptnsend.core.model import new_id
 from cryptnsend.keeper import archives, everyone, glass_rows, ledger, second, tickets
 from cryptnsend.keeper.context import DAY, Context
@@ -32,7 +32,11 @@ def ask(context: Context, ticket: bytes, k: bytes, code: str, mailbox: str, reas
     if len(reason.strip()) < REASON:
         raise Denied(NO_REASON)
     if not SHORTEST <= minutes <= LONGEST:
-        raise Denied(f"A glass break lasts between {SHORTEST} minutes and {LONGEST // 60} hours.")
+        raise Denied(
+            Sentence(
+                "A glass break lasts between %(least)s minutes and %(most)s hours.", least=SHORTEST, most=LONGEST // 60
+            )
+        )
     officer = _officer(context, ticket)
     seeds = second.shown(context, officer, k, code)
     pair, seed = archives.opened(context.reads, officer, seeds)

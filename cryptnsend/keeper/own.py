@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 from cryptnsend.core.contracts import Rows
-from cryptnsend.core.errors import Denied, Ended, WrongSecret
+from cryptnsend.core.errors import Denied, Ended, Sentence, WrongSecret
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.seal import framed
 from cryptnsend.keeper import (
@@ -133,7 +133,7 @@ def set_friends(context: Context, ticket: bytes, k: bytes, addresses: Sequence[s
     account = _owner(context, ticket, k)
     named = tuple(dict.fromkeys(addresses))
     if len(named) > FRIENDS or any(each.split() != [each] for each in named):
-        raise Denied(f"Name {FRIENDS} addresses at most.")
+        raise Denied(Sentence("Name %(most)s addresses at most.", most=FRIENDS))
 
     def note(rows: Rows) -> None:
         tickets.signed_in_well(context, rows, ticket)
@@ -148,7 +148,7 @@ def show_codes(context: Context, ticket: bytes, addresses: Sequence[str]) -> lis
     """Return the codes of a subscriber's contacts."""
 
     if len(addresses) > MOST:
-        raise Denied(f"Ask for at most {MOST} codes at a time.")
+        raise Denied(Sentence("Ask for at most %(most)s codes at a time.", most=MOST))
 
     def show(rows: Rows) -> list[Code]:
         subscriber = _teller(context, rows, ticket)

@@ -14,7 +14,7 @@ import msgspec
 from cryptnsend.core import journals
 from cryptnsend.core import organisation as rules
 from cryptnsend.core.contracts import Rows
-from cryptnsend.core.errors import Denied
+from cryptnsend.core.errors import Denied, Sentence
 from cryptnsend.core.model import Signed, account_holder, archive_holder
 from cryptnsend.keeper import accounts, archives, cards, ledger, second, tickets
 from cryptnsend.keeper.context import Context
@@ -83,7 +83,10 @@ def _check_journals(
         account = ledger.account_at(reads, mailbox)
         if account is None or account.org != organisation or not account.has("subscriber"):
             raise Denied(
-                f"Copies go to subscribers of this organisation only, and {mailbox} is none. Invite that address."
+                Sentence(
+                    "Copies go to subscribers of this organisation only, and %(address)s is none. Invite that address.",
+                    address=mailbox,
+                )
             )
 
 

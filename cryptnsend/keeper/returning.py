@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from cryptnsend.core import keys
 from cryptnsend.core.contracts import Rows
-from cryptnsend.core.errors import Denied, NoGrant, SealBroken, WrongSecret
+from cryptnsend.core.errors import Denied, NoGrant, SealBroken, Sentence, WrongSecret
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.tokens import Claims
 from cryptnsend.keeper import accounts, archives, cards, contacts, devices, ledger, links, second, tickets, wraps
@@ -175,7 +175,8 @@ def _check_waited(context: Context, rows: Rows, account: Account) -> None:
     if account.weak_answered is not None or account.weak_since is None:
         raise Denied("Somebody else uses this account. Ask whoever runs this server to confirm that it is you.")
     if context.clock.now() - account.weak_since < context.settings.waited_days * DAY:
-        raise Denied(f"This has to wait for {context.settings.waited_days} days after the reset.")
+        days = context.settings.waited_days
+        raise Denied(Sentence("This has to wait for %(days)s days after the reset.", days=days))
 
 
 def _counts(device: Device, account: Account) -> bool:

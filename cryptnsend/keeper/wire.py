@@ -47,6 +47,8 @@ class Answer(msgspec.Struct, omit_defaults=True):
     ok: msgspec.Raw = msgspec.Raw(b"")
     error: str = ""
     text: str = ""
+    words: str = ""  # of a `Sentence`, and what was filled in
+    values: dict[str, str | int] = {}
     tries_left: int | None = None
     retry_after: int | None = None
 
@@ -71,6 +73,8 @@ def answer(value: Any) -> bytes:
 def refusal(error: errors.CryptnSendError) -> bytes:
     """Return the frame that makes the client raise *error*."""
     said: dict[str, Any] = {"error": type(error).__name__, "text": str(error)}
+    if isinstance(error.text, errors.Sentence):
+        said |= {"words": error.text.words, "values": error.text.values}
     if isinstance(error, errors.WrongSecret):
         said["tries_left"] = error.tries_left
     if isinstance(error, errors.Throttled):
@@ -80,11 +84,12 @@ def refusal(error: errors.CryptnSendError) -> bytes:
 
 def raised(said: Answer) -> errors.CryptnSendError:
     """Return the exception that an answer stands for."""
+    text = errors.Sentence(said.words, **said.values) if said.words else said.text
     if said.error == "WrongSecret":
-        return errors.WrongSecret(said.text, tries_left=said.tries_left)
+        return errors.WrongSecret(text, tries_left=said.tries_left)
     if said.error == "Throttled":
-        return errors.Throttled(said.text, retry_after=said.retry_after or 60)
-    return _RAISED.get(said.error, errors.Temporary)(said.text)
+        return errors.Throttled(text, retry_after=said.retry_after or 60)
+    return _RAISED.get(said.error, errors.Temporary)(text)
 
 
 def framed_body(body: bytes) -> bytes:

@@ -25,6 +25,7 @@ from cryptnsend.flow.uploading import Crowded, Moved
 from cryptnsend.portal.compose import most_octets
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import Arriving
+from cryptnsend.portal.language import say
 from cryptnsend.portal.security import check_form
 from cryptnsend.portal.uploads import safe_media_type, safe_name
 from cryptnsend.portal.visits import is_subscriber, signed_in, visitor
@@ -81,9 +82,9 @@ def begin() -> Response:
             nonce=nonce_of(said.get("nonce", "")), parent=number_of(said.get("parent", "")),
         )  # fmt: skip
     except Crowded as crowded:
-        return _refuse(429, gettext(str(crowded)))
+        return _refuse(429, say(crowded))
     except Refusal as refused:
-        return _refuse(409, str(refused))
+        return _refuse(409, say(refused))
     return _answer(201, {"Location": url_for("arriving.look", upload=found.id), **_told(found)})
 
 

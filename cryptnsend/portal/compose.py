@@ -22,6 +22,7 @@ from cryptnsend.core.errors import Denied, Ended, Infected, NoGrant, Refusal, Te
 from cryptnsend.core.html import tidy
 from cryptnsend.flow.views import Addressed, Checked, Code, Drafted, KeptFile, Upload, Wishes, Writing
 from cryptnsend.portal.desk import desk
+from cryptnsend.portal.language import say
 from cryptnsend.portal.security import WRONG, allow_saving, check_form
 from cryptnsend.portal.subscriber import codes_of
 from cryptnsend.portal.visits import (
@@ -113,7 +114,7 @@ def look() -> Any:
     try:
         form = looked_at(form)
     except (Refusal, NoGrant) as refused:
-        problem, status = str(refused), WRONG
+        problem, status = say(refused), WRONG
     except Temporary as later:
         problem, status = _later(later), 503
     if request.headers.get("Accept") == "text/html;fragment=people":
@@ -144,7 +145,7 @@ def save() -> Any:
         except Ended:
             problem, status = gettext("This message was sent already."), 409
         except Refusal as refused:
-            problem = str(refused)
+            problem = say(refused)
         else:
             return _saved(draft, asks)
     if asks == "text/plain":
@@ -190,7 +191,7 @@ def send() -> Any:
                 finding=found.finding,
             )
         except (Refusal, Ended, NoGrant) as refused:
-            problem = str(refused)
+            problem = say(refused)
         except Temporary as later:
             problem, status = _later(later), 503
     return _sent(message) if message else (page(_kept(form, files), problem), status)
@@ -415,7 +416,7 @@ def _too_much(form: Form, files: list[Upload]) -> str | None:
 
 
 def _later(error: Temporary) -> str:
-    said = str(error)
+    said = say(error)
     if said and error.status == "4.7.1":  # a limit of the day, in words
         return said
     return gettext("This cannot be sent at this moment. It is kept; try again in a minute.")

@@ -19,6 +19,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from cryptnsend import logs
 from cryptnsend.core.errors import CryptnSendError, Denied, Ended, NoGrant, Refusal, Temporary, Throttled, TooBig
+from cryptnsend.portal.language import say
 from cryptnsend.portal.security import WrongForm
 from cryptnsend.portal.visits import visitor
 
@@ -120,7 +121,7 @@ def page(status: int, error: Exception, headers: dict[str, str]) -> tuple[str, i
     if isinstance(error, Throttled):
         waiting = gettext("You can try again in about %(minutes)s minutes.", minutes=-(-error.retry_after // 60))
     know_visitor(ours=words.ours)
-    meaning = str(error) if status == 403 and isinstance(error, Refusal | Denied) else words.meaning
+    meaning = say(error) if status == 403 and isinstance(error, Refusal | Denied) else words.meaning
     text = render_template("error.html", title=words.title, meaning=meaning, number=number, waiting=waiting)
     return text, status, headers
 

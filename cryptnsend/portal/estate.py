@@ -16,6 +16,7 @@ from cryptnsend.core.errors import Denied, Ended, NoGrant, Throttled, WrongSecre
 from cryptnsend.flow.views import Doing, Part
 from cryptnsend.portal.account import ADDRESS_LENGTH
 from cryptnsend.portal.desk import desk
+from cryptnsend.portal.language import say
 from cryptnsend.portal.letters import ZIP_SECONDS, download, signer
 from cryptnsend.portal.recipient import digits, not_the_code
 from cryptnsend.portal.security import WRONG, check_form
@@ -119,7 +120,7 @@ def addresses() -> Any:
     except Throttled:
         raise
     except Denied as denied:
-        page["error"] = str(denied)
+        page["error"] = say(denied)
         return render_template("addresses.html", **page), WRONG
     remember("alias", {"id": str(started.id), "address": typed, "expires": started.expires})
     return redirect(url_for("estate.address_code"), 303)
@@ -144,7 +145,7 @@ def address_code() -> Any:
     except Throttled:
         raise
     except Denied as denied:
-        return render_template("address-code.html", begun=begun, error=str(denied)), WRONG
+        return render_template("address-code.html", begun=begun, error=say(denied)), WRONG
     forget("alias")
     if begun.get("link"):  # it was claimed for a message that waits
         return redirect(url_for("recipient.waiting", token=begun["link"]), 303)
@@ -267,7 +268,7 @@ def recovery_file() -> Any:
     except NoGrant:
         raise
     except Denied as denied:
-        page["refused"] = str(denied)
+        page["refused"] = say(denied)
         return render_template("recovery-again.html", **page), WRONG
     text = render_template("recovery-file.html", file=made.text, code=made.code, address=somebody.address, again=True)
     return make_response(text)
@@ -317,7 +318,7 @@ def close() -> Any:
     except (NoGrant, Throttled):
         raise
     except Denied as denied:
-        page["error"] = str(denied)
+        page["error"] = say(denied)
         return render_template("close.html", **page), WRONG
     return forget_session(redirect(url_for("estate.closed"), 303))
 

@@ -10,6 +10,7 @@ from flask_babel import gettext, ngettext
 
 from cryptnsend.core.errors import Denied, NoGrant, Refusal
 from cryptnsend.portal.desk import desk
+from cryptnsend.portal.language import say
 from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.subscriber import recipient_of, status_page
 from cryptnsend.portal.visits import needs_subscriber, remember, signed_in
@@ -28,7 +29,7 @@ def remind(message: int) -> Any:
     except NoGrant:
         raise
     except Denied as denied:
-        return status_page(found, problem=str(denied)), WRONG
+        return status_page(found, problem=say(denied)), WRONG
     words = ngettext("The notice is on its way again.", "%(num)d notices are on their way again.", count)
     remember("saved", ["said", words])
     return redirect(url_for("subscriber.status", message=message), 303)
@@ -44,7 +45,7 @@ def again(message: int) -> Any:
     except NoGrant:
         raise
     except (Denied, Refusal) as denied:
-        return status_page(found, problem=str(denied)), WRONG
+        return status_page(found, problem=say(denied)), WRONG
     return redirect(url_for("compose.edit", draft=draft), 303)
 
 
@@ -58,7 +59,7 @@ def extend(message: int) -> Any:
     except NoGrant:
         raise
     except Denied as denied:
-        return status_page(found, problem=str(denied)), WRONG
+        return status_page(found, problem=say(denied)), WRONG
     remember("saved", ["said", gettext("The new day holds from now on.")])
     return redirect(url_for("subscriber.status", message=message), 303)
 

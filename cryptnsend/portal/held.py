@@ -14,6 +14,7 @@ from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.flow.heldmail import place_in_words, rule_in_words
 from cryptnsend.flow.holding import LONGEST
 from cryptnsend.portal.desk import desk
+from cryptnsend.portal.language import say
 from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import needs_subscriber, remember, signed_in
 
@@ -50,7 +51,7 @@ def chosen(message: int) -> Any:
     except NoGrant:
         raise
     except Denied as denied:
-        return _page(message, problem=str(denied), reason=reason), WRONG
+        return _page(message, problem=say(denied), reason=reason), WRONG
     remember("saved", ["said", words])
     return redirect(url_for("subscriber.status", message=message), 303)
 

@@ -10,11 +10,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, Response, current_app, g, has_request_context, redirect, request, session, url_for
-from flask_babel import Babel, Domain
+from flask_babel import Babel, Domain, gettext
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
 from cryptnsend.config import web_root
+from cryptnsend.core.errors import CryptnSendError, Sentence
 from cryptnsend.languages import ENGLISH, LANGUAGES, catalogue, known
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.security import check_form
@@ -59,6 +60,15 @@ def spoken() -> str:
         if found is not None and found.locale in LANGUAGES:
             g.language = found.locale
     return str(g.language)
+
+
+def say(what: CryptnSendError | str) -> str:
+    """Return what a refusal or a `Sentence` says in the language of this request, wherever in the house it was made."""
+    text = what if isinstance(what, str) else what.text
+    if isinstance(text, Sentence):
+        values = {name: say(each) if isinstance(each, Sentence) else each for name, each in text.values.items()}
+        return str(gettext(text.words) % values)
+    return str(gettext(text)) if text else ""
 
 
 def _asked_for() -> str:

@@ -19,6 +19,7 @@ from cryptnsend.core.errors import Denied, Ended, NoGrant, Temporary, Throttled,
 from cryptnsend.core.organisation import SETTINGS, Value
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import Session
+from cryptnsend.portal.language import say
 from cryptnsend.portal.rules import GROUPS, described, in_words
 from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import forget, needs_session, recall, remember, signed_in, source
@@ -99,7 +100,7 @@ def policy() -> Any:
             if words.strip() not in ("inherit", "") or (words == "" and SETTINGS[name].metadata["kind"] == "choice"):
                 said[name] = rules.parse(name, words)
         except Denied as denied:
-            wrong[name] = gettext(str(denied))
+            wrong[name] = say(denied)
     if wrong:
         return policy_page(said, standing, typed=typed, wrong=wrong, why=why), WRONG
     try:
@@ -113,7 +114,7 @@ def policy() -> Any:
     except (Throttled, NoGrant):
         raise
     except (Denied, Ended) as denied:
-        return policy_page(said, standing, typed=typed, why=why, error=gettext(str(denied))), WRONG
+        return policy_page(said, standing, typed=typed, why=why, error=say(denied)), WRONG
     remember("saved", "rules" if saved.version != standing.version else "same")
     return redirect(url_for("organisation.policy"), 303)
 
@@ -195,7 +196,7 @@ def revert(version: int) -> Any:
     except (Throttled, NoGrant):
         raise
     except (Denied, Ended) as denied:
-        return compare_page(version, newest, error=gettext(str(denied))), WRONG
+        return compare_page(version, newest, error=say(denied)), WRONG
     remember("saved", "rules")
     return redirect(url_for("organisation.policy"), 303)
 
@@ -238,7 +239,7 @@ def invite() -> Any:
     except NoGrant:
         raise
     except Denied as denied:
-        error = gettext("%(address)s %(wrong)s.", address=address or "…", wrong=gettext(str(denied)))
+        error = gettext("%(address)s %(wrong)s.", address=address or "…", wrong=say(denied))
         return people_page(address=address, name=name, error=error), WRONG
     remember("saved", "invited")
     return redirect(url_for("organisation.people"), 303)
@@ -254,7 +255,7 @@ def bring_list() -> Any:
     except NoGrant:
         raise
     except Denied as denied:
-        return people_page(list_error=gettext(str(denied)), typed=typed), WRONG
+        return people_page(list_error=say(denied), typed=typed), WRONG
     if any(each.wrong for each in lines):
         return people_page(lines=lines, typed=typed), WRONG
     remember("saved", f"invited {len(lines)}")
@@ -295,9 +296,9 @@ def ordered(ident: int, which: str, order: Callable[[str], None], **more: Any) -
     except (Throttled, NoGrant) as denied:
         if which != "hand-over" or isinstance(denied, Throttled):
             raise
-        return person_page(ident, which=which, error=gettext(str(denied)), **more), WRONG
+        return person_page(ident, which=which, error=say(denied), **more), WRONG
     except (Denied, Ended) as denied:
-        return person_page(ident, which=which, error=gettext(str(denied)), **more), WRONG
+        return person_page(ident, which=which, error=say(denied), **more), WRONG
     remember("saved", which)
     return redirect(url_for("organisation.person", ident=ident), 303)
 
@@ -375,7 +376,7 @@ def change_domain() -> Any:
     except NoGrant:
         raise
     except (Denied, Temporary) as denied:
-        return domains_page(gettext(str(denied)), typed), WRONG
+        return domains_page(say(denied), typed), WRONG
     return redirect(url_for("organisation.domains"), 303)
 
 

@@ -25,6 +25,7 @@ from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Part
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import Officers
+from cryptnsend.portal.language import say
 from cryptnsend.portal.letters import ZIP_SECONDS, download, signer
 from cryptnsend.portal.organisation import is_staff
 from cryptnsend.portal.recipient import digits
@@ -173,7 +174,7 @@ def recall() -> Any:
     except Throttled:
         raise
     except Denied as denied:  # NoGrant among them
-        page["error"] = str(denied)
+        page["error"] = say(denied)
         return render_template("recall.html", **page), WRONG
     return render_template("recall.html", **page)
 
@@ -187,7 +188,7 @@ def undo_recall(message: int) -> Any:
     try:
         officers().recalling.undo(signed_in().organisation, message, account_holder(signed_in().account), by)
     except Denied as denied:  # NoGrant among them
-        return render_template("recall.html", **{**page, "error": str(denied)}), WRONG
+        return render_template("recall.html", **{**page, "error": say(denied)}), WRONG
     return render_template("recall.html", **page, undone=message)
 
 
@@ -231,7 +232,7 @@ def hold() -> Any:
         else:
             officers().archiving.hold_account(org, case, what.lower(), reason, actor, by)
     except Denied as denied:
-        return _archive_page(str(denied)), WRONG
+        return _archive_page(say(denied)), WRONG
     return redirect(url_for("oversight.archive"), 303)
 
 
@@ -246,7 +247,7 @@ def release() -> Any:
     try:
         officers().archiving.release(signed_in().organisation, case, account_holder(signed_in().account), by)
     except Denied as denied:
-        return _archive_page(str(denied)), WRONG
+        return _archive_page(say(denied)), WRONG
     return redirect(url_for("oversight.archive"), 303)
 
 
@@ -269,10 +270,10 @@ def glass() -> Any:
     except Throttled:
         raise
     except WrongSecret as wrong:
-        page["password_error"] = str(wrong)
+        page["password_error"] = say(wrong)
         return _glass_page(**page), WRONG
     except Denied as denied:
-        page["error"] = str(denied)
+        page["error"] = say(denied)
         return _glass_page(**page), WRONG
     return redirect(url_for("oversight.broken", ident=ident), 303)
 
@@ -297,7 +298,7 @@ def broken(ident: int) -> Any:
         except Throttled:
             raise
         except Denied as denied:  # WrongSecret among them
-            error = str(denied)
+            error = say(denied)
         else:
             return redirect(url_for("oversight.broken", ident=ident), 303)
     try:
@@ -305,7 +306,7 @@ def broken(ident: int) -> Any:
     except Denied as closed:
         is_mine = known["officer"] == officer().account
         return render_template(
-            "glass-closed.html", row=known, why=str(closed), error=error, mine=is_mine, now=desk().now()
+            "glass-closed.html", row=known, why=say(closed), error=error, mine=is_mine, now=desk().now()
         ), (WRONG if error else 200)
     before = request.args.get("before", type=int)
     mails = officers().glass.mails(seen, before, PAGE + 1)

@@ -20,7 +20,7 @@ from cryptnsend.core.passwords import check_strength
 from cryptnsend.portal import second
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import Proof, SignedIn, Waiting
-from cryptnsend.portal.language import spoken
+from cryptnsend.portal.language import say, spoken
 from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import (
     agent,
@@ -273,7 +273,7 @@ def too_weak(chosen: str, hints: list[str]) -> str | None:
     strength = check_strength(
         chosen, hints=hints, second_factor=False, shortest=desk().rules(visitor()).password_length
     )
-    return None if strength.ok else gettext(strength.advice)
+    return None if strength.ok else say(strength.advice)
 
 
 def not_the_code(wrong: WrongSecret) -> str:

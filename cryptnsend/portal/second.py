@@ -20,6 +20,7 @@ from werkzeug.wrappers import Response as Answer
 from cryptnsend.core.errors import Denied, Ended, SecondStep, Throttled, WrongSecret
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import SignedIn
+from cryptnsend.portal.language import say
 from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import (
     after_sign_in,
@@ -106,7 +107,7 @@ def overview() -> Any:
     except Throttled:
         raise
     except Denied as denied:
-        page["error"] = str(denied)
+        page["error"] = say(denied)
         return render_template("second.html", **page), WRONG
     written = base64.b32encode(secret).decode().rstrip("=")
     return render_template("second-begin.html", picture=picture(written, somebody.address), secret=written, error=None)

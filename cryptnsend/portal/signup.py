@@ -16,7 +16,7 @@ from cryptnsend.core.errors import Denied, Ended, Throttled, WrongSecret
 from cryptnsend.portal.account import ADDRESS_LENGTH
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import SignedIn
-from cryptnsend.portal.language import spoken
+from cryptnsend.portal.language import say, spoken
 from cryptnsend.portal.recipient import not_the_code, too_weak
 from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import (
@@ -61,7 +61,7 @@ def start() -> Any:
     except Throttled:
         raise
     except Denied as denied:
-        page["error"] = str(denied)
+        page["error"] = say(denied)
         return render_template("sign-up.html", **page), WRONG
     remember("signup", {"id": str(started.id), "address": address, "name": name, "expires": started.expires})
     return redirect(url_for("signup.finish"), 303)
@@ -106,7 +106,7 @@ def join() -> Any:
     except Throttled:
         raise
     except Denied as denied:
-        page["code_error"] = str(denied)
+        page["code_error"] = say(denied)
         return render_template("subscribe.html", **page), WRONG
     return welcome(fresh, somebody.address)
 
@@ -142,7 +142,7 @@ def finish() -> Any:
         page["code_error"] = gettext("This code no longer works. Have another one mailed.")
         return render_template("sign-up-code.html", **page), WRONG
     except Denied as denied:
-        page["code_error"] = str(denied)
+        page["code_error"] = say(denied)
         return render_template("sign-up-code.html", **page), WRONG
     return welcome(fresh, begun["address"])
 

@@ -15,6 +15,7 @@ from cryptnsend.core.errors import Denied, Ended, NoGrant, Throttled, WrongSecre
 from cryptnsend.flow.searching import LONGEST
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import Code, Reached, SentEntry, Status
+from cryptnsend.portal.language import say
 from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import forget, needs_subscriber, recall, remember, signed_in, source, thrown
 
@@ -103,7 +104,7 @@ def next_code(message: int) -> Any:
             gettext("This week’s codes for this person are used up. A new one can be made in some days."),
         )
     except (Denied, Ended) as denied:
-        made, problem = [], str(denied)
+        made, problem = [], say(denied)
     return status_page(found, made, problem)
 
 
@@ -241,7 +242,7 @@ def profile() -> Any:
         page["wrong"] = gettext("Type your password to have replies arrive readable.")
         return render_template("profile.html", **page), WRONG
     except Denied as denied:
-        page["error"] = str(denied)
+        page["error"] = say(denied)
         return render_template("profile.html", **page), WRONG
     remember("saved", "profile")
     return redirect(url_for("account.overview"), 303)

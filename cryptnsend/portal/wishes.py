@@ -9,6 +9,7 @@ from flask_babel import gettext
 
 from cryptnsend.core.errors import Denied, Refusal, Throttled, WrongSecret
 from cryptnsend.portal.desk import desk
+from cryptnsend.portal.language import say
 from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import needs_subscriber, remember, signed_in, source
 
@@ -39,7 +40,7 @@ def overview() -> Any:
     except Throttled:
         raise
     except Denied as denied:
-        page["problem"] = str(denied)
+        page["problem"] = say(denied)
         return render_template("mails.html", **page), WRONG
     accounts.set_mails(somebody, wanted)
     remember("saved", "wishes")
@@ -64,7 +65,7 @@ def friends() -> Any:
     except Throttled:
         raise
     except (Refusal, Denied) as refused:
-        page["problem"] = str(refused)
+        page["problem"] = say(refused)
         return render_template("friends.html", **page), WRONG
     remember("saved", "wishes")
     return redirect(url_for("account.overview"), 303)

@@ -17,6 +17,7 @@ from flask_babel import gettext
 from cryptnsend.core.errors import Denied, Ended, Enough, Infected, NoGrant, Refusal, Temporary
 from cryptnsend.flow.views import KeptFile, Upload, Writing
 from cryptnsend.portal.desk import desk
+from cryptnsend.portal.language import say
 from cryptnsend.portal.letters import letter_page, own_entry
 from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.uploads import uploads
@@ -75,9 +76,9 @@ def reply(message: int) -> Any:
                 finding=found.finding,
             )
         except Refusal as refused:
-            problem = str(refused)
+            problem = say(refused)
         except Enough as enough:
-            problem, status = str(enough), 429
+            problem, status = say(enough), 429
         except Temporary:
             problem, status = gettext("This cannot be sent at this moment. It is kept; try again in a minute."), 503
     if problem:
@@ -120,7 +121,7 @@ def save(message: int) -> Any:
     except Refusal as refused:
         if script:
             return "", 422
-        return letter_page(desk().pickup.show(signed_in(), message), str(refused)), 422
+        return letter_page(desk().pickup.show(signed_in(), message), say(refused)), 422
     if script:
         return "", 204
     remember("saved", "draft")
@@ -140,7 +141,7 @@ def _attached(message: int) -> Any:
     except Ended:
         return {"error": gettext("This reply was sent already.")}, 409
     except Refusal as refused:
-        return {"error": str(refused)}, WRONG
+        return {"error": say(refused)}, WRONG
     now = desk().drafts.reply_to(signed_in(), message)
     return told(now.files if now else ())
 

@@ -58,6 +58,29 @@ def test_every_word_in_the_source_is_translated_and_nothing_else_is_kept(kept: C
     assert len(said) > 1000
 
 
+@pytest.mark.parametrize(
+    ("code", "texts"),
+    [
+        ("raise Denied('This is no network.')", ["This is no network."]),
+        ("raise Ended(OVER)\nOVER = 'Over.'", ["Over."]),
+        ("raise WrongSecret(_WRONG[kind])\n_WRONG = {1: 'One.', 2: 'Two.'}", ["One.", "Two."]),
+        ("raise Enough(Sentence('At most %(most)s.', most=3))", ["At most %(most)s."]),
+        ("class Crowded(Denied): pass\nraise Crowded('Wait.')", ["Wait."]),
+        ("raise NoGrant(error.text)\nraise KeyError('none of ours')", []),
+    ],
+)
+def test_what_a_refusal_says_is_found(source: ModuleType, tmp_path: Path, code: str, texts: list[str]) -> None:
+    (tmp_path / "room.py").write_text(code)
+    assert sorted(set(source.refusals(tmp_path / "room.py"))) == texts
+
+
+@pytest.mark.parametrize("said", ["f'Wait {days} days.'", "str(error)", "text", "'Wait ' + more"])
+def test_a_refusal_that_could_not_be_translated_is_named(source: ModuleType, tmp_path: Path, said: str) -> None:
+    (tmp_path / "room.py").write_text(f"raise Denied({said})")
+    with pytest.raises(SystemExit, match=r"room\.py:1: .* cannot be translated"):
+        list(source.refusals(tmp_path / "room.py"))
+
+
 def test_a_translation_fills_the_same_holes(kept: Catalog) -> None:
     for one, other in pairs(kept):
         # One of a kind may be said without its number, as in "one day".

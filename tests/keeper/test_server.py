@@ -200,6 +200,14 @@ def test_tries_and_waits_travel_with_their_errors() -> None:
         assert (type(back), vars(back)) == (type(error), vars(error))
 
 
+def test_a_sentence_keeps_what_was_filled_in_on_its_way() -> None:
+    error = errors.Denied(errors.Sentence("Wait %(days)s days, %(name)s.", days=3, name="50 %(days)s"))
+    back = wire.raised(msgspec.msgpack.decode(wire.refusal(error)[4:], type=wire.Answer))
+    assert str(back) == "Wait 3 days, 50 %(days)s."
+    assert isinstance(back.text, errors.Sentence)
+    assert (back.text.words, back.text.values) == ("Wait %(days)s days, %(name)s.", {"days": 3, "name": "50 %(days)s"})
+
+
 def test_an_error_that_is_not_on_the_list_is_temporary() -> None:
     assert type(wire.raised(wire.Answer(error="SystemExit", text="x"))) is errors.Temporary
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from html import unescape
+
 import pytest
 
+from cryptnsend.core.errors import CryptnSendError, Denied, Refusal, Sentence
+from cryptnsend.core.policy import Refuse
 from cryptnsend.portal import Portal
 from cryptnsend.portal.words import when
 from tests.portal.conftest import BASE, Visitor
-from tests.portal.world import World
+from tests.portal.fakes_accounts import FakeAccounts
+from tests.portal.world import PASSWORD, World
 
 SPANISH = {"Accept-Language": "es-MX,es;q=0.9,en;q=0.5"}
 
@@ -95,6 +100,30 @@ def test_the_choice_leads_back_to_the_very_page(visitor: Visitor) -> None:
     page = visitor.get("/help?x=1")
     assert 'name="back" value="/help?x=1"' in page.text
     assert page.text.count('lang="es">Español</button>') == 1
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        (Denied("Only subscribers may do this."), "Solo los suscriptores pueden hacer esto."),
+        (Denied(Sentence("Name %(most)s addresses at most.", most=7)), "Indique como máximo 7 direcciones."),
+        (
+            Refusal(Refuse("blocked").explain("pat@example.org")),
+            "Rechazado: este destinatario no acepta mensajes de este remitente: pat@example.org.",
+        ),
+    ],
+)
+def test_a_refusal_from_inside_the_house_speaks_the_language_of_the_page(
+    ann: Visitor, world: World, monkeypatch: pytest.MonkeyPatch, refusal: CryptnSendError, words: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise refusal
+
+    monkeypatch.setattr(FakeAccounts, "set_friends", refuse)
+    ann.get("/account/friends")
+    page = ann.post("/account/friends", {"friends": "", "password": PASSWORD}, headers=SPANISH)
+    assert words in unescape(page.text)
+    assert str(refusal) not in unescape(page.text)
 
 
 def test_times_are_written_in_the_language_of_the_page(ann: Visitor, app: Portal) -> None:

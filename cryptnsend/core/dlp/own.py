@@ -14,6 +14,7 @@ from typing import Any
 import re2
 
 from cryptnsend.core.dlp.text import Reading, linear, plain_form
+from cryptnsend.core.errors import Sentence
 
 Span = tuple[int, int]
 
@@ -29,6 +30,10 @@ ORDINARY = (
 class BadPattern(ValueError):
     """A rule that cannot be kept; the text says which, why, and what to do."""
 
+    def __init__(self, text: Sentence):
+        super().__init__(text)
+        self.text = text
+
 
 @dataclass(frozen=True, slots=True)
 class Own:
@@ -42,10 +47,22 @@ class Own:
 def check(own: Own) -> None:
     """Raise BadPattern for the first rule that cannot be kept."""
     if len(own.words) > MOST_WORDS or len(own.patterns) > MOST_PATTERNS:
-        raise BadPattern(f"At most {MOST_WORDS} words and {MOST_PATTERNS} patterns can be kept.")
+        raise BadPattern(
+            Sentence(
+                "At most %(words)s words and %(patterns)s patterns can be kept.",
+                words=MOST_WORDS,
+                patterns=MOST_PATTERNS,
+            )
+        )
     for word in own.words:
         if not 2 <= len(word.strip()) <= LONGEST_WORD or not any(map(str.isalnum, word)):
-            raise BadPattern(f"The word {word!r} cannot be kept: it needs from 2 to {LONGEST_WORD} characters.")
+            raise BadPattern(
+                Sentence(
+                    "The word %(word)s cannot be kept: it needs from 2 to %(most)s characters.",
+                    word=repr(word),
+                    most=LONGEST_WORD,
+                )
+            )
     for pattern in (*own.patterns, *([own.mrn] if own.mrn else [])):
         check_pattern(pattern)
 
@@ -53,17 +70,23 @@ def check(own: Own) -> None:
 def check_pattern(pattern: str) -> None:
     """Raise BadPattern for a pattern that cannot be kept."""
     if not pattern or len(pattern) > LONGEST_PATTERN:
-        raise BadPattern(f"A pattern needs from 1 to {LONGEST_PATTERN} characters.")
+        raise BadPattern(Sentence("A pattern needs from 1 to %(most)s characters.", most=LONGEST_PATTERN))
     try:
         compiled = _compiled(pattern)
     except re2.error as error:
         said = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else str(error)
         raise BadPattern(
-            f"The pattern {pattern!r} cannot be kept: {said}. Patterns are in RE2 syntax, without look-around and back"
-            " references."
+            Sentence(
+                "The pattern %(pattern)s cannot be kept: %(said)s. Patterns are in RE2 syntax, without look-around and"
+                " back references.",
+                pattern=repr(pattern),
+                said=said,
+            )
         ) from None
     if compiled.search("") or compiled.search(ORDINARY):
-        raise BadPattern(f"The pattern {pattern!r} cannot be kept: it finds something in every mail.")
+        raise BadPattern(
+            Sentence("The pattern %(pattern)s cannot be kept: it finds something in every mail.", pattern=repr(pattern))
+        )
 
 
 def record_numbers(own: Own, reading: Reading) -> Iterator[Span]:
