@@ -34,6 +34,7 @@ from cryptnsend.portal import (
     organisation,
     oversight,
     pages,
+    phone,
     programs,
     recipient,
     second,
@@ -91,7 +92,7 @@ def create_app(
     app.config["UPLOAD_FOLDER"] = spool
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.extensions[EXTENSION] = Desk(pieces, config, ports, fingerprints(web / "static"))
+    app.extensions[EXTENSION] = Desk(pieces, config, ports, fingerprints(web / "static"), web / "static")
     language.speak(app)
     app.url_map.converters["int"] = RowNumber
     errors.watch(app)
@@ -101,6 +102,6 @@ def create_app(
     discovery.register(app)
     readers = (recipient, letters, looking, kept, writing, account, second, estate, signup)
     writers = (arriving, compose, subscriber, following, held, folders, programs, wishes)
-    for module in (language, help, *readers, *writers, organisation, oversight):
+    for module in (language, help, *readers, *writers, organisation, oversight, phone):
         app.register_blueprint(module.blueprint)
     return app

@@ -95,6 +95,13 @@ def new() -> Any:
     return page(Form(Writing(""), nonce=secrets.token_hex(16)))
 
 
+@blueprint.get("/write/shared/<any(here, lost):shared>")
+@needs_subscriber
+def take_over(shared: str) -> Any:
+    """Show an empty form for what another app of the phone shared."""
+    return page(Form(Writing(""), nonce=secrets.token_hex(16)), shared=shared)
+
+
 @blueprint.get("/write/<int:draft>")
 @needs_subscriber
 def edit(draft: int) -> Any:
@@ -226,8 +233,8 @@ def _sent(message: int) -> Any:
     return redirect(url_for("subscriber.status", message=message), 303)
 
 
-def page(form: Form, error: str | None = None) -> str:
-    """Render the page."""
+def page(form: Form, error: str | None = None, shared: str = "") -> str:
+    """Render the page; *shared* says whether what another app shared is "here", in the worker, or was "lost"."""
     saved = recall("saved")
     forget_fact("saved")
     allow_saving()
@@ -238,6 +245,7 @@ def page(form: Form, error: str | None = None) -> str:
         form=form,
         error=error,
         saved=saved,
+        shared=shared,
         lives=[days for days in LIVES if days <= rules.life_most_days],
         later=LATER,
         usual=rules.life_days,

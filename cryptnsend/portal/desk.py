@@ -46,6 +46,7 @@ class Desk:
     config: Config
     ports: Callable[[], Mapping[str, int]]
     versions: Mapping[str, str] = field(default_factory=dict)  # static file → fingerprint
+    static: Path = Path()  # their folder
 
     @property
     def accounts(self) -> Accounts:

@@ -17,6 +17,7 @@ from cryptnsend.core.errors import Refusal
 
 FORM_COOKIE = "__Host-cryptnsend-form"
 SAFE = ("GET", "HEAD", "OPTIONS")
+OPEN = ("phone.share",)  # reads and changes nothing; another app of the phone may post there
 WRONG = 422  # a form that was understood and is not right: the page again, with words
 FORM_OCTETS = 64 * 1024  # largest form without files
 # `style-src 'unsafe-inline'` is for the styles that the sanitiser let stand; nothing can be fetched by them.
@@ -76,6 +77,8 @@ def turn_away() -> None:
     """Refuse speculative loads and forms that another site sent."""
     if "prefetch" in request.headers.get("Sec-Purpose", request.headers.get("Purpose", "")):
         abort(503)  # a page that nobody looks at yet must not count as opened
+    if request.endpoint in OPEN:
+        return
     if request.method not in SAFE and request.headers.get("Sec-Fetch-Site", "same-origin") not in (
         "same-origin",
         "none",
@@ -110,5 +113,6 @@ def page_policy() -> str:
     return (
         "default-src 'none'; "
         f"script-src 'nonce-{nonce()}'; style-src 'self'; img-src 'self'; font-src 'none'; connect-src {connect}; "
-        "frame-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'"
+        "frame-src 'self'; manifest-src 'self'; worker-src 'self'; form-action 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'; object-src 'none'"
     )

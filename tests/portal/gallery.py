@@ -76,6 +76,8 @@ PAGES = [  # who looks, at what
         for url in ("", "/policy", "/policy/history", "/policy/compare/1/2", "/people", "/people/11", "/people/12")
     ),
     *(("manager", f"/organisation{url}") for url in ("", "/people", "/people/3", "/people/13", "/domains")),
+    *(("", url) for url in ("/phone", "/offline")),
+    *(("ann", url) for url in ("/phone", "/write/shared/lost")),
     *(("ann", url) for url in ("/write", "/write/920", "/sent/21/proof", "/drafts", "/trash")),
 ]
 PIXEL = base64.b64decode(

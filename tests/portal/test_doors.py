@@ -16,6 +16,7 @@ from cryptnsend.core.errors import Denied, KeeperGone
 from cryptnsend.delivery.mtasts import parse
 from cryptnsend.portal import Portal
 from cryptnsend.portal.flows import SignedIn
+from cryptnsend.portal.security import OPEN
 from cryptnsend.portal.visits import SESSION_COOKIE
 from tests.portal.conftest import BASE, Visitor, config
 from tests.portal.world import PASSWORD, World
@@ -33,6 +34,7 @@ VALUES = {
     "version": 1,
     "ident": "b" * 64,
     "contact": 5,
+    "shared": "here",
     "address": "ann@gmail.example",
     "filename": "cryptnsend.css",
 }
@@ -105,6 +107,8 @@ def test_every_form_without_its_token_is_refused(app: Portal, pat: Visitor, ann:
         somebody.get("/messages")
         world.calls.clear()
         for endpoint, url in posts:
+            if endpoint in OPEN:  # reads nothing and changes nothing, and has a test of its own
+                continue
             for token in ({}, {"csrf_token": "wrong"}):
                 # Uploads in pieces listen to nobody who does not speak their protocol.
                 answer = somebody.client.post(url, base_url=BASE, data=token, headers={"Tus-Resumable": "1.0.0"})

@@ -286,6 +286,16 @@
       add(Array.from(field.files));
       field.value = "";
     });
+    form.addEventListener("share", (event) => add(event.detail)); // what another app of the phone sent here
+    if (window.matchMedia("(pointer: coarse)").matches) {
+      // The camera alone: the picture goes up from the page and is not kept among the phone's own.
+      const camera = element("input", { type: "file", accept: "image/*", capture: "environment", class: "unseen" });
+      camera.addEventListener("change", () => {
+        add(Array.from(camera.files));
+        camera.value = "";
+      });
+      field.closest(".field").after(element("label", { class: "button second short fits photo" }, words.photo, camera));
+    }
     form.addEventListener("dragover", (event) => {
       if (!event.dataTransfer.types.includes("Files")) return;
       event.preventDefault();

@@ -112,6 +112,7 @@
 
   // ---- letters with a little form: Squire, if it was brought along; else the plain field stays ------------------
   const text = form.elements.text;
+  let squire = null;
   if (window.Squire) {
     const names = JSON.parse(text.dataset.rich);
     const html = element("input", { type: "hidden", name: "html" });
@@ -151,7 +152,7 @@
       fragment.append(...Array.from(found.childNodes, (each) => document.importNode(each, true)));
       return fragment;
     };
-    const squire = new window.Squire(editor, { addLinks: false, sanitizeToDOMFragment: clean });
+    squire = new window.Squire(editor, { addLinks: false, sanitizeToDOMFragment: clean });
     const escaped = (line) => line.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/ {2}/g, " \u00a0") || "<br>";
     squire.setHTML(text.dataset.html || text.value.split("\n").map((line) => `<div>${escaped(line)}</div>`).join(""));
     const written = () => {
@@ -205,6 +206,32 @@
     for (const key of ["Tab", "Shift-Tab"]) squire.setKeyHandler(key, null); // leads on, as everywhere
     document.getElementById("text-label").addEventListener("click", () => squire.focus());
     if (text.dataset.html) written();
+  }
+
+  // ---- what another app shared: the worker has it in its memory, and gives it once ------------------------------
+  const lost = document.getElementById("share");
+  const take = (shared) => {
+    if (!shared) {
+      lost.hidden = false;
+      return;
+    }
+    const { subject } = form.elements;
+    if (!subject.value) subject.value = shared.title.slice(0, subject.maxLength);
+    if (shared.words && squire) squire.insertPlainText(shared.words, false);
+    else if (shared.words) text.value += shared.words;
+    text.dispatchEvent(new Event("input", { bubbles: true }));
+    if (shared.files.length) form.dispatchEvent(new CustomEvent("share", { detail: shared.files }));
+  };
+  if (lost && lost.hidden) {
+    history.replaceState(null, "", "/write"); // once, also when the page is loaded anew
+    const worker = navigator.serviceWorker && navigator.serviceWorker.controller;
+    if (worker) {
+      const ear = new MessageChannel();
+      ear.port1.onmessage = (event) => take(event.data);
+      worker.postMessage("shared?", [ear.port2]);
+    } else {
+      take(null);
+    }
   }
 
   // ---- when it leaves, in the writer's own zone ------------------------------------------------------------------

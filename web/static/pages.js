@@ -138,6 +138,21 @@
     document.addEventListener("visibilitychange", () => { if (document.visibilityState === "hidden") save(true); });
   }
 
+  // On a phone's home screen: how many are unread, and the worker that takes what other apps share.
+  const { unread, worker } = document.body.dataset;
+  if (unread !== undefined && navigator.setAppBadge) navigator.setAppBadge(Number(unread)).catch(() => {}); // no app, no badge
+  if (worker && "serviceWorker" in navigator) {
+    navigator.serviceWorker.register(worker).catch(() => {}); // not offered in private windows: the pages need none
+  }
+  const install = document.querySelector(".install");
+  if (install) {
+    window.addEventListener("beforeinstallprompt", (event) => {
+      event.preventDefault();
+      install.hidden = false;
+      install.querySelector("button").onclick = () => event.prompt();
+    });
+  }
+
   // Back from the browser's memory of pages: what was disabled works again, and a page of somebody gone is loaded anew.
   window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
