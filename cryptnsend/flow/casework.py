@@ -80,6 +80,7 @@ class Casework:
     def _files(self, broken: Broken, rows: list[Row], case: str) -> Iterator[tuple[str, Iterator[bytes]]]:
         listed = []
         for row in rows:
+            self._keeper.glass_running(broken.session.ticket, broken.id)  # nothing leaves after its end
             part = self._glass.eml(broken, row["id"], noted=True)
             file = _File(f"mail/{row['id']}.eml", iter(part.chunks))
             yield file.name, file.read()

@@ -39,6 +39,7 @@ from cryptnsend.store.records import accounts, archive, audit, glass, grants, me
 DAY = 86_400_000  # milliseconds for which another officer may agree
 SHORTEST, LONGEST = 5, 480  # minutes
 REASON = 300  # characters at most
+TOLD = 500  # people at most who are told that mail between them and somebody outside is open
 NOTHING = "The archive has no such message of this mailbox."
 ACTOR = "upkeep"
 BOTH = 64  # octets of content key and author's key together
@@ -188,7 +189,7 @@ class GlassBreaks:
         return self._seeing(session, said.mailbox, row["reason"], kept)
 
     def mails(self, broken: Broken, before: int | None = None, limit: int = 50) -> list[tuple[Row, str]]:
-        """Return the mail of the mailbox, newest first, each with its subject; a page of them."""
+        """Return the mail of the mailbox, newest first, each with its subject; a page of them, noted in the trail."""
         rows = archive.search(
             self._engine,
             broken.organisation,
@@ -196,6 +197,12 @@ class GlassBreaks:
             before=EVER if before is None else before,
             limit=limit,
         )
+        if rows:  # subjects say something, too
+            page = {"glass": str(broken.id), "messages": len(rows), "newest": str(rows[0]["id"])}
+            holder = account_holder(broken.session.account)
+            self._engine.write(
+                lambda rows: self._append(rows, broken.organisation, holder, "archive.listed", broken.id, page)
+            ).result()
         return [(row, self._subject(broken, row["id"])) for row in rows]
 
     def show(self, broken: Broken, message: int) -> Shown:
@@ -268,6 +275,8 @@ class GlassBreaks:
         sealed = box(_key(session), msgspec.msgpack.encode(kept), _place(session), self._random)
         holder, officers = account_holder(session.account), oversight.officers(self._engine, said.organisation)
         whose = accounts.by_address(self._engine, said.mailbox)
+        is_own = whose is not None and whose["org"] == said.organisation
+        others = [] if is_own else archive.correspondents(self._engine, said.organisation, said.mailbox, TOLD)
 
         def write(rows: Rows) -> None:
             glass.opened(rows, said.organisation, said.id, opened, kept.ends, session.id_hash, sealed)
@@ -276,6 +285,8 @@ class GlassBreaks:
                 self._alert(rows, "glass-opened", each)
             if whose is not None and whose["state"] in ("active", "weak"):
                 self._alert(rows, "glass-opened-yours", whose["id"])
+            for each in others:
+                self._alert(rows, "glass-opened-between", each)
 
         self._engine.write(write).result()
         self._wake()

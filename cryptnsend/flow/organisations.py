@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from cryptnsend.core.addresses import canonical, check_elsewhere
 from cryptnsend.core.contracts import Row, Rows
-from cryptnsend.core.errors import Denied, NoGrant
+from cryptnsend.core.errors import Denied, NoGrant, SecondStep, WrongSecret
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.core.organisation import Value
@@ -30,6 +30,7 @@ from cryptnsend.store.records import domains as records
 PAGE = 50
 MOST_LINES, MOST_OCTETS = 500, 256 * 1024  # of a list of people
 STAFF = frozenset({"officer", "manager"})
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +96,20 @@ class Organisations(People):
     # -- rules --------------------------------------------------------------------------------------------------------
 
     def set_rules(
-        self, session: Session, said: Mapping[str, Value], why: str, based_on: int | None, password: str, source: str
+        self,
+        session: Session,
+        said: Mapping[str, Value],
+        why: str,
+        based_on: int | None,
+        password: str,
+        source: str,
+        code: str = "",
     ) -> Standing:
-        """Let the organisation say that of its rules; raise WrongSecret, Throttled, Denied, Ended."""
+        """
+        Let the organisation say that of its rules; raise WrongSecret, Throttled, Denied, Ended.
+
+        *code* is the number of the second step, here and below: SecondStep without one where the last is too old.
+        """
         self._only(session, "officer")
         self._policies.check(said)
         k = self._confirmed(session, password, source)
@@ -107,7 +119,7 @@ class Organisations(People):
             why=why,
             based_on=based_on,
             actor=account_holder(session.account),
-            take=lambda text: self._keeper.set_policy(session.ticket, k, text),
+            take=lambda text: _numbered(lambda: self._keeper.set_policy(session.ticket, k, text, code)),
             detail={},
         )
         self._tell_officers(session, "rules-changed")
@@ -244,18 +256,20 @@ class Organisations(People):
         opened = self._keeper.enable_member(session.ticket, k, person.address)
         self._changed(session, opened, "account.enabled", {})
 
-    def set_roles(self, session: Session, ident: int, roles: Sequence[str], password: str, source: str) -> None:
+    def set_roles(
+        self, session: Session, ident: int, roles: Sequence[str], password: str, source: str, code: str = ""
+    ) -> None:
         """Give somebody these roles; their sessions end, so that the next has the new ones."""
         self._only(session, "officer")
         person, k = self._other(session, ident), self._confirmed(session, password, source)
-        opened = self._keeper.set_roles(session.ticket, k, person.address, roles)
+        opened = _numbered(lambda: self._keeper.set_roles(session.ticket, k, person.address, roles, code))
         detail = {"roles": ",".join(opened.roles), "before": ",".join(person.roles)}
         self._changed(session, opened, "account.roles-changed", detail, ends_sessions=True)
         self._alert(opened.account, "roles-changed")
         if ("officer" in opened.roles) != ("officer" in person.roles):
             self._tell_officers(session, "officers-changed")
 
-    def hand_over(self, session: Session, ident: int, to: str, password: str, source: str) -> None:
+    def hand_over(self, session: Session, ident: int, to: str, password: str, source: str, code: str = "") -> None:
         """Give a leaver's addresses to a colleague, and stop the leaver from signing in."""
         person = self._other(session, ident)
         try:
@@ -264,7 +278,7 @@ class Organisations(People):
             raise Denied("Type the address of the colleague who takes this over.") from None
         k = self._confirmed(session, password, source)
         self._engine.write(lambda rows: accounts.bump(rows, person.id)).result()
-        leaver, colleague = self._keeper.hand_over(session.ticket, k, person.address, heir)
+        leaver, colleague = _numbered(lambda: self._keeper.hand_over(session.ticket, k, person.address, heir, code))
         self._changed(session, leaver, "account.handed-over", {"to": colleague.account}, ends_sessions=True)
         self._changed(session, colleague, "account.took-over", {"from": leaver.account})
         self._alert(colleague.account, "took-over")
@@ -327,6 +341,18 @@ class Organisations(People):
         """Raise NoGrant for everybody else, so that what is not theirs is not there."""
         if not set(roles) & set(session.roles) or not self.name(session):
             raise NoGrant("There is nothing here.")
+
+
+def _numbered(ask: Callable[[], T]) -> T:
+    """Return what the keeper answers; the password was right before, so that a wrong secret is the number."""
+    try:
+        return ask()
+    except SecondStep:
+        raise Denied(
+            "Type the number from your phone, too: the last one was shown more than five minutes ago."
+        ) from None
+    except WrongSecret:
+        raise Denied("That is not the number, or it was used already. Wait for the next one.") from None
 
 
 def words(text: str) -> str:

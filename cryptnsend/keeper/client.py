@@ -323,13 +323,17 @@ class Keeper(Posting, Ruling, GlassRequests):
         """Let somebody of the organisation sign in again."""
         return self._ask(q.Opened, "enable_member", ticket=ticket, k=k, address=address)
 
-    def set_roles(self, ticket: bytes, k: bytes, address: str, roles: Sequence[str]) -> q.Opened:
-        """Give somebody of the organisation these roles, as an officer; a new officer can open the archive."""
-        return self._ask(q.Opened, "set_roles", ticket=ticket, k=k, address=address, roles=list(roles))
+    def set_roles(self, ticket: bytes, k: bytes, address: str, roles: Sequence[str], code: str = "") -> q.Opened:
+        """
+        Give somebody of the organisation these roles, as an officer; a new officer can open the archive.
 
-    def hand_over(self, ticket: bytes, k: bytes, address: str, to: str) -> list[q.Opened]:
+        *code* is the number of the second step, here and below; without one `SecondStep` where the last is too old.
+        """
+        return self._ask(q.Opened, "set_roles", ticket=ticket, k=k, address=address, roles=list(roles), code=code)
+
+    def hand_over(self, ticket: bytes, k: bytes, address: str, to: str, code: str = "") -> list[q.Opened]:
         """Give the addresses of who leaves to a colleague; return both accounts."""
-        return self._ask(list[q.Opened], "hand_over", ticket=ticket, k=k, address=address, to=to)
+        return self._ask(list[q.Opened], "hand_over", ticket=ticket, k=k, address=address, to=to, code=code)
 
     def invite_member(self, ticket: bytes, address: str, name: str) -> q.MailProof:
         """Invite a subscriber into the officer's or manager's own organisation."""
@@ -382,13 +386,13 @@ class Keeper(Posting, Ruling, GlassRequests):
         """Make a recovery file of the archive, as an officer; *code* is the number of the second step, if there is."""
         return self._ask(q.RecoveryFile, "archive_recovery", ticket=ticket, k=k, code=code)
 
-    def share_archive(self, ticket: bytes, k: bytes, address: str) -> None:
+    def share_archive(self, ticket: bytes, k: bytes, address: str, code: str = "") -> None:
         """Let another officer of the organisation open its archive too."""
-        self._ask(type(None), "share_archive", ticket=ticket, k=k, address=address)
+        self._ask(type(None), "share_archive", ticket=ticket, k=k, address=address, code=code)
 
-    def set_policy(self, ticket: bytes, k: bytes, text: str) -> q.PolicyTaken:
+    def set_policy(self, ticket: bytes, k: bytes, text: str, code: str = "") -> q.PolicyTaken:
         """Say, as an officer with a second step, which rules the organisation has of its own."""
-        return self._ask(q.PolicyTaken, "set_policy", ticket=ticket, k=k, text=text)
+        return self._ask(q.PolicyTaken, "set_policy", ticket=ticket, k=k, text=text, code=code)
 
     def close_account(self, ticket: bytes, k: bytes) -> int:
         """Close the account for good: no sign-in, no pairs; return the number by which its owner is told by mail."""

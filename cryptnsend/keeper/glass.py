@@ -10,7 +10,7 @@ from __future__ import annotations
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, Ended, Sentence
 from cryptnsend.core.model import new_id
-from cryptnsend.keeper import archives, everyone, glass_rows, ledger, second, tickets
+from cryptnsend.keeper import archives, everyone, glass_rows, ledger, policies, second, tickets
 from cryptnsend.keeper.context import DAY, Context
 from cryptnsend.keeper.requests import GlassBreak, GlassOpened, Witnessed
 from cryptnsend.keeper.rows import Account, Glass
@@ -162,6 +162,10 @@ def _officer(context: Context, ticket: bytes) -> Account:
     account = tickets.signed_in_well(context, context.reads, ticket)
     if not account.has("officer") or not account.org:
         raise Denied(archives.NOT_OFFICER)
+    own = ledger.organisation(context.reads, account.org)
+    # Somebody alone opens what is theirs anyway; whoever looks after others' mail has shown more than a password.
+    if (own is None or not own.single) and not second.is_on(context.reads, account.id):
+        raise Denied(policies.SECOND)
     return account
 
 

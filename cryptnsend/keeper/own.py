@@ -190,10 +190,12 @@ def archive_recovery(context: Context, ticket: bytes, k: bytes, code: str = "") 
     return archives.file(context, context.reads, account, seeds)
 
 
-def share_archive(context: Context, ticket: bytes, k: bytes, address: str) -> None:
-    """Let another officer open the archive too."""
+def share_archive(context: Context, ticket: bytes, k: bytes, address: str, code: str) -> None:
+    """Let another officer open the archive too; the password, and the number where there is one, are shown again."""
     officer = tickets.signed_in_well(context, context.reads, ticket)
     seeds = accounts.confirm_password(context, officer, k)
+    if second.is_on(context.reads, officer.id):
+        second.check_fresh(context, officer, code)
 
     def share(rows: Rows) -> None:
         other = ledger.account_at(rows, address)

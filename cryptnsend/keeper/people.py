@@ -59,7 +59,7 @@ def enable(context: Context, ticket: bytes, k: bytes, address: str) -> Opened:
     return owner.enable(context, address)
 
 
-def set_roles(context: Context, ticket: bytes, k: bytes, address: str, roles: list[str]) -> Opened:
+def set_roles(context: Context, ticket: bytes, k: bytes, address: str, roles: list[str], code: str) -> Opened:
     """Give somebody these roles; only an officer may, and never to themselves."""
     by = policies.officer_of(context, ticket)
     seeds = accounts.confirm_password(context, by, k)
@@ -69,6 +69,7 @@ def set_roles(context: Context, ticket: bytes, k: bytes, address: str, roles: li
         raise Denied("An account cannot have these roles.")
     if person.has("officer") and "officer" not in wanted:
         _check_officers(context, person)
+    second.check_fresh(context, by, code)
     becomes = "officer" in wanted and not person.has("officer")
     if becomes and person.state != "active":
         raise Denied("Whoever becomes an officer has to be able to sign in.")
@@ -89,7 +90,7 @@ def set_roles(context: Context, ticket: bytes, k: bytes, address: str, roles: li
     return accounts.opened(context, accounts.row(context.reads, person.id), {}, with_ticket=False)
 
 
-def hand_over(context: Context, ticket: bytes, k: bytes, address: str, to: str) -> list[Opened]:
+def hand_over(context: Context, ticket: bytes, k: bytes, address: str, to: str, code: str) -> list[Opened]:
     """
     Give a leaver's addresses to a colleague, and stop the leaver from signing in.
 
@@ -104,6 +105,7 @@ def hand_over(context: Context, ticket: bytes, k: bytes, address: str, to: str) 
         _check_officers(context, person)
     if heir.state != "active" or not heir.has("subscriber"):
         raise Denied("Whoever takes this over has to be a subscriber who can sign in.")
+    second.check_fresh(context, by, code)
     context.journal.append(context.clock.now(), "disable", (person.id, person.credential_version + 1))
 
     def move(rows: Rows) -> None:

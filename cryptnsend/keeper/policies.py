@@ -24,10 +24,11 @@ from cryptnsend.keeper.rows import Account
 SECOND = "Officers and managers need a second step after their password. Set one up under Settings first."
 
 
-def set_by_officer(context: Context, ticket: bytes, k: bytes, text: str) -> PolicyTaken:
-    """Take an officer's word on the rules of their organisation, with the password typed once more."""
+def set_by_officer(context: Context, ticket: bytes, k: bytes, text: str, code: str) -> PolicyTaken:
+    """Take an officer's word on the rules of their organisation, who showed password and second step once more."""
     officer = officer_of(context, ticket)
     accounts.confirm_password(context, officer, k)
+    second.check_fresh(context, officer, code)
     return take(context, officer.org, text)
 
 

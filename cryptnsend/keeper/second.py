@@ -30,6 +30,8 @@ SECRET = 20  # octets, RFC 4226 §4 R6
 DIGITS, STEP = 6, 30_000  # milliseconds, RFC 6238 §5.2
 HOLDS = 5 * 60_000  # milliseconds between password and number
 TRIES, PAUSE = 5, 15 * 60_000  # wrong numbers in that many milliseconds
+FRESH = 5 * 60_000  # milliseconds for which a number that was shown stands for the next
+AGAIN = "Type the number from your phone, too: the last one was shown more than five minutes ago."
 NEEDED = "This account asks for a second step after its password."
 WRONG = "That is not the number."
 OVER = "This took too long. Sign in again."
@@ -185,6 +187,20 @@ def shown(context: Context, account: Account, k: bytes, code: str) -> dict[int, 
     if is_on(context.reads, account.id):
         check_number(context, account, code)
     return seeds
+
+
+def check_fresh(context: Context, account: Account, code: str) -> None:
+    """
+    Ask for the second step again before an act of officers, unless it was taken in the last five minutes.
+
+    Raise `WrongSecret` or `Throttled` for the number given, `SecondStep` without one that is needed.
+    """
+    if code:
+        _check(context, account, code)
+        return
+    found = ledger.second_step(context.reads, account.id)
+    if found is None or found.made is None or context.clock.now() - found.step * STEP >= FRESH:
+        raise SecondStep(AGAIN)
 
 
 # -- after a reset by mail --------------------------------------------------------------------------------------------

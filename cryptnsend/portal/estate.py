@@ -79,6 +79,7 @@ DOINGS = {  # what the access log says of an action of the audit trail
     "glass.agreed": lazy_gettext("Agreed to a glass break"),
     "glass.opened": lazy_gettext("Opened the archive"),
     "glass.ended": lazy_gettext("Ended a glass break"),
+    "archive.listed": lazy_gettext("Looked through mail of the archive"),
     "archive.opened": lazy_gettext("Opened a message of the archive"),
     "archive.exported": lazy_gettext("Saved a message of the archive"),
     "hold.placed": lazy_gettext("Kept mail for a case"),

@@ -20,6 +20,7 @@ from cryptnsend.core.organisation import SETTINGS, Value
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import Session
 from cryptnsend.portal.language import say
+from cryptnsend.portal.recipient import digits
 from cryptnsend.portal.rules import GROUPS, described, in_words
 from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import forget, needs_session, recall, remember, signed_in, source
@@ -106,7 +107,13 @@ def policy() -> Any:
     try:
         based_on = request.form.get("version", type=int)
         saved = desk().organisations.set_rules(
-            signed_in(), said, why, based_on if based_on is not None else -1, request.form.get("password", ""), source()
+            signed_in(),
+            said,
+            why,
+            based_on if based_on is not None else -1,
+            request.form.get("password", ""),
+            source(),
+            _number(),
         )
     except WrongSecret:
         error = gettext("That is not your password.")
@@ -189,7 +196,7 @@ def revert(version: int) -> Any:
     why = request.form.get("why", "") or gettext("back to version %(number)d", number=version)
     try:
         desk().organisations.set_rules(
-            signed_in(), book.said_in(org, version), why, newest, request.form.get("password", ""), source()
+            signed_in(), book.said_in(org, version), why, newest, request.form.get("password", ""), source(), _number()
         )
     except WrongSecret:
         return compare_page(version, newest, password_error=gettext("That is not your password.")), WRONG
@@ -323,7 +330,9 @@ def roles(ident: int) -> Any:
     """Give somebody other roles."""
     wanted = [each for each in ("subscriber", "officer", "manager") if each in request.form.getlist("role")]
     return ordered(
-        ident, "roles", lambda typed: desk().organisations.set_roles(signed_in(), ident, wanted, typed, source())
+        ident,
+        "roles",
+        lambda typed: desk().organisations.set_roles(signed_in(), ident, wanted, typed, source(), _number()),
     )
 
 
@@ -333,7 +342,10 @@ def hand_over(ident: int) -> Any:
     """Give a leaver's addresses to a colleague."""
     to = request.form.get("to", "").strip()[:320]
     answer = ordered(
-        ident, "hand-over", lambda typed: desk().organisations.hand_over(signed_in(), ident, to, typed, source()), to=to
+        ident,
+        "hand-over",
+        lambda typed: desk().organisations.hand_over(signed_in(), ident, to, typed, source(), _number()),
+        to=to,
     )
     # The leaver has no address any more, so there is no page of theirs to go back to.
     return redirect(url_for("organisation.people"), 303) if isinstance(answer, Answer) else answer
@@ -388,3 +400,8 @@ def role_words(each: str) -> str:
         "subscriber": gettext("Subscriber"),
         "recipient": gettext("Receives only"),
     }.get(each, each)
+
+
+def _number() -> str:
+    """Return the number from a phone as it was typed, "" without one."""
+    return digits(request.form.get("code", ""))

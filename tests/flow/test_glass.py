@@ -34,6 +34,8 @@ def clinic(house: House) -> int:
     olive = house.session(OLIVE)
     k = house.owner.owner.k(OLIVE, PASSWORD)
     house.keeper("portal").share_archive(olive.ticket, k, OTTO)
+    house.second(OLIVE)
+    house.second(OTTO)
     return org
 
 
@@ -49,7 +51,7 @@ def glass(house: House) -> GlassBreaks:
 
 
 def ask(house: House, session: Session, mailbox: str = ANN, reason: str = WHY, minutes: int = 30) -> int:
-    return glass(house).ask(session, PASSWORD, "", mailbox, reason, minutes, SOURCE)
+    return glass(house).ask(session, PASSWORD, house.number(session.address), mailbox, reason, minutes, SOURCE)
 
 
 def opened(house: House, mailbox: str = ANN) -> Broken:
@@ -105,9 +107,9 @@ def test_with_two_officers_the_other_one_is_asked_and_has_to_agree(house: House,
     with pytest.raises(Denied):
         glass(house).broken(olive, ident)
     with pytest.raises(Denied):
-        glass(house).open(olive, PASSWORD, "", ident, SOURCE)
-    glass(house).agree(otto, PASSWORD, "", ident, SOURCE)
-    glass(house).open(olive, PASSWORD, "", ident, SOURCE)
+        glass(house).open(olive, PASSWORD, house.number(olive.address), ident, SOURCE)
+    glass(house).agree(otto, PASSWORD, house.number(otto.address), ident, SOURCE)
+    glass(house).open(olive, PASSWORD, house.number(olive.address), ident, SOURCE)
     assert SECRET in (glass(house).show(glass(house).broken(olive, ident), message).body.text or "")
     listed = glass(house).listing(otto)[0]
     assert (listed["asker"], listed["agreer"], listed["reason"]) == (OLIVE, OTTO, WHY)
@@ -150,7 +152,7 @@ def test_it_is_open_in_the_browser_that_asked_and_in_no_other(house: House, clin
     again = house.session(OLIVE)
     with pytest.raises(Denied, match="another browser"):
         glass(house).broken(again, ident)
-    glass(house).open(again, PASSWORD, "", ident, SOURCE)
+    glass(house).open(again, PASSWORD, house.number(again.address), ident, SOURCE)
     assert glass(house).broken(again, ident).mailbox == ANN
 
 
@@ -171,11 +173,28 @@ def test_an_officer_without_a_reason_is_refused_and_leaves_no_row(house: House, 
     assert house.engine.query("SELECT * FROM glass_breaks") == []
 
 
+def test_an_officer_without_a_second_step_opens_nothing(house: House) -> None:
+    house.organisation("Clinic")
+    with pytest.raises(Denied, match="second step"):
+        ask(house, house.session(OLIVE))
+
+
+def test_naming_somebody_outside_tells_those_who_wrote_with_them(house: House, clinic: int, message: int) -> None:
+    opened(house, PAT)
+    told = house.alerts()
+    assert (ANN, "glass-opened-between") in told
+    assert BOB not in [address for address, _ in told]
+
+
 Attempt = Callable[[House, Session, int], object]
 ATTEMPTS: dict[str, Attempt] = {
     "ask": lambda house, session, ident: ask(house, session),
-    "agree": lambda house, session, ident: glass(house).agree(session, PASSWORD, "", ident, SOURCE),
-    "open": lambda house, session, ident: glass(house).open(session, PASSWORD, "", ident, SOURCE),
+    "agree": lambda house, session, ident: glass(house).agree(
+        session, PASSWORD, house.number(session.address), ident, SOURCE
+    ),
+    "open": lambda house, session, ident: glass(house).open(
+        session, PASSWORD, house.number(session.address), ident, SOURCE
+    ),
     "read": lambda house, session, ident: glass(house).broken(session, ident),
     "end": lambda house, session, ident: glass(house).end(session, ident),
     "list": lambda house, session, ident: glass(house).listing(session),
@@ -290,6 +309,6 @@ def test_an_export_under_way_when_the_time_ends_gets_no_signature(house: House, 
 
 def test_a_recovery_file_is_told_to_all_officers_and_stands_in_the_trail(house: House, clinic: int) -> None:
     olive = house.session(OLIVE)
-    assert house.accounts.recovery_file(olive, PASSWORD, "", SOURCE).text
+    assert house.accounts.recovery_file(olive, PASSWORD, house.number(olive.address), SOURCE).text
     assert {(OLIVE, "recovery-file-made"), (OTTO, "recovery-file-made-by-officer")} <= set(house.alerts())
     assert (f"account:{olive.account}", "recovery.made") in house.audited(clinic)

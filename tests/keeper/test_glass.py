@@ -12,6 +12,7 @@ from cryptnsend.core.model import archive_holder
 from cryptnsend.keeper.glass import WAITS
 
 from .conftest import PARAMS, Person, Running, subscriber
+from .test_second import number
 
 ANN, WHY = "ann@clinic.example", "A court asked for it, case 17."
 Clinic = tuple[int, Person, Person]
@@ -24,7 +25,27 @@ def clinic(keeper: Running) -> Clinic:
     first = subscriber(keeper, "olive@clinic.example", made.id, "officer")
     second = subscriber(keeper, "otto@clinic.example", made.id, "officer")
     keeper.portal.share_archive(first.ticket, first.k, second.address)
+    phone(keeper, first)
+    phone(keeper, second)
     return made.id, first, second
+
+
+PHONES: dict[tuple[int, str], bytes] = {}  # by keeper and address
+
+
+def phone(keeper: Running, who: Person) -> None:
+    """Let somebody have a second step."""
+    PHONES[id(keeper), who.address] = secret = keeper.portal.second_begin(who.ticket, who.k).secret
+    keeper.portal.second_begun(who.ticket, number(keeper, secret))
+
+
+def shown(keeper: Running, who: Person) -> str:
+    """Return a number that was not shown yet, half a minute later; "" for somebody without a phone."""
+    secret = PHONES.get((id(keeper), who.address))
+    if secret is None:
+        return ""
+    keeper.clock.forward(minutes=0.5)
+    return number(keeper, secret)
 
 
 def public(keeper: Running, org: int) -> bytes:
@@ -34,7 +55,7 @@ def public(keeper: Running, org: int) -> bytes:
 
 
 def ask(keeper: Running, who: Person, reason: str = WHY, minutes: int = 30, k: bytes = b"", code: str = ""):
-    return keeper.portal.glass_ask(who.ticket, k or who.k, code, ANN, reason, minutes)
+    return keeper.portal.glass_ask(who.ticket, k or who.k, code or shown(keeper, who), ANN, reason, minutes)
 
 
 def test_one_officer_opens_the_archive_where_one_is_enough(keeper: Running, clinic: Clinic) -> None:
@@ -52,13 +73,16 @@ def test_two_officers_are_needed_where_the_organisation_says_so(keeper: Running,
     assert asked.seeds == {}
     assert asked.glass.opened is None
     with pytest.raises(Denied, match="Another officer has to agree first"):
-        keeper.portal.glass_open(first.ticket, first.k, "", asked.glass.id)
+        keeper.portal.glass_open(first.ticket, first.k, shown(keeper, first), asked.glass.id)
     with pytest.raises(Denied, match="not the one who asks"):
-        keeper.portal.glass_agree(first.ticket, first.k, "", asked.glass.id)
-    assert keeper.portal.glass_agree(second.ticket, second.k, "", asked.glass.id).agreed_by == second.account
+        keeper.portal.glass_agree(first.ticket, first.k, shown(keeper, first), asked.glass.id)
+    assert (
+        keeper.portal.glass_agree(second.ticket, second.k, shown(keeper, second), asked.glass.id).agreed_by
+        == second.account
+    )
     with pytest.raises(Denied, match="Only the officer who asked"):
-        keeper.portal.glass_open(second.ticket, second.k, "", asked.glass.id)
-    opened = keeper.portal.glass_open(first.ticket, first.k, "", asked.glass.id)
+        keeper.portal.glass_open(second.ticket, second.k, shown(keeper, second), asked.glass.id)
+    opened = keeper.portal.glass_open(first.ticket, first.k, shown(keeper, first), asked.glass.id)
     assert [keys.public_of(seed) for seed in opened.seeds.values()] == [public(keeper, org)]
     assert keeper.portal.glass_running(first.ticket, asked.glass.id).ends == keeper.clock.now() + 30 * 60_000
 
@@ -94,9 +118,9 @@ def test_a_question_nobody_answers_is_over_after_a_day(keeper: Running, clinic: 
     keeper.owner.glass_rule(org, True)
     asked = ask(keeper, first)
     keeper.clock.forward(hours=WAITS / 3_600_000)
-    second.sign_in(keeper)
+    second.opened = keeper.portal.open_second(keeper.portal.hold(second.address, second.k), shown(keeper, second))
     with pytest.raises(Ended):
-        keeper.portal.glass_agree(second.ticket, second.k, "", asked.glass.id)
+        keeper.portal.glass_agree(second.ticket, second.k, shown(keeper, second), asked.glass.id)
 
 
 def test_an_officer_without_a_reason_is_refused(keeper: Running, clinic: Clinic) -> None:
@@ -121,16 +145,16 @@ def test_an_officers_ticket_alone_opens_nothing(keeper: Running, clinic: Clinic)
         keeper.portal.glass_agree(second.ticket, os.urandom(32), "", opened.glass.id)
 
 
-def test_an_officers_second_step_is_asked_for(keeper: Running, clinic: Clinic) -> None:
-    _, first, _ = clinic
-    from .test_second import number
-
-    secret = keeper.portal.second_begin(first.ticket, first.k).secret
-    keeper.portal.second_begun(first.ticket, number(keeper, secret))
+def test_an_officers_second_step_is_asked_for_and_there_has_to_be_one(keeper: Running, clinic: Clinic) -> None:
+    org, first, _ = clinic
     with pytest.raises(WrongSecret):
         ask(keeper, first, code="000000")
-    keeper.clock.forward(minutes=1)
-    assert ask(keeper, first, code=number(keeper, secret)).seeds
+    assert ask(keeper, first).seeds
+    third = subscriber(keeper, "new@clinic.example", org, "officer")
+    with pytest.raises(Denied, match="second step"):
+        ask(keeper, third)
+    alone = subscriber(keeper, "carl@home.example")  # what they open is their own mail
+    assert ask(keeper, alone).seeds
 
 
 @pytest.mark.parametrize("roles", [("subscriber",), ("manager",), ("subscriber", "manager")])
@@ -155,6 +179,7 @@ def test_an_officer_of_another_organisation_finds_no_such_glass_break(keeper: Ru
     _, first, _ = clinic
     made = keeper.owner.organisation_add("Other", "managed", "")
     other = subscriber(keeper, "eve@other.example", made.id, "officer")
+    phone(keeper, other)
     opened = ask(keeper, first)
     attempts = (
         lambda: keeper.portal.glass_agree(other.ticket, other.k, "", opened.glass.id),
@@ -182,11 +207,12 @@ def test_an_officer_with_whom_nobody_shared_the_archive_cannot_open_it_or_agree(
 ) -> None:
     org, first, _ = clinic
     third = subscriber(keeper, "new@clinic.example", org, "officer")
+    phone(keeper, third)
     opened = ask(keeper, first)
     with pytest.raises(Denied, match="does not open the archive"):
         ask(keeper, third)
     with pytest.raises(Denied, match="does not open the archive"):
-        keeper.portal.glass_agree(third.ticket, third.k, "", opened.glass.id)
+        keeper.portal.glass_agree(third.ticket, third.k, shown(keeper, third), opened.glass.id)
 
 
 def test_only_pages_and_commands_may_ask(keeper: Running, clinic: Clinic) -> None:
@@ -212,23 +238,18 @@ def test_a_manifest_never_goes_backwards_or_changes(keeper: Running, clinic: Cli
 def test_one_officer_makes_no_recovery_file_where_the_archive_takes_two(keeper: Running, clinic: Clinic) -> None:
     """The file opens the archive without a reason, a time or anybody's yes: it would get round the rule."""
     org, first, second = clinic
-    assert keeper.portal.archive_recovery(first.ticket, first.k).text
+    assert keeper.portal.archive_recovery(first.ticket, first.k, shown(keeper, first)).text
     keeper.owner.glass_rule(org, True)
     for officer in (first, second):
         with pytest.raises(Denied, match="archive rule one"):
-            keeper.portal.archive_recovery(officer.ticket, officer.k)
+            keeper.portal.archive_recovery(officer.ticket, officer.k, shown(keeper, officer))
     keeper.owner.glass_rule(org, False)
-    assert keeper.portal.archive_recovery(first.ticket, first.k).text
+    assert keeper.portal.archive_recovery(first.ticket, first.k, shown(keeper, first)).text
 
 
 def test_a_recovery_file_asks_for_the_second_step_too(keeper: Running, clinic: Clinic) -> None:
     _, first, _ = clinic
-    from .test_second import number
-
-    secret = keeper.portal.second_begin(first.ticket, first.k).secret
-    keeper.portal.second_begun(first.ticket, number(keeper, secret))
     for code in ("", "000000"):
         with pytest.raises(WrongSecret):
             keeper.portal.archive_recovery(first.ticket, first.k, code)
-    keeper.clock.forward(minutes=1)
-    assert keeper.portal.archive_recovery(first.ticket, first.k, number(keeper, secret)).text
+    assert keeper.portal.archive_recovery(first.ticket, first.k, shown(keeper, first)).text

@@ -85,9 +85,18 @@ class FakeOrganisations:
             raise WrongSecret("That is not your password.")
 
     def set_rules(
-        self, session: Any, said: Mapping[str, Value], why: str, based_on: int | None, password: str, source: str
+        self,
+        session: Any,
+        said: Mapping[str, Value],
+        why: str,
+        based_on: int | None,
+        password: str,
+        source: str,
+        code: str = "",
     ) -> Standing:
         self._sure(password)
+        if code == "000000":
+            raise Denied("That is not the number, or it was used already. Wait for the next one.")
         if said.get("life_days") == 2000 and said.get("life_most_days") == 30:
             raise Denied("A message cannot live 2000 days.")
         self.world.calls.append(f"rules {sorted(said)} {why}")
@@ -126,11 +135,13 @@ class FakeOrganisations:
         self._sure(password)
         self.world.calls.append(f"enable {ident}")
 
-    def set_roles(self, session: Any, ident: int, roles: Sequence[str], password: str, source: str) -> None:
+    def set_roles(
+        self, session: Any, ident: int, roles: Sequence[str], password: str, source: str, code: str = ""
+    ) -> None:
         self._sure(password)
         self.world.calls.append(f"roles {ident} {' '.join(roles)}")
 
-    def hand_over(self, session: Any, ident: int, to: str, password: str, source: str) -> None:
+    def hand_over(self, session: Any, ident: int, to: str, password: str, source: str, code: str = "") -> None:
         self._sure(password)
         self.world.calls.append(f"hand over {ident} {to}")
 

@@ -118,8 +118,9 @@ def test_the_server_alone_opens_no_archive_before_while_and_after_an_officer_doe
     world = make_world()
     house, message = world.house, world.write(ANN, PAT)
     thieves = [steal(house, with_master_key=True)]
+    house.second(OFFICER)
     officer = house.session(OFFICER)
-    ident = house.portal.glass.ask(officer, PASSWORD, "", ANN, "A judge asked for it.", 30, SOURCE)
+    ident = house.portal.glass.ask(officer, PASSWORD, house.number(OFFICER), ANN, "A judge asked for it.", 30, SOURCE)
     broken = house.portal.glass.broken(officer, ident)
     assert SECRET in (house.portal.glass.show(broken, message).body.text or "")  # the yes
     thieves.append(steal(house, with_master_key=True))

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from cryptnsend.app import App
 from cryptnsend.config import Config
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.dlp.detect import Finding
+from cryptnsend.core.errors import SecondStep
 from cryptnsend.core.model import Signed
 from cryptnsend.core.passwords import Argon
 from cryptnsend.delivery.dns import Answer, Mx, NoSuchDomain, Tlsa
@@ -110,6 +113,7 @@ class House:
 
     def __init__(self, folder: Path, values: Mapping[str, Mapping[str, Any]] | None = None):
         self._roles: list[App] = []
+        self._phones: dict[str, bytes] = {}
         self.clock = HandClock()
         self.rings = 0  # how often the courier was woken
         self.config = _made(folder / "home", values)
@@ -247,8 +251,27 @@ class House:
         return opened.account
 
     def session(self, address: str, password: str = PASSWORD, source: str = SOURCE, agent: str = AGENT) -> Session:
-        """Sign in on a page."""
-        return self.found(self.accounts.sign_in(address, password, source, agent))
+        """Sign in on a page, with the number of this moment where `second` was called."""
+        try:
+            return self.found(self.accounts.sign_in(address, password, source, agent))
+        except SecondStep as step:
+            if address not in self._phones:
+                raise
+            return self.found(self.accounts.second_step(address, step.held, self.number(address), source, agent))
+
+    def second(self, address: str) -> None:
+        """Let somebody sign in with a number from now on, whose phone this house holds."""
+        session = self.session(address)
+        self._phones[address] = self.accounts.begin_second_step(session, PASSWORD, SOURCE)
+        self.accounts.begun_second_step(session, self.number(address))
+
+    def number(self, address: str) -> str:
+        """Return a number that was not shown yet, half a minute later; "" for somebody without a phone."""
+        if address not in self._phones:
+            return ""
+        self.clock.forward(MINUTE // 2)
+        made = TOTP(self._phones[address], 6, SHA1(), 30, enforce_key_length=False)  # noqa: S303 - RFC 6238
+        return made.generate(self.clock.now() // 1000).decode()
 
     def found(self, entered: str | SignedIn) -> Session:
         """Return the session that a cookie names."""

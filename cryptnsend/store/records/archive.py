@@ -171,6 +171,18 @@ def is_kept(reader: Reader, org: int, message: int) -> bool:
 # -- finding ----------------------------------------------------------------------------------------------------------
 
 
+def correspondents(reader: Reader, org: int, address: str, limit: int) -> list[int]:
+    """Return the accounts of an organisation in whose conversations an address is, at most *limit*."""
+    found = reader.query(
+        "SELECT c.id FROM addresses x JOIN contacts k ON k.address = x.id JOIN accounts c ON c.id = k.subscriber"
+        " WHERE x.canonical = :address AND c.org = :org AND c.state IN ('active', 'weak') ORDER BY c.id LIMIT :limit",
+        address=address,
+        org=org,
+        limit=limit,
+    )
+    return [row["id"] for row in found]
+
+
 def search(
     reader: Reader,
     org: int,
