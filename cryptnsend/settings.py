@@ -154,6 +154,16 @@ class Limits:
     draft_octets: int = setting(
         104_857_600, "All drafts of one account together, files and all.", unit="octets", low=65_536, high=2**31 - 1
     )
+    file_octets: int = setting(
+        2_147_483_648,
+        "Largest file that rests beside a message, because it is too large for one; 0 is none.",
+        unit="octets",
+        low=0,
+        high=10_737_418_240,
+    )
+    files_octets: int = setting(
+        21_474_836_480, "All such files of one account together, as long as they are kept.", unit="octets", low=0
+    )
     connections: int = setting(500, "Open SMTP sessions.", low=1, high=100_000)
     connections_per_ip: int = setting(50, "Open SMTP sessions from one address.", low=1, high=100_000)
     idle_seconds: int = setting(300, "How long an SMTP session may stay silent.", unit="seconds", low=5, high=3600)

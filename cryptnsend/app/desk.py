@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cryptnsend.flow.begun import BegunElsewhere
     from cryptnsend.flow.casework import Casework
     from cryptnsend.flow.copies import Copies
+    from cryptnsend.flow.downloads import Downloads
     from cryptnsend.flow.drafting import Drafts
     from cryptnsend.flow.exporting import Exporting
     from cryptnsend.flow.filing import Filing
@@ -391,6 +392,20 @@ class Desk(Foundation):
             clock=self.clock,
             random=os.urandom,
             quota=self.config.limits.draft_octets,
+            files_quota=self.config.limits.files_octets,
+        )
+
+    @cached_property
+    def downloads(self) -> Downloads:
+        from cryptnsend.flow.downloads import Downloads
+
+        return Downloads(
+            engine=self.engine,
+            opener=self.opener,
+            reading=self.uploads.reading,
+            sent=self.sent,
+            clock=self.clock,
+            random=os.urandom,
         )
 
     @cached_property

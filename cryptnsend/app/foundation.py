@@ -146,6 +146,7 @@ def house_rules(config: Config) -> tuple[Policy, Leaves]:
         life_days=life.days,
         retention_days=life.retention_days,
         message_octets=limits.message_octets,
+        file_octets=limits.file_octets,
         messages_per_day=limits.messages_per_day,
         new_recipients_per_day=limits.new_recipients_per_day,
         idle_minutes=config.sessions.subscriber_idle_minutes,

@@ -347,6 +347,7 @@ def pages(config: Config, secret: bytes) -> Any:
         policies=built.policies,
         organisations=built.organisations,
         holding=built.holding,
+        downloads=built.downloads,
         officers=Officers(built.auditing, built.archiving, built.glass, built.casework, built.recalling),
     )
     return create_app(pieces, config, secret=secret, ports=home.ports, spool=home.spool)

@@ -125,6 +125,10 @@ class Policy:
     message_octets: int = rule(
         52_428_800, "number", "at most", "Largest message, as encoded.", low=65_536, unit="octets", group="limits"
     )
+    file_octets: int = rule(
+        2_147_483_648, "number", "at most", "Largest file beside a message that is too small for it; 0 is none.",
+        unit="octets", group="limits",
+    )  # fmt: skip
     messages_per_day: int = rule(
         1000, "number", "at most", "Messages one subscriber may send in a day.", low=1, group="limits"
     )

@@ -195,6 +195,10 @@ class Draft:
         self._sealing.body(octets)
         return self._scan.feed(octets) if self._scan is not None else None
 
+    def enclose(self, part: str, octets: bytes) -> None:
+        """Let a small *part* of its own rest beside the message, for whoever may open that."""
+        self._sealing.enclose(part, octets)
+
     def abort(self) -> None:
         """Throw everything away; safe at any time, also after a failure."""
         self._sealing.abort()
@@ -229,13 +233,21 @@ class Draft:
             raise
         return self._committed(admitted, used)
 
-    def commit_now(self, also: Callable[[Rows], None] = _nothing) -> Admitted:
-        """Finish in a thread; returns once everything is durable, with what *also* writes in the same transaction."""
+    def commit_now(
+        self, also: Callable[[Rows], None] = _nothing, beside: Callable[[Rows], None] = _nothing
+    ) -> Admitted:
+        """
+        Finish in a thread; returns once everything is durable, with what *also* writes in the same transaction.
+
+        What *beside* writes belongs to the message, and is not written for one that repeats another.
+        """
         used: set[int] = set()
 
         def fill(rows: Rows) -> Admitted:
             admitted = self._fill(rows, used)
             also(rows)
+            if not admitted.repeated:
+                beside(rows)
             return admitted
 
         try:

@@ -21,6 +21,7 @@ from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import CryptnSendError, Ended, NoGrant, Refusal, SealBroken, StoreBroken
 from cryptnsend.core.model import Ids, Random, account_holder
 from cryptnsend.core.seal import Sealer, open_sealed, open_stream, pad, seal, unpad
+from cryptnsend.flow.filereading import FileReading, LinkedFile
 from cryptnsend.flow.ownpair import Writer, own_pair
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Drafted, KeptFile, Upload, Wishes, Writing
@@ -31,6 +32,7 @@ from cryptnsend.store.vault import Stored, Vault
 MOST = 200  # drafts of one account
 LABEL = "draft"
 PART, FILE_PART = "draft", "upload.0"
+IN_PIECES = b""  # a file of a draft that stays where it came: only its row says that it is needed
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -43,6 +45,7 @@ class _File(msgspec.Struct):
     name: str
     media_type: str
     size: int
+    linked: bool = False  # it stays in the pieces in which it came
 
 
 class _Content(msgspec.Struct):
@@ -115,6 +118,7 @@ class Drafts:
         self._engine, self._vault, self._keeper = engine, vault, keeper
         self._clock, self._random, self._quota, self._most = clock, random, quota, most
         self._ids = Ids(random)
+        self.reading = FileReading(engine, vault)
 
     # -- keeping ------------------------------------------------------------------------------------------------------
 
@@ -227,10 +231,13 @@ class Drafts:
         before = self._before(session, parent, draft)
         known = {each.id: each for one in reversed(before) for each in one.content.files}
         return [
-            Upload(each.name, each.media_type, each.size, partial(self._chunks, session.account, each))
+            Upload(
+                each.name, each.media_type, each.size, partial(self._chunks, session, each),
+                each.id if each.linked else 0, each.key if each.linked else b"", each.linked,
+            )
             for each in known.values()
             if keep is None or each.id in keep
-        ]
+        ]  # fmt: skip
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
@@ -322,7 +329,10 @@ class Drafts:
             drafts.move_files(rows, row.account, other, row.id)
             gone += drafts.drop(rows, row.account, other)
         for file in files:
-            gone += uploads.drop(rows, row.account, file.id) or ()  # what came in pieces
+            if file.body != IN_PIECES:
+                gone += uploads.drop(rows, row.account, file.id) or ()  # what came in pieces, and is sealed here now
+            elif not uploads.is_own(rows, row.account, file.id):
+                raise Refusal("A file is not here any more. Choose it once more.")
             if not drafts.put_file(rows, file):
                 raise Refusal("This file is in a draft already.")
         gone += drafts.drop_files(rows, row.account, row.id, [*stay, *(file.id for file in files)])
@@ -341,6 +351,9 @@ class Drafts:
             self._vault.discard(*gone)
 
     def _seal_file(self, upload: Upload, now: int) -> tuple[_File, Stored]:
+        if upload.linked:
+            file = _File(upload.id, upload.key, upload.name, upload.media_type, upload.size, linked=True)
+            return file, Stored(IN_PIECES, None)
         file = _File(
             upload.id or self._ids.new(now), keys.new_key(self._random), upload.name, upload.media_type, upload.size
         )
@@ -367,8 +380,11 @@ class Drafts:
             return None
         return _Opened(row, content)
 
-    def _chunks(self, account: int, file: _File) -> Iterator[bytes]:
-        row = drafts.file(self._engine, account, file.id)
+    def _chunks(self, session: Session, file: _File) -> Iterator[bytes]:
+        if file.linked:
+            resting = LinkedFile(file.id, session.organisation, file.key, file.name, file.media_type, file.size)
+            return self.reading.octets(resting, 0, file.size)
+        row = drafts.file(self._engine, session.account, file.id)
         if row is None:
             raise NoGrant("A file of this draft is gone.")
         return open_stream(file.key, file.id, FILE_PART, self._vault.open(Stored(row["body"], row["blob_key"])))
@@ -393,7 +409,8 @@ class Drafts:
                 Wishes(content.plain, content.days, content.tell, content.later, content.at, content.way),
             ),
             files=tuple(
-                KeptFile(each.id, each.name, each.media_type, each.size) for each in (*earlier, *content.files)
+                KeptFile(each.id, each.name, each.media_type, each.size, each.linked)
+                for each in (*earlier, *content.files)
             ),
             changed=latest.row["changed"],
             nonce=content.nonce,

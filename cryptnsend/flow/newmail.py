@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from cryptnsend.core.addresses import Mailbox, canonical
 from cryptnsend.core.charsets import one_line
@@ -22,7 +23,9 @@ from cryptnsend.core.names import safe_display_name
 from cryptnsend.core.typed import read_people
 from cryptnsend.flow import twice
 from cryptnsend.flow.admit import Admission, Draft, Plan
+from cryptnsend.flow.beside import Beside, told
 from cryptnsend.flow.drafting import Drafts
+from cryptnsend.flow.filereading import PART, written
 from cryptnsend.flow.granting import Addressee, Author, Envelope, needs_code
 from cryptnsend.flow.passing import Passing
 from cryptnsend.flow.sent import Sent
@@ -79,6 +82,7 @@ class NewMail:
         """
         self._keeper, self._instead = keeper, instead
         self._engine, self._passing, self._drafts, self._sent, self._clock = engine, passing, drafts, sent, clock
+        self._beside = Beside(admission, drafts.reading)
         self._admission, self._domain, self._most, self._pause = admission, domain, most, pause
 
     # -- while it is written ------------------------------------------------------------------------------------------
@@ -156,9 +160,13 @@ class NewMail:
         keep: Collection[int] | None = None,
         files: Iterable[Upload] = (),
         nonce: bytes,
+        beside_words: str = "",
     ) -> int:
         """
         Seal and admit a message, and return its id.
+
+        Files that are `linked` rest beside it, and *beside_words* above their names say so to who reads the message
+        elsewhere than on its page. Such a message is always locked.
 
         The same form again, by its *nonce* and all that was typed and chosen, returns the same id and sends nothing;
         it raises Ended if its author had that message back meanwhile.
@@ -192,8 +200,14 @@ class NewMail:
             raise Refusal("A message cannot be opened in this way here. Choose the code that you tell by phone.")
         begun = self._begin(session, writing, addressed, once, life, Plan(starts, wishes.tell, way))
         everything = [*kept_files, *fresh]
+        beside = self._beside.checked(session, writing, everything)
+        attached = [each for each in everything if not each.linked]
+        writing = told(writing, beside, beside_words)
         try:
-            built = build_message(self._outgoing(session, writing, addressed, everything, begun, starts))
+            self._beside.examine(session, begun.message, beside)
+            if beside:
+                begun.enclose(PART, written(beside))
+            built = build_message(self._outgoing(session, writing, addressed, attached, begun, starts))
             begun.header(next(built))
             for block in built:
                 begun.body(block)
@@ -216,7 +230,7 @@ class NewMail:
                     rows, session.organisation, self._clock.now(), holder, "code.allowed", str(begun.message), detail
                 )
 
-        sent = begun.commit_now(write).message
+        sent = begun.commit_now(write, partial(self._beside.bind, session, begun.message, beside)).message
         kept.done()
         return sent
 

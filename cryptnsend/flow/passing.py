@@ -14,6 +14,7 @@ from cryptnsend.core.mime import Attachment, Index, choose_bodies, cut_bcc, part
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.subject import PROTECTING, Token, peel
 from cryptnsend.flow import saving
+from cryptnsend.flow.filereading import files_beside
 from cryptnsend.flow.mailwords import moment, usable_ids
 from cryptnsend.flow.opening import Opener, Sealed
 from cryptnsend.flow.rendering import SHOWN, files_of, render
@@ -52,7 +53,11 @@ class Passing:
         days = (about["expires"] - about["created"]) // DAY if about["expires"] else 0
         wishes = Wishes(days=days, tell=bool(plan and plan["tell"]), way=plan["way"] if plan else "")
         writing = self._writing(session, index, raw, cuts, wishes)
-        return writing, self._files(index, raw)
+        beside = [
+            Upload(each.name, each.media_type, each.size, partial(iter, ()), each.id, each.key, linked=True)
+            for each in files_beside(self._engine, self._opener, row["org"], message, keys[:32])
+        ]
+        return writing, [*self._files(index, raw), *beside]
 
     def brought(self, session: Session, index: Index, raw: Sealed) -> tuple[Writing, Sequence[Upload]]:
         """Return what somebody began to write in a mail program, with everybody it is for."""

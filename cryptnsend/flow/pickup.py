@@ -23,6 +23,7 @@ from cryptnsend.flow import saving, searching
 from cryptnsend.flow.adoption import NEWEST, Adoption
 from cryptnsend.flow.arrival import is_over, sender_name
 from cryptnsend.flow.asking import Asking
+from cryptnsend.flow.filereading import files_beside
 from cryptnsend.flow.holdings import held, places
 from cryptnsend.flow.kept import Kept
 from cryptnsend.flow.opened import note_opened
@@ -31,7 +32,7 @@ from cryptnsend.flow.rendering import files_of, render
 from cryptnsend.flow.sent import Sent
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.throttling import Throttle
-from cryptnsend.flow.views import Entry, Letter, Part, SentEntry, Status, Turn
+from cryptnsend.flow.views import Entry, KeptFile, Letter, Part, SentEntry, Status, Turn
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.store.records import folders, grants, links, listing, placements
 
@@ -249,6 +250,10 @@ class Pickup(Asking):
             display_id=mine["display_id"] if mine and not is_author else "",
             by_mail=about["origin"] == "mail",
             left_out=rendered.left_out,
+            beside=tuple(
+                KeptFile(each.id, each.name, each.media_type, each.size, linked=True)
+                for each in files_beside(self._engine, self._opener, row["org"], message, content_keys[:32])
+            ),
         )
 
     def part(self, session: Session, message: int, part: str) -> Part:

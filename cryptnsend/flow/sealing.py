@@ -44,6 +44,7 @@ class Sealing:
         self._held: list[bytes] = []  # header block, then blocks of the body
         self._stream: _Stream | None = None
         self._size = 0
+        self._beside: list[tuple[str, bytes]] = []
 
     @property
     def waits(self) -> bool:
@@ -69,6 +70,10 @@ class Sealing:
         """Return what the message says about itself, once all of it was taken."""
         return self._flow().indexer.finish()
 
+    def enclose(self, part: str, octets: bytes) -> None:
+        """Let a small *part* of its own rest beside the message, for whoever may open that."""
+        self._beside.append((part, octets))
+
     def digest(self) -> bytes:
         """Return SHA-256 of the octets as submitted."""
         return self._flow().digest.digest()
@@ -81,6 +86,7 @@ class Sealing:
         if stream.bcc:
             said = msgspec.json.encode({"v": 1, "bcc": stream.bcc})
             parts.append(("author_index", seal(stream.author_key, self._message, "author_index", pad(said))))
+        parts += [(part, seal(stream.content_key, self._message, part, pad(octets))) for part, octets in self._beside]
         contents = [messages.Content(org, self._message, part, keys.SUITE, 0, body, None) for part, body in parts]
         raw = stream.writer.close()
         contents.append(messages.Content(org, self._message, "raw", keys.SUITE, self._size, raw.body, raw.blob_key))

@@ -18,7 +18,8 @@ from cryptnsend.core import keys
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import CryptnSendError, Denied, NoGrant, Refusal, SealBroken, StoreBroken
 from cryptnsend.core.model import Ids, Random, account_holder
-from cryptnsend.core.seal import Sealer, open_sealed, open_stream, pad, plain_size, seal, unpad
+from cryptnsend.core.seal import Sealer, open_sealed, pad, seal, unpad
+from cryptnsend.flow.filereading import FileReading, LinkedFile, piece_part
 from cryptnsend.flow.ownpair import own_pair
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Arriving, Upload
@@ -31,7 +32,6 @@ MOST = 20  # uploads of one account that are under way
 EXPIRES = 86_400_000  # milliseconds after the last octet
 LABEL = "upload"
 ABOUT = "upload"
-PAGE = 64  # pieces looked up at once
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -72,22 +72,39 @@ class Uploads:
         clock: Clock,
         random: Random,
         quota: int,
+        files_quota: int = 0,
         most: int = MOST,
         piece: int = PIECE,
     ):
-        """*quota*: octets that all uploads of one account may have together; *piece*: octets durable together."""
+        """
+        Take files in.
+
+        *quota*: octets that all uploads of one account may have together while they are on their way; *files_quota*:
+        those of whoever may share files, with all that rest for their messages; *piece*: octets durable together.
+        """
         self._engine, self._vault, self._keeper = engine, vault, keeper
-        self._clock, self._random, self._quota, self._most, self._piece = clock, random, quota, most, piece
+        self._clock, self._random, self._most, self._piece = clock, random, most, piece
+        self._quota, self._files_quota = quota, files_quota
+        self.reading = FileReading(engine, vault)
         self._ids = Ids(random)
 
     def begin(
-        self, session: Session, name: str, media_type: str, size: int, *, nonce: bytes, parent: int = 0
+        self,
+        session: Session,
+        name: str,
+        media_type: str,
+        size: int,
+        *,
+        nonce: bytes,
+        parent: int = 0,
+        may_share: bool = False,
     ) -> Arriving:
         """
         Begin a file of *size* octets, or go on with the one that a request with this *nonce* began.
 
-        *parent* is the message that it is to answer, 0 for none. Raises Crowded if there would be too many or too
-        much, Refusal if that one has another size, NoGrant for a *parent* that is not theirs.
+        *parent* is the message that it is to answer, 0 for none; who *may_share* has room for large files.
+        Raises Crowded if there would be too many or too much, Refusal if that one has another size, NoGrant for a
+        *parent* that is not theirs.
         """
         now = self._clock.now()
         ident, key = self._ids.new(now), keys.new_key(self._random)
@@ -99,7 +116,7 @@ class Uploads:
             seal(key, ident, ABOUT, pad(about)), size, 0, now, now,
         )  # fmt: skip
         while True:
-            there = self._engine.write(partial(self._begin, row)).result()
+            there = self._engine.write(partial(self._begin, row, may_share)).result()
             try:
                 found = self.look(session, there)
             except NoGrant:  # begun long ago, and over: upkeep was not here yet
@@ -146,18 +163,25 @@ class Uploads:
         if opened.row["arrived"] != opened.about.size:
             raise Refusal("This file has not arrived as a whole yet.")
         about = opened.about
-        return Upload(about.name, about.media_type, about.size, partial(self._chunks, session.account, opened), ident)
+        file = LinkedFile(ident, session.organisation, opened.key, about.name, about.media_type, about.size)
+        chunks = partial(self.reading.octets, file, 0, about.size)
+        return Upload(about.name, about.media_type, about.size, chunks, ident, opened.key)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    def _begin(self, row: uploads.UploadRow, rows: Rows) -> int:
+    def _begin(self, row: uploads.UploadRow, may_share: bool, rows: Rows) -> int:
         there = uploads.begin(rows, row)
-        count, octets = uploads.waiting(rows, row.account)
+        count, octets, everything = uploads.waiting(rows, row.account)
         if there == row.id and count > self._most:
             raise Crowded(
                 "Too many files are on their way at once. Wait until some of them have arrived, or stop some."
             )
-        if there == row.id and octets > self._quota:
+        if there == row.id and may_share and everything > self._files_quota:
+            raise Crowded(
+                "Your files take all the room there is for them. They make room when the messages that they belong to"
+                " are not kept any more."
+            )
+        if there == row.id and not may_share and octets > self._quota:
             raise Crowded(
                 "The files on their way are too large together. Wait until some of them have arrived, or stop some."
             )
@@ -168,7 +192,7 @@ class Uploads:
     ) -> tuple[int, bytes]:
         """Make the next piece durable; return how many octets it has, and those that came along behind it."""
         ident, most = opened.row["id"], min(self._piece, opened.about.size - start)
-        sealer, writer, size = Sealer(opened.key, ident, _part(start)), self._vault.writer(), 0
+        sealer, writer, size = Sealer(opened.key, ident, piece_part(start)), self._vault.writer(), 0
         try:
             while size < self._piece:
                 chunk, rest = rest or next(incoming, b""), b""
@@ -224,23 +248,3 @@ class Uploads:
         except (SealBroken, msgspec.MsgspecError):
             log.error("upload damaged", upload=ident)
             raise NoGrant("There is no such file here.") from None
-
-    def _chunks(self, account: int, opened: _Opened) -> Iterator[bytes]:
-        ident, start = opened.row["id"], 0
-        while start < opened.about.size:
-            page = uploads.pieces(self._engine, account, ident, start, PAGE)
-            for row in page:
-                if row["start"] != start:
-                    break
-                yield from open_stream(
-                    opened.key, ident, _part(start), self._vault.open(Stored(row["body"], row["blob_key"]))
-                )
-                start += plain_size(row["octets"])
-            if not page or page[0]["start"] > start:
-                raise SealBroken("A piece of this file is missing.")
-        if start != opened.about.size:
-            raise SealBroken("This file has another size than was written down.")
-
-
-def _part(start: int) -> str:
-    return f"upload.{start}"

@@ -87,6 +87,7 @@ class Letter:
     display_id: str = ""
     by_mail: bool = False  # it travelled to us as ordinary mail
     left_out: int = 0  # pictures and styles that the HTML wanted from elsewhere; fetching them would tell on the reader
+    beside: Sequence[KeptFile] = ()  # files that are too large for a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +279,8 @@ class Upload:
     size: int
     chunks: Callable[[], Iterator[bytes]] = field(repr=False)
     id: int = 0  # of what came in pieces before the form
+    key: bytes = field(default=b"", repr=False)  # of its pieces
+    linked: bool = False  # it rests beside the message, which is too small for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,12 +362,23 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class KeptFile:
-    """A file that is kept with a draft; `size` is octets when sent."""
+    """A file that is kept with a draft, or beside a message; `size` is octets when sent."""
 
     id: int
     name: str
     media_type: str
     size: int
+    linked: bool = False  # too large to go along: it will rest beside the message
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """One download of a file beside a message: by a recipient's *address*, or by whoever had the link."""
+
+    file: int
+    address: str
+    by_link: bool
+    at: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from cryptnsend.portal import (
     discovery,
     errors,
     estate,
+    fetching,
     folders,
     following,
     held,
@@ -100,7 +101,7 @@ def create_app(
     words.register(app)
     pages.register(app)
     discovery.register(app)
-    readers = (recipient, letters, looking, kept, writing, account, second, estate, signup)
+    readers = (recipient, letters, looking, fetching, kept, writing, account, second, estate, signup)
     writers = (arriving, compose, subscriber, following, held, folders, programs, wishes)
     for module in (language, help, *readers, *writers, organisation, oversight, phone):
         app.register_blueprint(module.blueprint)

@@ -22,7 +22,7 @@ from werkzeug.http import http_date
 
 from cryptnsend.core.errors import NoGrant, Refusal
 from cryptnsend.flow.uploading import Crowded, Moved
-from cryptnsend.portal.compose import most_octets
+from cryptnsend.portal.beside import most_octets, shared_octets
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import Arriving
 from cryptnsend.portal.language import say
@@ -74,12 +74,14 @@ def begin() -> Response:
     size, said = _number("Upload-Length"), _metadata()
     if size is None or said is None:
         return _refuse(400, gettext("It is not said how large this file is, or what it is."))
-    if size > _most():
+    parent = number_of(said.get("parent", ""))
+    if size > _most(answers=bool(parent)):
         return _refuse(413, gettext("This file is too large."))
     try:
         found = desk().uploads.begin(
             signed_in(), safe_name(said.get("filename", "")), safe_media_type(said.get("filetype", "")), size,
-            nonce=nonce_of(said.get("nonce", "")), parent=number_of(said.get("parent", "")),
+            nonce=nonce_of(said.get("nonce", "")), parent=parent,
+            may_share=not parent and shared_octets() > 0,
         )  # fmt: skip
     except Crowded as crowded:
         return _refuse(429, say(crowded))
@@ -148,10 +150,12 @@ def _body() -> Iterator[bytes]:
         yield block
 
 
-def _most() -> int:
-    """Return how many octets a file may have: as much as goes with a message, or with a reply of who has no more."""
+def _most(*, answers: bool = False) -> int:
+    """Return how many octets a file may have: as much as goes with a message or rests beside it, or with a reply."""
     replies = desk().config.limits.reply_octets
-    return max(replies, most_octets()) if is_subscriber(visitor()) else replies
+    if not is_subscriber(visitor()):
+        return replies
+    return max(replies, most_octets(), 0 if answers else shared_octets())
 
 
 def _told(found: Arriving) -> dict[str, str]:

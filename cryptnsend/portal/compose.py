@@ -21,6 +21,7 @@ from flask_babel import gettext
 from cryptnsend.core.errors import Denied, Ended, Infected, NoGrant, Refusal, Temporary
 from cryptnsend.core.html import tidy
 from cryptnsend.flow.views import Addressed, Checked, Code, Drafted, KeptFile, Upload, Wishes, Writing
+from cryptnsend.portal.beside import arranged, most_octets, shared_octets
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.language import say
 from cryptnsend.portal.security import WRONG, allow_saving, check_form
@@ -82,7 +83,8 @@ def _check() -> Response | None:
             abort(404)  # to others such a page does not exist
         if visitor() is None and desk().accounts.away(cookie()) is None:
             return None  # they are sent to the sign-in page, and no form is read
-        request.max_content_length = most_octets() + FORM_EXTRA
+        beside = shared_octets() if visitor() is not None else 0
+        request.max_content_length = most_octets() + beside + FORM_EXTRA
         request.max_form_memory_size = FORM_EXTRA
     check_form()
     return None
@@ -126,7 +128,7 @@ def look() -> Any:
         problem, status = _later(later), 503
     if request.headers.get("Accept") == "text/html;fragment=people":
         return render_template("_people.html", form=form), status
-    files = chosen()
+    files = _arranged(form, chosen())
     return page(_kept(form, files) if files else _with_files(form), problem), status
 
 
@@ -144,7 +146,8 @@ def save() -> Any:
     if visitor() is None:
         return keep_for_later()
     asks = request.headers.get("Accept")
-    form, files = _typed(), [*chosen(), *arrived_files()]
+    form = _typed()
+    files = _arranged(form, [*chosen(), *arrived_files()])
     problem, status = _too_much(form, files), WRONG
     if not problem:
         try:
@@ -177,7 +180,8 @@ def send() -> Any:
     """Send the message, once whatever the page has to say about its people was shown."""
     if visitor() is None:
         return keep_for_later()
-    form, files, message = _typed(), chosen(), 0
+    form, message = _typed(), 0
+    files, keep = _arranged(form, chosen()), kept_files()
     problem, status = _problem(form, files), WRONG
     if not problem:
         try:
@@ -187,9 +191,13 @@ def send() -> Any:
             elif form.unseen:
                 return page(_kept(form, files)), WRONG
             else:
+                large = [each for each in files if each.linked]
+                if large:  # they are its draft's first, as those that a script brings
+                    form, files = replace(form, draft=_keep(form, large)), [each for each in files if not each.linked]
+                    keep = None if keep is None else [*keep, *(each.id for each in large)]
                 message = desk().newmail.send(
-                    signed_in(), form.writing, draft=form.draft, keep=kept_files(), files=files,
-                    nonce=nonce_of(form.nonce),
+                    signed_in(), form.writing, draft=form.draft, keep=keep, files=files, nonce=nonce_of(form.nonce),
+                    beside_words=gettext("Too large for mail, to be downloaded on the page of this message:"),
                 )  # fmt: skip
         except Infected as found:
             problem = gettext(
@@ -254,6 +262,7 @@ def page(form: Form, error: str | None = None, shared: str = "") -> str:
         may_plain=desk().newmail.may_plain(signed_in()),
         known=desk().newmail.known(signed_in(), limit=SUGGESTED),
         limit=most_octets(),
+        beside=shared_octets(),
         pause=desk().config.portal.undo_seconds,
         now=desk().now(),
     )
@@ -285,11 +294,6 @@ def keep_for_later() -> Any:
             except (Denied, Refusal):
                 remember("kept", False)  # sent meanwhile, or no room: the sign-in page promises nothing
     return forget_session(redirect(url_for("account.sign_in"), 303))
-
-
-def most_octets() -> int:
-    """Return how many raw octets the files of a message may have: base64 makes 78 octets of 57."""
-    return max(0, (desk().config.limits.message_octets - FORM_EXTRA) * 57 // 78)
 
 
 # ---- the form ---------------------------------------------------------------------------------------------------
@@ -409,16 +413,26 @@ def _problem(form: Form, files: list[Upload]) -> str | None:
     return too_long(form.writing.text) or _too_much(form, files)
 
 
+def _before(form: Form) -> int:
+    """Return how many octets of files that stay are in the draft already and go along in the message."""
+    if not form.draft or visitor() is None:
+        return 0
+    stay = kept_files()
+    try:
+        known = desk().drafts.draft(signed_in(), form.draft).files
+    except NoGrant:
+        return 0
+    return sum(each.size for each in known if not each.linked and (stay is None or each.id in stay))
+
+
+def _arranged(form: Form, files: list[Upload]) -> list[Upload]:
+    """Return the files with those that are too large for the message beside it."""
+    return arranged(_before(form), files, form.nonce) if files else files
+
+
 def _too_much(form: Form, files: list[Upload]) -> str | None:
-    stay, limit = kept_files(), most_octets()
-    before = 0
-    if form.draft and visitor() is not None:
-        try:
-            known = desk().drafts.draft(signed_in(), form.draft).files
-        except NoGrant:
-            known = ()
-        before = sum(each.size for each in known if stay is None or each.id in stay)
-    if before + sum(each.size for each in files) <= limit:
+    limit = most_octets()
+    if _before(form) + sum(each.size for each in files if not each.linked) <= limit:
         return None
     return gettext("The files are too large together. Up to %(size)d MB go with one message.", size=limit // 1_000_000)
 

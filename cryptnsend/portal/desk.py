@@ -20,6 +20,7 @@ from cryptnsend.home import Home
 from cryptnsend.portal.flows import (
     Accounts,
     BegunElsewhere,
+    Downloads,
     Drafts,
     Folders,
     Following,
@@ -91,6 +92,10 @@ class Desk:
     @property
     def organisations(self) -> Organisations:
         return self.pieces.organisations
+
+    @property
+    def downloads(self) -> Downloads:
+        return self.pieces.downloads
 
     @property
     def holding(self) -> Holding:

@@ -22,11 +22,13 @@ from cryptnsend.flow.views import (
     Code,
     Device,
     Doing,
+    Downloaded,
     Drafted,
     Entry,
     Event,
     Evidence,
     File,
+    KeptFile,
     KeptMail,
     Known,
     Letter,
@@ -256,12 +258,43 @@ class Uploads(Protocol):
     """Files that come in pieces, over connections that break."""
 
     def begin(
-        self, session: Any, name: str, media_type: str, size: int, *, nonce: bytes, parent: int = 0
+        self,
+        session: Any,
+        name: str,
+        media_type: str,
+        size: int,
+        *,
+        nonce: bytes,
+        parent: int = 0,
+        may_share: bool = False,
     ) -> Arriving: ...
     def look(self, session: Any, ident: int) -> Arriving: ...
     def append(self, session: Any, ident: int, start: int, chunks: Iterable[bytes]) -> Arriving: ...
     def drop(self, session: Any, ident: int) -> None: ...
     def upload(self, session: Any, ident: int) -> Upload: ...
+
+
+class Download(Protocol):
+    """A file on its way out."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def media_type(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def tag(self) -> str: ...
+    def octets(self, start: int, end: int) -> Iterator[bytes]: ...
+
+
+class Downloads(Protocol):
+    """Files that rest beside messages."""
+
+    def begin(self, session: Any, message: int, file: int) -> str: ...
+    def get(self, ticket: str, session: Any) -> Download: ...
+    def beside(self, session: Any, message: int) -> Sequence[KeptFile]: ...
+    def done(self, session: Any, message: int) -> Sequence[Downloaded]: ...
 
 
 class NewMail(Protocol):
@@ -280,6 +313,7 @@ class NewMail(Protocol):
         keep: Collection[int] | None = None,
         files: Iterable[Upload] = (),
         nonce: bytes,
+        beside_words: str = "",
     ) -> int: ...
     def take_up(self, session: Any, message: int) -> int: ...
     def pass_on(self, session: Any, message: int) -> int: ...
@@ -398,4 +432,5 @@ class Pieces:
     policies: Policies
     organisations: Organisations
     holding: Holding
+    downloads: Downloads
     officers: Officers | None = None

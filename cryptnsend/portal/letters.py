@@ -245,10 +245,15 @@ def letter_page(letter: Letter, error: str | None = None, text: str | None = Non
 
 def download(part: Part) -> Response:
     """Return a file as an attachment that no browser opens by itself."""
-    response = Response(stream_with_context(part.chunks), mimetype=_harmless(part.media_type))
+    response = Response(stream_with_context(part.chunks), mimetype=harmless(part.media_type))
     if part.size is not None:
         response.content_length = part.size
-    name = safe_name(part.name)
+    return name_file(response, part.name)
+
+
+def name_file(response: Response, name: str) -> Response:
+    """Make an answer an attachment of this name, which nothing of ours takes for a page."""
+    name = safe_name(name)
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\%' else "_" for c in name)
     response.headers["Content-Disposition"] = (
         f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
@@ -257,7 +262,7 @@ def download(part: Part) -> Response:
     return response
 
 
-def _harmless(media_type: str) -> str:
+def harmless(media_type: str) -> str:
     """Return the type for a download: types that a browser would run or show as a page become plain octets."""
     lower = media_type.lower()
     risky = ("html", "xml", "svg", "script")

@@ -77,6 +77,10 @@ def labels() -> dict[str, tuple[str, str]]:
             ),
         ),
         "message_octets": (_("Largest message"), _("In octets, as mail programs send it.")),
+        "file_octets": (
+            _("Largest file that is too large for a message"),
+            _("In octets. It waits on the page of the message; 0 is: no such files."),
+        ),
         "messages_per_day": (_("Messages a day"), _("Of one person.")),
         "new_recipients_per_day": (_("New recipients a day"), _("Of one person.")),
         "idle_minutes": (_("Minutes without a tap"), _("After them a page signs out.")),

@@ -5,7 +5,7 @@ Codes are shown after a button, because their days start to count with the first
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
@@ -158,9 +158,19 @@ def status_page(found: Status, shown: Sequence[Code] = (), problem: str | None =
         in_trash=desk().folders.is_thrown_away(signed_in(), found.message, "author"),
         waiting=[each for each in found.recipients if waits_for_code(each)],
         open_to=[each for each in found.recipients if not each.suspended and each.state != "ended"],
+        beside=beside_of(found.message),
+        downloads=desk().downloads.done(signed_in(), found.message),
         now=desk().now(),
         longest=desk().now() + desk().rules(signed_in()).life_most_days * 86_400_000,
     )
+
+
+def beside_of(message: int) -> Mapping[int, str]:
+    """Return the names of the files beside an own message by their ids; none where it does not open."""
+    try:
+        return {each.id: each.name for each in desk().downloads.beside(signed_in(), message)}
+    except (NoGrant, Ended):
+        return {}
 
 
 def waits_for_code(one: Reached) -> bool:

@@ -152,7 +152,12 @@ def told(files: Sequence[KeptFile]) -> Any:
         return {"error": gettext("This file is not here any more. Choose it once more.")}, WRONG
     return {
         "files": [
-            {"id": str(each.id), "name": each.name, "said": f"{kind(each.media_type, each.name)} · {size(each.size)}"}
+            {
+                "id": str(each.id),
+                "name": each.name,
+                "said": f"{kind(each.media_type, each.name)} · {size(each.size)}"
+                + (" · " + gettext("waits on the page of the message") if each.linked else ""),
+            }
             for each in files
         ]
     }

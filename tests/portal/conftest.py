@@ -19,7 +19,7 @@ from cryptnsend.config import Config
 from cryptnsend.portal import Portal, create_app
 from cryptnsend.portal.flows import Pieces
 from cryptnsend.portal.visits import SESSION_COOKIE
-from tests.portal.fakes import FakeBegun, FakeDrafts, FakePickup, FakeReplies, FakeUploads
+from tests.portal.fakes import FakeBegun, FakeDownloads, FakeDrafts, FakePickup, FakeReplies, FakeUploads
 from tests.portal.fakes_accounts import FakeAccounts
 from tests.portal.fakes_organisation import FakeOrganisations, FakePolicies
 from tests.portal.fakes_sent import FakeFolders, FakeFollowing, FakeHolding, FakeNewMail
@@ -96,6 +96,7 @@ def pieces(world: World, settings: Config | None = None) -> Pieces:
         policies=FakePolicies(settings or config()),
         organisations=FakeOrganisations(world),
         holding=FakeHolding(world),
+        downloads=FakeDownloads(world),
     )
 
 

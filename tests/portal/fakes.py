@@ -11,6 +11,7 @@ from cryptnsend.flow.searching import Found, matches, wanted
 from cryptnsend.flow.views import (
     Arriving,
     Begun,
+    Downloaded,
     Drafted,
     Entry,
     KeptFile,
@@ -285,7 +286,17 @@ class FakeUploads:
     def __init__(self, world: World):
         self.world = world
 
-    def begin(self, session: Any, name: str, media_type: str, size: int, *, nonce: bytes, parent: int = 0) -> Arriving:
+    def begin(
+        self,
+        session: Any,
+        name: str,
+        media_type: str,
+        size: int,
+        *,
+        nonce: bytes,
+        parent: int = 0,
+        may_share: bool = False,
+    ) -> Arriving:
         ident = 700 + len(self.world.arriving)
         self.world.arriving[ident] = (name, media_type, size, bytearray())
         return self.look(session, ident)
@@ -309,6 +320,25 @@ class FakeUploads:
             raise NoGrant("There is no such file here.")
         name, media_type, size, octets = self.world.arriving[ident]
         return Upload(name, media_type, size, lambda: iter([bytes(octets)]), ident)
+
+
+class FakeDownloads:
+    """Files beside messages; the real ones are tested over the real flows."""
+
+    def __init__(self, world: World):
+        self.world = world
+
+    def begin(self, session: Any, message: int, file: int) -> str:
+        raise NoGrant("There is no such file here.")
+
+    def get(self, ticket: str, session: Any) -> Any:
+        raise NoGrant("There is no such file here.")
+
+    def beside(self, session: Any, message: int) -> Sequence[KeptFile]:
+        return self.world.beside.get(message, ())
+
+    def done(self, session: Any, message: int) -> Sequence[Downloaded]:
+        return self.world.downloaded.get(message, ())
 
 
 class FakeBegun:

@@ -50,7 +50,7 @@ class FakeNewMail:
 
     def send(
         self, session: Any, writing: Writing, *, draft: int = 0, keep: Collection[int] | None = None,
-        files: Iterable[Upload] = (), nonce: bytes,
+        files: Iterable[Upload] = (), nonce: bytes, beside_words: str = "",
     ) -> int:  # fmt: skip
         if self.world.refuse:
             raise Refusal(self.world.refuse)

@@ -31,6 +31,7 @@ def portal(house: House) -> Portal:
         policies=house.portal.policies,
         organisations=house.portal.organisations,
         holding=house.portal.holding,
+        downloads=house.portal.downloads,
         officers=Officers(built.auditing, built.archiving, built.glass, built.casework, built.recalling),
     )
     assert built.role == "portal"

@@ -219,7 +219,7 @@ def test_the_script_keeps_a_draft_and_hears_its_id_and_files(ann: Visitor, world
 
 
 def test_files_beyond_the_limit_are_refused_and_the_words_kept(make_app: Callable[..., Portal], world: World) -> None:
-    app = make_app(config(limits=settings.Limits(message_octets=1_500_000)))
+    app = make_app(config(limits=settings.Limits(message_octets=1_500_000, file_octets=0)))
     ann = Visitor(app)
     ann.carry(world.sign_in("ann@gmail.example", roles=("subscriber",)))
     ann.get("/write")

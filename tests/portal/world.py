@@ -13,8 +13,10 @@ from cryptnsend.flow.views import (
     Browser,
     Device,
     Doing,
+    Downloaded,
     Drafted,
     Entry,
+    KeptFile,
     KeptMail,
     Letter,
     Profile,
@@ -72,6 +74,8 @@ class World:
     arriving: dict[int, tuple[str, str, int, bytearray]] = field(default_factory=dict)
     away: dict[str, FakeSession] = field(default_factory=dict)  # sessions whose time is over
     mails: list[dict[str, Any]] = field(default_factory=list)  # new messages that were sent
+    beside: dict[int, list[KeptFile]] = field(default_factory=dict)
+    downloaded: dict[int, list[Downloaded]] = field(default_factory=dict)
     threads: dict[int, list[Turn]] = field(default_factory=dict)
     may_plain: bool = True
     usual_way: str = "code"

@@ -35,6 +35,7 @@ def portal(house: House) -> Portal:
         policies=house.portal.policies,
         organisations=house.portal.organisations,
         holding=house.portal.holding,
+        downloads=house.portal.downloads,
         officers=Officers(
             house.portal.auditing,
             house.portal.archiving,

@@ -20,6 +20,7 @@ SQL = re.compile(r"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|DROP|P
 # Where else statements may stand: schemas, the engine itself, and the keeper's own database.
 ELSEWHERE = {
     "store/schema/first.py",
+    "store/schema/files.py",
     "store/schema/holds.py",
     "store/schema/journals.py",
     "store/schema/later.py",

@@ -124,7 +124,22 @@
       progress(octets) {
         const part = this.file.size ? Math.floor((100 * octets) / this.file.size) : 100;
         this.bar.value = part;
-        this.say(part < 100 ? `${part} %` : words.seals);
+        this.say(part < 100 ? [`${part} %`, ...this.pace(octets)].join(" · ") : words.seals);
+      }
+
+      // How fast it goes, by the last ten seconds, and how long it will take; nothing while nobody can tell.
+      pace(octets) {
+        const now = performance.now();
+        this.seen = (this.seen || []).filter((each) => now - each.at < 10000 && each.octets <= octets);
+        this.seen.push({ at: now, octets });
+        const first = this.seen[0];
+        if (now - first.at < 1000 || octets <= first.octets) return [];
+        const rate = (1000 * (octets - first.octets)) / (now - first.at); // octets a second
+        const seconds = Math.ceil((this.file.size - octets) / rate);
+        const two = (number) => String(number).padStart(2, "0");
+        const hours = Math.floor(seconds / 3600);
+        const time = (hours ? [hours, two(Math.floor(seconds / 60) % 60)] : [Math.floor(seconds / 60)]).concat(two(seconds % 60)).join(":");
+        return [`${shown(rate)}/s`, words.left.replace("TIME", time)];
       }
 
       // Ask the server something; a broken connection is an answer with status 0.

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from cryptnsend.core.contracts import Reader, Row, Rows
+from cryptnsend.store.records import linked
 from cryptnsend.store.schema.archive import HELD
 
 _PAGE = 500
@@ -152,6 +153,7 @@ def bury(rows: Rows, org: int, message: int) -> list[str]:
         {"org": org, "message": message},
     )
     rows.execute("DELETE FROM contents WHERE org = ? AND message = ?", (org, message))
+    linked.release(rows, [(org, message)])
     return [row["blob_key"] for row in blobs]
 
 
@@ -189,6 +191,7 @@ def forget(rows: Rows, org: int, message: int, thread: int) -> bool:
     rows.execute(
         "DELETE FROM report_entries WHERE report IN (SELECT id FROM deliveries WHERE message = :message)", values
     )
+    linked.forget(rows, message)
     rows.execute("DELETE FROM deliveries WHERE message = :message", values)
     rows.execute("DELETE FROM recipients WHERE message = :message", values)
     rows.execute("DELETE FROM plans WHERE message = :message", values)

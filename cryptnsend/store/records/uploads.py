@@ -10,6 +10,12 @@ from dataclasses import astuple, dataclass
 
 from cryptnsend.core.contracts import Reader, Row, Rows
 
+# Nothing needs it: no draft, no message, no library.
+_FREE = (
+    "u.library = 0 AND NOT EXISTS (SELECT 1 FROM draft_files f WHERE f.id = u.id)"
+    " AND NOT EXISTS (SELECT 1 FROM message_files m WHERE m.file = u.id)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class UploadRow:
@@ -50,17 +56,22 @@ def begin(rows: Rows, row: UploadRow) -> int:
     )
     if found:
         return int(found[0]["id"])
-    rows.execute("INSERT INTO uploads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(row))
+    rows.execute(
+        "INSERT INTO uploads(id, org, account, nonce, pair, suite, sealed_key, about, size, arrived, created, changed)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        astuple(row),
+    )
     return row.id
 
 
-def waiting(rows: Rows, account: int) -> tuple[int, int]:
-    """Return how many uploads an account has, and how many octets they have or will have together."""
+def waiting(rows: Rows, account: int) -> tuple[int, int, int]:
+    """Return how many uploads of an account are under way, what they have or will have, and what all its files have."""
     found = rows.query(
-        "SELECT count(*) AS n, coalesce(sum(size), 0) AS octets FROM uploads WHERE account = :account",
+        f"SELECT count(*) FILTER (WHERE {_FREE}) AS n, coalesce(sum(u.size) FILTER (WHERE {_FREE}), 0) AS octets,"  # noqa: S608
+        " coalesce(sum(u.size), 0) AS everything FROM uploads u WHERE u.account = :account",
         {"account": account},
     )
-    return found[0]["n"], found[0]["octets"]
+    return found[0]["n"], found[0]["octets"], found[0]["everything"]
 
 
 def append(rows: Rows, account: int, piece: PieceRow, size: int, now: int) -> bool:
@@ -75,10 +86,10 @@ def append(rows: Rows, account: int, piece: PieceRow, size: int, now: int) -> bo
 
 
 def upload(reader: Reader, account: int, ident: int, since: int) -> Row | None:
-    """Return an upload of this account that somebody touched since then, or None."""
+    """Return an upload of this account that somebody touched since then and that nothing else needs, or None."""
     found = reader.query(
-        "SELECT id, pair, sealed_key, about, size, arrived, changed FROM uploads"
-        " WHERE id = :id AND account = :account AND changed >= :since",
+        "SELECT u.id, u.pair, u.sealed_key, u.about, u.size, u.arrived, u.changed FROM uploads u"  # noqa: S608
+        f" WHERE u.id = :id AND u.account = :account AND u.changed >= :since AND {_FREE}",
         id=ident,
         account=account,
         since=since,
@@ -86,27 +97,43 @@ def upload(reader: Reader, account: int, ident: int, since: int) -> Row | None:
     return found[0] if found else None
 
 
-def pieces(reader: Reader, account: int, ident: int, start: int, limit: int) -> list[Row]:
-    """Return pieces of an upload of this account from *start* on, in their order."""
+def pieces(reader: Reader, org: int, ident: int, place: int, limit: int) -> list[Row]:
+    """Return pieces of a file from the one on that holds the octet at *place*, in their order."""
     return reader.query(
-        "SELECT p.start, p.body, p.blob_key, p.octets FROM upload_pieces p JOIN uploads u ON u.id = p.upload"
-        " WHERE p.upload = :id AND u.account = :account AND p.start >= :start ORDER BY p.start LIMIT :limit",
+        "SELECT p.start, p.body, p.blob_key, p.octets FROM upload_pieces p WHERE p.upload = :id AND p.org = :org"
+        " AND p.start >= (SELECT max(q.start) FROM upload_pieces q WHERE q.upload = :id AND q.start <= :place)"
+        " ORDER BY p.start LIMIT :limit",
         id=ident,
-        account=account,
-        start=start,
+        org=org,
+        place=place,
         limit=limit,
     )
 
 
+def is_own(rows: Rows, account: int, ident: int) -> bool:
+    """Say whether a file is here and this account's."""
+    return bool(
+        rows.query(
+            "SELECT 1 AS one FROM uploads WHERE id = :id AND account = :account", {"id": ident, "account": account}
+        )
+    )
+
+
 def drop(rows: Rows, account: int, ident: int) -> Sequence[str] | None:
-    """Delete an upload; return the blobs to discard after COMMIT, or None if this account has no such upload."""
-    gone = rows.query(
-        "DELETE FROM upload_pieces WHERE upload IN (SELECT id FROM uploads WHERE id = :id AND account = :account)"
-        " RETURNING blob_key",
+    """
+    Delete a file; return the blobs to discard after COMMIT.
+
+    None if this account has no such file, or if a draft, a message or the library needs it.
+    """
+    there = rows.query(
+        f"SELECT u.id FROM uploads u WHERE u.id = :id AND u.account = :account AND {_FREE}",  # noqa: S608 - from above
         {"id": ident, "account": account},
     )
-    there = rows.execute("DELETE FROM uploads WHERE id = ? AND account = ?", (ident, account))
-    return [row["blob_key"] for row in gone if row["blob_key"]] if there else None
+    if not there:
+        return None
+    gone = rows.query("DELETE FROM upload_pieces WHERE upload = :id RETURNING blob_key", {"id": ident})
+    rows.execute("DELETE FROM uploads WHERE id = ?", (ident,))
+    return [row["blob_key"] for row in gone if row["blob_key"]]
 
 
 def drop_stale(rows: Rows, account: int, ident: int, before: int) -> Sequence[str]:
@@ -116,18 +143,19 @@ def drop_stale(rows: Rows, account: int, ident: int, before: int) -> Sequence[st
 
 
 def stale(reader: Reader, before: int, limit: int = 500) -> list[Row]:
-    """Return uploads (id, account) of all accounts that nothing has come of since then."""
+    """Return uploads (id, account) of all accounts that nothing has come of since then, and that nothing needs."""
     return reader.query(
-        "SELECT id, account FROM uploads WHERE changed < :before ORDER BY changed LIMIT :limit",
+        f"SELECT u.id, u.account FROM uploads u WHERE u.changed < :before AND {_FREE}"  # noqa: S608 - from above
+        " ORDER BY u.changed LIMIT :limit",
         before=before,
         limit=limit,
     )
 
 
 def of_closed(reader: Reader, limit: int = 500) -> list[Row]:
-    """Return uploads (id, account) of closed accounts."""
+    """Return files (id, account) of closed accounts; what belongs to a message stays as long as that."""
     return reader.query(
-        "SELECT u.id, u.account FROM accounts a JOIN uploads u ON u.account = a.id WHERE a.state = 'closed'"
-        " LIMIT :limit",
+        "SELECT u.id, u.account FROM accounts a JOIN uploads u ON u.account = a.id WHERE a.state = 'closed'"  # noqa: S608
+        f" AND {_FREE} LIMIT :limit",
         limit=limit,
     )

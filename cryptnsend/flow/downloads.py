@@ -1,0 +1,177 @@
+"""How does somebody have a file that rests beside a message? By a button that counts, then as often as it breaks off.
+
+The button, a POST, makes a ticket: random, short-lived, for one file and for the session that asked. Only its hash
+rests here, and name and key of the file under what the ticket gives. With it the file is had by GET, from any place
+on; HEAD, ranges and tries again count nothing. Whether its holder may still have the file is asked again for every
+request and before every piece, so that what is taken back ends at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import msgspec
+
+from cryptnsend.core.contracts import Clock, Engine, Row, Rows
+from cryptnsend.core.errors import NoGrant, SealBroken
+from cryptnsend.core.model import Random, account_holder, new_id
+from cryptnsend.core.seal import open_sealed, pad, seal, unpad
+from cryptnsend.flow.filereading import FileReading, LinkedFile, chosen, files_beside
+from cryptnsend.flow.opening import Opener
+from cryptnsend.flow.sent import Sent
+from cryptnsend.flow.sessions import Session
+from cryptnsend.flow.views import Downloaded, KeptFile
+from cryptnsend.store.records import audit, grants, linked
+
+TICKET = 12 * 3_600_000  # milliseconds for which a download that broke off can go on
+PART = "ticket"
+NOTHING = "There is no such file here."
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file on its way out: octets from any place to any other."""
+
+    name: str
+    media_type: str
+    size: int
+    tag: str  # strong entity tag, in its quotes
+    _file: LinkedFile = field(repr=False)
+    _reading: partial[Iterator[bytes]] = field(repr=False)
+
+    def octets(self, start: int, end: int) -> Iterator[bytes]:
+        """Yield octets; they end early where the file was taken back meanwhile, or is damaged."""
+        return self._reading(start=start, end=end)
+
+
+class Downloads:
+    """Gives out files that rest beside messages. Shared by all requests of a process; thread-safe."""
+
+    def __init__(
+        self, *, engine: Engine, opener: Opener, reading: FileReading, sent: Sent, clock: Clock, random: Random
+    ):
+        self._engine, self._opener, self._reading, self._sent = engine, opener, reading, sent
+        self._clock, self._random = clock, random
+
+    def beside(self, session: Session, message: int) -> Sequence[KeptFile]:
+        """Return the files beside a message that this session may open; raises as `Opener.grant`."""
+        return [
+            KeptFile(each.id, each.name, each.media_type, each.size, linked=True)
+            for each in self._files(session, message)[1]
+        ]
+
+    def begin(self, session: Session, message: int, file: int) -> str:
+        """
+        Count a download, write it down and return the ticket for it.
+
+        An author's own downloads count nothing. Raises as `Opener.grant`, and NoGrant for a file that is none of these.
+        """
+        row, files = self._files(session, message)
+        one = chosen(files, file)
+        return self.issue(
+            one, org=row["org"], message=message, account=session.account, session=session.id_hash,
+            counts=row["role"] != "author",
+        )  # fmt: skip
+
+    def issue(
+        self,
+        file: LinkedFile,
+        *,
+        org: int,
+        message: int,
+        account: int | None = None,
+        session: bytes | None = None,
+        link: int | None = None,
+        counts: bool = True,
+    ) -> str:
+        """Make a ticket for a *file* of a message, for a session of an account or for whoever used a link."""
+        now, secret = self._clock.now(), self._random(32)
+        sealed = seal(_key(secret), message, PART, pad(msgspec.msgpack.encode(file)))
+        row = linked.TicketRow(
+            _ident(secret), org, message, file.id, link, account, session, sealed, now + TICKET
+        )  # fmt: skip
+        actor = account_holder(account) if account is not None else f"link:{link}"
+
+        def write(rows: Rows) -> None:
+            if link is not None and not linked.spend(rows, org, link, now):
+                raise NoGrant(NOTHING)
+            linked.add_ticket(rows, row)
+            if counts:
+                done = linked.DownloadRow(new_id(now, self._random), org, message, file.id, account, link, now)
+                linked.add_download(rows, done)
+                audit.append(rows, org, now, actor, "file.downloaded", str(message), {"file": str(file.id)})
+
+        self._engine.write(write).result()
+        return secret.hex()
+
+    def get(self, ticket: str, session: Session | None) -> Download:
+        """
+        Return the file of a ticket.
+
+        Raises NoGrant for a ticket that is none, is over, or is another session's, and where its holder may not have
+        the file any more: all of these look alike.
+        """
+        secret = _typed(ticket)
+        row = linked.ticket(self._engine, _ident(secret), self._clock.now()) if secret else None
+        if secret is None or row is None or not self._is_theirs(row, session) or not self._still(row):
+            raise NoGrant(NOTHING)
+        try:
+            octets = unpad(open_sealed(_key(secret), row["message"], PART, row["sealed"]))
+            file = msgspec.msgpack.decode(octets, type=LinkedFile)
+        except (SealBroken, msgspec.MsgspecError):
+            raise NoGrant(NOTHING) from None
+        tag = hmac.digest(file.key, b"cryptnsend/v1 entity tag", "sha256")[:16].hex()
+        reading = partial(self._reading.octets, file, still=partial(self._still, row))
+        return Download(file.name, file.media_type, file.size, f'"{tag}"', file, reading)
+
+    def done(self, session: Session, message: int) -> Sequence[Downloaded]:
+        """Return who had a file of an own message, the latest first; raise NoGrant for others."""
+        about = self._sent.owned(session, message)
+        return [
+            Downloaded(row["file"], row["address"] or "", row["link"] is not None, row["at"])
+            for row in linked.downloads(self._engine, about["org"], message)
+        ]
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _files(self, session: Session, message: int) -> tuple[Row, Sequence[LinkedFile]]:
+        row = self._opener.grant(session, message)
+        keys = self._opener.keys(session, row)
+        return row, files_beside(self._engine, self._opener, row["org"], message, keys[:32])
+
+    @staticmethod
+    def _is_theirs(row: Row, session: Session | None) -> bool:
+        """Say whether a ticket is this session's; one of a link is whoever's has it, as the link itself."""
+        if row["link"] is not None:
+            return True
+        return session is not None and row["session"] == session.id_hash and row["account"] == session.account
+
+    def _still(self, row: Row) -> bool:
+        """Say whether whoever a ticket was made for may have the file now."""
+        now = self._clock.now()
+        if not linked.belongs(self._engine, row["org"], row["message"], row["file"]):
+            return False
+        if row["link"] is not None:
+            return linked.is_open(self._engine, row["org"], row["link"], now)
+        held = grants.held(self._engine, account_holder(row["account"]), row["message"])
+        return any(each["state"] == "active" and (each["ends"] is None or each["ends"] > now) for each in held)
+
+
+def _typed(ticket: str) -> bytes | None:
+    try:
+        secret = bytes.fromhex(ticket)
+    except ValueError:
+        return None
+    return secret if len(secret) == 32 else None
+
+
+def _ident(secret: bytes) -> bytes:
+    return hashlib.sha256(b"cryptnsend/v1 file ticket id\0" + secret).digest()
+
+
+def _key(secret: bytes) -> bytes:
+    return hmac.digest(secret, b"cryptnsend/v1 file ticket key", "sha256")
