@@ -103,8 +103,9 @@ class Placer:
 
         def write(rows: Rows) -> list[str | None]:
             fresh, blobs = [], []
+            placed = placements.placed_among(rows, box.account, [each.message for each in placings], role)
             for each in placings:
-                if placements.is_placed(rows, box.account, each.message, role):
+                if each.message in placed:
                     continue
                 uids = [copy.uid for copy in copies.get(each.message, ())]
                 brought = placements.several(rows, box.id, uids) if uids else []

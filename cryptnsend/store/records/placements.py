@@ -138,6 +138,18 @@ def is_placed(rows: Rows, account: int, message: int, role: str) -> bool:
     )
 
 
+def placed_among(rows: Rows, account: int, messages: Sequence[int], role: str) -> set[int]:
+    """Return for which of these messages, at most 500, `is_placed` says so."""
+    names = {f"m{number}": each for number, each in enumerate(messages)}
+    marks = ", ".join(f":{name}" for name in names)
+    found = rows.query(
+        f"SELECT message FROM placed WHERE message IN ({marks}) AND account = :account AND role = :role"  # noqa: S608
+        f" UNION ALL SELECT message FROM put_away WHERE message IN ({marks}) AND account = :account AND role = :role",
+        {"account": account, "role": role, **names},
+    )
+    return {row["message"] for row in found}
+
+
 def uids(engine: Engine, ident: int, after: int = 0) -> list[int]:
     """Return the UIDs of a mailbox in their order, those above *after*."""
     found = engine.tuples("SELECT uid FROM placed WHERE mailbox = ? AND uid > ? ORDER BY uid", ident, after)
