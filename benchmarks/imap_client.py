@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from generator import Failed
 
+PATIENCE = 900.0  # seconds, as a mailbox of 100,000 messages takes its time to be placed on a busy machine
 _READ = 256 * 1024
 _LITERAL = re.compile(rb"\{(\d+)\}\r\n$")
 _FETCH = re.compile(rb"\* (\d+) FETCH \(")
@@ -20,7 +21,7 @@ class Client:
     def __init__(self, port: int):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        plain = socket.create_connection(("127.0.0.1", port), 120)
+        plain = socket.create_connection(("127.0.0.1", port), PATIENCE)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = context.wrap_socket(plain)
         self._count = 0
