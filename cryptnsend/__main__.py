@@ -22,6 +22,7 @@ COMMANDS = {
     "hold": ("hold", "Mail that was to leave plain, and in which something was found."),
     "policy": ("policy", "The rules that decide which way a message takes."),
     "domain": ("domain", "Domains of organisations, each proven by a TXT record."),
+    "look": ("look", "How an organisation's pages, notices and covers look, and at which host its pages are."),
     "audit": ("audit", "The audit trail: one chain per organisation, which only grows."),
     "archive": ("archive", "The archive: all mail of an organisation, which nothing edits or deletes before its time."),
     "vault": ("vault", "The vault, where all content rests sealed."),

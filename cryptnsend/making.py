@@ -102,6 +102,25 @@ def make_certificate(config: Config) -> None:
     write_private(config.tls.certificate, certificate.public_bytes(serialization.Encoding.PEM))
 
 
+def carries(certificate: Path, host: str) -> bool:
+    """Say whether the certificate in a PEM file is for that host; one that cannot be read is for none."""
+    try:
+        shown = x509.load_pem_x509_certificate(certificate.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return is_for(shown, host)
+
+
+def is_for(certificate: x509.Certificate, host: str) -> bool:
+    """Say whether a certificate is for that host, by its name or by that of all hosts beside it (RFC 9525 §6.3)."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+    hosts = names.get_values_for_type(x509.DNSName)
+    return host in hosts or f"*.{host.partition('.')[2]}" in hosts
+
+
 def make_dkim_keys(home: Home) -> None:
     """Write dkim/<selector>.pem: `rsa1` (2048 bits, what every receiver checks) and `ed1` (RFC 8463), where missing."""
     rsa_file, ed_file = home.dkim / "rsa1.pem", home.dkim / "ed1.pem"

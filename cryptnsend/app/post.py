@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from cryptnsend.flow import deliver
     from cryptnsend.flow.domains import Domains
     from cryptnsend.flow.inbound import Inbound
-    from cryptnsend.flow.inspecting import Inspecting, Looks
+    from cryptnsend.flow.inspecting import Inspecting
+    from cryptnsend.flow.inspecting import Looks as Inspects
     from cryptnsend.flow.keeping import Keeping
     from cryptnsend.flow.letters import Letters
+    from cryptnsend.flow.looks import Looks
     from cryptnsend.flow.organisations import Organisations
     from cryptnsend.flow.tlsreports import TlsReports
     from cryptnsend.flow.upkeep import Upkeep
@@ -52,7 +54,36 @@ class Post(Desk):
         """Return what officers and managers do on pages."""
         from cryptnsend.flow.organisations import Organisations
 
-        return Organisations(domains=self.domains, **self.of_people())
+        return Organisations(domains=self.domains, looks=self.looks, **self.of_people())
+
+    @cached_property
+    def looks(self) -> Looks:
+        """Return how organisations look."""
+        from cryptnsend.flow.looks import Looks
+
+        return Looks(
+            engine=self.engine,
+            keeper=self.keeper,
+            holders=self.holders,
+            clock=self.clock,
+            base_url=lambda: self.home.base_url(self.config),
+            serves=self._keeps_from,
+        )
+
+    def _keeps_from(self, host: str) -> str:
+        """Return what keeps browsers from reaching this server at a host, as `Looks` wants it said."""
+        from cryptnsend.delivery.dns import DnsTrouble, NoSuchDomain
+        from cryptnsend.making import carries
+
+        try:
+            theirs, ours = self.resolver.addresses(host), self.resolver.addresses(self.config.server.hostname)
+        except NoSuchDomain:
+            return "elsewhere"
+        except DnsTrouble:
+            return "away"
+        if not set(theirs) & set(ours):
+            return "elsewhere"
+        return "" if carries(self.config.tls.certificate, host) else "certificate"
 
     @cached_property
     def domains(self) -> Domains:
@@ -100,8 +131,8 @@ class Post(Desk):
                 give_up=self.config.delivery.give_up_seconds * 1000,
             ),
             policies=self.policies,
+            looks=self.looks,
             web=web_root(),
-            base_url=lambda: self.home.base_url(self.config),
         )
 
     @cached_property
@@ -162,7 +193,7 @@ class Post(Desk):
         )
 
     @cached_property
-    def inspector(self) -> Looks:
+    def inspector(self) -> Inspects:
         """Return what looks into mail that is to leave plain; it starts nothing before the first."""
         from cryptnsend.dlp.budget import Limits
         from cryptnsend.dlp.inspector import Inspector

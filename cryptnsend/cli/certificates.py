@@ -8,12 +8,14 @@ from collections.abc import Iterator
 
 from cryptography import x509
 
+from cryptnsend.cli.dns import own_hosts
 from cryptnsend.cli.findings import Finding, error, ok, warning
 from cryptnsend.config import Config
 from cryptnsend.core import discovery
 from cryptnsend.core.profile import CannotSign, sign
 from cryptnsend.core.transport import policy_host
 from cryptnsend.home import Home
+from cryptnsend.making import is_for
 
 RENEW_DAYS = 14  # days before its end at which a certificate should have been renewed
 
@@ -30,7 +32,7 @@ def certificate(config: Config) -> Iterator[Finding]:
         return
     now = datetime.datetime.now(datetime.UTC)
     end = shown.not_valid_after_utc
-    missing = [name for name in _names(config) if not _carries(shown, name)]
+    missing = [name for name in _names(config) if not is_for(shown, name)]
     if config.server.hostname in missing:
         host = config.server.hostname
         yield error("certificate", f"It is not for {host}, so mail clients refuse it.", f"Get one for {host}.")
@@ -69,16 +71,8 @@ def _names(config: Config) -> list[str]:
     servers = Home(config.server.home).servers(config, {})
     for domain in config.programs.domains:
         names += [name for name, _ in discovery.hosts(servers, domain)]
+    names += own_hosts(config)
     return list(dict.fromkeys(names))
-
-
-def _carries(shown: x509.Certificate, host: str) -> bool:
-    try:
-        names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
-        return False
-    hosts = names.get_values_for_type(x509.DNSName)
-    return host in hosts or f"*.{host.partition('.')[2]}" in hosts
 
 
 def _disbelieved(config: Config, server: ssl.SSLContext) -> str:

@@ -59,6 +59,20 @@ def records(config: Config, addresses: Sequence[str] = ()) -> Iterator[Record]:
     yield from _services(Home(config.server.home).servers(config, {}), domain)
     for each in config.programs.domains:
         yield from leading(config, each)
+    for name in own_hosts(config):
+        yield Record(name, "CNAME", f"{config.server.hostname}.", "an organisation's pages; the certificate has to"
+                     " carry this name too")  # fmt: skip
+
+
+def own_hosts(config: Config) -> list[str]:
+    """Return the hosts that organisations have for their pages; none before there is anything in the home."""
+    if not Home(config.server.home).main_db.exists():
+        return []
+    from cryptnsend.cli.owner import opened  # brings the flow with it
+    from cryptnsend.store.records import looks
+
+    with opened(config) as app:
+        return sorted({row["host"] for row in looks.hosts(app.engine)})
 
 
 def _services(servers: Servers, domain: str) -> Iterator[Record]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cryptnsend.cli.dns import SMTP_PORT, Record, leading, next_digest, next_key, records
+from cryptnsend.cli.dns import SMTP_PORT, Record, leading, next_digest, next_key, own_hosts, records
 from cryptnsend.cli.findings import Finding, error, ok, warning
 from cryptnsend.config import Config
 from cryptnsend.core import transport
@@ -397,6 +397,23 @@ def _mx_is_signed(outside: Outside) -> bool:
         return none.secure
 
 
+def hosts(outside: Outside) -> Iterator[Finding]:
+    """Look whether organisations' own hosts lead here; to those that do not, links in their mail lead into nothing."""
+    names = own_hosts(outside.config)
+    ours, lost = set(outside.addresses()) if names else set(), []
+    for name in names:
+        try:
+            if not ours & set(outside.names.addresses(name)):
+                lost.append(name)
+        except NoSuchDomain:
+            lost.append(name)
+    if lost:
+        words = f"{', '.join(lost)}: pages of organisations are there, and it does not lead to {outside.host}."
+        yield error("organisations", words, PUBLISH)
+    elif names:
+        yield ok("organisations", f"Their hosts lead here: {', '.join(names)}.")
+
+
 CHECKS: Mapping[str, Check] = {
     "address": host,
     "MX": mx,
@@ -408,4 +425,5 @@ CHECKS: Mapping[str, Check] = {
     "TLS reports": tls_reports,
     "TLSA": tlsa,
     "mail programs": programs,
+    "organisations": hosts,
 }

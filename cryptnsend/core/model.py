@@ -99,6 +99,7 @@ class Card(msgspec.Struct, frozen=True):
     generation: int
     open_since: int = 0  # UTC milliseconds: when they became a subscriber on nobody's word; 0 for the others
     policy: bytes = b""  # of an archive: fingerprint of what its organisation said of its rules; empty for nothing
+    look: bytes = b""  # the same of its look
     friends: tuple[str, ...] = ()  # canonical addresses to which this subscriber's mail may go as ordinary mail
 
     def pair(self, custody: str) -> PairCard:

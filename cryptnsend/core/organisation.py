@@ -329,7 +329,7 @@ def parse(name: str, typed: str) -> Value:
             raise Denied(Sentence("%(name)s is one of: %(known)s.", name=name, known=", ".join(about["choices"])))
         return typed
     if kind == "text":
-        return _text(name, typed)
+        return plain_words(name, typed)
     if kind in ("words", "patterns", "pattern", "rules"):
         return _looked_for(name, kind, typed)
     typed_entries = [each.strip() for each in re.split(r"[,\n]", typed) if each.strip()]
@@ -396,7 +396,8 @@ def check_together(said: Mapping[str, Value], held: Policy) -> None:
         )
 
 
-def _text(name: str, typed: str) -> str:
+def plain_words(name: str, typed: str) -> str:
+    """Return words that may stand in mail of ours, on one line; raise Denied for a link, an address or markup."""
     words = " ".join(typed.split())
     if len(words) > LONGEST_TEXT:
         raise Denied(
@@ -432,7 +433,7 @@ def _no_number(name: str, low: int, high: int, unit: str) -> Sentence:
 
 def _is_as_saved(name: str, words: str) -> bool:
     try:
-        return _text(name, words) == words
+        return plain_words(name, words) == words
     except Denied:
         return False
 

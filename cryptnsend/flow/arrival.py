@@ -78,6 +78,7 @@ class Arrival:
             ended=ended,
             digits=self._keeper.digits(token, claims_of(link)),
             way=self._keeper.way_of(token, claims_of(link)) if state == "new" else "code",
+            org=message["look_org"],
         )
 
     def prove(self, token: str, code: str, source: str) -> Proof:
@@ -140,6 +141,7 @@ class Arrival:
             state="left" if self._has_left(about) else "new",
             has_account=True,
             digits=self._keeper.own_digits(session.ticket, mine["canonical"], about["subscriber"]),
+            org=about["look_org"],
         )
 
     def prove_message(self, session: Session, message: int, code: str, source: str) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from cryptnsend.core.addresses import Mailbox
 from cryptnsend.core.contracts import Clock, Engine, Row
@@ -18,6 +17,7 @@ from cryptnsend.core.mime import Enclosure, Outgoing, build_message
 from cryptnsend.delivery.courier import TlsClass
 from cryptnsend.delivery.dkim import sign
 from cryptnsend.delivery.signers import Signers
+from cryptnsend.flow.looks import Looks, Worn
 from cryptnsend.flow.mailwords import Faces
 from cryptnsend.flow.parcels import Parcels
 from cryptnsend.flow.policies import Policies
@@ -80,12 +80,12 @@ class Composing:
         signers: Signers,
         settings: Settings,
         policies: Policies,
+        looks: Looks,
         web: Path,
-        base_url: Callable[[], str],
     ):
         self._engine, self._parcels, self._keeper = engine, parcels, keeper
         self._clock, self._signers = clock, signers
-        self._settings, self._base_url, self._policies = settings, base_url, policies
+        self._settings, self._looks, self._policies = settings, looks, policies
         self._faces = Faces(web)
 
     def _words(self, row: Row) -> Callable[[str], str]:
@@ -111,7 +111,7 @@ class Composing:
         links: tuple[Link, ...] = (),
         enclosures: tuple[Enclosure, ...] = (),
     ) -> Letter:
-        text, html = self._faces.render(template, row["language"], subject, values)
+        text, html = self._faces.render(template, row["language"], subject, values, self._worn(row).look.accent)
         path, bounce = self._bounces(row)
         built = build_message(
             Outgoing(
@@ -145,8 +145,12 @@ class Composing:
     def _local(self, kind: str, token: str) -> str:
         return f"{kind}{token}@{self._settings.domain}"
 
-    def _url(self, path: str) -> str:
-        return self._base_url() + path
+    def _worn(self, row: Row) -> Worn:
+        """Return the look of the organisation whose mail this is; links lead to its host only if the keeper says so."""
+        return self._looks.worn(row["org"])
 
-    def _host(self) -> str:
-        return urlsplit(self._base_url()).netloc
+    def _url(self, row: Row, path: str) -> str:
+        return self._worn(row).base_url + path
+
+    def _host(self, row: Row) -> str:
+        return self._worn(row).host

@@ -35,8 +35,8 @@ class HeldMail(Composing):
             "people": len(holds.waiting(self._engine, about["org"], row["message"])),
             "sent": moment(about["created"], row["language"]),
             "until": moment(known["until"], row["language"]),
-            "link": self._url(f"/held/{row['message']}"),
-            "host": self._host(),
+            "link": self._url(row, f"/held/{row['message']}"),
+            "host": self._host(row),
             "recipient": to,
         }
         return self._own(row, "held", to, words("A mail of yours waits for your word"), values)

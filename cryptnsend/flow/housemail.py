@@ -43,8 +43,8 @@ class HouseMail(HeldMail):
             "people": people,
             "when": moment(row["message_created"], row["language"]),
             "recipient": told.address,
-            "link": self._url(f"/sent/{row['message']}"),
-            "host": self._host(),
+            "link": self._url(row, f"/sent/{row['message']}"),
+            "host": self._host(row),
         }
         subject = words("Your message is sent. One code to tell.")
         if len(people) > 1:
@@ -58,7 +58,7 @@ class HouseMail(HeldMail):
             values = {
                 "organisation": safe_display_name(invited.organisation_name) if invited.organisation else "",
                 "recipient": invited.address,
-                "link": self._url(f"/invite/{invited.token}"),
+                "link": self._url(row, f"/invite/{invited.token}"),
                 "code": invited.code,
                 "until": moment(invited.expires, row["language"]),
             }
@@ -73,7 +73,7 @@ class HouseMail(HeldMail):
             "until": moment(told.expires, row["language"]),
             "when": moment(row["created"], row["language"]),
             "recipient": told.address,
-            "host": self._host(),
+            "host": self._host(row),
         }
         return self._own(row, "code", told.address, words("Your CryptnSend code"), values)
 
@@ -97,7 +97,7 @@ class HouseMail(HeldMail):
             "template": row["template"],
             "when": moment(row["created"], row["language"]),
             "recipient": to,
-            "host": self._host(),
+            "host": self._host(row),
             "link": "",
         }
         words = self._words(row)
@@ -106,7 +106,7 @@ class HouseMail(HeldMail):
             return self._own(row, "alert", to, subject, values)
         # The one warning with a link: by it an owner who can no longer sign in stops the waiting.
         told = self._keeper.warning(row["subject_id"])
-        values["link"] = self._url(f"/answer/{told.link.token}")
+        values["link"] = self._url(row, f"/answer/{told.link.token}")
         letter = self._own(row, "alert", to, subject, values)
         return replace(letter, links=(*letter.links, Link(told.link.row, None)))
 
@@ -135,7 +135,7 @@ class HouseMail(HeldMail):
         values = {
             "sent": moment(about["created"], row["language"]),
             "when": moment(row["created"], row["language"]),
-            "link": self._url(f"/sent/{row['message']}"),
+            "link": self._url(row, f"/sent/{row['message']}"),
             "recipient": to,
         }
         words = self._words(row)
@@ -154,7 +154,7 @@ class HouseMail(HeldMail):
             "who": row["recipient_address"],
             "sent": moment(about["created"], row["language"]),
             "when": moment(row["created"], row["language"]),
-            "link": self._url(f"/sent/{row['message']}" if row["author"] == row["subscriber"] else "/messages"),
+            "link": self._url(row, f"/sent/{row['message']}" if row["author"] == row["subscriber"] else "/messages"),
             "recipient": to,
         }
         words = self._words(row)
@@ -175,7 +175,7 @@ class HouseMail(HeldMail):
         values = {
             "reason": about["reason"],
             "when": moment(about["created"], row["language"]),
-            "link": self._url(f"/kept/{row['message']}"),
+            "link": self._url(row, f"/kept/{row['message']}"),
             "recipient": to,
         }
         words = self._words(row)
@@ -194,7 +194,7 @@ class HouseMail(HeldMail):
         values = {
             "is_kept": is_kept,
             "when": moment(row["created"], row["language"]),
-            "link": self._url(place),
+            "link": self._url(row, place),
             "recipient": to,
         }
         words = self._words(row)
@@ -217,7 +217,7 @@ class HouseMail(HeldMail):
             sent=row["message_created"],
             now=row["created"],
             give_up=self._settings.give_up,
-            link=self._url(f"/{'messages' if is_answer else 'sent'}/{row['message']}"),
+            link=self._url(row, f"/{'messages' if is_answer else 'sent'}/{row['message']}"),
             is_answer=is_answer,
             author=Mailbox(US, f"notice@{self._settings.domain}"),
             hostname=self._settings.hostname,

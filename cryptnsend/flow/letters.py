@@ -82,10 +82,11 @@ class Letters(HouseMail, Relayed, Readable, JournalMail):
             "is_known": known,
             "phrase": one_line(phrase),
             "has_account": row["recipient_account"] is not None,
-            "link": self._url(f"/m/{told.link.token}"),
-            "host": self._host(),
+            "link": self._url(row, f"/m/{told.link.token}"),
+            "host": self._host(row),
             "number": row["display_id"],
             "note": self._policies.now(org).notice_words(row["language"]),
+            "footer": self._worn(row).look.footer(row["language"]),
         }
         # An address in a display name is what spam filters look for, so there is a sentence without a name, too.
         return self._mail(
@@ -123,7 +124,7 @@ class Letters(HouseMail, Relayed, Readable, JournalMail):
             "instead_of": row["decided_form"] if row["form"] == "link" and row["decided_form"] != "link" else "",
             "file": file,
             "when": moment(row["message_created"], row["language"]),
-            "link": self._url(f"/m/{told.link.token}"),
+            "link": self._url(row, f"/m/{told.link.token}"),
             "recipient": to,
             "number": row["display_id"],
         }

@@ -18,9 +18,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from cryptnsend.core.colour import HOUSE, on_dark
 from cryptnsend.languages import catalogue, known, written
 
 WIDTH = 70  # columns of the plain face
+LINK, LINK_ON_DARK = HOUSE, "#84cfe6"  # the colour of links, as on pages
 
 _PHONE = re.compile(r"(?=(?:[^0-9]*[0-9]){3})[0-9 +().\-/]{3,32}(?: ?(?:x|ext\.?) ?[0-9]{1,6})?")
 _IDENT = re.compile(r"<[\x21-\x3b\x3d\x3f-\x7e]{1,900}>")
@@ -32,13 +34,21 @@ class Faces:
     def __init__(self, web: Path):
         self._web = web
 
-    def render(self, name: str, language: str, subject: str, values: dict[str, Any]) -> tuple[str, str]:
-        """Return (plain text, HTML) of one mail."""
+    def render(
+        self, name: str, language: str, subject: str, values: dict[str, Any], accent: str = ""
+    ) -> tuple[str, str]:
+        """Return (plain text, HTML) of one mail; *accent* is the colour of its links, "" for the house's."""
         text = self._environment(language, html=False).get_template(f"{name}.j2")
         html = self._environment(language, html=True)
         plain = text.render(values, face="text.j2")
-        rows = html.get_template(f"{name}.j2").render(values, face="html.j2")
-        page = html.get_template("layout.html").render(rows=Markup(rows), subject=subject, language=known(language))  # noqa: S704 - it was escaped as it was rendered
+        links = {"link_light": accent or LINK, "link_dark": on_dark(accent).ink if accent else LINK_ON_DARK}
+        rows = html.get_template(f"{name}.j2").render({**values, **links}, face="html.j2")
+        page = html.get_template("layout.html").render(
+            rows=Markup(rows),  # noqa: S704 - it was escaped as it was rendered
+            subject=subject,
+            language=known(language),
+            **links,
+        )
         return plain.strip() + "\n", page
 
     def words(self, language: str) -> NullTranslations:

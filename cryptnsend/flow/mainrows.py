@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from cryptnsend.core import words
+from cryptnsend.core import look, words
 from cryptnsend.core.cards import read_card
 from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.model import KEEPER, Card, Random, Signed, new_id
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import ContactRow, Opened
-from cryptnsend.store.records import accounts, cards, policies, sessions
+from cryptnsend.store.records import accounts, cards, looks, policies, sessions
 
 
 def take_opened(
@@ -46,6 +46,8 @@ def write_opened(rows: Rows, opened: Opened, card_key: bytes, now: int, random: 
         accounts.put_organisation(rows, org.id, org.name, org.single, now)
         if org.policy and accounts.policy(rows, org.id) != org.policy:
             policies.add(rows, org.id, org.policy, now, KEEPER, "")  # the one who changed it died before writing it
+        if org.look and looks.text(rows, org.id) != org.look:
+            looks.add(rows, org.id, org.look, look.read(org.look).get("host", ""), now, KEEPER, "")
     accounts.put_account(
         rows,
         opened.account,

@@ -15,10 +15,12 @@ from typing import Any, TypeVar
 from cryptnsend.core.addresses import canonical, check_elsewhere
 from cryptnsend.core.contracts import Row, Rows
 from cryptnsend.core.errors import Denied, NoGrant, SecondStep, WrongSecret
+from cryptnsend.core.logo import Logo
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.core.organisation import Value
 from cryptnsend.flow.domains import Domain, Domains
+from cryptnsend.flow.looks import Looks
 from cryptnsend.flow.mainrows import take_opened
 from cryptnsend.flow.people import People
 from cryptnsend.flow.policies import Standing
@@ -78,10 +80,10 @@ class Line:
 class Organisations(People):
     """The flows of officers and managers. Shared by all requests of a process; thread-safe."""
 
-    def __init__(self, *, domains: Domains, **pieces: Any):
+    def __init__(self, *, domains: Domains, looks: Looks, **pieces: Any):
         """*pieces* are those of `People`."""
         super().__init__(**pieces)
-        self._domains = domains
+        self._domains, self._looks = domains, looks
 
     # -- who ----------------------------------------------------------------------------------------------------------
 
@@ -124,6 +126,42 @@ class Organisations(People):
         )
         self._tell_officers(session, "rules-changed")
         return standing
+
+    # -- look ---------------------------------------------------------------------------------------------------------
+
+    def check_look(self, session: Session, said: Mapping[str, str], pictures: Sequence[Logo]) -> Mapping[str, str]:
+        """Return what a look would say; raise Denied for what cannot hold. Nothing is saved."""
+        self._only(session, *STAFF)
+        return self._looks.check(session.organisation, said, pictures)
+
+    def set_look(
+        self,
+        session: Session,
+        said: Mapping[str, str],
+        pictures: Sequence[Logo],
+        why: str,
+        based_on: int | None,
+        password: str,
+        source: str,
+    ) -> int:
+        """Let the organisation look like this; return the version. Raises WrongSecret, Throttled, Denied, Ended."""
+        self._only(session, *STAFF)
+        self._looks.check(session.organisation, said, pictures)
+        k = self._confirmed(session, password, source)
+        before = self._looks.said(session.organisation)[0]
+        version = self._looks.change(
+            session.organisation,
+            said,
+            pictures=pictures,
+            why=why,
+            based_on=based_on,
+            actor=account_holder(session.account),
+            take=lambda text: self._keeper.set_look(session.ticket, k, text),
+            detail={},
+        )
+        if version != before:
+            self._tell_officers(session, "look-changed")
+        return version
 
     # -- people -------------------------------------------------------------------------------------------------------
 

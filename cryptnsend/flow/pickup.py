@@ -249,6 +249,7 @@ class Pickup(Asking):
             may_block=not is_author and about["author"] == about["subscriber"] != session.account,
             display_id=mine["display_id"] if mine and not is_author else "",
             by_mail=about["origin"] == "mail",
+            org=about["look_org"],
             left_out=rendered.left_out,
             beside=tuple(
                 KeptFile(each.id, each.name, each.media_type, each.size, linked=True)

@@ -176,13 +176,13 @@ class Policies:
         text = organisation.write(organisation.check(said))
         if text == organisation.write(before.said):
             return before
-        reason = _reason(why)
+        given = reason(why)
         taken, key, now = take(text), self._keeper.anchors().card_key, self._clock.now()
         changes = organisation.differences(before.said, said)
         shown = {each.name: [organisation.spelt(each.before), organisation.spelt(each.after)] for each in changes}
 
         def write(rows: Rows) -> None:
-            number = policies.add(rows, org, text, now, actor, reason)
+            number = policies.add(rows, org, text, now, actor, given)
             for signed in taken.cards:
                 card = read_card(signed, key)
                 accounts.put_card(rows, card.organisation, card.holder, card.version, signed.body, signed.signature)
@@ -204,7 +204,8 @@ class Policies:
                 )
 
 
-def _reason(why: str) -> str:
+def reason(why: str) -> str:
+    """Return a reason as it stands in a history; raise Denied for what cannot stand there."""
     shown = " ".join(why.split())
     if len(shown) > LONGEST_REASON or not shown.isprintable():
         raise Denied(Sentence("A reason has at most %(most)s characters, none of them invisible.", most=LONGEST_REASON))

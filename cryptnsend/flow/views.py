@@ -31,6 +31,7 @@ class Waiting:
     ended: int | None = None  # when it expired or was taken back
     digits: int = 6  # length of the code to ask for, whatever account there may be
     way: str = "code"  # what else opens it, by its sender's choice: mail (a code by e-mail), none (no code is needed)
+    org: int = 0  # whose look its pages wear: the author's organisation in a conversation of its own, else the house's
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ class Letter:
     may_block: bool = False  # it came from a subscriber whose mail the reader may refuse from now on
     display_id: str = ""
     by_mail: bool = False  # it travelled to us as ordinary mail
+    org: int = 0  # as in `Waiting`
     left_out: int = 0  # pictures and styles that the HTML wanted from elsewhere; fetching them would tell on the reader
     beside: Sequence[KeptFile] = ()  # files that are too large for a message
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from cryptnsend.core import cards
+from cryptnsend.core import look as organisation_look
 from cryptnsend.core import organisation as organisation_policy
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.model import (
@@ -71,6 +72,7 @@ def organisation_row(organisation: Organisation) -> OrganisationRow:
         organisation.custody,
         organisation.code_rule,
         organisation.policy,
+        organisation.look,
     )
 
 
@@ -118,6 +120,7 @@ def _archive_card(rows: Rows, holder: str, version: int) -> Card:
         weak=False,
         generation=0,
         policy=organisation_policy.digest(organisation.policy),
+        look=organisation_look.digest(organisation.look),
     )
 
 

@@ -95,6 +95,11 @@ def set_policy(rows: Rows, ident: int, policy: str, custody: str, code_rule: str
     )
 
 
+def set_look(rows: Rows, ident: int, look: str) -> None:
+    """Write how an organisation looks."""
+    rows.execute("UPDATE organisations SET look = :look WHERE id = :id", {"look": look, "id": ident})
+
+
 def members(reads: Reads, org: int) -> list[int]:
     """Return the accounts of an organisation, oldest first."""
     return [row["id"] for row in reads.query("SELECT id FROM accounts WHERE org = :org ORDER BY id", {"org": org})]

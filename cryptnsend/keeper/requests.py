@@ -178,10 +178,11 @@ class OrganisationRow(Said, frozen=True):
     custody: str
     code_rule: str  # '' for the installation's
     policy: str = ""  # what it said of its rules, as JSON; '' for nothing
+    look: str = ""  # the same of its look
 
 
 class PolicyTaken(Said, frozen=True):
-    """An organisation with the rules it has now, and the cards that changed with them."""
+    """An organisation with the rules and the look it has now, and the cards that changed with them."""
 
     organisation: OrganisationRow
     cards: list[Signed]

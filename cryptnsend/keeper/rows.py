@@ -18,6 +18,7 @@ class Organisation:
     head: bytes
     policy: str = ""
     two_officers: int = 0  # 1: a glass break needs another officer's yes
+    look: str = ""
 
 
 @dataclass(frozen=True, slots=True)

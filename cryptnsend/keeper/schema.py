@@ -264,6 +264,12 @@ FRIENDS = Step(
     ("ALTER TABLE accounts ADD COLUMN friends TEXT NOT NULL DEFAULT ''",),
 )
 
+LOOKS = Step(
+    "0011-looks",
+    # How an organisation looks, as JSON; '' for the house's look. Its archive's card has the fingerprint.
+    ("ALTER TABLE organisations ADD COLUMN look TEXT NOT NULL DEFAULT ''",),
+)
+
 STEPS: tuple[Step, ...] = (
     FIRST,
     OPEN_SIGN_UP,
@@ -275,4 +281,5 @@ STEPS: tuple[Step, ...] = (
     BEFORE_RESETS,
     GLASS,
     FRIENDS,
+    LOOKS,
 )

@@ -32,6 +32,7 @@ from cryptnsend.portal import (
     language,
     letters,
     looking,
+    looks,
     organisation,
     oversight,
     pages,
@@ -42,6 +43,7 @@ from cryptnsend.portal import (
     security,
     signup,
     subscriber,
+    wearing,
     wishes,
     words,
     writing,
@@ -98,11 +100,13 @@ def create_app(
     app.url_map.converters["int"] = RowNumber
     errors.watch(app)
     security.protect(app)
+    wearing.register(app)
     words.register(app)
     pages.register(app)
     discovery.register(app)
     readers = (recipient, letters, looking, fetching, kept, writing, account, second, estate, signup)
     writers = (arriving, compose, subscriber, following, held, folders, programs, wishes)
-    for module in (language, help, *readers, *writers, organisation, oversight, phone):
+    governing = (organisation, looks, wearing, oversight)
+    for module in (language, help, *readers, *writers, *governing, phone):
         app.register_blueprint(module.blueprint)
     return app

@@ -25,6 +25,7 @@ from cryptnsend.portal.flows import (
     Folders,
     Following,
     Holding,
+    Looks,
     NewMail,
     Organisations,
     Pickup,
@@ -88,6 +89,10 @@ class Desk:
     @property
     def policies(self) -> Policies:
         return self.pieces.policies
+
+    @property
+    def looks(self) -> Looks:
+        return self.pieces.looks
 
     @property
     def organisations(self) -> Organisations:

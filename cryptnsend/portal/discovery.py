@@ -13,7 +13,7 @@ from flask import Flask, Response, abort, request
 
 from cryptnsend.core import discovery
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.pages import host as own_host
+from cryptnsend.portal.wearing import house as own_host
 
 XML, JSON = "text/xml", "application/json"
 SPELLINGS = ("/autodiscover/autodiscover", "/Autodiscover/Autodiscover", "/AutoDiscover/AutoDiscover")

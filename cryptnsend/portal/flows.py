@@ -47,7 +47,7 @@ from cryptnsend.flow.views import (
     Wishes,
     Writing,
 )
-from cryptnsend.portal.governing import Holding, Officers, Organisations, Policies
+from cryptnsend.portal.governing import Holding, Looks, Officers, Organisations, Policies
 
 __all__ = [
     "Accounts",
@@ -69,6 +69,7 @@ __all__ = [
     "KeptMail",
     "Known",
     "Letter",
+    "Looks",
     "NewDevice",
     "NewMail",
     "Officers",
@@ -433,4 +434,5 @@ class Pieces:
     organisations: Organisations
     holding: Holding
     downloads: Downloads
+    looks: Looks
     officers: Officers | None = None

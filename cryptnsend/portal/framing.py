@@ -19,8 +19,8 @@ from cryptnsend.core.html_text import linked
 from cryptnsend.core.links import target
 from cryptnsend.flow.views import Letter
 from cryptnsend.portal.frames import heights
-from cryptnsend.portal.pages import host
 from cryptnsend.portal.security import LETTER_POLICY
+from cryptnsend.portal.wearing import host
 from cryptnsend.portal.words import paragraphs
 
 # Both documents stand under a policy of their own, in an origin of their own, where our style sheet cannot be fetched.

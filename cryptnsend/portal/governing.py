@@ -1,7 +1,7 @@
 """What do the pages of those who govern an organisation ask of the flows?
 
-Its rules, its people and domains, what is held because of what was found in it, and what only officers see. Times, ids,
-addresses and errors are as in `portal.flows`.
+Its rules, its look, its people and domains, what is held because of what was found in it, and what only officers see.
+Times, ids, addresses and errors are as in `portal.flows`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from cryptnsend.core.logo import Logo
 from cryptnsend.core.organisation import Difference, Policy, Value
 from cryptnsend.flow.archiving import Archiving
 from cryptnsend.flow.auditing import Auditing
@@ -17,6 +18,8 @@ from cryptnsend.flow.casework import Casework
 from cryptnsend.flow.domains import Domain
 from cryptnsend.flow.glass import GlassBreaks
 from cryptnsend.flow.holding import Choice, HeldMessage, Quarantined
+from cryptnsend.flow.looks import Version as LookVersion
+from cryptnsend.flow.looks import Worn
 from cryptnsend.flow.organisations import Crowd, Invited, Line, Person
 from cryptnsend.flow.policies import Standing as PolicyStanding
 from cryptnsend.flow.policies import Version
@@ -36,6 +39,18 @@ class Policies(Protocol):
     def actor(self, who: str) -> str: ...
 
 
+class Looks(Protocol):
+    """How organisations look; see `flow.looks`."""
+
+    def house(self) -> Worn: ...
+    def worn(self, org: int) -> Worn: ...
+    def at_host(self, host: str) -> Worn | None: ...
+    def picture(self, mark: str) -> tuple[str, bytes] | None: ...
+    def said(self, org: int) -> tuple[int, Mapping[str, str]]: ...
+    def said_in(self, org: int, number: int) -> Mapping[str, str]: ...
+    def history(self, org: int, before: int = ..., limit: int = ...) -> Sequence[LookVersion]: ...
+
+
 class Organisations(Protocol):
     """What officers and managers do; see `flow.organisations`."""
 
@@ -51,6 +66,17 @@ class Organisations(Protocol):
         source: str,
         code: str = "",
     ) -> PolicyStanding: ...
+    def check_look(self, session: Any, said: Mapping[str, str], pictures: Sequence[Logo]) -> Mapping[str, str]: ...
+    def set_look(
+        self,
+        session: Any,
+        said: Mapping[str, str],
+        pictures: Sequence[Logo],
+        why: str,
+        based_on: int | None,
+        password: str,
+        source: str,
+    ) -> int: ...
     def people(self, session: Any, wanted: str = "", after: str = "") -> Crowd: ...
     def invited(self, session: Any) -> Sequence[Invited]: ...
     def person(self, session: Any, ident: int) -> Person: ...

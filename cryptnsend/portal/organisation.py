@@ -44,7 +44,8 @@ def pages() -> tuple[str, ...]:
     """Return the names of these pages, for the menu."""
     own = ("overview", "policy", "history", "compare", "people", "person", "invite", "domains")
     others = ("audit", "recall", "archive", "release", "glass", "broken", "archived", "export")
-    return (*(f"{blueprint.name}.{each}" for each in own), *(f"oversight.{each}" for each in others))
+    looks = ("looks.overview", "looks.history", "looks.back")
+    return (*looks, *(f"{blueprint.name}.{each}" for each in own), *(f"oversight.{each}" for each in others))
 
 
 def needs(*roles: str) -> Callable[[Callable[P, Any]], Callable[P, Any]]:

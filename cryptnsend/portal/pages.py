@@ -17,10 +17,10 @@ from cryptnsend.languages import LANGUAGES
 from cryptnsend.portal import organisation, visits
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import Session
+from cryptnsend.portal.wearing import FOREVER, house
 
 SECURITY_DAYS = 90  # for which security.txt is good; RFC 9116 §2.5.5 wants less than a year
 PACKED = ("text/css", "text/javascript", "application/javascript", "image/svg+xml")
-FOREVER = "public, max-age=31536000, immutable"
 
 
 def register(app: Flask) -> None:
@@ -47,7 +47,6 @@ def register(app: Flask) -> None:
         organisation_pages=organisation.pages,
         static_url=static_url,
         has_static=lambda name: name in desk().versions,
-        host=host,
         settings=lambda: desk().config,
     )
     app.after_request(keep_static)
@@ -81,7 +80,7 @@ def security_txt() -> Response:
         f"Contact: {contact or f'mailto:postmaster@{config.server.domain}'}",
         f"Expires: {ends + timedelta(days=SECURITY_DAYS):%Y-%m-%dT%H:%M:%SZ}",
         f"Preferred-Languages: {', '.join(LANGUAGES)}",
-        f"Canonical: https://{urlsplit(desk().config.portal.base_url).netloc or host()}/.well-known/security.txt",
+        f"Canonical: https://{urlsplit(desk().config.portal.base_url).netloc or house()}/.well-known/security.txt",
     )
     return Response("\n".join(lines) + "\n", mimetype="text/plain")
 
@@ -148,11 +147,6 @@ def least_password() -> int:
 def static_url(name: str) -> str:
     """Return the URL of a static file; it changes with the file, so browsers may keep it for ever."""
     return url_for("static", filename=name, v=desk().versions[name])
-
-
-def host() -> str:
-    """Return the host that every true page of ours begins with; never what the request claims."""
-    return urlsplit(desk().config.portal.base_url).hostname or desk().config.server.hostname
 
 
 def keep_static(response: Response) -> Response:

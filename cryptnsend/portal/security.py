@@ -110,9 +110,10 @@ def allow_saving() -> None:
 def page_policy() -> str:
     """Return the policy of our own pages: one script by nonce, our style sheet, frames of our own letters."""
     connect = "'self'" if g.get("may_save") else "'none'"
+    pictures = "'self' data:" if g.get("may_show_data") else "'self'"
     return (
         "default-src 'none'; "
-        f"script-src 'nonce-{nonce()}'; style-src 'self'; img-src 'self'; font-src 'none'; connect-src {connect}; "
+        f"script-src 'nonce-{nonce()}'; style-src 'self'; img-src {pictures}; font-src 'none'; connect-src {connect}; "
         "frame-src 'self'; manifest-src 'self'; worker-src 'self'; form-action 'self'; "
         "frame-ancestors 'none'; base-uri 'none'; object-src 'none'"
     )

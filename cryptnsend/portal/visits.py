@@ -76,6 +76,11 @@ def is_subscriber(somebody: Session | None) -> bool:
     return somebody is not None and "subscriber" in somebody.roles
 
 
+def is_staff_or_subscriber(somebody: Session) -> bool:
+    """Say whether this person belongs to an organisation, and does not only receive from some."""
+    return bool({"subscriber", "officer", "manager"} & set(somebody.roles))
+
+
 def is_same_person(somebody: Session, address: str) -> bool:
     """Say whether a message to *address* (canonical) is for this person."""
     return address in somebody.addresses

@@ -30,7 +30,7 @@ LONG = "m.featherstonehaugh-venkataraman@ruizpractice.example"
 NOTICE = {
     "sender": "Dr. Ann Ruiz", "sender_address": "ann.ruiz@gmail.com", "phone": "+1 555 010 0142", "when": WHEN,
     "teller": "Dr. Ann Ruiz", "organisation": "Ruiz Family Practice", "recipient": "walter.lindgren@yahoo.com",
-    "until": "19 December 2026", "is_known": True, "reminder": "", "note": "", "phrase": "green canoe",
+    "until": "19 December 2026", "is_known": True, "reminder": "", "note": "", "footer": "", "phrase": "green canoe",
     "has_account": True, "link": LINK, "host": HOST, "number": "7Q2K-9H3M",
 }  # fmt: skip
 ONE = {
@@ -69,6 +69,7 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "notice": ("notice", NOTICE),
     "first notice": ("notice", NOTICE | {"is_known": False, "phrase": "", "has_account": False, "phone": ""}),
     "nameless notice": ("notice", NOTICE | {"sender": LONG, "sender_address": LONG, "organisation": ""}),
+    "notice with words": ("notice", NOTICE | {"note": "We never text.", "footer": "410 Alder Street, Denver"}),
     "first reminder": ("notice", NOTICE | {"reminder": "reminder"}),
     "last reminder": ("notice", NOTICE | {"reminder": "reminder-last", "is_known": False}),
     "receipt": ("receipt", RECEIPT | {"people": [TOLD, KEPT, TOLD | {"tries": 1}]}),

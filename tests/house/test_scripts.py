@@ -128,6 +128,12 @@ def test_every_command_answers_as_promised(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Domains, "check", lambda *_: False)  # no name server answers here
         assert ask("domain check", "practice.example", code=1)["proven"] is False
+    assert ask("look preview", "--accent", "#8a2b6b")["said"] == {"accent": "#8a2b6b"}
+    assert ask("look set", "--accent", "#8a2b6b")["version"] == 1
+    assert ask("look show")["said"] == {"accent": "#8a2b6b"}
+    assert [each["version"] for each in ask("look history")] == [1]
+    assert ask("look reset")["version"] == 2
+    assert ask("look revert", 1)["said"] == {"accent": "#8a2b6b"}
     assert ask("domain drop", "practice.example") == {"domain": "practice.example"}
     number = house.submit(ANN, [PAT], house.mail(":: Insurance", "His SSN is 219-44-1234."))
     Desk(house).deliver()

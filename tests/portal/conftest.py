@@ -21,6 +21,7 @@ from cryptnsend.portal.flows import Pieces
 from cryptnsend.portal.visits import SESSION_COOKIE
 from tests.portal.fakes import FakeBegun, FakeDownloads, FakeDrafts, FakePickup, FakeReplies, FakeUploads
 from tests.portal.fakes_accounts import FakeAccounts
+from tests.portal.fakes_looks import FakeLooks
 from tests.portal.fakes_organisation import FakeOrganisations, FakePolicies
 from tests.portal.fakes_sent import FakeFolders, FakeFollowing, FakeHolding, FakeNewMail
 from tests.portal.furnished import furnished
@@ -97,6 +98,7 @@ def pieces(world: World, settings: Config | None = None) -> Pieces:
         organisations=FakeOrganisations(world),
         holding=FakeHolding(world),
         downloads=FakeDownloads(world),
+        looks=FakeLooks(world),
     )
 
 

@@ -10,6 +10,7 @@ from cryptnsend.app.foundation import house_rules
 from cryptnsend.config import Config
 from cryptnsend.core import organisation
 from cryptnsend.core.errors import Denied, NoGrant, WrongSecret
+from cryptnsend.core.logo import Logo
 from cryptnsend.core.organisation import Difference, Policy, Value
 from cryptnsend.flow.domains import Domain
 from cryptnsend.flow.organisations import Crowd, Invited, Line, Person
@@ -101,6 +102,25 @@ class FakeOrganisations:
             raise Denied("A message cannot live 2000 days.")
         self.world.calls.append(f"rules {sorted(said)} {why}")
         return Standing(3, said, Policy(), ())
+
+    def check_look(self, session: Any, said: Mapping[str, str], pictures: Sequence[Logo]) -> Mapping[str, str]:
+        if said.get("host", "").endswith(".rival.example"):
+            raise Denied("mail.rival.example is below no domain that you have proven. Prove the domain first.")
+        return said
+
+    def set_look(
+        self,
+        session: Any,
+        said: Mapping[str, str],
+        pictures: Sequence[Logo],
+        why: str,
+        based_on: int | None,
+        password: str,
+        source: str,
+    ) -> int:
+        self._sure(password)
+        self.world.calls.append(f"look {sorted(said)} {len(pictures)} {why}")
+        return 3
 
     def people(self, session: Any, wanted: str = "", after: str = "") -> Crowd:
         found = [each for each in PEOPLE if wanted in each.address + each.name and each.address > after]

@@ -19,6 +19,7 @@ from cryptnsend.making import make_certificate
 from cryptnsend.portal import Portal, create_app
 from cryptnsend.portal.programs import PROGRAMS
 from tests.portal.conftest import config, pieces
+from tests.portal.fakes_looks import CLINIC
 from tests.portal.furnished import furnished, kept_mails
 from tests.portal.world import ANN, CODE, DAY, NOW, PASSWORD, PAT, FakeSession, World
 
@@ -78,6 +79,8 @@ PAGES = [  # who looks, at what
     *(("manager", f"/organisation{url}") for url in ("", "/people", "/people/3", "/people/13", "/domains")),
     *(("", url) for url in ("/phone", "/offline")),
     *(("ann", url) for url in ("/phone", "/write/shared/lost")),
+    *(("manager", f"/organisation/look{url}") for url in ("", "/history")),
+    ("", "/m/clinic"),
     *(("ann", url) for url in ("/write", "/write/920", "/sent/21/proof", "/drafts", "/trash")),
 ]
 PIXEL = base64.b64decode(
@@ -114,6 +117,8 @@ FORMS: list[tuple[str, str, dict[str, str], str]] = [  # who, page, what is type
     ("ann", "/write", {"#to": "w@lindgren.example, j@okafor-lind.co, oops", EDITOR: "Hello"}, ".end .button"),
     ("ann", "/write", {"#to": PAT, EDITOR: "Hello"}, ".end .button"),
     ("ann", "/sent/21", {}, "aside .button.quiet"),
+    ("manager", "/organisation/look", {"#accent": "#ffcc00"}, "main form button[name='try']"),
+    ("manager", "/organisation/look", {"#accent": "#0b5c73"}, "main form button[name='try']"),
     ("officer", "/organisation/policy", {"#life_days": "0", "#password": PASSWORD}, "main form .button"),
     ("manager", "/organisation/people", {"#list": "eve@clinic.example oops"}, "main form:last-of-type .button"),
 ]
@@ -152,6 +157,7 @@ def inhabited() -> World:
     )
     made.sessions.update({name: each for name, each in PEOPLE.items() if each})
     conversation(made)
+    made.waiting["clinic"] = replace(made.waiting["new"], organisation="Clinic", org=CLINIC)
     return made
 
 

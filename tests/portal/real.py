@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from dataclasses import replace
 
 from cryptnsend.portal import Portal, create_app
 from cryptnsend.portal.flows import Officers, Pieces
-from tests.portal.conftest import Visitor
+from tests.portal.conftest import BASE, Visitor
 from tests.support.house import PASSWORD, House
 
 ANN, PAT, HOLM, JUNE = "ann@gmail.example", "pat@yahoo.example", "holm@cardio.example", "june@example.org"
@@ -32,10 +33,12 @@ def portal(house: House) -> Portal:
         organisations=house.portal.organisations,
         holding=house.portal.holding,
         downloads=house.portal.downloads,
+        looks=house.portal.looks,
         officers=Officers(built.auditing, built.archiving, built.glass, built.casework, built.recalling),
     )
     assert built.role == "portal"
-    return create_app(pieces, house.config, secret=secrets.token_bytes(32), ports=dict, spool=house.home.run)
+    shown = replace(house.config, portal=replace(house.config.portal, base_url=BASE))
+    return create_app(pieces, shown, secret=secrets.token_bytes(32), ports=dict, spool=house.home.run)
 
 
 def first_visit(app: Portal, house: House, message: int, address: str = PAT, author: str = ANN) -> Visitor:

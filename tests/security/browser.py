@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from cryptnsend.demo.visitor import Page, Visitor, _Reader
@@ -36,6 +37,7 @@ def portal(house: House) -> Portal:
         organisations=house.portal.organisations,
         holding=house.portal.holding,
         downloads=house.portal.downloads,
+        looks=house.portal.looks,
         officers=Officers(
             house.portal.auditing,
             house.portal.archiving,
@@ -44,7 +46,8 @@ def portal(house: House) -> Portal:
             house.portal.recalling,
         ),
     )
-    return create_app(pieces, house.config, secret=b"s" * 32, ports=dict, spool=house.home.run)
+    shown = replace(house.config, portal=replace(house.config.portal, base_url=BASE))
+    return create_app(pieces, shown, secret=b"s" * 32, ports=dict, spool=house.home.run)
 
 
 class Browser(Visitor):

@@ -16,6 +16,7 @@ def message(reader: Reader, ident: int) -> Row | None:
     found = reader.query(
         "SELECT m.id, m.org, m.thread, m.author, m.message_id, m.parent, m.origin, m.size, m.state, m.created,"
         " m.expires, t.subscriber, c.name, c.phone, a.canonical AS address, a.display, coalesce(p.way, 'code') AS way,"
+        " CASE WHEN c.org = m.org THEN m.org ELSE 0 END AS look_org,"
         " CASE WHEN o.single = 1 OR o.id = 0 THEN '' ELSE o.name END AS organisation"
         " FROM messages m JOIN threads t ON t.id = m.thread JOIN accounts c ON c.id = m.author"
         " JOIN addresses a ON a.id = m.author_address JOIN organisations o ON o.id = c.org"

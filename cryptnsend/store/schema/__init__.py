@@ -30,7 +30,7 @@ from cryptnsend.store.schema.later import (
     TRANSPORT,
     TURNS,
 )
-from cryptnsend.store.schema.organisations import ORGANISATIONS, POLICIES
+from cryptnsend.store.schema.organisations import LOOKS, ORGANISATIONS, POLICIES
 from cryptnsend.store.schema.uploads import UPLOADS
 from cryptnsend.store.schema.wishes import REMINDERS, WISHES
 
@@ -60,4 +60,5 @@ STEPS: tuple[Step, ...] = (
     ARCHIVE,
     JOURNALS,
     FILES,
+    LOOKS,
 )

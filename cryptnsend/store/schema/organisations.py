@@ -53,3 +53,29 @@ ORGANISATIONS = Step(
         ) STRICT""",
     ),
 )
+
+LOOKS = Step(
+    "0024-looks",
+    (
+        "DROP TABLE looks",  # nothing was ever written there
+        """CREATE TABLE looks(                     -- how each organisation looked; never rewritten, the newest counts
+            org INTEGER NOT NULL REFERENCES organisations,
+            version INTEGER NOT NULL,           -- 1, 2, 3 in each organisation
+            at INTEGER NOT NULL,
+            actor TEXT NOT NULL,                -- as in the audit trail
+            why TEXT NOT NULL,
+            look TEXT NOT NULL,                 -- JSON: accent, marks of logos, banner, footer, host
+            host TEXT NOT NULL,                 -- what that says of it, to be found by
+            PRIMARY KEY(org, version)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX looks_host ON looks(host) WHERE host <> ''",
+        """CREATE TABLE logos(
+            org INTEGER NOT NULL REFERENCES organisations,
+            mark TEXT NOT NULL,                 -- SHA-256 of the octets, and their kind
+            octets BLOB NOT NULL,               -- written anew from what was brought
+            created INTEGER NOT NULL,
+            PRIMARY KEY(org, mark)
+        ) STRICT""",
+        "CREATE INDEX logos_mark ON logos(mark)",
+    ),
+)

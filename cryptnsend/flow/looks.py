@@ -1,0 +1,307 @@
+"""How does an organisation look, on pages, in notices and on covers, who changed that, and at which host are its pages?
+
+`Looks` reads it for whoever shows it, and changes it for officers, managers and the server's owner. The rows have the
+text and the pictures; it counts only where the fingerprint on the archive's card, which the keeper signs, is that of
+the text, and pictures only where they are what their marks say. So a changed row brings the house's look, and no
+other's, and turns no link away from the house's host.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from cryptnsend.core import look
+from cryptnsend.core.cards import read_card
+from cryptnsend.core.contracts import Clock, Engine, Rows
+from cryptnsend.core.errors import Denied, Ended, NoGrant, SealBroken, Sentence
+from cryptnsend.core.logo import TYPES, Logo, is_mark
+from cryptnsend.core.look import Look
+from cryptnsend.core.model import INSTALLATION, archive_holder
+from cryptnsend.core.names import safe_display_name
+from cryptnsend.flow.holders import Holders
+from cryptnsend.flow.policies import NEWEST, reason
+from cryptnsend.keeper.client import Keeper
+from cryptnsend.keeper.requests import PolicyTaken
+from cryptnsend.logs import logger
+from cryptnsend.store.records import accounts, audit, domains
+from cryptnsend.store.records import looks as records
+
+LIFE = 60.0  # seconds for which a look that was vouched for is shown without asking again
+MOST_REMEMBERED = 2000
+PLAIN = Look()
+
+log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Worn:
+    """How somebody's pages, mails and covers look: an organisation's name ("" for the house) and its look."""
+
+    organisation: int
+    name: str
+    look: Look
+    base_url: str  # what links begin with: the organisation's own host, where it has one
+
+    @property
+    def host(self) -> str:
+        """Return the host, with its port where that is not the usual one."""
+        return urlsplit(self.base_url).netloc
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """What a page on paper shows of an organisation. `logo` is (media type, octets), None without."""
+
+    name: str
+    accent: str
+    logo: tuple[str, bytes] | None
+    banner: str
+    footer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """How an organisation looked at one time, and what differs from the version before: (name, before, after)."""
+
+    number: int
+    at: int
+    actor: str
+    why: str
+    said: Mapping[str, str]
+    changes: Sequence[tuple[str, str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    version: int
+    at: float
+    worn: Worn
+
+
+class Looks:
+    """
+    The looks of organisations, read and changed. Thread-safe.
+
+    *base_url* is the house's; *serves* says what keeps this server from answering at a host: "elsewhere" (its name
+    leads there), "certificate" (which is not for it), "away" (nobody can tell now), "" if nothing does.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        keeper: Keeper,
+        holders: Holders,
+        clock: Clock,
+        base_url: Callable[[], str],
+        serves: Callable[[str], str],
+    ):
+        self._engine, self._keeper, self._holders, self._clock = engine, keeper, holders, clock
+        self._base_url, self._serves = base_url, serves
+        self._known: dict[int, _Known] = {}
+        self._lock = threading.Lock()
+
+    # -- how it looks -------------------------------------------------------------------------------------------------
+
+    def house(self) -> Worn:
+        """Return the look of the house itself."""
+        return Worn(INSTALLATION, "", PLAIN, self._base_url())
+
+    def worn(self, org: int) -> Worn:
+        """Return how an organisation looks now; the house's look where it said nothing, or nobody vouches for it."""
+        version = records.newest(self._engine, org) if org != INSTALLATION else 0
+        if not version:
+            return self._named(org, PLAIN)
+        now = self._clock.monotonic()
+        with self._lock:
+            known = self._known.get(org)
+        if known is not None and known.version == version and now - known.at < LIFE:
+            return known.worn
+        worn = self._named(org, self._vouched(org))
+        with self._lock:
+            if len(self._known) >= MOST_REMEMBERED:
+                self._known.clear()
+            self._known[org] = _Known(version, now, worn)
+        return worn
+
+    def cover(self, org: int, language: str) -> Cover:
+        """Return what a page on paper, such as the first of a locked PDF, shows of an organisation."""
+        worn = self.worn(org)
+        return Cover(
+            worn.name,
+            worn.look.accent,
+            self.picture(worn.look.logo),
+            worn.look.banner(language),
+            worn.look.footer(language),
+        )
+
+    def picture(self, mark: str) -> tuple[str, bytes] | None:
+        """Return (media type, octets) of a picture by its mark; None where there is none, or it is another."""
+        if not is_mark(mark):
+            return None
+        octets = records.logo(self._engine, mark)
+        if octets is None or hashlib.sha256(octets).hexdigest() != mark.partition(".")[0]:
+            return None
+        return TYPES[mark.partition(".")[2]], octets
+
+    def at_host(self, host: str) -> Worn | None:
+        """Return whose pages are at a host besides the house's own; None for every other name."""
+        for org in records.at_host(self._engine, host):
+            worn = self.worn(org)
+            if worn.look.host == host:
+                return worn
+        return None
+
+    def _vouched(self, org: int) -> Look:
+        def read(rows: Rows) -> Look:
+            card = self._holders.card_or_none(rows, archive_holder(org))
+            text = records.text(rows, org)
+            if card is None or card.look != look.digest(text):
+                return PLAIN
+            return look.of(look.read(text))
+
+        try:
+            return self._holders.settled(lambda: self._engine.write(read).result())
+        except SealBroken:
+            log.error("the card of an archive is not the keeper's", organisation=org)
+            return PLAIN
+
+    def _named(self, org: int, said: Look) -> Worn:
+        name = safe_display_name(accounts.organisation_name(self._engine, org)) if org != INSTALLATION else ""
+        base = self._base_url()
+        if said.host and self.is_proven(org, said.host):
+            port = urlsplit(base).port
+            base = f"https://{said.host}" + (f":{port}" if port else "")
+        return Worn(org, name, said, base)
+
+    def is_proven(self, org: int, host: str) -> bool:
+        """Say whether a host is below a domain that this organisation has proven, and no other a narrower one."""
+        labels = host.split(".")
+        for start in range(len(labels) - 1):
+            owner = domains.owner(self._engine, ".".join(labels[start:]))
+            if owner is not None:
+                return owner == org
+        return False
+
+    # -- what was said ------------------------------------------------------------------------------------------------
+
+    def said(self, org: int) -> tuple[int, Mapping[str, str]]:
+        """Return the number of the newest version, 0 before the first, and what it says."""
+        found = records.history(self._engine, org, NEWEST, 1)
+        return (found[0]["version"], look.read(found[0]["look"])) if found else (0, {})
+
+    def said_in(self, org: int, number: int) -> Mapping[str, str]:
+        """Return what a version said; nothing in 0, before the first. Raises NoGrant."""
+        if number == 0:
+            return {}
+        row = records.version(self._engine, org, number)
+        if row is None:
+            raise NoGrant("There is no such version of the look.")
+        return look.read(row["look"])
+
+    def history(self, org: int, before: int = NEWEST, limit: int = 50) -> Sequence[Version]:
+        """Return the versions of an organisation, the newest first, each with what it changed."""
+        rows = records.history(self._engine, org, before, limit + 1)
+        texts = [*(look.read(row["look"]) for row in rows), {}]
+        return [
+            Version(row["version"], row["at"], row["actor"], row["why"], said, look.differences(earlier, said))
+            for row, said, earlier in zip(rows[:limit], texts[:limit], texts[1 : limit + 1], strict=False)
+        ]
+
+    # -- changing -----------------------------------------------------------------------------------------------------
+
+    def check(self, org: int, said: Mapping[str, str], pictures: Sequence[Logo] = ()) -> Mapping[str, str]:
+        """Return what would be said; raise Denied for what cannot hold. Nothing is saved."""
+        found, marks = look.check(said), {each.mark for each in pictures}
+        for name in ("logo", "logo_dark"):
+            mark = found.get(name, "")
+            if mark and mark not in marks and not records.has_logo(self._engine, org, mark):
+                raise Denied("There is no such logo. Bring the file again.")
+        host = found.get("host", "")
+        if host and host != self.said(org)[1].get("host", ""):
+            self._check_host(org, host)
+        return found
+
+    def _check_host(self, org: int, host: str) -> None:
+        if not self.is_proven(org, host):
+            raise Denied(
+                Sentence("%(host)s is below no domain that you have proven. Prove the domain first.", host=host)
+            )
+        if host == urlsplit(self._base_url()).hostname:
+            raise Denied("This is the server's own host. Leave it empty to be there.")
+        if any(each != org for each in records.at_host(self._engine, host)):
+            raise Denied("The pages of another organisation are there.")
+        match self._serves(host):
+            case "away":
+                raise Denied("The name servers do not answer now. Try again in a minute.")
+            case "elsewhere":
+                raise Denied(
+                    Sentence(
+                        "%(host)s does not lead to this server yet. Publish: %(host)s. CNAME %(ours)s.",
+                        host=host,
+                        ours=urlsplit(self._base_url()).hostname or "",
+                    )
+                )
+            case "certificate":
+                raise Denied(
+                    Sentence(
+                        "The certificate of this server is not for %(host)s yet. Ask who runs the server to add it.",
+                        host=host,
+                    )
+                )
+
+    def change(
+        self,
+        org: int,
+        said: Mapping[str, str],
+        *,
+        pictures: Sequence[Logo] = (),
+        why: str,
+        based_on: int | None,
+        actor: str,
+        take: Callable[[str], PolicyTaken],
+        detail: Mapping[str, object],
+    ) -> int:
+        """
+        Let an organisation look like this from now on; *take* hands the text to the keeper. Return the version.
+
+        *based_on* is the version that was looked at. Raises Ended if somebody changed the look since, Denied for what
+        cannot hold, and whatever *take* raises.
+        """
+        version, before = self.said(org)
+        if based_on is not None and based_on != version:
+            raise Ended("Somebody else has changed the look meanwhile. Look at it again, then change what you want.")
+        found = self.check(org, said, pictures)
+        text, now, words = look.write(found), self._clock.now(), reason(why)
+        if text == look.write(before):
+            return version
+        # The pictures first: the keeper's word on the text is worth nothing without what it names.
+        self._keep(org, pictures, now)
+        taken, key = take(text), self._keeper.anchors().card_key
+        changes = {
+            name: [look.spelt(name, earlier), look.spelt(name, later)]
+            for name, earlier, later in look.differences(before, found)
+        }
+
+        def write(rows: Rows) -> None:
+            number = records.add(rows, org, text, found.get("host", ""), now, actor, words)
+            for signed in taken.cards:
+                card = read_card(signed, key)
+                accounts.put_card(rows, card.organisation, card.holder, card.version, signed.body, signed.signature)
+            audit.append(
+                rows, org, now, actor, "look.changed", str(org), {"version": number, "changes": changes, **detail}
+            )
+
+        self._engine.write(write).result()
+        return records.newest(self._engine, org)
+
+    def _keep(self, org: int, pictures: Sequence[Logo], now: int) -> None:
+        def write(rows: Rows) -> None:
+            for each in pictures:
+                records.put_logo(rows, org, each.mark, each.octets, now)
+
+        self._engine.write(write).result()
