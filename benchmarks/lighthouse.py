@@ -122,7 +122,10 @@ def serve_pages(folder: Path) -> None:
 
 def pages(folder: Path) -> Portal:
     """Make the pages, in the server's worker."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),  # nobody reads the other pipe any more
+    )
     return application(inhabited(), folder)[0]
 
 
