@@ -71,39 +71,19 @@ class Downloads:
         An author's own downloads count nothing. Raises as `Opener.grant`, and NoGrant for a file that is none of these.
         """
         row, files = self._files(session, message)
-        one = chosen(files, file)
-        return self.issue(
-            one, org=row["org"], message=message, account=session.account, session=session.id_hash,
-            counts=row["role"] != "author",
+        one, now, secret = chosen(files, file), self._clock.now(), self._random(32)
+        ticket = linked.TicketRow(
+            _ident(secret), row["org"], message, one.id, session.account, session.id_hash,
+            seal(_key(secret), message, PART, pad(msgspec.msgpack.encode(one))), now + TICKET,
         )  # fmt: skip
-
-    def issue(
-        self,
-        file: LinkedFile,
-        *,
-        org: int,
-        message: int,
-        account: int | None = None,
-        session: bytes | None = None,
-        link: int | None = None,
-        counts: bool = True,
-    ) -> str:
-        """Make a ticket for a *file* of a message, for a session of an account or for whoever used a link."""
-        now, secret = self._clock.now(), self._random(32)
-        sealed = seal(_key(secret), message, PART, pad(msgspec.msgpack.encode(file)))
-        row = linked.TicketRow(
-            _ident(secret), org, message, file.id, link, account, session, sealed, now + TICKET
-        )  # fmt: skip
-        actor = account_holder(account) if account is not None else f"link:{link}"
 
         def write(rows: Rows) -> None:
-            if link is not None and not linked.spend(rows, org, link, now):
-                raise NoGrant(NOTHING)
-            linked.add_ticket(rows, row)
-            if counts:
-                done = linked.DownloadRow(new_id(now, self._random), org, message, file.id, account, link, now)
-                linked.add_download(rows, done)
-                audit.append(rows, org, now, actor, "file.downloaded", str(message), {"file": str(file.id)})
+            linked.add_ticket(rows, ticket)
+            if row["role"] == "author":
+                return
+            ident, actor = new_id(now, self._random), account_holder(session.account)
+            linked.add_download(rows, linked.DownloadRow(ident, row["org"], message, one.id, session.account, now))
+            audit.append(rows, row["org"], now, actor, "file.downloaded", str(message), {"file": str(one.id)})
 
         self._engine.write(write).result()
         return secret.hex()
@@ -132,7 +112,7 @@ class Downloads:
         """Return who had a file of an own message, the latest first; raise NoGrant for others."""
         about = self._sent.owned(session, message)
         return [
-            Downloaded(row["file"], row["address"] or "", row["link"] is not None, row["at"])
+            Downloaded(row["file"], row["address"] or "", row["at"])
             for row in linked.downloads(self._engine, about["org"], message)
         ]
 
@@ -145,9 +125,7 @@ class Downloads:
 
     @staticmethod
     def _is_theirs(row: Row, session: Session | None) -> bool:
-        """Say whether a ticket is this session's; one of a link is whoever's has it, as the link itself."""
-        if row["link"] is not None:
-            return True
+        """Say whether a ticket was made for this very session."""
         return session is not None and row["session"] == session.id_hash and row["account"] == session.account
 
     def _still(self, row: Row) -> bool:
@@ -155,8 +133,6 @@ class Downloads:
         now = self._clock.now()
         if not linked.belongs(self._engine, row["org"], row["message"], row["file"]):
             return False
-        if row["link"] is not None:
-            return linked.is_open(self._engine, row["org"], row["link"], now)
         held = grants.held(self._engine, account_holder(row["account"]), row["message"])
         return any(each["state"] == "active" and (each["ends"] is None or each["ends"] > now) for each in held)
 

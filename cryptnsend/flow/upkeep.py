@@ -36,6 +36,7 @@ from cryptnsend.store.records import (
     drafts,
     endings,
     invitations,
+    linked,
     mailboxes,
     messages,
     oversight,
@@ -239,6 +240,7 @@ class Upkeep:
             self._forget_alone(now - MAILS_KEPT)
             self._engine.write(placements.forget_put_away).result()
         self._engine.write(lambda rows: transport.forget(rows, now)).result()
+        self._engine.write(lambda rows: linked.forget_tickets(rows, now)).result()
         self._engine.write(lambda rows: invitations.forget(rows, now - DAY)).result()
         self._engine.write(lambda rows: placements.forget_gone(rows, now - EXPUNGED_KEPT)).result()
         while stale := upkeep.stale_links(self._engine, now):

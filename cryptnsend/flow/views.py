@@ -375,11 +375,10 @@ class KeptFile:
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """One download of a file beside a message: by a recipient's *address*, or by whoever had the link."""
+    """One download of a file beside a message: by a recipient's *address*, "" once that is nobody's any more."""
 
     file: int
     address: str
-    by_link: bool
     at: int
 
 

@@ -87,7 +87,7 @@ def test_a_file_beside_a_message_is_had_by_its_recipient_and_counted_once(share:
     for _ in range(3):  # it broke off, and went on
         assert whole(house.portal.downloads.get(ticket, pat)) == FILE
     [done] = house.portal.downloads.done(share.ann, message)
-    assert (done.address, done.file, done.by_link) == (PAT, file.id, False)
+    assert (done.address, done.file) == (PAT, file.id)
     assert [action for _, action in house.audited(share.ann.organisation)].count("file.downloaded") == 1
     assert whole(share.download(share.ann, message, file.id)) == FILE
     assert len(house.portal.downloads.done(share.ann, message)) == 1, "its author's own do not count"
@@ -151,6 +151,11 @@ def test_a_file_stays_as_long_as_its_message_and_goes_with_it(share: Share) -> N
     house.clock.forward(EXPIRES + DAY)
     house.upkeep.once()
     assert whole(share.download(house.session(ANN), message, file.id)) == FILE
+    tickets = [row["id"] for table, row in house.rows() if table == "file_tickets"]
+    house.clock.forward(2 * TICKET + DAY)
+    house.upkeep.once()
+    assert len(tickets) == 1
+    assert not [row for table, row in house.rows() if table == "file_tickets"], "what is over is forgotten"
     with pytest.raises(NoGrant):
         share.uploads.upload(share.ann, litter.id)
     with pytest.raises(NoGrant):

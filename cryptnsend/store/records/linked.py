@@ -10,29 +10,27 @@ from cryptnsend.core.contracts import Reader, Row, Rows
 
 @dataclass(frozen=True, slots=True)
 class TicketRow:
-    """A download that was begun, in the order of the table's columns."""
+    """A download that was begun."""
 
     id: bytes
     org: int
     message: int
     file: int
-    link: int | None
-    account: int | None
-    session: bytes | None
+    account: int
+    session: bytes
     sealed: bytes
     ends: int
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadRow:
-    """One download, in the order of the table's columns."""
+    """One download."""
 
     id: int
     org: int
     message: int
     file: int
-    account: int | None
-    link: int | None
+    account: int
     at: int
 
 
@@ -74,8 +72,8 @@ def any_of(reader: Reader, org: int, message: int) -> bool:
 def add_ticket(rows: Rows, ticket: TicketRow) -> None:
     """Write a ticket."""
     rows.execute(
-        "INSERT INTO file_tickets(id, org, message, file, link, account, session, sealed, ends)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO file_tickets(id, org, message, file, account, session, sealed, ends)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         astuple(ticket),
     )
 
@@ -83,7 +81,7 @@ def add_ticket(rows: Rows, ticket: TicketRow) -> None:
 def ticket(reader: Reader, ident: bytes, now: int) -> Row | None:
     """Return a ticket that still holds, or None."""
     found = reader.query(
-        "SELECT org, message, file, link, account, session, sealed FROM file_tickets WHERE id = :id AND ends > :now",
+        "SELECT org, message, file, account, session, sealed FROM file_tickets WHERE id = :id AND ends > :now",
         id=ident,
         now=now,
     )
@@ -93,15 +91,15 @@ def ticket(reader: Reader, ident: bytes, now: int) -> Row | None:
 def add_download(rows: Rows, download: DownloadRow) -> None:
     """Count a download."""
     rows.execute(
-        "INSERT INTO downloads(id, org, message, file, account, link, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO downloads(id, org, message, file, account, at) VALUES (?, ?, ?, ?, ?, ?)",
         astuple(download),
     )
 
 
 def downloads(reader: Reader, org: int, message: int, limit: int = 500) -> list[Row]:
-    """Return who had a file of a message (file, address or None, link or None, at), the latest first."""
+    """Return who had a file of a message (file, address or None, at), the latest first."""
     return reader.query(
-        "SELECT d.file, d.link, d.at, (SELECT a.canonical FROM recipients r JOIN addresses a ON a.id = r.address"
+        "SELECT d.file, d.at, (SELECT a.canonical FROM recipients r JOIN addresses a ON a.id = r.address"
         "  WHERE r.message = d.message AND a.account = d.account LIMIT 1) AS address"
         " FROM downloads d WHERE d.org = :org AND d.message = :message ORDER BY d.at DESC, d.id DESC LIMIT :limit",
         org=org,
@@ -123,29 +121,6 @@ def release(rows: Rows, messages: Iterable[tuple[int, int]]) -> None:
 
 def forget(rows: Rows, message: int) -> None:
     """Delete what the rows say of the files of a message that is forgotten."""
-    tables: Sequence[str] = ("file_tickets", "message_files", "downloads", "file_links")
+    tables: Sequence[str] = ("file_tickets", "message_files", "downloads")
     for table in tables:
         rows.execute(f"DELETE FROM {table} WHERE message = ?", (message,))  # noqa: S608 - from this list
-
-
-def spend(rows: Rows, org: int, link: int, now: int) -> bool:
-    """Count one download of a link; say False if it has ended, or all of its downloads are spent."""
-    return bool(
-        rows.execute(
-            "UPDATE file_links SET spent = spent + 1 WHERE org = ? AND id = ? AND state = 'active' AND ends > ?"
-            " AND (most = 0 OR spent < most)",
-            (org, link, now),
-        )
-    )
-
-
-def is_open(reader: Reader, org: int, link: int, now: int) -> bool:
-    """Say whether what was begun by a link may go on: it was not taken back and is not over."""
-    return bool(
-        reader.query(
-            "SELECT 1 AS one FROM file_links WHERE org = :org AND id = :link AND state = 'active' AND ends > :now",
-            org=org,
-            link=link,
-            now=now,
-        )
-    )
