@@ -282,6 +282,7 @@ class Post(Desk):
             policies=self.policies,
             drafts=self.config.life.draft_days * DAY,
             journal=self.home.journal,
+            domains=self.domains,
             reminding=Reminding(
                 engine=self.engine,
                 clock=self.clock,

@@ -5,17 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 from cryptnsend.core.addresses import display_domain
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import Denied, NoGrant, Temporary
-from cryptnsend.core.model import Random
+from cryptnsend.core.model import Random, new_id
 from cryptnsend.delivery.dns import DnsTrouble
-from cryptnsend.store.records import audit
+from cryptnsend.store.records import audit, messages, oversight
 from cryptnsend.store.records import domains as records
 
 RECORD = "_cryptnsend"  # below the domain that is to be proven
+DAY = 86_400_000  # milliseconds between two looks at the record of a proven domain
+LAPSES = 7 * DAY  # after which a domain whose record is missing is proven no more
+AT_ONCE = 50  # domains in one round
+UPKEEP = "upkeep"
 NOTHING: Mapping[str, object] = MappingProxyType({})
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+")
 
@@ -29,6 +34,7 @@ class Domain:
     value: str
     proven: int | None
     checked: int | None
+    missing: int | None = None  # since when the record of a proven domain is not there
 
 
 class Domains:
@@ -90,6 +96,50 @@ class Domains:
         self._engine.write(write).result()
         return is_there or known.proven is not None
 
+    def look_again(self) -> int:
+        """
+        Look for the records of proven domains that nobody has looked for today; return how many that were.
+
+        Where one is missing the officers are told at once, and once more when the domain lapses, seven days later.
+        Name servers that do not answer count for nothing: they are asked again in the next round.
+        """
+        now, looked = self._clock.now(), 0
+        for row in records.stale(self._engine, now - DAY, AT_ONCE):
+            org, name = row["org"], row["domain"]
+            before = self._known(org, name)
+            if before is None:
+                continue
+            try:
+                self.check(org, name, UPKEEP)
+            except (Temporary, Denied):
+                continue
+            looked, after = looked + 1, self._known(org, name)
+            if after is None or after.missing is None:
+                continue
+            if now - after.missing >= LAPSES:
+                self._lapse(org, name, now)
+            elif before.missing is None:
+                self._engine.write(partial(self._tell, org, "domain-missing", now)).result()
+        return looked
+
+    def _lapse(self, org: int, name: str, now: int) -> None:
+        def write(rows: Rows) -> None:
+            if records.lapse(rows, org, name):
+                audit.append(rows, org, now, UPKEEP, "domain.lapsed", str(org), {"domain": name})
+                self._tell(org, "domain-lapsed", now, rows)
+
+        self._engine.write(write).result()
+
+    def _tell(self, org: int, template: str, now: int, rows: Rows) -> None:
+        mails = [
+            messages.Delivery(
+                new_id(now, self._random), org, "alert", "", None, None, each, template, "", "{}", "opportunistic", now,
+                None, None, now,
+            )
+            for each in oversight.officers(self._engine, org)
+        ]  # fmt: skip
+        messages.add_deliveries(rows, mails)
+
     def drop(self, org: int, name: str, actor: str, detail: Mapping[str, object] = NOTHING) -> None:
         """Take a domain from an organisation; raise NoGrant where it has none of that name."""
         now = self._clock.now()
@@ -118,4 +168,4 @@ class Domains:
 
 def _domain(row: Row) -> Domain:
     value = f"cryptnsend={row['challenge']}"
-    return Domain(row["domain"], f"{RECORD}.{row['domain']}", value, row["proven"], row["checked"])
+    return Domain(row["domain"], f"{RECORD}.{row['domain']}", value, row["proven"], row["checked"], row["missing"])

@@ -25,6 +25,7 @@ from cryptnsend.core.model import INSTALLATION, Random, first_id, new_id
 from cryptnsend.flow import closing, glass, resetting
 from cryptnsend.flow.archiving import Archiving
 from cryptnsend.flow.auditing import Auditing
+from cryptnsend.flow.domains import Domains
 from cryptnsend.flow.policies import Policies
 from cryptnsend.flow.reminding import Reminding
 from cryptnsend.flow.uploading import EXPIRES
@@ -111,6 +112,7 @@ class Upkeep:
         drafts: int,
         journal: Path,
         reminding: Reminding,
+        domains: Domains,
     ):
         """
         Look after one home.
@@ -121,7 +123,7 @@ class Upkeep:
         self._policies = policies
         self._engine, self._vault, self._keeper, self._clock = engine, vault, keeper, clock
         self._random, self._undo, self._drafts, self._journal = random, undo, drafts, journal
-        self._reminding = reminding
+        self._reminding, self._domains = reminding, domains
         self._auditing = Auditing(engine, keeper, clock)
         self._archiving = Archiving(
             engine=engine, vault=vault, keeper=keeper, clock=clock, random=random, policies=policies, undo=undo
@@ -166,6 +168,7 @@ class Upkeep:
                     self._archiving.list_yesterday()
                 except CryptnSendError as error:  # what is cleared away below must not wait for that
                     log.error("archives were not listed", error=type(error).__name__)
+                self._domains.look_again()
             self._vault.sweep(self._engine, self._clock.now())
         if self._uncut:
             self._uncut = not self._engine.checkpoint()

@@ -405,6 +405,34 @@ def test_a_domain_is_proven_by_its_record_and_by_nothing_else(staff: Staff, name
     assert details == [{"domain": "clinic.example"}]
 
 
+def test_a_record_that_is_missing_for_seven_days_proves_nothing_any_more(staff: Staff, names: Names) -> None:
+    house, flow = staff.house, staff.flow
+    domains = house.portal.domains
+    asked = flow.ask_domain(staff.olive, "clinic.example")
+    names.records[asked.record] = [asked.value]
+    assert flow.check_domain(staff.olive, "clinic.example")
+    told = lambda: [template for _, template in house.alerts() if template.startswith("domain-")]  # noqa: E731
+    assert domains.look_again() == 0, "it was looked for today"
+    names.records.clear()
+    names.broken = True
+    for _ in range(9):
+        house.clock.forward(DAY + 1)
+        assert domains.look_again() == 0
+    names.broken = False
+    assert (domains.look_again(), told()) == (1, ["domain-missing"]), "name servers that are silent count for nothing"
+    names.records[asked.record] = [asked.value]
+    house.clock.forward(DAY + 1)
+    assert (domains.look_again(), domains.of(staff.clinic)[0].missing) == (1, None)
+    names.records.clear()
+    for day in range(8):
+        assert domains.of(staff.clinic)[0].proven, day
+        house.clock.forward(DAY + 1)
+        domains.look_again()
+    assert domains.of(staff.clinic)[0].proven is None
+    assert told() == ["domain-missing", "domain-missing", "domain-lapsed"]
+    assert ("upkeep", "domain.lapsed") in house.audited(staff.clinic)
+
+
 def test_a_proven_domain_is_one_organisations_and_keeps_others_from_inviting_there(staff: Staff, names: Names) -> None:
     flow = staff.flow
     for who in (staff.max, staff.eve):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from cryptnsend.core.contracts import Engine, Row, Rows
+from cryptnsend.core.contracts import Engine, Reader, Row, Rows
 
 
 def of(engine: Engine, org: int) -> list[Row]:
-    """Return an organisation's domains (domain, challenge, created, proven, checked), by name."""
+    """Return an organisation's domains (domain, challenge, created, proven, checked, missing), by name."""
     return engine.query(
-        "SELECT domain, challenge, created, proven, checked FROM domains WHERE org = :org ORDER BY domain", org=org
+        "SELECT domain, challenge, created, proven, checked, missing FROM domains WHERE org = :org ORDER BY domain",
+        org=org,
     )
 
 
@@ -28,11 +29,30 @@ def ask(rows: Rows, org: int, domain: str, challenge: str, now: int) -> None:
 
 
 def checked(rows: Rows, org: int, domain: str, now: int, *, is_there: bool) -> None:
-    """Note what a look at the record found; one that is proven stays so until it is taken away."""
+    """Note what a look at the record found, and since when one that proved the domain is missing."""
     rows.execute(
-        "UPDATE domains SET checked = :now, proven = CASE WHEN :there = 1 THEN coalesce(proven, :now) ELSE proven END"
+        "UPDATE domains SET checked = :now, proven = CASE WHEN :there = 1 THEN coalesce(proven, :now) ELSE proven END,"
+        " missing = CASE WHEN :there = 1 OR proven IS NULL THEN NULL ELSE coalesce(missing, :now) END"
         " WHERE org = :org AND domain = :domain",
         {"now": now, "there": int(is_there), "org": org, "domain": domain},
+    )
+
+
+def stale(reader: Reader, before: int, limit: int) -> list[Row]:
+    """Return proven domains (org, domain) nobody has looked for since *before*. The installation's, for upkeep."""
+    return reader.query(
+        "SELECT org, domain FROM domains WHERE proven IS NOT NULL AND coalesce(checked, 0) < :before"
+        " ORDER BY checked, domain LIMIT :limit",
+        before=before,
+        limit=limit,
+    )
+
+
+def lapse(rows: Rows, org: int, domain: str) -> int:
+    """Let a domain be proven no more; return how many there were."""
+    return rows.execute(
+        "UPDATE domains SET proven = NULL, missing = NULL WHERE org = :org AND domain = :domain AND proven IS NOT NULL",
+        {"org": org, "domain": domain},
     )
 
 

@@ -30,7 +30,7 @@ from cryptnsend.store.schema.later import (
     TRANSPORT,
     TURNS,
 )
-from cryptnsend.store.schema.organisations import LOOKS, ORGANISATIONS, POLICIES
+from cryptnsend.store.schema.organisations import DOMAINS_AGAIN, LOOKS, ORGANISATIONS, POLICIES
 from cryptnsend.store.schema.uploads import UPLOADS
 from cryptnsend.store.schema.wishes import REMINDERS, WISHES
 
@@ -61,4 +61,5 @@ STEPS: tuple[Step, ...] = (
     JOURNALS,
     FILES,
     LOOKS,
+    DOMAINS_AGAIN,
 )

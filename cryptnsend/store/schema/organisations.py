@@ -21,6 +21,11 @@ POLICIES = Step(
     ),
 )
 
+DOMAINS_AGAIN = Step(
+    "0025-domains-again",
+    ("ALTER TABLE domains ADD COLUMN missing INTEGER",),  # since when the record of a proven domain is not there
+)
+
 ORGANISATIONS = Step(
     "0017-organisations",
     (
