@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cryptnsend.flow.views import (
     Blocked,
     Browser,
     Device,
     Doing,
+    Downloaded,
     Entry,
     File,
+    KeptFile,
     KeptMail,
     Letter,
     Reached,
@@ -43,6 +47,9 @@ def furnished() -> World:
     world.files = {(11, "2"): b"%PDF-1.7 lab", (11, "3"): b"PK docx"}
     world.entries = _list()
     world.sent = _sent()
+    scan = KeptFile(9, "MRI of the left knee, all sequences.dcm", "application/dicom", 1_900_000_000, linked=True)
+    world.letters[14] = replace(world.letters[14], beside=(scan,))
+    world.beside[21], world.downloaded[21] = [scan], [Downloaded(9, PAT, NOW - DAY)]
     world.blocked = [Blocked(5, "Weight Loss Wonders of the Whole Wide World", "offers@wonders.example", PAT)]
     _furnish_account(world)
     return world
