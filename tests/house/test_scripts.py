@@ -151,6 +151,7 @@ def test_every_command_answers_as_promised(
     assert [each["subject"] for each in ask("archive holds", *own)] == [str(message)]
     assert ask("archive release", "Smith", *own) == {"case": "Smith", "holds": 1}
     assert {tuple(each["problems"]) for each in ask("archive verify")} == {()}
+    assert ask("archive copies", *own) == []
     assert ask("archive rule", "one", *own)["officers"] == "one"
     case = ("--officer", ANN, "--reason", "A judge asked for it.", "--out", tmp_path / "case.zip")
     assert ask("archive export", ANN, *case, passwords=(NEW,))["messages"] > 1
