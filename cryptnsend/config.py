@@ -54,6 +54,7 @@ class Config:
     inbound: settings_doors.Inbound = field(default_factory=settings_doors.Inbound)
     scan: settings.Scan = field(default_factory=settings.Scan)
     dlp: settings.Dlp = field(default_factory=settings.Dlp)
+    pdf: settings.Pdf = field(default_factory=settings.Pdf)
     mailbox: settings_doors.Mailbox = field(default_factory=settings_doors.Mailbox)
     programs: settings_doors.Programs = field(default_factory=settings_doors.Programs)
     keeper: settings.Keeper = field(default_factory=settings.Keeper)

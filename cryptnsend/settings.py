@@ -371,6 +371,16 @@ class Dlp:
 
 
 @dataclass(frozen=True, slots=True)
+class Pdf:
+    """Messages that leave, or are saved, as a locked PDF: docs/pdf.md."""
+
+    seconds: int = setting(
+        15, "How long setting one may keep a processor busy; then plain text is set.", unit="seconds", low=2, high=300
+    )
+    memory_mib: int = setting(1024, "Memory that setting one may take.", unit="MiB", low=512, high=16_384)
+
+
+@dataclass(frozen=True, slots=True)
 class Keeper:
     """Where the master key comes from. It is never part of a backup."""
 

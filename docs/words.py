@@ -22,7 +22,7 @@ KEYWORDS = {
     "_": None, "gettext": None, "lazy_gettext": None, "words": None, "ngettext": (1, 2), "Sentence": None,
 }  # fmt: skip
 METHODS = [("**.py", "python"), ("**.html", "jinja2.ext:babel_extract"), ("**.j2", "jinja2.ext:babel_extract")]
-SPOKEN = ("cryptnsend/portal", "cryptnsend/flow", "web/templates", "web/mail")
+SPOKEN = ("cryptnsend/portal", "cryptnsend/flow", "web/templates", "web/mail", "web/pdf")
 # Where steps are refused; what pages make of a Temporary says the page.
 REFUSING = ("cryptnsend/core", "cryptnsend/scan", "cryptnsend/keeper", "cryptnsend/flow", "cryptnsend/portal")
 REFUSALS = (errors.Denied, errors.Refusal, errors.Enough, errors.NotYet)

@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.support.terminal",
     "tests.support.apart",
     "tests.support.chromium",
+    "tests.support.press",
     "tests.support.scanners",
     "tests.support.sinks",
 ]

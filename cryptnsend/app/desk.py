@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cryptnsend.flow.begun import BegunElsewhere
     from cryptnsend.flow.casework import Casework
     from cryptnsend.flow.copies import Copies
+    from cryptnsend.flow.documents import Documents
     from cryptnsend.flow.downloads import Downloads
     from cryptnsend.flow.drafting import Drafts
     from cryptnsend.flow.exporting import Exporting
@@ -154,9 +155,26 @@ class Desk(Foundation):
             adoption=self.adoption,
             sent=self.sent,
             throttle=self._throttle("code"),
+            documents=self.documents,
             clock=self.clock,
             random=os.urandom,
             wake=self.wake,
+        )
+
+    @cached_property
+    def documents(self) -> Documents:
+        """Return what makes PDFs of messages; it starts nothing before the first."""
+        from cryptnsend.flow.documents import Documents
+        from cryptnsend.flow.letterhead import look_of
+        from cryptnsend.pdf.press import Limits, Press
+
+        figures = self.config.pdf
+        return Documents(
+            Press(Limits(memory=figures.memory_mib << 20, seconds=figures.seconds)),
+            web_root(),
+            lambda: self.home.base_url(self.config),
+            look_of,
+            self.config.delivery.handoff_octets,
         )
 
     @cached_property

@@ -122,6 +122,7 @@ class Post(Desk):
         return Letters(
             engine=self.engine,
             parcels=Parcels(self.engine, self.vault, self.keeper, self.holders, most),
+            documents=self.documents,
             keeper=self.keeper,
             clock=self.clock,
             signers=self.signers,

@@ -48,6 +48,7 @@ class Rules:
     allow_plain: bool = True  # whether `::` counts
     may_plain: bool = True  # whether this author's mail may leave plain at all
     cleartext: bool = False  # whether plain mail may go unencrypted to hosts that have no TLS
+    allow_pdf: bool = True  # whether `encrypt/` counts
     tls_replies: bool = True  # whether its people may have replies arrive readable, over proven TLS
     marks: tuple[str, ...] = ()  # further words, case-folded, that ask for the vault at the start of a subject
 
@@ -84,14 +85,14 @@ class Handoff:
 
 @dataclass(frozen=True, slots=True)
 class Pdf:
-    """Seal it, and send it as an encrypted PDF whose key waits on the portal."""
+    """Seal it, and send it as an encrypted PDF whose key waits on the portal: what opens it never leaves."""
 
     reason: str
-    rank: ClassVar[int] = 2
+    rank: ClassVar[int] = 3
 
     def explain(self) -> str:
         """Say the decision and why in one sentence."""
-        return f"Sent as an encrypted PDF: {_WHY[self.reason]}."
+        return f"Sealed in the vault and sent as an encrypted PDF, whose key waits there: {_WHY[self.reason]}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,8 @@ _WHY = {
     "self": "the recipient is the sender, so no code is needed",
     "secure-token": "the subject begins with secure/",
     "secure-mark": "the subject begins with a word that asks for protection in this organisation",
-    "pdf-not-yet": "the subject begins with encrypt/, and since no encrypted PDF can be made here yet it is sealed",
+    "pdf-token": "the subject begins with encrypt/",
+    "pdf-not-allowed": "the subject begins with encrypt/, but the organisation lets no locked files leave by mail",
     "thread-subscriber": "the conversation belongs to this recipient",
     "member": "this recipient can open secure mail without a new password",
     "form-unknown": "the way this recipient wants secure mail is not known here",
@@ -196,10 +198,10 @@ def _decide(submission: Submission, rules: Rules, recipient: RecipientFacts, ask
         return Vault("self")
     if asked == "secure":
         return Vault("secure-token")
-    if asked == "pdf":
-        return Vault("pdf-not-yet")
     if submission.author_is_subscriber and has_mark(submission.subject, rules.marks):
         return Vault("secure-mark")
+    if asked == "pdf":
+        return Pdf("pdf-token") if rules.allow_pdf else Vault("pdf-not-allowed")
     if recipient.is_thread_subscriber or recipient.is_member:
         reason = "thread-subscriber" if recipient.is_thread_subscriber else "member"
         return Handoff(recipient.form, reason) if recipient.form in FORMS else Vault("form-unknown")

@@ -17,6 +17,7 @@ from cryptnsend.core.mime import Enclosure, Outgoing, build_message
 from cryptnsend.delivery.courier import TlsClass
 from cryptnsend.delivery.dkim import sign
 from cryptnsend.delivery.signers import Signers
+from cryptnsend.flow.documents import Documents
 from cryptnsend.flow.looks import Looks, Worn
 from cryptnsend.flow.mailwords import Faces
 from cryptnsend.flow.parcels import Parcels
@@ -75,6 +76,7 @@ class Composing:
         *,
         engine: Engine,
         parcels: Parcels,
+        documents: Documents,
         keeper: Keeper,
         clock: Clock,
         signers: Signers,
@@ -83,10 +85,18 @@ class Composing:
         looks: Looks,
         web: Path,
     ):
-        self._engine, self._parcels, self._keeper = engine, parcels, keeper
+        self._engine, self._parcels, self._documents, self._keeper = engine, parcels, documents, keeper
         self._clock, self._signers = clock, signers
         self._settings, self._looks, self._policies = settings, looks, policies
         self._faces = Faces(web)
+
+    def give_up(self) -> None:
+        """Wait for no document any more: the process ends."""
+        self._documents.cut()
+
+    def close(self) -> None:
+        """End what mails are made with."""
+        self._documents.close()
 
     def _words(self, row: Row) -> Callable[[str], str]:
         """Return what puts English words into the language of a delivery's reader."""

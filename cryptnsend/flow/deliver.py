@@ -93,6 +93,7 @@ class Deliver:
                 if self._clock.monotonic() >= hurried:
                     self._scanning.give_up()
                     self._inspecting.give_up()
+                    self._letters.give_up()
         self.close()
 
     def once(self) -> int:
@@ -110,6 +111,7 @@ class Deliver:
         self._wake.close()
         self._courier.close()
         self._inspecting.close()
+        self._letters.close()
 
     def _work(self) -> None:
         row: Row | None = None
@@ -304,7 +306,7 @@ class Deliver:
         ):
             raise Moot("taken back while it was leaving")
         if row["queue_wrap"] is not None and not held["has_key"]:
-            if row["kind"] == "handoff":  # taken back and given back again: the recipient has to hear of it
+            if row["kind"] in ("handoff", "notice"):  # taken back and given back again: the recipient has to hear of it
                 raise TooLargeToHandOver("its key was destroyed while it was leaving")
             raise Moot("taken back while it was leaving")
 

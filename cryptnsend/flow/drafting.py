@@ -70,6 +70,7 @@ class _Content(msgspec.Struct):
     later: int = 0
     at: int = 0
     way: str = ""
+    pdf: bool = False
     before: int = 0  # the draft that this one goes on with, which whoever kept it could not open
 
 
@@ -278,7 +279,8 @@ class Drafts:
             content = _Content(
                 1, writing.text, writing.subject, [*writing.to], [*writing.cc], [*writing.bcc], writing.everybody,
                 nonce, [*stay, *(file for file, _ in sealed)], sorted(kept), writing.html, writing.sender,
-                writing.about, wishes.plain, wishes.days, wishes.tell, wishes.later, wishes.at, wishes.way, goes_on,
+                writing.about, wishes.plain, wishes.days, wishes.tell, wishes.later, wishes.at, wishes.way, wishes.pdf,
+                goes_on,
             )  # fmt: skip
             key = keys.new_key(self._random)
             body = self._vault.put([seal(key, ident, PART, pad(msgspec.msgpack.encode(content)))])
@@ -406,7 +408,7 @@ class Drafts:
                 content.html,
                 content.sender,
                 content.about,
-                Wishes(content.plain, content.days, content.tell, content.later, content.at, content.way),
+                Wishes(content.plain, content.days, content.tell, content.later, content.at, content.way, content.pdf),
             ),
             files=tuple(
                 KeptFile(each.id, each.name, each.media_type, each.size, each.linked)

@@ -100,7 +100,7 @@ def is_trusted(person: Person) -> bool:
 
 def needs_code(person: Person, decision: policy.Decision) -> bool:
     """Say whether this person will be asked for the subscriber's code before the message opens."""
-    return isinstance(decision, policy.Vault) and not is_trusted(person)
+    return isinstance(decision, policy.Vault | policy.Pdf) and not is_trusted(person)
 
 
 class Making:
@@ -174,6 +174,7 @@ class Making:
         *disclosed* says that the person stands in To or Cc; everybody else is never shown to others.
         """
         form = decision.form if isinstance(decision, policy.Handoff) else ""
+        form = "pdf" if isinstance(decision, policy.Pdf) else form
         self._recipients.append(
             messages.Recipient(
                 self._thread.organisation,
@@ -196,6 +197,8 @@ class Making:
             inbox = person.card.reply_address if person.card is not None and form != "link" else ""
             way = "proven" if form == "tls" else "opportunistic"
             self._deliver("handoff", form, person, envelope, way, queued_for=inbox)
+        elif isinstance(decision, policy.Pdf):  # a notice with the document in it, to the address that was written to
+            self._deliver("notice", form, person, envelope, "opportunistic", queued_for=person.canonical)
         else:
             self._deliver("notice", "", person, envelope, "opportunistic")
 

@@ -15,13 +15,18 @@ from cryptnsend.core.errors import Denied
 from cryptnsend.core.mime import Enclosure
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.flow.composing import Letter, Link
+from cryptnsend.flow.documents import FILE as PDF
+from cryptnsend.flow.documents import Copy
 from cryptnsend.flow.housemail import HouseMail
 from cryptnsend.flow.journalmail import JournalMail
 from cryptnsend.flow.mailwords import day, moment, one_line, phone_number, usable_ids
-from cryptnsend.flow.parcels import Moot
+from cryptnsend.flow.parcels import Moot, TooLargeToHandOver
 from cryptnsend.flow.readable import Readable
 from cryptnsend.flow.relayed import Relayed
+from cryptnsend.pdf.press import NotMade
 from cryptnsend.store.records import mailing
+
+KEY_FIRST = "?key"  # leads whoever follows a link to the key of the PDF that came with it
 
 
 class Letters(HouseMail, Relayed, Readable, JournalMail):
@@ -69,20 +74,26 @@ class Letters(HouseMail, Relayed, Readable, JournalMail):
         told = self._keeper.notice(row["recipient_address"], row["subscriber"], message, author["address"])
         name = safe_display_name(author["name"])
         words = self._words(row)
+        to, enclosures = told.address, tuple[Enclosure, ...]()
+        if row["form"] == "pdf":
+            to, octets = self._document(row, told.address, author)
+            enclosures = (Enclosure(PDF, "application/pdf", (octets,)),)
         values = {
+            "file": PDF if enclosures else "",
+            "was_to_be_file": row["decided_form"] == "pdf" and not enclosures and not reminder,
             "sender": name or author["address"],
             "sender_address": author["address"],
             "phone": phone_number(author["phone"]),
             "teller": safe_display_name(teller["name"]) or teller["address"] or author["address"],
             "organisation": safe_display_name(author["organisation"]),
-            "recipient": told.address,
+            "recipient": to,
             "when": moment(row["message_created"], row["language"]),
             "until": day(mailing.ends(self._engine, org, message, address) or row["expires"], row["language"]),
             "reminder": reminder,
             "is_known": known,
             "phrase": one_line(phrase),
             "has_account": row["recipient_account"] is not None,
-            "link": self._url(row, f"/m/{told.link.token}"),
+            "link": self._url(row, f"/m/{told.link.token}{KEY_FIRST if enclosures else ''}"),
             "host": self._host(row),
             "number": row["display_id"],
             "note": self._policies.now(org).notice_words(row["language"]),
@@ -96,11 +107,12 @@ class Letters(HouseMail, Relayed, Readable, JournalMail):
                 words("%(name)s via CryptnSend") % {"name": name} if name else words("Secure message via CryptnSend"),
                 f"notice@{self._settings.domain}",
             ),
-            to=told.address,
+            to=to,
             subject=_subject(words, name, reminder),
             values=values,
             reply_to=self._local("r+", told.reply.token),
             links=(Link(told.link.row, None), Link(told.reply.row, None)),
+            enclosures=enclosures,
         )
 
     def _handoff(self, row: Row) -> Letter:
@@ -116,15 +128,20 @@ class Letters(HouseMail, Relayed, Readable, JournalMail):
             to, octets = self._parcels.locked(row, to)
             enclosures = (Enclosure(file, "application/zip", (octets,)),)
         author = mailing.author(self._engine, org, message)
+        if row["form"] == "pdf":
+            file = PDF
+            to, octets = self._document(row, to, author)
+            enclosures = (Enclosure(file, "application/pdf", (octets,)),)
         told = self._keeper.notice(row["recipient_address"], row["subscriber"], message, author["address"])
         values = {
             "is_reply": answered is not None,
-            "is_locked": bool(enclosures),
+            "is_locked": row["form"] == "zip",
+            "is_pdf": row["form"] == "pdf",
             "is_readable": row["form"] == "tls",
             "instead_of": row["decided_form"] if row["form"] == "link" and row["decided_form"] != "link" else "",
             "file": file,
             "when": moment(row["message_created"], row["language"]),
-            "link": self._url(row, f"/m/{told.link.token}"),
+            "link": self._url(row, f"/m/{told.link.token}{KEY_FIRST if row['form'] == 'pdf' else ''}"),
             "recipient": to,
             "number": row["display_id"],
         }
@@ -147,6 +164,28 @@ class Letters(HouseMail, Relayed, Readable, JournalMail):
             links=tokens,
             enclosures=enclosures,
         )
+
+    def _document(self, row: Row, inbox: str, author: Row) -> tuple[str, bytes]:
+        """Return the one address that a message may go to as a PDF, and the PDF; raise TooLargeToHandOver."""
+        to, index, raw, key = self._parcels.document(row, inbox)
+        ends = mailing.ends(self._engine, row["org"], row["message"], row["recipient"])
+        copy = Copy(
+            message=row["message"],
+            organisation=row["org"],
+            organisation_name=safe_display_name(author["organisation"]),
+            recipient=row["recipient_address"],
+            sender_name=safe_display_name(author["name"]) or author["address"],
+            sender_address=author["address"],
+            at=row["message_created"],
+            until=ends,
+            language=row["language"],
+        )
+        try:
+            octets = self._documents.make(copy, index, raw, key)
+        except NotMade as reason:
+            raise TooLargeToHandOver(str(reason)) from None
+        self._parcels.check_size(octets)
+        return to, octets
 
 
 def _subject(words: Callable[[str], str], name: str, reminder: str) -> str:

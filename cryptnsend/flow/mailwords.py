@@ -51,18 +51,22 @@ class Faces:
         )
         return plain.strip() + "\n", page
 
+    def document(self, name: str, language: str, values: dict[str, Any]) -> str:
+        """Return a document on paper, from the templates in web/pdf."""
+        return _environment(self._web, "pdf", known(language), True).get_template(name).render(values)
+
     def words(self, language: str) -> NullTranslations:
         """Return the catalogue of a language; what is not in it stays English."""
         return catalogue(self._web, known(language))
 
     def _environment(self, language: str, *, html: bool) -> Environment:
-        return _environment(self._web, known(language), html)
+        return _environment(self._web, "mail", known(language), html)
 
 
 @cache
-def _environment(web: Path, language: str, html: bool) -> Environment:
+def _environment(web: Path, folder: str, language: str, html: bool) -> Environment:
     made = Environment(
-        loader=FileSystemLoader(web / "mail"),
+        loader=FileSystemLoader(web / folder),
         autoescape=html,  # noqa: S701 - the other face is plain text, which has nothing to escape
         undefined=StrictUndefined,
         extensions=["jinja2.ext.i18n"],
@@ -96,6 +100,13 @@ def day(milliseconds: int, language: str) -> str:
 def moment(milliseconds: int, language: str) -> str:
     """Return a time as "Thursday 19 November 2026 at 17:42 UTC"; the reader's zone is not known to a mail."""
     return f"{written(datetime.fromtimestamp(milliseconds / 1000, UTC), 'sentence', language)} UTC"
+
+
+def size_of(octets: int) -> str:
+    """Return a size as people say it, in decimal steps: "214 KB", "1.5 MB"."""
+    if octets < 1_000_000:
+        return f"{max(1, round(octets / 1000))} KB"
+    return f"{octets / 1_000_000:.1f} MB"
 
 
 def phone_number(text: str) -> str:

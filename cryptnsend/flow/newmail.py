@@ -30,7 +30,7 @@ from cryptnsend.flow.granting import Addressee, Author, Envelope, needs_code
 from cryptnsend.flow.passing import Passing
 from cryptnsend.flow.sent import Sent
 from cryptnsend.flow.sessions import Session
-from cryptnsend.flow.views import Addressed, Checked, Known, Upload, Writing
+from cryptnsend.flow.views import Addressed, Checked, Known, Upload, Wishes, Writing
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.store.records import audit, messages, people
 
@@ -325,7 +325,7 @@ class NewMail:
             to=addressed.to,
             cc=addressed.cc,
             bcc=addressed.bcc,
-            subject=f":: {subject}" if writing.wishes.plain else subject,
+            subject=_marked(subject, writing.wishes),
             date=starts or self._clock.now(),
             message_id=f"<m{draft.message}@{self._domain}>",
             text=to_text(html) if html else writing.text,
@@ -333,6 +333,11 @@ class NewMail:
             references=self._passing.reference(session, writing.about) if writing.about else (),
             enclosures=tuple(Enclosure(each.name, each.media_type, each.chunks()) for each in files),
         )
+
+
+def _marked(subject: str, wishes: Wishes) -> str:
+    """Return a subject with the word in front that asks for another way than the usual one."""
+    return f":: {subject}" if wishes.plain else f"encrypt/ {subject}" if wishes.pdf else subject
 
 
 def recipients_of(writing: Writing) -> Recipients:

@@ -131,6 +131,8 @@ class Outcomes:
             self._failed(rows, row, Outcome("failed", None, "5.3.4", "larger than goes to an inbox, or without a key"))
             return False
         now = self._clock.now()
+        if row["kind"] == "notice":
+            return deliveries.become(rows, row["id"], row["fence"], "notice", "", "opportunistic", now)
         return deliveries.become(rows, row["id"], row["fence"], "handoff", "link", "opportunistic", now)
 
     def _delivered(self, rows: Rows, row: Row, outcome: Outcome) -> None:
@@ -300,4 +302,4 @@ def _how(outcome: Outcome) -> str:
 
 def _can_be_link(row: Row) -> bool:
     """Say whether there is a smaller and plainer way to tell the same person."""
-    return bool(row["kind"] == "handoff" and row["form"] != "link")
+    return bool(row["kind"] == "handoff" and row["form"] != "link") or row["form"] == "pdf"

@@ -16,9 +16,10 @@ import pyzipper
 from cryptnsend.core.contracts import Engine, Row
 from cryptnsend.core.errors import CryptnSendError, NoGrant, Refusal, SealBroken
 from cryptnsend.core.keys import queue_form
-from cryptnsend.core.mime import header_end
-from cryptnsend.core.seal import open_stream
+from cryptnsend.core.mime import Index, header_end
+from cryptnsend.core.seal import unpad
 from cryptnsend.flow.holders import Holders
+from cryptnsend.flow.opening import Sealed
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import EpochRow, Leaving, QueueGrant
 from cryptnsend.store.records import deliveries, mailing
@@ -84,6 +85,28 @@ class Parcels:
             raise TooLargeToHandOver("its key was destroyed, or it is larger than goes to an inbox")
         return self._opened(row, inbox)
 
+    def document(self, row: Row, inbox: str) -> tuple[str, Index | None, Sealed, bytes]:
+        """
+        Return the one address that a PDF may go to, and what it is made of: index, message, content key.
+
+        Raises TooLargeToHandOver.
+        """
+        if row["queue_wrap"] is None or row["size"] > self._most:
+            raise TooLargeToHandOver("its key was destroyed, or it is larger than goes to an inbox")
+        leaving = self._opened(row, inbox)
+        key = leaving.keys[:32]
+        octets = unpad(b"".join(self._part(row, key, "index").chunks()))
+        try:
+            index = Index.from_octets(octets)
+        except ValueError:
+            index = None
+        return leaving.recipient, index, self._part(row, key, "raw"), key
+
+    def check_size(self, octets: bytes) -> None:
+        """Raise TooLargeToHandOver for a file that is larger than goes to an inbox."""
+        if len(octets) * 4 // 3 > self._most:  # base64 makes four of three
+            raise TooLargeToHandOver("larger than goes to an inbox")
+
     def plain(self, row: Row) -> Leaving:
         """Return the key of a message that leaves in plain, and the one address that it may go to."""
         try:
@@ -93,11 +116,13 @@ class Parcels:
 
     def raw(self, row: Row, key: bytes) -> Iterator[bytes]:
         """Yield the message; a damaged end breaks the transfer, so nothing partial counts as a message."""
-        rests = mailing.content(self._engine, row["org"], row["message"], "raw")
+        return self._part(row, key, "raw").chunks()
+
+    def _part(self, row: Row, key: bytes, part: str) -> Sealed:
+        rests = mailing.content(self._engine, row["org"], row["message"], part)
         if rests is None:
             raise Moot("the message is gone")
-        chunks = self._vault.open(Stored(rests["body"], rests["blob_key"]))
-        return open_stream(key, row["message"], "raw", chunks)
+        return Sealed(self._vault, Stored(rests["body"], rests["blob_key"]), key, row["message"], part)
 
     def _opened(self, row: Row, recipient: str) -> Leaving:
         """Ask the keeper for the content key of a delivery that carries content."""
@@ -135,8 +160,7 @@ class Parcels:
                 for chunk in self.raw(row, key):
                     entry.write(chunk)
         octets = packed.getvalue()
-        if len(octets) * 4 // 3 > self._most:  # base64 makes four of three
-            raise TooLargeToHandOver("larger than goes to an inbox")
+        self.check_size(octets)
         return octets
 
 

@@ -72,17 +72,17 @@ class Passing:
         texts = dict(zip(map(id, parts), raw.ranges([(part.body_start, part.body_end) for part in parts]), strict=True))
         peeled = peel(index.subject)
         asked: Token | None = peeled.token
-        is_plain = asked is not None and asked not in PROTECTING
+        is_plain, is_pdf = asked is not None and asked not in PROTECTING, asked == "pdf"
         return Writing(
             text=part_text(body.text, [texts[id(body.text)]], SHOWN).replace("\r\n", "\n") if body.text else "",
-            subject=peeled.shown if is_plain else index.subject,
+            subject=peeled.shown if is_plain or is_pdf else index.subject,
             to=_typed(index.to),
             cc=_typed(index.cc),
             bcc=_typed(parse_mailboxes(cuts.decode("utf-8", "replace").partition(":")[2].replace("\r\n", " "))),
             html=tidy(part_text(body.html, [texts[id(body.html)]], SHOWN)) if body.html else "",
             sender=index.author.address if index.author and index.author.address in session.addresses else "",
             about=self._quoted_in(session, index),
-            wishes=replace(wishes, plain=is_plain),
+            wishes=replace(wishes, plain=is_plain, pdf=is_pdf),
         )
 
     def quoted(self, session: Session, message: int) -> tuple[Writing, Sequence[Upload]]:

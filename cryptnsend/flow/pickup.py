@@ -23,11 +23,13 @@ from cryptnsend.flow import saving, searching
 from cryptnsend.flow.adoption import NEWEST, Adoption
 from cryptnsend.flow.arrival import is_over, sender_name
 from cryptnsend.flow.asking import Asking
+from cryptnsend.flow.documents import Documents
 from cryptnsend.flow.filereading import files_beside
 from cryptnsend.flow.holdings import held, places
 from cryptnsend.flow.kept import Kept
 from cryptnsend.flow.opened import note_opened
 from cryptnsend.flow.opening import NOTHING, Opener
+from cryptnsend.flow.papers import Papers
 from cryptnsend.flow.rendering import files_of, render
 from cryptnsend.flow.sent import Sent
 from cryptnsend.flow.sessions import Session
@@ -67,6 +69,7 @@ class Pickup(Asking):
         adoption: Adoption,
         sent: Sent,
         throttle: Throttle,
+        documents: Documents,
         clock: Clock,
         random: Random,
         wake: Callable[[], None],
@@ -83,6 +86,7 @@ class Pickup(Asking):
         )
         self._opener, self._sent = opener, sent
         self.kept = Kept(engine, opener, keeper, clock)
+        self.papers = Papers(engine, opener, documents, clock, self.show)
 
     # -- the list -----------------------------------------------------------------------------------------------------
 
@@ -255,6 +259,8 @@ class Pickup(Asking):
                 KeptFile(each.id, each.name, each.media_type, each.size, linked=True)
                 for each in files_beside(self._engine, self._opener, row["org"], message, content_keys[:32])
             ),
+            as_document=not is_author
+            and any(each["is_pdf"] for each in listing.as_documents(self._engine, session.account, message)),
         )
 
     def part(self, session: Session, message: int, part: str) -> Part:

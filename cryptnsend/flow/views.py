@@ -90,6 +90,7 @@ class Letter:
     org: int = 0  # as in `Waiting`
     left_out: int = 0  # pictures and styles that the HTML wanted from elsewhere; fetching them would tell on the reader
     beside: Sequence[KeptFile] = ()  # files that are too large for a message
+    as_document: bool = False  # it also went to this reader as a locked PDF
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +306,7 @@ class Wishes:
     later: int = 0
     at: int = 0  # or when it leaves, UTC milliseconds
     way: str = ""  # what stands in for the code: code (nothing), mail, none; "" is the sender's usual choice
+    pdf: bool = False  # as a locked PDF, with a link
 
 
 @dataclass(frozen=True, slots=True)

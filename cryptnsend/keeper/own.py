@@ -31,7 +31,7 @@ from cryptnsend.keeper.rows import Account
 
 MOST = 500  # codes in one request
 FRIENDS = 100  # addresses on a card
-FORMS = ("zip", "link", "tls")
+FORMS = ("zip", "pdf", "link", "tls")
 TWO_OFFICERS = (
     "Your organisation opens its archive with two officers, so none of them gets a file that opens it alone. "
     "Whoever runs the server can change that: `cryptnsend archive rule one`."

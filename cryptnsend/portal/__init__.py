@@ -36,6 +36,7 @@ from cryptnsend.portal import (
     organisation,
     oversight,
     pages,
+    papers,
     phone,
     programs,
     recipient,
@@ -105,6 +106,7 @@ def create_app(
     pages.register(app)
     discovery.register(app)
     readers = (recipient, letters, looking, fetching, kept, writing, account, second, estate, signup)
+    readers = (recipient, letters, papers, looking, kept, writing, account, second, estate, signup)
     writers = (arriving, compose, subscriber, following, held, folders, programs, wishes)
     governing = (organisation, looks, wearing, oversight)
     for module in (language, help, *readers, *writers, *governing, phone):

@@ -312,6 +312,7 @@ def _typed() -> Form:
         about=_number(form.get("about", "")),
         wishes=Wishes(
             plain=form.get("way") == "plain",
+            pdf=form.get("way") == "pdf",
             days=_number(form.get("days", "")),
             tell="tell" in form,
             later=_number(form.get("later", "")),

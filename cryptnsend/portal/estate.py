@@ -67,6 +67,7 @@ DOINGS = {  # what the access log says of an action of the audit trail
     "code.allowed": lazy_gettext("Let a message be opened with less than a code"),
     "code.usual": lazy_gettext("Chose how people open what you send"),
     "message.opened": lazy_gettext("Opened a message"),
+    "document.key-shown": lazy_gettext("Was shown the key of a PDF"),
     "message.exported": lazy_gettext("Saved a message as a file"),
     "grant.adopted": lazy_gettext("Received messages that had waited"),
     "grant.suspended": lazy_gettext("Took a message back"),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from cryptnsend.flow.papers import Key
 from cryptnsend.flow.searching import Found
 from cryptnsend.flow.views import (
     Addressed,
@@ -152,11 +153,20 @@ class Kept(Protocol):
     def delete(self, session: Any, message: int) -> None: ...
 
 
+class Papers(Protocol):
+    """Messages as locked PDFs, and what opens them."""
+
+    def keys(self, session: Any, message: int) -> tuple[Letter, Sequence[Key]]: ...
+    def document(self, session: Any, message: int, language: str) -> Part: ...
+
+
 class Pickup(Protocol):
     """Reading, replying, and the author's view of what became of it."""
 
     @property
     def kept(self) -> Kept: ...
+    @property
+    def papers(self) -> Papers: ...
     def waiting(self, token: str) -> Waiting: ...
     def ask(self, token: str, source: str) -> Waiting: ...
     def ask_own(self, session: Any, token: str, source: str) -> None: ...

@@ -60,12 +60,14 @@ def waiting(token: str) -> Any:
     somebody = visitor()
     if found.state in OVER:
         return render_template("dead-end.html", waiting=found, token=token), 410
+    if "key" in request.args:
+        remember("landing", token)
     if somebody is None:
         return entrance(token, found)
     if not is_same_person(somebody, found.to):
         return render_template("other-account.html", waiting=found, masked=masked(found.to), token=token), 403
     if found.state == "known":
-        return redirect(url_for("letters.read", message=found.message), 303)
+        return redirect(onward(token, found), 303)
     return render_template("code-new-sender.html", waiting=found, token=token, error=None)
 
 
@@ -81,7 +83,7 @@ def code(token: str) -> Any:
     try:
         if somebody is not None and is_same_person(somebody, found.to):
             desk().pickup.prove_as(somebody, token, typed, source())
-            return redirect(url_for("letters.read", message=found.message), 303)
+            return redirect(onward(token, found), 303)
         proof = desk().pickup.prove(token, typed, source())
     except WrongSecret as wrong:
         return code_page(token, found, not_the_code(wrong)), WRONG
@@ -127,7 +129,7 @@ def mailed(token: str) -> Any:
         if somebody is not None and is_same_person(somebody, found.to):
             desk().pickup.prove_mailed_as(somebody, token, int(begun["id"]), typed, source())
             forget("mailed")
-            return redirect(url_for("letters.read", message=found.message), 303)
+            return redirect(onward(token, found), 303)
         proof = desk().pickup.prove_mailed(token, int(begun["id"]), typed, source())
     except WrongSecret as wrong:
         page["error"] = not_the_code(wrong)
@@ -224,9 +226,15 @@ def choose() -> Any:
         if found.has_account:
             return account_there(token, found, may_register=False)
         return render_template("start-again.html"), 410
-    answer = start_session(redirect(url_for("letters.read", message=found.message), 303), fresh)
+    answer = start_session(redirect(onward(token, found), 303), fresh)
     remember("offer", "recovery")  # the reading page offers the recovery code once
     return answer
+
+
+def onward(token: str, found: Waiting) -> str:
+    """Return where a link leads in the end: to the message, or to the key of the PDF that it came with."""
+    page = "papers.key" if recall("landing") == token else "letters.read"
+    return url_for(page, message=found.message)
 
 
 def entrance(token: str, found: Waiting, error: str | None = None) -> str:

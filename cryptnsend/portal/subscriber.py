@@ -234,7 +234,7 @@ def profile() -> Any:
     page["name"] = " ".join(request.form.get("name", "").split())[:80]
     page["phone"] = " ".join(request.form.get("phone", "").split())[:40]
     page["form"] = request.form.get("form", known.form)
-    if page["form"] not in ("zip", "link", "tls"):
+    if page["form"] not in ("zip", "pdf", "link", "tls"):
         abort(400)
     if not page["name"]:
         page["error"] = gettext("Type the name that people know you by.")

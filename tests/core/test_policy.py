@@ -111,7 +111,7 @@ def test_a_token_of_protection_never_lowers_protection(submission, rule, token, 
     for address, decision in after.items():
         assert decision.rank >= before[address].rank
         if submission.author_is_subscriber:
-            assert isinstance(decision, Vault | Refuse)
+            assert isinstance(decision, Vault | policy.Pdf | Refuse)
 
 
 @given(submissions, rules, st.sampled_from(["", "Re: ", "[list] Fw: "]))

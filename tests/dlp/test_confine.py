@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CONFINED = """
 import ctypes, os, resource, signal, socket, subprocess, sys, tempfile, threading
-from cryptnsend.dlp.confine import confine
-confine(memory=1 << 30, cpu=20, programs={programs})
+from cryptnsend.confined.confine import confine
+confine(memory=1 << 30, cpu=20, programs={programs}, **{more})
 def main():
 {body}
 try:
@@ -25,9 +25,9 @@ else:
 """
 
 
-def confined(body: str, *, programs: bool = False) -> str:
+def confined(body: str, *, programs: bool = False, **more: bool) -> str:
     """Run *body* in a confined process; return "done", or what it raised."""
-    script = CONFINED.format(programs=programs, body="\n".join(f"    {line}" for line in body.splitlines()))
+    script = CONFINED.format(programs=programs, more=more, body="\n".join(f"    {line}" for line in body.splitlines()))
     ran = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
@@ -91,23 +91,42 @@ def test_with_ocr_programs_start_and_still_write_nothing_and_reach_nobody() -> N
     assert confined("os.kill(os.getpid(), 0)", programs=True) == "PermissionError"
 
 
+def test_who_needs_files_reads_them_and_does_nothing_else() -> None:
+    assert confined("open('/etc/passwd').read()", files=True) == "done"
+    for what in ("a file to write", "a temporary file", "a program", "another process", "a socket of this machine"):
+        assert confined(REFUSED[what], files=True) in ("PermissionError", "FileNotFoundError", "OSError"), what
+
+
+def test_who_needs_threads_starts_no_process() -> None:
+    script = "one = threading.Thread(target=print)\none.start()\none.join()"
+    assert confined(script, threads=True) == "done"
+    for what in ("a program", "another process", "a file to read", "signals", "a pair of sockets"):
+        assert confined(REFUSED[what], threads=True) in ("PermissionError", "OSError", "FileNotFoundError"), what
+
+
 OUTLIVING = """
 import os, signal
 import msgspec
-from cryptnsend.dlp import nursery
+from cryptnsend.confined import confine, nursery
 held, mark = os.pipe()
-def read(job, incoming, outgoing):
+confine.confine = lambda **limits: None
+def work(job, octets):
     if os.fork() == 0:
-        os.close(outgoing)
+        for each in os.listdir("/proc/self/fd"):
+            if int(each) > 2 and int(each) != mark:
+                try:
+                    os.close(int(each))
+                except OSError:
+                    pass
         signal.alarm(40)
         signal.pause()
-    return nursery.ENDED
-nursery._read = read
+    return b""
 incoming, into = os.pipe()
 out, outgoing = os.pipe()
-head = msgspec.msgpack.encode(nursery.Job())
+head = msgspec.msgpack.encode(nursery.Order())
 os.write(into, len(head).to_bytes(4, "big") + head)
-nursery._watch(incoming, outgoing)
+os.close(into)
+nursery.watch(incoming, outgoing, work)
 os.close(mark)
 print(os.read(held, 1))  # ends when nobody has the other end any more
 """

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from cryptnsend.confined.nursery import Ending
+from cryptnsend.confined.workers import Gone
 from cryptnsend.core.dlp.detect import Finding
 from cryptnsend.core.errors import ScannerGone
 from cryptnsend.dlp.budget import Limits
 from cryptnsend.dlp.inspector import Inspector, _findings
-from cryptnsend.dlp.nursery import Answer, Ending, Job, look
+from cryptnsend.dlp.nursery import Answer, Job, look
 from tests.dlp.documents import TYPES, docx, mail, pdf, zipped
 
 LIMITS = Limits(unpacked=64 << 20, one=32 << 20, text=4_000_000, memory=1 << 30, cpu=10, wall=15)
@@ -174,12 +176,12 @@ def test_a_nursery_that_died_is_replaced() -> None:
     inspector = Inspector()
     try:
         inspector.ping()
-        first = inspector._process
+        first = inspector.process
         assert first is not None
         first.kill()
         first.wait()
         inspector.ping()
-        assert inspector._process is not first
+        assert inspector.process is not first
     finally:
         inspector.close()
 
@@ -196,8 +198,8 @@ def test_who_is_to_stop_waits_for_nobody() -> None:
 def test_no_process_stays_behind() -> None:
     inspector = Inspector()
     inspector.ping()
-    assert inspector._process is not None
-    pid = inspector._process.pid
+    assert inspector.process is not None
+    pid = inspector.process.pid
     inspector.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
@@ -233,10 +235,10 @@ def test_a_reader_that_was_taken_over_says_no_more_than_it_may() -> None:
 
 
 def test_a_machine_that_cannot_confine_puts_mail_off() -> None:
-    with pytest.raises(ScannerGone) as gone:
+    with pytest.raises(Gone) as gone:
         _findings(msgspec.msgpack.encode(Ending(3, 0, False, b"")))
     assert "confine" in gone.value.why
-    with pytest.raises(ScannerGone):
+    with pytest.raises(Gone):
         _findings(b"")
 
 

@@ -70,7 +70,7 @@ def test_a_plain_default_of_one_organisation_is_its_own_and_secure_still_seals(o
     say(open_house, org, default="plain", secure_marks=("[secure]",))
     assert decided(open_house) == "relay default-plain"
     assert decided(open_house, "secure/ Results") == "vault secure-token"
-    assert decided(open_house, "encrypt/ Results") == "vault pdf-not-yet"
+    assert decided(open_house, "encrypt/ Results") == "pdf pdf-token"
     assert decided(open_house, "Re: [Secure] Results") == "vault secure-mark"
     assert decided(open_house, author=BOB) == "vault default-vault"
 

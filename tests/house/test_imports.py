@@ -24,8 +24,8 @@ LEVELS = [
     {"mailbox"},  # borrows from the SMTP doors how a door is opened
     {"submission", "portal"},
     {"flow"},
-    {"store", "delivery", "scan", "dlp", "keeper"},
-    {"rights", "making", "typist"},
+    {"store", "delivery", "scan", "dlp", "pdf", "keeper"},
+    {"rights", "making", "typist", "confined"},
     {"home", "hardening", "logs", "metrics", "clock", "languages"},
     {"config"},
     {"settings_doors"},
@@ -49,12 +49,14 @@ ROOMS_OF = {
     "dkim": {"delivery", "demo"},
     "dns": {"delivery", "demo"},
     "flask": {"portal", "demo"},
+    "pikepdf": {"pdf"},
     "pypdfium2": {"dlp"},
     "re2": {"core"},
     "granian": {"cli", "app", "portal"},
     "smtplib": {"delivery", "demo", "cli"},
     "sqlite3": {"store", "keeper"},
     "sqlite_utils": {"store", "keeper"},
+    "weasyprint": {"pdf"},
     "werkzeug": {"portal", "demo"},
 }
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from cryptnsend.core.errors import Ended, NoGrant, Refusal, WrongSecret
+from cryptnsend.flow.papers import Key
 from cryptnsend.flow.searching import Found, matches, wanted
 from cryptnsend.flow.views import (
     Arriving,
@@ -53,10 +54,28 @@ class FakeKept:
         self.world.kept.remove(self.show(session, message))
 
 
+class FakePapers:
+    """Keys and documents; `refuses` is why none can be made, "" if it can."""
+
+    def __init__(self, world: World, show: Callable[[Any, int], Letter]):
+        self.world, self._show, self.refuses = world, show, ""
+
+    def keys(self, session: Any, message: int) -> tuple[Letter, Sequence[Key]]:
+        self.world.calls.append("keys")
+        return self._show(session, message), [Key(session.address, "k7m2-0x9a-03fw-ysw8-g41f")]
+
+    def document(self, session: Any, message: int, language: str) -> Part:
+        self.world.calls.append(f"document {language}")
+        if self.refuses:
+            raise Refusal(self.refuses)
+        return Part("secure-message.pdf", "application/pdf", 8, iter([b"%PDF-1.7"]))
+
+
 class FakePickup:
     def __init__(self, world: World):
         self.world = world
         self.kept = FakeKept(world)
+        self.papers = FakePapers(world, self.show)
 
     def waiting(self, token: str) -> Waiting:
         found = self.world.waiting.get(token)

@@ -277,7 +277,7 @@ def resume(rows: Rows, org: int, message: int, recipient: str, now: int) -> None
     """Let a recipient be told after all of what was given back; a handoff whose key is gone goes as a link."""
     rows.execute(
         "UPDATE deliveries SET state = 'due', due = :now, settled = NULL, attempts = 0, crashes = 0,"
-        " form = CASE kind WHEN 'handoff' THEN 'link' ELSE form END"
+        " form = CASE kind WHEN 'handoff' THEN 'link' ELSE '' END"
         " WHERE org = :org AND message = :message AND kind IN ('notice', 'handoff') AND state = 'cancelled'"
         " AND template = ''"  # not the reminders
         " AND recipient = (SELECT id FROM addresses WHERE canonical = :recipient)",

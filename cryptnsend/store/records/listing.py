@@ -48,6 +48,18 @@ def mine(reader: Reader, account: int, ident: int) -> Row | None:
     return found[0] if found else None
 
 
+def as_documents(reader: Reader, account: int, ident: int) -> list[Row]:
+    """Return by which addresses this account got a message, those first to which it went as a PDF (`is_pdf`)."""
+    return reader.query(
+        "SELECT a.canonical, EXISTS (SELECT 1 FROM deliveries d WHERE d.message = r.message AND d.recipient = r.address"
+        "  AND d.form = 'pdf' AND d.state <> 'cancelled') AS is_pdf FROM addresses a"
+        " JOIN recipients r ON r.message = :message AND r.address = a.id WHERE a.account = :account"
+        " ORDER BY is_pdf DESC, a.id",
+        message=ident,
+        account=account,
+    )
+
+
 def mine_of(rows: Rows, account: int, ident: int) -> list[Row]:
     """Return (org, address) of this account among a message's recipients, as seen inside the transaction."""
     return rows.query(

@@ -56,7 +56,7 @@ def _set(rows: Rows, copy: Row, reminded: int, at: int | None) -> int:
 def sooner(rows: Rows, org: int, message: int, at: int) -> None:
     """Look at the unopened copies of a message at *at*, because their end has moved."""
     rows.execute(
-        "UPDATE recipients SET remind = :at WHERE org = :org AND message = :message AND decision = 'vault'"
+        "UPDATE recipients SET remind = :at WHERE org = :org AND message = :message AND decision IN ('vault', 'pdf')"
         " AND first_opened IS NULL AND notified IS NOT NULL AND reminded < 2",
         {"at": at, "org": org, "message": message},
     )

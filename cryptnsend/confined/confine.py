@@ -22,6 +22,8 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 
 _SECCOMP_MODE_FILTER = 2
 _LOAD, _JUMP_EQUAL, _JUMP_FROM, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # BPF
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | 1, 0x80000000  # 1 is EPERM
+_UNKNOWN = 0x00050000 | 38  # ENOSYS, at which the C library takes the older call
+_CLONE_THREAD = 0x10000
 _NUMBER, _ARCHITECTURE, _FIRST, _SECOND, _THIRD = 0, 4, 16, 24, 32  # in struct seccomp_data; arguments' low halves
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | 0o20000000  # and O_TMPFILE
 _FOREIGN = 0x40000000  # numbers of x86-64's other calling convention begin here
@@ -57,17 +59,20 @@ _REFUSED: dict[str, tuple[int, _Groups, _Groups, dict[int, int]]] = {
     ),
 }  # fmt: skip
 _LIMITING = {"x86_64": 302, "aarch64": 261}  # prlimit64
+_CLONE, _CLONE3 = {"x86_64": 56, "aarch64": 220}, 435
 
 
 class NotConfined(OSError):
     """This machine cannot confine a process as it has to be."""
 
 
-def confine(*, memory: int, cpu: int, programs: bool) -> None:
+def confine(*, memory: int, cpu: int, programs: bool, files: bool = False, threads: bool = False) -> None:
     """
     Take away what reading does not need; *memory* is octets of address space, *cpu* seconds.
 
-    With *programs* others may be started, under the same limits, and files be opened to read. Raises NotConfined.
+    With *files* the machine's files may be opened to read, as whoever sets type needs its fonts; with *threads* it may
+    start some of its own, but no process; with *programs* others may be started, and files be read, under the same
+    limits. Raises NotConfined.
     """
     for what, soft in (
         (resource.RLIMIT_AS, memory),
@@ -75,8 +80,8 @@ def confine(*, memory: int, cpu: int, programs: bool) -> None:
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, FILES),
-        # The kernel counts a user's processes, of which others may have some: with programs there is no telling.
-        *(() if programs else ((resource.RLIMIT_NPROC, 0),)),
+        # The kernel counts a user's processes and threads, of which others may have some: there is no telling how many.
+        *(() if programs or threads else ((resource.RLIMIT_NPROC, 0),)),
     ):
         hard = resource.getrlimit(what)[1]
         most = soft if hard == resource.RLIM_INFINITY else min(soft, hard)
@@ -89,7 +94,7 @@ def confine(*, memory: int, cpu: int, programs: bool) -> None:
     _prctl(_PR_SET_DUMPABLE, 0)
     die_with_parent()
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    _refuse(programs=programs)
+    _refuse(programs=programs, files=files or programs, threads=threads)
 
 
 def die_with_parent() -> None:
@@ -97,7 +102,7 @@ def die_with_parent() -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _refuse(*, programs: bool) -> None:
+def _refuse(*, programs: bool, files: bool, threads: bool) -> None:
     machine = platform.machine()
     if sys.platform != "linux" or machine not in _REFUSED:
         raise NotConfined(f"there is no list of system calls for {sys.platform} on {machine}")
@@ -105,6 +110,9 @@ def _refuse(*, programs: bool) -> None:
     numbers = [number for group in always.values() for number in group]
     if not programs:
         numbers += [number for group in without_programs.values() for number in group]
+    if threads and not programs:
+        numbers = [number for number in numbers if number not in (_CLONE[machine], _CLONE3)]
+    if not files:
         numbers += list(opening)
     steps = [
         (_LOAD, 0, 0, _ARCHITECTURE),
@@ -116,6 +124,15 @@ def _refuse(*, programs: bool) -> None:
     ]
     for number in numbers:
         steps += [(_JUMP_EQUAL, 0, 1, number), (_RETURN, 0, 0, _REFUSE)]
+    if threads and not programs:  # the newer call has its flags where nobody can look at them
+        steps += [(_JUMP_EQUAL, 0, 1, _CLONE3), (_RETURN, 0, 0, _UNKNOWN)]
+        steps += [
+            (_JUMP_EQUAL, 0, 4, _CLONE[machine]),
+            (_LOAD, 0, 0, _FIRST),
+            (_JUMP_ANY_BIT, 1, 0, _CLONE_THREAD),
+            (_RETURN, 0, 0, _REFUSE),
+            (_RETURN, 0, 0, _ALLOW),
+        ]
     # Limits of its own it may read and lower, which libraries do; those of others are none of its business.
     steps += [
         (_JUMP_EQUAL, 0, 4, _LIMITING[machine]),

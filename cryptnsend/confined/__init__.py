@@ -1,0 +1,1 @@
+"""Processes that work on what strangers made, and can do nothing else."""

@@ -1,0 +1,1 @@
+"""How a message becomes a locked PDF: set and locked by a confined process."""

@@ -1,0 +1,168 @@
+"""A message becomes a document that each reader opens with its key, and nobody without."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pikepdf
+import pypdfium2
+import pytest
+
+from cryptnsend.core.document_key import document_key, said, without_hyphens
+from cryptnsend.pdf.press import NotMade, Press
+from tests.pdf.papers import (
+    KEY,
+    MESSAGE,
+    PASSWORD,
+    PAT,
+    Plain,
+    blank_pdf,
+    copy,
+    documents,
+    made,
+    mail,
+    noise,
+    opened,
+    picture,
+    run,
+    text_of,
+)
+
+OCTETS = noise(40_000)
+HTML = (
+    "<p>Dear Pat, <b>Haemochromatosis</b> is excluded.</p><table><tr><td>Ferritin</td><td>48</td></tr></table>"
+    '<p><img src="cid:pic@x"></p>'
+)
+
+
+@pytest.fixture(scope="module")
+def paper(press: Press) -> bytes:
+    """Return a document with everything in it."""
+    message = mail("plain words", HTML)
+    related = message.get_payload()[1]
+    related.add_related(picture(), "image", "png", cid="<pic@x>")  # type: ignore[union-attr]
+    message.add_attachment(blank_pdf(2), maintype="application", subtype="pdf", filename="Scan über.pdf")
+    message.add_attachment(OCTETS, maintype="application", subtype="octet-stream", filename="canaryfile.docx")
+    message.add_attachment(b"MZ", maintype="application", subtype="octet-stream", filename="setup.exe")
+    return made(press, message)
+
+
+def test_the_key_is_of_one_document_and_one_recipient() -> None:
+    assert document_key(KEY, MESSAGE, PAT) == PASSWORD
+    others = {document_key(KEY, MESSAGE, "sam@x.example"), document_key(KEY, 8, PAT), document_key(bytes(32), 7, PAT)}
+    assert len(others | {PASSWORD}) == 4
+    groups = PASSWORD.split("-")
+    assert [len(each) for each in groups] == [4] * 5
+    assert not set(PASSWORD) & set("ilouABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    assert said("k7m2-0x9a") == ["Kilo 7 Mike 2", "0 X-ray 9 Alfa"]
+
+
+def test_what_stands_on_the_pages(paper: bytes) -> None:
+    words = " ".join(text_of(paper).split())
+    for each in ("Canaryvale results", "Dr. Ann Ruiz", "Pat Lee", "Haemochromatosis", "Ferritin", "Harbour Clinic"):
+        assert each in words
+    for each in (
+        "3 attachments",
+        "Scan über.pdf",
+        "also set behind this message",
+        "only on the page",
+        "Phones show none",
+    ):
+        assert each in words
+    assert "Reply securely" in words
+
+
+def test_links_lead_to_the_page_and_nowhere_else_of_ours(paper: bytes) -> None:
+    with pikepdf.open(io.BytesIO(paper), password=PASSWORD) as pdf:
+        links = {
+            str(each.A.URI)
+            for page in pdf.pages
+            for each in page.obj.get("/Annots", [])
+            if "/URI" in each.get("/A", {})
+        }
+    assert {f"https://secure.example/messages/7{end}" for end in ("", "#reply")} <= links
+    assert {each.rpartition("/")[0] for each in links if "/files/" in each} == {
+        "https://secure.example/messages/7/files"
+    }
+
+
+def test_files_are_inside_and_pdf_is_appended(paper: bytes, tmp_path: Path) -> None:
+    with pikepdf.open(io.BytesIO(paper), password=PASSWORD) as pdf:
+        assert sorted(pdf.attachments) == ["Scan über.pdf", "canaryfile.docx"]
+        assert pdf.attachments["canaryfile.docx"].get_file().read_bytes() == OCTETS
+        sizes = [tuple(round(float(each)) for each in page.mediabox[2:]) for page in pdf.pages]
+        assert sizes[-2:] == [(400, 500)] * 2
+        assert any("/XObject" in page.resources and page.resources.XObject for page in pdf.pages)
+        with pdf.open_outline() as outline:
+            assert [each.title for each in outline.root][-1] == "Scan über.pdf"
+
+
+def test_it_is_tagged_and_in_a_language(press: Press) -> None:
+    with pikepdf.open(io.BytesIO(made(press, mail(), language="es")), password=PASSWORD) as pdf:
+        assert pdf.Root.MarkInfo.Marked
+        assert str(pdf.Root.Lang) == "es"
+        assert "/StructTreeRoot" in pdf.Root
+        assert pdf.open_metadata()["pdfuaid:part"] == "1"
+    assert "Responder" in text_of(made(press, mail(), language="es"))
+
+
+def test_nothing_is_told_outside_the_lock(paper: bytes) -> None:
+    with pikepdf.open(io.BytesIO(paper), password=PASSWORD) as pdf:
+        about = {str(value) for value in pdf.docinfo.values()} | {str(pdf.open_metadata())}
+        assert str(pdf.docinfo.Title) == "Secure message"
+        assert pdf.encryption.R == 6
+        assert pdf.encryption.bits == 256
+    for secret in (
+        PASSWORD,
+        without_hyphens(PASSWORD),
+        "Canaryvale",
+        "Ann Ruiz",
+        "Pat Lee",
+        "canaryfile",
+        "Haemochroma",
+    ):
+        assert not [each for each in about if secret in each]
+        assert secret.encode() not in paper
+        assert secret.encode("utf-16-be") not in paper
+
+
+def test_every_reader_opens_it_with_its_key_only(paper: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "secure-message.pdf"
+    file.write_bytes(paper)
+    wrong = document_key(KEY, MESSAGE, "sam@x.example")
+    assert len(opened(paper)) == len(opened(paper, without_hyphens(PASSWORD))) >= 3
+    with pytest.raises(pypdfium2.PdfiumError):
+        opened(paper, wrong)
+    assert run("qpdf", f"--password={PASSWORD}", "--check", file).returncode == 0
+    assert run("qpdf", f"--password={wrong}", "--check", file).returncode == 2
+    assert b"Haemochromatosis" in run("pdftotext", "-upw", PASSWORD, file, "-").stdout
+    assert b"Incorrect password" in run("pdftotext", "-upw", wrong, file, "-").stderr
+    assert b"canaryfile.docx" in run("pdfdetach", "-upw", PASSWORD, "-list", file).stdout
+    assert b"Haemochromatosis" in run("mutool", "draw", "-F", "txt", "-p", PASSWORD, file).stdout
+    assert run("mutool", "draw", "-F", "txt", "-p", wrong, file).returncode != 0
+
+
+def test_appended_pages_are_left_out_before_the_whole_is_too_large(press: Press) -> None:
+    message = mail()
+    with pikepdf.new() as pdf:
+        pdf.add_blank_page()
+        pdf.pages[0].obj.Contents = pdf.make_stream(b"% " + noise(150_000).hex().encode())
+        out = io.BytesIO()
+        pdf.save(out, compress_streams=False)
+    message.add_attachment(out.getvalue(), maintype="application", subtype="pdf", filename="large.pdf")
+    octets = message.as_bytes().replace(b"\n", b"\r\n")
+    from cryptnsend.core.mime import index_message
+
+    index, raw = index_message(octets), Plain(octets)
+    both = documents(press, 900_000).make(copy(), index, raw, KEY)  # type: ignore[arg-type]
+    one = documents(press, 320_000).make(copy(), index, raw, KEY)  # type: ignore[arg-type]
+    assert (len(opened(both)), len(opened(one))) == (2, 1)
+    with pytest.raises(NotMade, match="too large"):
+        documents(press, 1000).make(copy(), index, raw, KEY)  # type: ignore[arg-type]
+
+
+def test_an_organisation_has_its_look(press: Press) -> None:
+    with pikepdf.open(io.BytesIO(made(press, mail(), organisation=2)), password=PASSWORD) as pdf:
+        content = pdf.pages[0].Contents.read_bytes()
+    assert b"0.478431 0.121569 0.360784 rg" in content  # #7a1f5c
