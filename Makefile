@@ -44,6 +44,7 @@ torture: .venv/.packages .venv/.debian .venv/.npm
 	$(BIN)/python -m pytest -m torture -s $(ARGS) || [ $$? -eq 5 ]
 
 lint: .venv/.packages
+	@! grep -rnIE '^(<{7}|>{7}) ' cryptnsend web tests docs examples benchmarks # merges that were left half done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
