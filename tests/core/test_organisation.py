@@ -49,6 +49,8 @@ def vouched(said: dict[str, object], house: Policy = HOUSE, leaves: Leaves = Lea
         ("journal_to", (), ("x.example ann@x.example",), ("x.example ann@x.example",)),
         ("message_octets", 52_428_800, 10_000_000, 10_000_000),
         ("message_octets", 52_428_800, 99_000_000, 52_428_800),
+        ("file_octets", 2_147_483_648, 0, 0),
+        ("file_octets", 2_147_483_648, 10_000_000_000, 2_147_483_648),
         ("messages_per_day", 1000, 50, 50),
         ("messages_per_day", 1000, 5000, 1000),
         ("new_recipients_per_day", 200, 5, 5),
