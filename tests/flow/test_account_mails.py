@@ -62,7 +62,7 @@ def test_an_invitation_has_link_and_code_and_goes_to_the_invited_only(desk: Desk
     assert row["expires"] > house.clock.now()
 
 
-MAIL = {"id": 1, "created": 0, "language": ""}  # of a row of the queue, what all kinds have
+MAIL = {"id": 1, "org": 1, "created": 0, "language": ""}  # of a row of the queue, what all kinds have
 
 
 def test_every_alert_has_its_words_and_no_link_but_the_one_to_object_by(desk: Desk, ann: int) -> None:
