@@ -14,6 +14,7 @@
 #   make clean                 remove everything that make made
 
 PYTHON ?= python3
+WORKERS ?= $(shell echo $$(($$(nproc) + 2)))
 BIN = .venv/bin
 DEBIAN = chromium postfix libsasl2-modules dovecot-core dovecot-imapd swaks libnet-ssleay-perl msmtp neomutt isync offlineimap3 fetchmail getmail6 thunderbird curl p7zip-full strace e2fsprogs gcc libc6-dev libssl-dev fonts-dejavu-core fonts-noto-core libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 poppler-utils qpdf mupdf-tools knot unbound clamav-daemon rspamd tesseract-ocr
 TOOLS = chromium postfix doveadm /usr/lib/dovecot/imap swaks msmtp neomutt mbsync offlineimap fetchmail getmail thunderbird curl 7z strace mkfs.ext4 gcc knotd unbound clamd rspamd tesseract pdftoppm qpdf mutool
@@ -33,8 +34,9 @@ export PATH := $(PATH):/usr/sbin:/sbin
 demo: .venv/.packages .venv/.npm
 	$(BIN)/cryptnsend demo $(ARGS)
 
+# Two workers more than processors: many tests wait for servers, browsers and disks.
 test: .venv/.packages .venv/.debian .venv/.npm
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not long and not torture" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not long and not torture" $(ARGS)
 
 # pytest answers 5 when no test carries the mark, which is no failure here.
 test-long: .venv/.packages .venv/.debian .venv/.npm
