@@ -31,7 +31,7 @@ NOTICE = {
     "sender": "Dr. Ann Ruiz", "sender_address": "ann.ruiz@gmail.com", "phone": "+1 555 010 0142", "when": WHEN,
     "teller": "Dr. Ann Ruiz", "organisation": "Ruiz Family Practice", "recipient": "walter.lindgren@yahoo.com",
     "until": "19 December 2026", "is_known": True, "reminder": "", "note": "", "footer": "", "phrase": "green canoe",
-    "has_account": True, "link": LINK, "host": HOST, "number": "7Q2K-9H3M",
+    "has_account": True, "link": LINK, "host": HOST, "number": "7Q2K-9H3M", "file": "", "was_to_be_file": False,
 }  # fmt: skip
 ONE = {
     "what": "failed", "notice": True, "stopped": False, "parked": False, "is_unseen": False, "is_ours": False,
@@ -50,7 +50,7 @@ def report(*others: dict[str, Any], is_answer: bool = False, **one: Any) -> dict
 
 
 REPLY = {
-    "is_reply": True, "is_locked": True, "is_readable": False, "instead_of": "", "file": "secure-reply.zip",
+    "is_reply": True, "is_locked": True, "is_readable": False, "is_pdf": False, "instead_of": "", "file": "secure-reply.zip",
     "when": WHEN, "link": LINK, "writer": "Walter Lindgren",
     "recipient": "ann.ruiz@gmail.com", "number": "9D5T-X3RB",
 }  # fmt: skip
@@ -70,12 +70,15 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "first notice": ("notice", NOTICE | {"is_known": False, "phrase": "", "has_account": False, "phone": ""}),
     "nameless notice": ("notice", NOTICE | {"sender": LONG, "sender_address": LONG, "organisation": ""}),
     "notice with words": ("notice", NOTICE | {"note": "We never text.", "footer": "410 Alder Street, Denver"}),
+    "notice with a PDF": ("notice", NOTICE | {"file": "secure-message.pdf"}),
+    "notice without its PDF": ("notice", NOTICE | {"was_to_be_file": True}),
     "first reminder": ("notice", NOTICE | {"reminder": "reminder"}),
     "last reminder": ("notice", NOTICE | {"reminder": "reminder-last", "is_known": False}),
     "receipt": ("receipt", RECEIPT | {"people": [TOLD, KEPT, TOLD | {"tries": 1}]}),
     "receipt of one": ("receipt", RECEIPT | {"people": [TOLD]}),
     "locked reply": ("reply", REPLY),
     "readable reply": ("reply", REPLY | {"is_locked": False, "is_readable": True}),
+    "reply as a PDF": ("reply", REPLY | {"is_locked": False, "is_pdf": True, "file": "secure-reply.pdf"}),
     "linked reply": ("reply", REPLY | {"is_locked": False, "instead_of": "zip"}),
     "linked, not readable": ("reply", REPLY | {"is_locked": False, "instead_of": "tls"}),
     "linked message": ("reply", REPLY | {"is_locked": False, "is_reply": False}),
