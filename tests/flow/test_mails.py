@@ -50,8 +50,8 @@ def report(*others: dict[str, Any], is_answer: bool = False, **one: Any) -> dict
 
 
 REPLY = {
-    "is_reply": True, "is_locked": True, "is_readable": False, "is_pdf": False, "instead_of": "", "file": "secure-reply.zip",
-    "when": WHEN, "link": LINK, "writer": "Walter Lindgren",
+    "is_reply": True, "is_locked": True, "is_readable": False, "is_pdf": False, "instead_of": "",
+    "file": "secure-reply.zip", "when": WHEN, "link": LINK, "writer": "Walter Lindgren",
     "recipient": "ann.ruiz@gmail.com", "number": "9D5T-X3RB",
 }  # fmt: skip
 CODE = {"code": "731408", "until": UNTIL, "when": WHEN, "recipient": "walter.lindgren@yahoo.com", "host": HOST}
