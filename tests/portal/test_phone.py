@@ -167,9 +167,13 @@ def test_without_a_connection_a_page_says_so_and_no_message_is_kept(phone: Page)
 
 
 @pytest.mark.browser
-def test_what_another_app_shares_becomes_a_new_message_once(phone: Page) -> None:
+def test_what_another_app_shares_becomes_a_new_message_once_its_reader_says_yes(phone: Page) -> None:
     phone.evaluate(SHARE, ["scan.png", "second.png"])
     phone.wait_for_url("**/write")
+    expect(phone.get_by_text("Referral · From the scanner. · scan.png · second.png")).to_be_visible()
+    expect(phone.get_by_label("Subject")).to_have_value("")  # any page may post such a share
+    assert phone.get_by_role("checkbox", name="scan.png").count() == 0
+    phone.get_by_role("button", name="Take it").click()
     expect(phone.get_by_label("Subject")).to_have_value("Referral")
     expect(phone.get_by_role("checkbox", name="scan.png")).to_be_checked()
     expect(phone.get_by_role("checkbox", name="second.png")).to_be_checked()

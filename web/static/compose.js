@@ -211,10 +211,6 @@
   // ---- what another app shared: the worker has it in its memory, and gives it once ------------------------------
   const lost = document.getElementById("share");
   const take = (shared) => {
-    if (!shared) {
-      lost.hidden = false;
-      return;
-    }
     const { subject } = form.elements;
     if (!subject.value) subject.value = shared.title.slice(0, subject.maxLength);
     if (shared.words && squire) squire.insertPlainText(shared.words, false);
@@ -222,15 +218,30 @@
     text.dispatchEvent(new Event("input", { bubbles: true }));
     if (shared.files.length) form.dispatchEvent(new CustomEvent("share", { detail: shared.files }));
   };
+  // Any page of the Web can post what looks like a share: nothing is taken that its owner did not say yes to.
+  const offer = (shared) => {
+    if (!shared) {
+      lost.hidden = false;
+      return;
+    }
+    const box = document.getElementById("shared");
+    const named = [shared.title, shared.words.slice(0, 80), ...shared.files.map((each) => each.name)];
+    box.querySelector(".shared-names").textContent = named.filter(Boolean).join(" · ");
+    box.hidden = false;
+    box.querySelector("button").addEventListener("click", () => {
+      box.remove();
+      take(shared);
+    }, { once: true });
+  };
   if (lost && lost.hidden) {
     history.replaceState(null, "", "/write"); // once, also when the page is loaded anew
     const worker = navigator.serviceWorker && navigator.serviceWorker.controller;
     if (worker) {
       const ear = new MessageChannel();
-      ear.port1.onmessage = (event) => take(event.data);
+      ear.port1.onmessage = (event) => offer(event.data);
       worker.postMessage("shared?", [ear.port2]);
     } else {
-      take(null);
+      offer(null);
     }
   }
 
