@@ -435,6 +435,8 @@ class Policy:
         choices=("vault", "plain", "tls-or-vault"),
     )
     plain_token: bool = setting(True, "Whether :: at the start of a subject sends plain.")
+    friends: bool = setting(True, "Whether mail to a sender's family and friends goes as ordinary mail.")
+    pdf_token: bool = setting(True, "Whether encrypt/ at the start of a subject sends a locked PDF.")
     cleartext: str = setting(
         "never",
         "Who may let plain mail go unencrypted to hosts without TLS, instead of a notice: nobody, organisations for"

@@ -357,7 +357,6 @@ class Desk(Foundation):
             most=self.config.limits.recipients,
             pause=self.config.portal.undo_seconds * 1000,
             keeper=self.keeper,
-            instead=self.config.codes.instead,
         )
 
     @cached_property

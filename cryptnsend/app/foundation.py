@@ -138,10 +138,13 @@ def house_rules(config: Config) -> tuple[Policy, Leaves]:
     policy = Policy(
         default=rules.default,
         plain_token=rules.plain_token,
+        friends=rules.friends,
+        pdf_token=rules.pdf_token,
         cleartext=rules.cleartext == "everybody",
         tls_replies=rules.tls_replies,
         code_rule=config.codes.rule,
         code_on_receipt=config.codes.on_receipt,
+        code_instead=config.codes.instead,
         custody=rules.custody,
         life_days=life.days,
         retention_days=life.retention_days,

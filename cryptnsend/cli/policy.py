@@ -11,6 +11,7 @@ from cryptnsend.cli.options import Commands, home_option, json_option, moment, p
 from cryptnsend.cli.owner import owned
 from cryptnsend.config import Config
 from cryptnsend.core import organisation as rules
+from cryptnsend.core import organisation_typed as typed
 from cryptnsend.core.addresses import Mailbox
 from cryptnsend.core.errors import Denied
 from cryptnsend.core.mime import Outgoing, build_message
@@ -101,7 +102,7 @@ def set_(config: Config, rule: str, value: str, organisation: str | None, why: s
     numbers, or lists with commas between. What the installation forbids stays forbidden.
     """
     name = _rule(rule)
-    asked = None if value == "inherit" else rules.parse(name, value)
+    asked = None if value == "inherit" else typed.parse(name, value)
     with owned(config) as app:
         org = _organisation(app, organisation)
         standing = _said(app, org, {name: asked}, why)

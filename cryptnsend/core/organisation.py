@@ -1,5 +1,7 @@
 """What may an organisation set for its people, and what holds in the end? One type, pure: no I/O, no clock.
 
+How a setting is typed and checked stands in `organisation_typed`.
+
 `Policy` has every setting once, with its kind, its limits and how it stands to what the installation's owner set. What
 an organisation *said* is a mapping of names to values, kept as JSON text; `holds` joins it with the installation's
 policy. A new setting is one line here, and one place where it acts.
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from functools import lru_cache
 from typing import Any, Literal, TypeVar, cast
@@ -21,8 +23,6 @@ from typing import Any, Literal, TypeVar, cast
 import msgspec
 
 from cryptnsend.core import journals
-from cryptnsend.core.addresses import canonical, display_domain
-from cryptnsend.core.dlp import detect, own
 from cryptnsend.core.errors import Denied, Sentence
 
 T = TypeVar("T")
@@ -31,7 +31,9 @@ WAYS = ("plain", "tls-or-vault", "vault")  # the last protects most
 PROTECTION = {way: rank for rank, way in enumerate(WAYS)}
 CODE_RULES = ("new-contact", "new-recipient", "always", "never")
 CUSTODIES = ("managed", "strict")
-MOST_ENTRIES, LONGEST_TEXT = 500, 300
+INSTEAD_OF_CODE = ("code", "mail", "none")  # what may stand in for a sender's code; the first protects most
+ROLES = ("subscriber", "manager", "officer")  # what stands in a list of people for all who have that role
+LONGEST_TEXT = 300
 
 # How what an organisation says stands to what the installation's owner set.
 Side = Literal["own", "forbids", "grants", "vouched", "at most", "at least"]
@@ -43,8 +45,8 @@ def rule(
         "choice",
         "yes",
         "number",
-        "addresses",
-        "domains",
+        "people",
+        "places",
         "marks",
         "text",
         "words",
@@ -67,7 +69,7 @@ def rule(
 
     *side*: "own" is the organisation's alone; what "forbids" is allowed where both allow it; what "grants" widens only
     in a text that the keeper vouches for, and what is "vouched" counts only there; "at most" and "at least" say on
-    which side of the installation's number the organisation's has to be.
+    which side of the installation's number the organisation's has to be; of choices, the first counts as the least.
     """
     about = {"kind": kind, "side": side, "help": help, "choices": choices, "low": low, "high": high}
     made: T = field(default=default, metadata={**about, "unit": unit, "group": group})
@@ -81,7 +83,18 @@ class Policy:
     default: str = rule("vault", "choice", "own", "Where an unmarked message goes.", choices=WAYS, group="ways")
     plain_token: bool = rule(True, "yes", "forbids", "Whether :: at the start of a subject sends plain.", group="ways")
     plain_people: tuple[str, ...] = rule(
-        (), "addresses", "own", "Who may send plain, by :: or by default; empty is everybody.", group="ways"
+        (), "people", "own", "Who may send plain, by :: or by default: roles and addresses; empty is everybody.",
+        group="ways",
+    )  # fmt: skip
+    friends: bool = rule(
+        True, "yes", "forbids", "Whether mail to a sender's family and friends goes as ordinary mail.", group="ways"
+    )
+    friends_people: tuple[str, ...] = rule(
+        (), "people", "own", "Whose family and friends get ordinary mail: roles and addresses; empty is everybody's.",
+        group="ways",
+    )  # fmt: skip
+    pdf_token: bool = rule(
+        True, "yes", "forbids", "Whether encrypt/ at the start of a subject sends a locked PDF.", group="ways"
     )
     secure_marks: tuple[str, ...] = rule(
         (), "marks", "own", "Further words that ask for the vault at the start of a subject, as secure/.", group="ways"
@@ -98,6 +111,11 @@ class Policy:
     code_on_receipt: bool = rule(
         True, "yes", "forbids", "Whether codes are mailed to the sender, or stay on the portal.", group="codes"
     )
+    code_instead: str = rule(
+        "mail", "choice", "at most",
+        "The most that a sender may let stand in for the code they tell: nothing, a code by e-mail, no code at all.",
+        choices=INSTEAD_OF_CODE, group="codes",
+    )  # fmt: skip
     custody: str = rule(
         "managed",
         "choice",
@@ -150,6 +168,10 @@ class Policy:
         0, "number", "own", "Age from which a page reminds of a new password; 0 is never. A reminder only.",
         high=3650, unit="days", group="signing in",
     )  # fmt: skip
+    subscriber_domains: tuple[str, ...] = rule(
+        (), "places", "own", "At which domains people of the organisation may be subscribers; empty is everywhere.",
+        group="people",
+    )  # fmt: skip
     dlp_off: bool = rule(
         False, "yes", "forbids", "Whether mail leaves plain without being looked at (docs/dlp.md).", group="looking"
     )
@@ -178,9 +200,17 @@ class Policy:
     notice_en: str = rule("", "text", "vouched", "Words below every notice in English.", group="words")
     notice_es: str = rule("", "text", "vouched", "Words below every notice in Spanish.", group="words")
 
-    def may_send_plain(self, address: str) -> bool:
-        """Say whether mail of this canonical *address* may leave plain at all."""
-        return not self.plain_people or address in self.plain_people
+    def may_send_plain(self, addresses: Collection[str], roles: Collection[str]) -> bool:
+        """Say whether mail may leave plain at all of who has these canonical *addresses* and *roles*."""
+        return _is_named(self.plain_people, addresses, roles)
+
+    def may_have_friends(self, addresses: Collection[str], roles: Collection[str]) -> bool:
+        """Say whether ordinary mail may go to the family and friends of who has these addresses and roles."""
+        return self.friends and _is_named(self.friends_people, addresses, roles)
+
+    def may_subscribe(self, address: str) -> bool:
+        """Say whether a subscriber of the organisation may have this canonical *address*."""
+        return may_subscribe(self.subscriber_domains, address)
 
     def journal_of(self, address: str) -> str:
         """Return the canonical address that copies of this address's mail go to; "" where none are made."""
@@ -194,9 +224,18 @@ class Policy:
 SETTINGS: Mapping[str, Field[Any]] = {each.name: each for each in fields(Policy)}
 # The most careful answer to everything that could lower protection.
 CAREFUL: Mapping[str, Value] = {
-    "default": "vault", "plain_token": False, "cleartext": False, "tls_replies": False, "code_on_receipt": False,
-    "dlp_off": False, "dlp_as_is": False,
+    "default": "vault", "plain_token": False, "friends": False, "pdf_token": False, "cleartext": False,
+    "tls_replies": False, "code_on_receipt": False, "code_instead": "code", "dlp_off": False, "dlp_as_is": False,
 }  # fmt: skip
+
+
+def may_subscribe(places: Collection[str], address: str) -> bool:
+    """Say whether *places* (domains, and single addresses) have this canonical address; none of them are everywhere."""
+    return not places or address in places or address.rpartition("@")[2] in places
+
+
+def _is_named(people: Collection[str], addresses: Collection[str], roles: Collection[str]) -> bool:
+    return not people or any(each in people for each in (*addresses, *roles))
 
 
 # -- what was said, as text -------------------------------------------------------------------------------------------
@@ -223,9 +262,9 @@ def read(text: str) -> dict[str, Value]:
         if name not in SETTINGS:
             continue
         kind, given = SETTINGS[name].metadata["kind"], tuple(value) if isinstance(value, list) else value
-        if _is_of(kind, given):
+        if is_of(kind, given):
             said[name] = given
-        elif name == "default":
+        elif name in ("default", "code_instead"):
             said[name] = str(given)
         elif kind == "yes":
             said[name] = False
@@ -237,7 +276,8 @@ def digest(text: str) -> bytes:
     return b"" if text in ("", "{}") else hashlib.sha256(b"cryptnsend/v1 policy\0" + text.encode()).digest()
 
 
-def _is_of(kind: str, value: object) -> bool:
+def is_of(kind: str, value: object) -> bool:
+    """Say whether a value is of the kind that a setting asks for."""
     if kind == "yes":
         return isinstance(value, bool)
     if kind == "number":
@@ -289,6 +329,8 @@ def _joined(text: str, installation: Policy, leaves: Leaves, is_vouched: bool) -
             found[name] = value if is_vouched and _is_as_saved(name, str(value)) else ours
         elif side == "vouched":
             found[name] = value if is_vouched else ours
+        elif name == "code_instead":
+            found[name] = less_instead(ours, str(value))
         elif side == "at most":
             found[name] = min(ours, cast(int, value))
         elif side == "at least":
@@ -300,100 +342,18 @@ def _joined(text: str, installation: Policy, leaves: Leaves, is_vouched: bool) -
     return joined if life == joined.life_days else replace(joined, life_days=life)
 
 
+def less_instead(one: str, other: str) -> str:
+    """Return which of two of INSTEAD_OF_CODE protects more; what is none of them is "code"."""
+    rank = {way: at for at, way in enumerate(INSTEAD_OF_CODE)}
+    return INSTEAD_OF_CODE[min(rank.get(one, 0), rank.get(other, 0))]
+
+
 def beyond(said: Mapping[str, Value], held: Policy) -> list[str]:
     """Return the names of what an organisation said and does not get, because the installation goes first."""
     return [name for name, value in said.items() if getattr(held, name) != value]
 
 
-# -- what may be said -------------------------------------------------------------------------------------------------
-
-
-def parse(name: str, typed: str) -> Value:
-    """Return a value as somebody typed it; raise Denied with a sentence about what is wrong."""
-    if name not in SETTINGS:
-        known = ", ".join(SETTINGS)
-        raise Denied(Sentence("There is no setting %(name)s. There are: %(known)s.", name=repr(name), known=known))
-    about, typed = SETTINGS[name].metadata, typed.strip()
-    kind = about["kind"]
-    if kind == "yes":
-        for value, words in ((True, ("yes", "allow", "true", "on")), (False, ("no", "forbid", "false", "off"))):
-            if typed.lower() in words:
-                return value
-        raise Denied(Sentence("%(name)s is yes or no.", name=name))
-    if kind == "number":
-        if not typed.isascii() or not typed.isdecimal() or not about["low"] <= int(typed) <= about["high"]:
-            raise Denied(_no_number(name, about["low"], about["high"], about["unit"]))
-        return int(typed)
-    if kind == "choice":
-        if typed not in about["choices"]:
-            raise Denied(Sentence("%(name)s is one of: %(known)s.", name=name, known=", ".join(about["choices"])))
-        return typed
-    if kind == "text":
-        return plain_words(name, typed)
-    if kind in ("words", "patterns", "pattern", "rules"):
-        return _looked_for(name, kind, typed)
-    typed_entries = [each.strip() for each in re.split(r"[,\n]", typed) if each.strip()]
-    entries = tuple(dict.fromkeys(_entry(name, kind, each) for each in typed_entries))
-    if kind == "journals" and len(journals.by_domain(entries)) < len(entries):
-        raise Denied(Sentence("Each domain stands once in %(name)s: its mail is copied to one mailbox.", name=name))
-    return entries
-
-
-def check(said: Mapping[str, Value]) -> dict[str, Value]:
-    """Return what was said in its one spelling; raise Denied for what a setting does not take, or what contradicts."""
-    found: dict[str, Value] = {}
-    for name, value in said.items():
-        if name not in SETTINGS or not _is_of(SETTINGS[name].metadata["kind"], value):
-            raise Denied(Sentence("%(name)s cannot be %(value)s.", name=name, value=repr(str(value)[:40])))
-        typed = "\n".join(value) if isinstance(value, tuple) else str(value)
-        found[name] = parse(name, typed)
-        if isinstance(value, tuple) and len(value) > MOST_ENTRIES:
-            raise Denied(Sentence("%(name)s takes at most %(most)s entries.", name=name, most=MOST_ENTRIES))
-    return found
-
-
-def check_together(said: Mapping[str, Value], held: Policy) -> None:
-    """Raise Denied if settings contradict one another; *held* is what would hold with them."""
-    if said.get("life_days", 0) > held.life_most_days:  # type: ignore[operator]
-        raise Denied(
-            Sentence(
-                "A message cannot live %(days)s days by itself where %(most)s is the longest life.",
-                days=str(said["life_days"]),
-                most=held.life_most_days,
-            )
-        )
-    for name in ("life_days", "life_most_days"):
-        if name in said and getattr(held, name) > held.retention_days:
-            raise Denied(
-                Sentence(
-                    "A life of %(days)s days is longer than the %(kept)s days for which messages are kept.",
-                    days=getattr(held, name),
-                    kept=held.retention_days,
-                )
-            )
-    if held.idle_minutes > held.absolute_hours * 60:
-        raise Denied(
-            Sentence(
-                "Nobody stays signed in %(minutes)s minutes without a tap where %(hours)s hours are the end in any"
-                " case.",
-                minutes=held.idle_minutes,
-                hours=held.absolute_hours,
-            )
-        )
-    is_plain = held.plain_token or held.default != "vault"
-    if said.get("plain_people") and not is_plain:
-        raise Denied(
-            "There are people who may send plain, but nothing leaves plain: :: is forbidden, and the way is vault."
-        )
-    if said.get("cleartext") and not is_plain:
-        raise Denied(
-            "Plain mail cannot go unencrypted where nothing leaves plain: :: is forbidden, and the way is vault."
-        )
-    if held.custody == "strict" and held.code_rule == "never":
-        raise Denied(
-            "Strict custody needs codes: without them a message waits under the server's key until it is read, which "
-            "strict custody is there to avoid."
-        )
+# -- words in mail of ours ---------------------------------------------------------------------------------------------
 
 
 def plain_words(name: str, typed: str) -> str:
@@ -420,65 +380,11 @@ def plain_words(name: str, typed: str) -> str:
     return words
 
 
-def _no_number(name: str, low: int, high: int, unit: str) -> Sentence:
-    known: dict[str, str | int] = {"name": name, "low": low, "unit": unit}
-    if high >= 2**53:
-        if unit:
-            return Sentence("%(name)s is a whole number from %(low)s on, in %(unit)s.", **known)
-        return Sentence("%(name)s is a whole number from %(low)s on.", name=name, low=low)
-    if unit:
-        return Sentence("%(name)s is a whole number from %(low)s to %(high)s, in %(unit)s.", high=high, **known)
-    return Sentence("%(name)s is a whole number from %(low)s to %(high)s.", name=name, low=low, high=high)
-
-
 def _is_as_saved(name: str, words: str) -> bool:
     try:
         return plain_words(name, words) == words
     except Denied:
         return False
-
-
-def _looked_for(name: str, kind: str, typed: str) -> str | tuple[str, ...]:
-    """Return what data-loss prevention is to look for, or not to; a line for each, since patterns have commas."""
-    try:
-        if kind == "pattern":
-            if typed:
-                own.check_pattern(typed)
-            return typed
-        parts = re.split(r"[,\n]" if kind == "rules" else r"\n", typed)
-        entries = tuple(dict.fromkeys(each.strip() for each in parts if each.strip()))
-        own.check(own.Own(words=entries if kind == "words" else (), patterns=entries if kind == "patterns" else ()))
-    except own.BadPattern as bad:
-        raise Denied(bad.text) from None
-    unknown = [each for each in entries if kind == "rules" and each not in detect.RULES]
-    if unknown:
-        known, wrong = ", ".join(detect.RULES), repr(unknown[0][:40])
-        raise Denied(Sentence("There is no rule %(name)s. There are: %(known)s.", name=wrong, known=known))
-    return entries
-
-
-def _entry(name: str, kind: str, typed: str) -> str:
-    if kind == "journals":
-        return journals.entry(name, typed)
-    try:
-        if kind == "addresses":
-            return canonical(typed)
-        if kind == "domains":
-            return display_domain(typed)
-    except ValueError:
-        wrong = repr(typed[:80])
-        if kind == "addresses":
-            raise Denied(Sentence("%(typed)s in %(name)s is no address.", typed=wrong, name=name)) from None
-        raise Denied(Sentence("%(typed)s in %(name)s is no domain.", typed=wrong, name=name)) from None
-    if not 2 <= len(typed) <= 20 or not typed.isprintable() or ":" in typed or typed.isalnum():
-        raise Denied(
-            Sentence(
-                "%(typed)s cannot ask for the vault: a mark has 2 to 20 characters, no colon, and one at least that is"
-                " neither letter nor digit, as [secure] or #phi.",
-                typed=repr(typed[:40]),
-            )
-        )
-    return typed.casefold()
 
 
 # -- comparing --------------------------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ class Rules:
 
     default: Literal["vault", "plain", "tls-or-vault"] = "vault"
     allow_plain: bool = True  # whether `::` counts
+    allow_friends: bool = True  # whether this author's family and friends get ordinary mail
     may_plain: bool = True  # whether this author's mail may leave plain at all
     cleartext: bool = False  # whether plain mail may go unencrypted to hosts that have no TLS
     allow_pdf: bool = True  # whether `encrypt/` counts
@@ -161,6 +162,8 @@ _WHY = {
     "form-unknown": "the way this recipient wants secure mail is not known here",
     "plain-token": "the subject begins with ::",
     "friend": "the sender named this address among family and friends, who get ordinary mail",
+    "friends-not-allowed": "the sender named this address among family and friends, but the organisation's rules seal"
+    " their mail, too",
     "plain-not-allowed": "the subject begins with ::, but the organisation does not allow plain mail",
     "plain-not-theirs": "the organisation lets only some of its people send plain mail",
     "newcomer": "accounts that signed up by themselves send no plain mail in their first days",
@@ -205,18 +208,20 @@ def _decide(submission: Submission, rules: Rules, recipient: RecipientFacts, ask
     if recipient.is_thread_subscriber or recipient.is_member:
         reason = "thread-subscriber" if recipient.is_thread_subscriber else "member"
         return Handoff(recipient.form, reason) if recipient.form in FORMS else Vault("form-unknown")
-    return _otherwise(submission, rules, asked, friend=recipient.is_friend and rules.allow_plain)
+    return _otherwise(submission, rules, asked, is_friend=recipient.is_friend)
 
 
-def _otherwise(submission: Submission, rules: Rules, asked: Token | None, *, friend: bool) -> Decision:
-    """Decide for a recipient about whom nothing special is known, but whether they are the author's *friend*."""
-    plain = asked == "plain"
+def _otherwise(submission: Submission, rules: Rules, asked: Token | None, *, is_friend: bool) -> Decision:
+    """Decide for a recipient about whom nothing special is known, but whether they are the author's friend."""
+    plain, friend = asked == "plain", is_friend and rules.allow_plain and rules.allow_friends
     if not submission.author_is_subscriber:
         return Vault("not-subscriber")
     if plain and not rules.allow_plain:
         return Vault("plain-not-allowed")
     if not plain and not friend and rules.default not in ("plain", "tls-or-vault"):
-        return Vault("default-vault" if rules.default == "vault" else "default-unknown")
+        if rules.default != "vault":
+            return Vault("default-unknown")
+        return Vault("friends-not-allowed" if is_friend else "default-vault")
     if not rules.may_plain:
         return Vault("plain-not-theirs")
     if submission.thread_vaulted:

@@ -18,7 +18,7 @@ from cryptnsend.flow.addressees import Addressees
 from cryptnsend.flow.granting import Addressee, Author, Person, Thread
 from cryptnsend.flow.holders import Holders, Unvouched
 from cryptnsend.flow.policies import Policies
-from cryptnsend.flow.rules import Settings, form_of, rules_of
+from cryptnsend.flow.rules import Settings, check_sender, form_of, rules_of
 from cryptnsend.store.records import cards
 
 
@@ -75,12 +75,14 @@ class Deciding:
         """
         Decide for everybody in *asked*, the recipients by canonical address.
 
-        Raises Temporary if the author's account is not ready, Unvouched if the keeper has to be asked first.
+        Raises Temporary if the author's account is not ready, Refusal for an address that may not send, Unvouched if
+        the keeper has to be asked first.
         """
         card = self._holders.card_at(rows, account_holder(author.account), sender.card)
         if card is None or author.address not in card.addresses:
             raise Temporary("Your account is not ready yet. Try again in a minute.")
         held = self._held(rows, author, sender)
+        check_sender(held, author, index)
         thread = self._addressees.thread(rows, author, card, index, asked, parent, now)
         people, unvouched = [], Unvouched()
         for name, addressee in asked.items():
@@ -100,7 +102,7 @@ class Deciding:
         )
         own = thread.organisation == author.organisation
         of_thread = held if own else self._policies.of(rows, thread.organisation)
-        decisions = policy.decide(submission, rules_of(held, author.address))
+        decisions = policy.decide(submission, rules_of(held, card))
         return Decided(card, thread, people, decisions, held, of_thread)
 
     def _held(self, rows: Rows, author: Author, sender: cards.Sender) -> Policy:

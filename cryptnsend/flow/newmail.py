@@ -20,6 +20,7 @@ from cryptnsend.core.lookalikes import closest
 from cryptnsend.core.mime import Enclosure, Outgoing, build_message
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.names import safe_display_name
+from cryptnsend.core.organisation import INSTEAD_OF_CODE as INSTEAD
 from cryptnsend.core.typed import read_people
 from cryptnsend.flow import twice
 from cryptnsend.flow.admit import Admission, Draft, Plan
@@ -34,8 +35,7 @@ from cryptnsend.flow.views import Addressed, Checked, Known, Upload, Wishes, Wri
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.store.records import audit, messages, people
 
-CODE = "code"
-INSTEAD = (CODE, "mail", "none")  # what may stand in for a sender's code: nothing, a code by e-mail, no code at all
+CODE = INSTEAD[0]
 KNOWN = 20_000  # people that a new address is compared with, the latest
 SUGGESTED = 8
 MINUTE, DAY = 60_000, 86_400_000  # milliseconds
@@ -74,13 +74,9 @@ class NewMail:
         most: int,
         pause: int,
         keeper: Keeper,
-        instead: str,
     ):
-        """
-        *most*: recipients of one message; *pause*: milliseconds for which it waits, so that it can be had back;
-        *instead*: the most that a sender may let stand in for their code.
-        """
-        self._keeper, self._instead = keeper, instead
+        """*most*: recipients of one message; *pause*: milliseconds for which it waits, so that it can be had back."""
+        self._keeper = keeper
         self._engine, self._passing, self._drafts, self._sent, self._clock = engine, passing, drafts, sent, clock
         self._beside = Beside(admission, drafts.reading)
         self._admission, self._domain, self._most, self._pause = admission, domain, most, pause
@@ -103,13 +99,23 @@ class NewMail:
     def may_plain(self, session: Session) -> bool:
         """Say whether the rules let this subscriber send ordinary mail on purpose."""
         held = self._admission.policies.now(session.organisation)
-        return held.plain_token and held.may_send_plain(session.address) and not session.weak
+        return held.plain_token and held.may_send_plain(session.addresses, session.roles) and not session.weak
+
+    def may_pdf(self, session: Session) -> bool:
+        """Say whether the rules let this subscriber send locked PDFs."""
+        return self._admission.policies.now(session.organisation).pdf_token
+
+    def senders(self, session: Session) -> Sequence[str]:
+        """Return those addresses of this subscriber from which the rules let them send."""
+        held = self._admission.policies.now(session.organisation)
+        return [each for each in session.addresses if held.may_subscribe(each)]
 
     def instead_of_code(self, session: Session) -> tuple[Sequence[str], str]:
         """Return what this subscriber may let stand in for their code, that itself first, and their usual choice."""
         if session.weak:
             return INSTEAD[:1], CODE
-        return INSTEAD[: INSTEAD.index(self._instead) + 1], self._keeper.usual_way(session.ticket)
+        most = self._admission.policies.now(session.organisation).code_instead
+        return INSTEAD[: INSTEAD.index(most) + 1], self._keeper.usual_way(session.ticket)
 
     def check(self, session: Session, writing: Writing) -> Checked:
         """

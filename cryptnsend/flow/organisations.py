@@ -271,6 +271,8 @@ class Organisations(People):
             return words("is no mail address")
         except Denied:
             return words("is an address of this server")
+        if not self._policies.now(session.organisation).may_subscribe(who):
+            return words("is at a domain where this organisation has no subscribers")
         row = accounts.by_address(self._engine, who)
         if row is not None and row["org"] == session.organisation:
             return words("is a subscriber already")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cryptnsend.core import journals, organisation
+from cryptnsend.core import journals, organisation, organisation_typed
 from cryptnsend.core.cards import read_card
 from cryptnsend.core.contracts import Clock, Engine, Queries, Rows
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Sentence
@@ -145,10 +145,10 @@ class Policies:
 
     def check(self, said: Mapping[str, Value]) -> Policy:
         """Return what would hold; raise Denied, with a sentence, for what contradicts itself."""
-        checked = organisation.check(said)
+        checked = organisation_typed.check(said)
         text = organisation.write(checked)
         held = organisation.holds(text, self.installation, self._leaves, vouched=organisation.digest(text))
-        organisation.check_together(checked, held)
+        organisation_typed.check_together(checked, held)
         return held
 
     def change(
@@ -173,7 +173,7 @@ class Policies:
             raise Ended("Somebody else has changed the rules meanwhile. Look at them again, then change what you want.")
         self.check(said)
         self._check_journals(org, before.said, said)
-        text = organisation.write(organisation.check(said))
+        text = organisation.write(organisation_typed.check(said))
         if text == organisation.write(before.said):
             return before
         given = reason(why)

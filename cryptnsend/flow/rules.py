@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cryptnsend.core import policy
+from cryptnsend.core import mime, policy
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Enough, Refusal, Sentence, TooBig
 from cryptnsend.core.model import Card
 from cryptnsend.core.organisation import Policy
+from cryptnsend.flow.addressees import canonical_or_none
 from cryptnsend.flow.granting import Author, Person
 from cryptnsend.store.records import messages
 
 DAY = 86_400_000  # milliseconds
+MOST_NAMED = 5  # domains in one sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +39,35 @@ class Settings:
         return held.new_recipients_per_day
 
 
-def rules_of(held: Policy, author: str) -> policy.Rules:
-    """Return by which rules mail of this *author* (canonical) is judged, where that policy is *held*."""
+def rules_of(held: Policy, card: Card) -> policy.Rules:
+    """Return by which rules mail of who has this *card* is judged, where that policy is *held*."""
     return policy.Rules(
         default=held.default,  # type: ignore[arg-type]  # what is no way is Vault there
         allow_plain=held.plain_token,
-        may_plain=held.may_send_plain(author),
+        allow_friends=held.may_have_friends(card.addresses, card.roles),
+        may_plain=held.may_send_plain(card.addresses, card.roles),
         cleartext=held.cleartext,
+        allow_pdf=held.pdf_token,
         tls_replies=held.tls_replies,
         marks=held.secure_marks,
     )
+
+
+def check_sender(held: Policy, author: Author, index: mime.Index) -> None:
+    """Raise Refusal for a subscriber who writes from an address at which their organisation has no subscribers."""
+    address = canonical_or_none(index.author.address) if index.author else None
+    address = address or author.address
+    if author.subscriber and not held.may_subscribe(address):
+        raise Refusal(
+            Sentence(
+                "Your organisation has no senders at %(address)s, only at: %(places)s. Send from your address there, or"
+                " ask an officer to allow this one.",
+                address=address,
+                places=", ".join(held.subscriber_domains[:MOST_NAMED]),
+            ),
+            code=550,
+            status="5.7.1",
+        )
 
 
 def form_of(card: Card | None, tls_replies: bool) -> str:

@@ -17,6 +17,7 @@ from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import Denied, NoGrant, SealBroken, Sentence
 from cryptnsend.core.mime import Index
 from cryptnsend.core.model import account_holder, contact_name
+from cryptnsend.core.organisation import less_instead
 from cryptnsend.core.subject import peel
 from cryptnsend.flow import searching
 from cryptnsend.flow.adoption import NEWEST
@@ -105,7 +106,7 @@ class Sent:
             taken_back=max(max(taken) - self.undo, about["created"]) if taken else None,
             undo_until=max(taken) if taken else None,
             tell=bool((plans.of(self._engine, about["org"], message) or {}).get("tell")),
-            instead=about["way"],
+            instead=self._instead(about),
         )
 
     def expire(self, session: Session, message: int, address: str | None = None) -> None:
@@ -255,6 +256,10 @@ class Sent:
             raise NoGrant(NOTHING)
         return about
 
+    def _instead(self, about: Row) -> str:
+        """Return what stands in for the code of a message, as its author chose and the organisation still allows."""
+        return less_instead(about["way"], self._policies.limits(about["org"]).code_instead)
+
     def owned(self, session: Session, message: int) -> Row:
         """Return an own message that this session opens; raise NoGrant for every other."""
         if not self._opener.opens(session, self._opener.as_author(session, message)):
@@ -292,7 +297,10 @@ class Sent:
                     state=state,
                     at=at if state != "ended" else _ended(about, grant, self.undo, now),
                     reply=row["reply"] or "" if state in ("bounced", "delayed") else "",
-                    needs_code=not over and grant is not None and about["way"] != "none" and _needs_code(row, grant),
+                    needs_code=not over
+                    and grant is not None
+                    and self._instead(about) != "none"
+                    and _needs_code(row, grant),
                     suspended=over,
                     way=self._way(about, row, now),
                     reminded=row["reminded_at"],

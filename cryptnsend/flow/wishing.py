@@ -8,7 +8,7 @@ from types import MappingProxyType
 from cryptnsend.core.addresses import canonical
 from cryptnsend.core.cards import read_card
 from cryptnsend.core.contracts import Rows
-from cryptnsend.core.errors import Refusal, Sentence
+from cryptnsend.core.errors import Denied, Refusal, Sentence
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.typed import read_people
 from cryptnsend.flow.people import People
@@ -41,6 +41,11 @@ class Wishing(People):
         self._keeper.allow(session.ticket, 0, way)
         self._note(session, "code.usual", {"instead": way})
 
+    def may_have_friends(self, session: Session) -> bool:
+        """Say whether the rules let this subscriber's family and friends get ordinary mail."""
+        held = self._policies.now(session.organisation)
+        return held.may_have_friends(session.addresses, session.roles)
+
     def friends(self, session: Session) -> Sequence[str]:
         """Return whom this subscriber's mail goes to as ordinary mail, by what the keeper says of the account."""
         signed, key = self._keeper.card(account_holder(session.account)), self._keeper.anchors().card_key
@@ -50,14 +55,20 @@ class Wishing(People):
         """
         Choose these people, as somebody typed them; the owner of the account is told by mail.
 
-        Raises Refusal for what is no address, WrongSecret, Throttled, and Denied after a reset by mail.
+        Raises Refusal for what is no address, WrongSecret, Throttled, and Denied after a reset by mail, or for somebody
+        more than before where the organisation's rules are against it.
         """
         read = read_people(typed)
         if read.wrong:
             raise Refusal(Sentence("This is no address: %(typed)s. Correct it, or take it out.", typed=read.wrong[0]))
         named = list(dict.fromkeys(canonical(each.address) for each in read.people))
-        k = self._confirmed(session, password, source)
         before = self.friends(session)
+        if {*named} - {*before} and not self.may_have_friends(session):
+            raise Denied(
+                "Your organisation locks what you send to family and friends, too, so that nobody can be added here."
+                " Ask an officer whether you may have them."
+            )
+        k = self._confirmed(session, password, source)
         opened = self._keeper.set_friends(session.ticket, k, named)
         added, removed = sorted({*named} - {*before}), sorted({*before} - {*named})
         self._take(opened, "account.friends", {"count": len(named), "added": added, "removed": removed})

@@ -7,6 +7,7 @@
 Either shows no more than that a mailbox is read. So neither proves a contact, neither takes an address from anybody,
 and neither opens another message: what is noted is (message, address, account), and that is what `grants.adopt` asks
 for. A subscriber's usual choice holds for what they send from then on, where they did not choose for the message.
+What the installation and the sender's organisation do not let anybody choose counts for nothing, chosen before or not.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from cryptnsend.core.errors import Denied, Ended
 from cryptnsend.core.model import time_of
 from cryptnsend.core.seal import framed
 from cryptnsend.core.tokens import Claims
-from cryptnsend.keeper import budget, contacts, ledger, links, mailed, proofs, tickets
+from cryptnsend.keeper import budget, contacts, ledger, links, mailed, policies, proofs, tickets
 from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.requests import MailProof
 from cryptnsend.keeper.rows import Account, MailCode
@@ -32,6 +33,11 @@ def allow(context: Context, ticket: bytes, message: int, way: str) -> None:
     """Note what the subscriber who is signed in lets stand in for the code, of one message or as a rule (0)."""
     if way not in WAYS or WAYS.index(way) > WAYS.index(context.settings.instead_of_code):
         raise Denied("The people who run this server do not let messages be opened in this way.")
+    owner = tickets.signed_in(context, context.reads, ticket)
+    if way != _within(context, context.reads, owner.org, way):
+        raise Denied(
+            "Your organisation does not let messages be opened in this way. Choose the code that you tell by phone."
+        )
     if way == NONE and message == USUAL:
         raise Denied("That no code is needed is chosen for one message at a time.")
     # More protection may always be asked for, also by somebody whose password was reset by mail.
@@ -50,7 +56,7 @@ def usual(context: Context, ticket: bytes) -> str:
     """Return what the subscriber who is signed in chose for what they send."""
     account = tickets.signed_in(context, context.reads, ticket)
     found = proofs.allowance(context.reads, account.id, USUAL)
-    return _within(context, found[0]) if found else CODE
+    return _within(context, context.reads, account.org, found[0]) if found else CODE
 
 
 def way(context: Context, reads: ledger.Reads, subscriber: int, message: int) -> str:
@@ -60,7 +66,8 @@ def way(context: Context, reads: ledger.Reads, subscriber: int, message: int) ->
         chosen = proofs.allowance(reads, subscriber, USUAL)
         if chosen is None or time_of(message) <= chosen[1]:
             return CODE
-    return _within(context, chosen[0])
+    sender = ledger.account(reads, subscriber)
+    return CODE if sender is None else _within(context, reads, sender.org, chosen[0])
 
 
 def way_of(context: Context, token: str, claims: Claims) -> str:
@@ -152,6 +159,7 @@ def _name(claims: Claims) -> str:
     return f"{claims.subscriber}:{claims.message}"
 
 
-def _within(context: Context, chosen: str) -> str:
-    """Return what was chosen, or the code where the operator lets nobody choose that any more."""
-    return chosen if WAYS.index(chosen) <= WAYS.index(context.settings.instead_of_code) else CODE
+def _within(context: Context, reads: ledger.Reads, organisation: int, chosen: str) -> str:
+    """Return what was chosen, or the code where operator or organisation let nobody choose that any more."""
+    most = policies.instead_of_code(context, reads, organisation)
+    return chosen if WAYS.index(chosen) <= WAYS.index(most) else CODE

@@ -15,7 +15,19 @@ from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import CryptnSendError, Denied, Ended, WrongSecret
 from cryptnsend.core.model import account_holder, new_id
 from cryptnsend.core.seal import framed
-from cryptnsend.keeper import accounts, archives, budget, cards, contacts, ledger, proofs, tickets, weakness, wraps
+from cryptnsend.keeper import (
+    accounts,
+    archives,
+    budget,
+    cards,
+    contacts,
+    ledger,
+    policies,
+    proofs,
+    tickets,
+    weakness,
+    wraps,
+)
 from cryptnsend.keeper.context import DAY, Context
 from cryptnsend.keeper.requests import MailProof, Opened, RecoveryFile, Reset
 from cryptnsend.keeper.rows import Account, MailCode
@@ -101,6 +113,7 @@ def invite(context: Context, address: str, organisation: int, name: str) -> Mail
             raise Denied("This address belongs to a subscriber already.")
         if ledger.organisation(rows, organisation) is None:
             raise Denied("There is no such organisation.")
+        policies.check_subscriber(rows, organisation, address)
         proofs.replace_mail_codes(rows, address, "invite")
         ledger.insert(rows, "mail_codes", row)
 
@@ -203,6 +216,8 @@ def subscribe(context: Context, ticket: bytes, k: bytes, ident: int | None, code
         invited = row.org if row else 0
         if now.org and invited != now.org:
             raise Denied("This account belongs to another organisation.")
+        if row is not None:
+            policies.check_subscriber(rows, invited, row.address)
         org, roles = _home(context, rows, invited, now.name)
         ledger.set_account(
             rows, now.id, org=org, roles=",".join(dict.fromkeys([*now.role_names, "subscriber", *roles])), form="zip",
@@ -227,6 +242,8 @@ def alias(context: Context, ticket: bytes, ident: int, code: str) -> Opened:
         owned = ledger.address(rows, row.address)
         if owned is not None and owned.account != account.id:
             raise Denied("This address belongs to another account.")
+        if owned is None and account.has("subscriber"):
+            policies.check_subscriber(rows, account.org, row.address)
         if owned is None:
             accounts.give_address(context, rows, row.address, account.id, "mail")
             cards.renew(context, rows, account_holder(account.id))
@@ -254,6 +271,8 @@ def add_subscriber(
 
     *is_open* says that nobody vouches for them: they signed up by themselves, and their card tells since when.
     """
+    if not roles or "subscriber" in roles:
+        policies.check_subscriber(rows, org, address)
     org, own = _home(context, rows, org, name)
     held = tuple(dict.fromkeys((*(roles or ("subscriber",)), *own)))
     made = accounts.create(context, rows, org=org, roles=held, password=password, name=name, locale=locale)

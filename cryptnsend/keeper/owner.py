@@ -10,7 +10,7 @@ from cryptnsend.core.keys import box, unbox
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.passwords import new_recovery_code, recovery_key
 from cryptnsend.core.seal import framed
-from cryptnsend.keeper import accounts, archives, cards, contacts, ledger, mailed, recovery, weakness, wraps
+from cryptnsend.keeper import accounts, archives, cards, contacts, ledger, mailed, policies, recovery, weakness, wraps
 from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.journal import Entry, replay
 from cryptnsend.keeper.requests import Opened, OrganisationRow, RecoveryFile
@@ -93,6 +93,8 @@ def enable(context: Context, address: str) -> Opened:
     """Let a disabled account sign in again, weak if it was."""
     account = _known(context, address)
     if account.state == "disabled":
+        if account.has("subscriber"):
+            policies.check_subscriber(context.reads, account.org, ledger.addresses(context.reads, account.id)[0])
         context.journal.append(context.clock.now(), "enable", (account.id, account.credential_version + 1))
         _set_state(context, account, "active" if account.weak_since is None else "weak")
     return accounts.opened(context, accounts.row(context.reads, account.id), {}, with_ticket=False)

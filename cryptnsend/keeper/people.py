@@ -70,6 +70,8 @@ def set_roles(context: Context, ticket: bytes, k: bytes, address: str, roles: li
     if person.has("officer") and "officer" not in wanted:
         _check_officers(context, person)
     second.check_fresh(context, by, code)
+    if "subscriber" in wanted and not person.has("subscriber"):
+        policies.check_subscriber(context.reads, by.org, ledger.addresses(context.reads, person.id)[0])
     becomes = "officer" in wanted and not person.has("officer")
     if becomes and person.state != "active":
         raise Denied("Whoever becomes an officer has to be able to sign in.")

@@ -13,6 +13,7 @@ import msgspec
 
 from cryptnsend.core import journals
 from cryptnsend.core import organisation as rules
+from cryptnsend.core import organisation_typed as typed
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, Sentence
 from cryptnsend.core.model import Signed, account_holder, archive_holder
@@ -21,6 +22,7 @@ from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.requests import PolicyTaken
 from cryptnsend.keeper.rows import Account
 
+MOST_NAMED = 5  # addresses or domains in one sentence
 SECOND = "Officers and managers need a second step after their password. Set one up under Settings first."
 
 
@@ -46,7 +48,7 @@ def take(context: Context, organisation: int, text: str) -> PolicyTaken:
     """Take what an organisation says of its rules; raise `Denied` for a text that is not well formed."""
     try:
         said = {name: tuple(value) if isinstance(value, list) else value for name, value in _decoded(text).items()}
-        if rules.write(rules.check(said)) != text:
+        if rules.write(typed.check(said)) != text:
             raise ValueError
     except (msgspec.MsgspecError, ValueError):
         raise Denied("These rules are not well formed.") from None
@@ -57,6 +59,7 @@ def take(context: Context, organisation: int, text: str) -> PolicyTaken:
             raise Denied("There is no such organisation.")
         before = rules.read(known.policy or "{}")
         _check_journals(rows, organisation, before, said)
+        _check_people(rows, organisation, before, said)
         custody, rule = known.custody, known.code_rule
         # What was never said in a text may have been set when the organisation was made, and stays.
         if "custody" in said or "custody" in before:
@@ -91,6 +94,46 @@ def _check_journals(
             )
 
 
+def _check_people(
+    reads: ledger.Reads, organisation: int, before: Mapping[str, rules.Value], said: Mapping[str, rules.Value]
+) -> None:
+    """Raise `Denied` for domains at which subscribers of the organisation are not: nobody is shut out unseen."""
+    places = _places(said)
+    if places == _places(before):
+        return
+    accounts_of = (ledger.account(reads, ident) for ident in ledger.members(reads, organisation))
+    people = [each for each in accounts_of if each is not None and each.has("subscriber") and each.may_sign_in]
+    at = [address for each in people for address in ledger.addresses(reads, each.id)[:1]]
+    outside = [address for address in at if not rules.may_subscribe(places, address)]
+    if outside:
+        raise Denied(
+            Sentence(
+                "%(people)s would be no subscribers any more. Name their domains or addresses, too, or stop them from"
+                " signing in first.",
+                people=", ".join(outside[:MOST_NAMED]),
+            )
+        )
+
+
+def check_subscriber(reads: ledger.Reads, organisation: int, address: str) -> None:
+    """Raise `Denied` for an address that no subscriber of the organisation may have, by what it said of domains."""
+    places = _places(said_by(reads, organisation))
+    if not rules.may_subscribe(places, address):
+        raise Denied(
+            Sentence(
+                "%(address)s cannot be a subscriber's: this organisation has them only at %(places)s. Take an address"
+                " there, or let an officer change the rule.",
+                address=address,
+                places=", ".join(places[:MOST_NAMED]),
+            )
+        )
+
+
+def _places(said: Mapping[str, rules.Value]) -> tuple[str, ...]:
+    found = said.get("subscriber_domains", ())
+    return found if isinstance(found, tuple) else ()
+
+
 def is_journal(reads: ledger.Reads, account: Account) -> bool:
     """Say whether copies of the organisation's mail go to this account."""
     mailboxes = journals.by_domain(said_by(reads, account.org).get("journal_to")).values()
@@ -106,6 +149,12 @@ def said_by(reads: ledger.Reads, ident: int) -> dict[str, rules.Value]:
 def codes_on_receipt(context: Context, reads: ledger.Reads, organisation: int) -> bool:
     """Say whether codes of this organisation's people are mailed to them; both it and the installation may say no."""
     return context.settings.codes_on_receipt and said_by(reads, organisation).get("code_on_receipt", True) is True
+
+
+def instead_of_code(context: Context, reads: ledger.Reads, organisation: int) -> str:
+    """Return the most that people of this organisation may let stand in for their code; the installation goes first."""
+    said = str(said_by(reads, organisation).get("code_instead", context.settings.instead_of_code))
+    return rules.less_instead(context.settings.instead_of_code, said)
 
 
 def _decoded(text: str) -> dict[str, Any]:

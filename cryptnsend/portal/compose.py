@@ -260,6 +260,8 @@ def page(form: Form, error: str | None = None, shared: str = "") -> str:
         instead=instead,
         way=form.writing.wishes.way or usual_way,
         may_plain=desk().newmail.may_plain(signed_in()),
+        may_pdf=desk().newmail.may_pdf(signed_in()),
+        senders=desk().newmail.senders(signed_in()),
         known=desk().newmail.known(signed_in(), limit=SUGGESTED),
         limit=most_octets(),
         beside=shared_octets(),

@@ -14,9 +14,9 @@ from flask import Blueprint, abort, g, redirect, render_template, request, url_f
 from flask_babel import gettext
 from werkzeug.wrappers import Response as Answer
 
-from cryptnsend.core import organisation as rules
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Temporary, Throttled, WrongSecret
 from cryptnsend.core.organisation import SETTINGS, Value
+from cryptnsend.core.organisation_typed import parse
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import Session
 from cryptnsend.portal.language import say
@@ -100,7 +100,7 @@ def policy() -> Any:
     for name, words in typed.items():
         try:
             if words.strip() not in ("inherit", "") or (words == "" and SETTINGS[name].metadata["kind"] == "choice"):
-                said[name] = rules.parse(name, words)
+                said[name] = parse(name, words)
         except Denied as denied:
             wrong[name] = say(denied)
     if wrong:

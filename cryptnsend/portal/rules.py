@@ -35,6 +35,7 @@ def GROUPS() -> list[tuple[str, tuple[str, ...]]]:
         "codes": _("Codes"),
         "keeping": _("How long mail is kept"),
         "limits": _("Limits"),
+        "people": _("People"),
         "looking": _("Looking for what should not leave in clear"),
         "signing in": _("Signing in"),
         "words": _("Words on notices"),
@@ -50,7 +51,22 @@ def labels() -> dict[str, tuple[str, str]]:
     return {
         "default": (_("Mail that is not marked"), _("What happens when the subject asks for nothing.")),
         "plain_token": (_("“::” sends plain"), _("At the start of a subject.")),
-        "plain_people": (_("Who may send plain"), _("Addresses, one a line. Empty is everybody.")),
+        "plain_people": (
+            _("Who may send plain"),
+            _("Addresses, and roles (officer, manager, subscriber), one a line. Empty is everybody."),
+        ),
+        "friends": (
+            _("Ordinary mail to family and friends"),
+            _("To the people whom somebody named under Settings. Else it is locked like all other mail."),
+        ),
+        "friends_people": (
+            _("Whose family and friends"),
+            _("Addresses, and roles (officer, manager, subscriber), one a line. Empty is everybody’s."),
+        ),
+        "pdf_token": (
+            _("“encrypt/” sends a locked PDF"),
+            _("At the start of a subject, and as a choice when writing. Else such mail waits here, with a notice."),
+        ),
         "secure_marks": (
             _("Marks that lock"),
             _("Besides “secure/”: words at the start of a subject, such as [secure], one a line."),
@@ -62,6 +78,13 @@ def labels() -> dict[str, tuple[str, str]]:
         "tls_replies": (_("Readable replies"), _("Whether people may have replies arrive readable in their inbox.")),
         "code_rule": (_("When recipients need a code"), _("The code proves that the right person opens the message.")),
         "code_on_receipt": (_("Codes by e-mail to the sender"), _("Else they are on the page of the message only.")),
+        "code_instead": (
+            _("What senders may choose instead of the code they tell"),
+            _(
+                "Weaker: whoever can read the recipient’s mail can then open that message. Each message asks for the "
+                "code where its sender chooses nothing."
+            ),
+        ),
         "custody": (
             _("Who can open mail when a password is lost"),
             _("For new conversations. With “only its owner” a lost password loses what was received."),
@@ -90,6 +113,10 @@ def labels() -> dict[str, tuple[str, str]]:
             _("Reminder of a new password"),
             _("After so many days; 0 is never. No password ends by time."),
         ),
+        "subscriber_domains": (
+            _("Where subscribers have their addresses"),
+            _("Domains, and single addresses, one a line. Nobody else can join, or send. Empty is everywhere."),
+        ),
         "dlp_off": (_("Do not look at mail that leaves plain"), _("Then nothing holds it back.")),
         "dlp_proven": (_("Look also at mail over proven encryption"), _("It arrives readable, too.")),
         "dlp_as_is": (
@@ -117,6 +144,9 @@ def choices() -> dict[str, str]:
         "new-recipient": _("Once for the organisation"),
         "always": _("For each message"),
         "never": _("Never"),
+        "code": _("Nothing"),
+        "mail": _("A code by e-mail, on request"),
+        "none": _("A code by e-mail, or no code"),
         "managed": _("The server’s recovery key, too"),
         "strict": _("Only its owner"),
         "yes": _("Yes"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cryptnsend.core import organisation
+from cryptnsend.core import organisation, organisation_typed
 from cryptnsend.core.errors import Denied
 from cryptnsend.core.organisation import PROTECTION, SETTINGS, WAYS, Leaves, Policy, digest, holds, read, write
 
@@ -33,6 +33,11 @@ def vouched(said: dict[str, object], house: Policy = HOUSE, leaves: Leaves = Lea
         ("plain_token", True, False, False),
         ("plain_token", False, True, False),
         ("plain_people", (), ("ann@x.example",), ("ann@x.example",)),
+        ("friends", True, False, False),
+        ("friends", False, True, False),
+        ("friends_people", (), ("officer",), ("officer",)),
+        ("pdf_token", True, False, False),
+        ("pdf_token", False, True, False),
         ("secure_marks", (), ("[secure]",), ("[secure]",)),
         ("cleartext", False, True, False),
         ("cleartext", True, False, False),
@@ -41,6 +46,11 @@ def vouched(said: dict[str, object], house: Policy = HOUSE, leaves: Leaves = Lea
         ("code_rule", "new-contact", "always", "always"),
         ("code_on_receipt", True, False, False),
         ("code_on_receipt", False, True, False),
+        ("code_instead", "mail", "code", "code"),
+        ("code_instead", "mail", "none", "mail"),
+        ("code_instead", "none", "mail", "mail"),
+        ("code_instead", "none", "anything", "code"),
+        ("subscriber_domains", (), ("x.example",), ("x.example",)),
         ("custody", "managed", "strict", "strict"),
         ("life_days", 30, 7, 7),
         ("life_most_days", 2555, 90, 90),
@@ -120,6 +130,7 @@ def test_less_protection_takes_the_installations_leave_and_the_keepers_word(leas
 def test_where_the_keeper_knows_another_text_everything_is_careful(text):
     held = holds(text, replace(HOUSE, default="plain"), Leaves("plain", True), vouched=digest('{"life_days":7}'))
     assert (held.default, held.plain_token, held.cleartext, held.tls_replies) == ("vault", False, False, False)
+    assert (held.friends, held.pdf_token, held.code_instead) == (False, False, "code")
     assert held.life_days == HOUSE.life_days
 
 
@@ -137,6 +148,9 @@ houses = st.builds(
     plain_token=st.booleans(),
     cleartext=st.booleans(),
     tls_replies=st.booleans(),
+    friends=st.booleans(),
+    pdf_token=st.booleans(),
+    code_instead=st.sampled_from(["code", "mail"]),
 )
 left = st.builds(Leaves, st.sampled_from(WAYS), st.booleans())
 
@@ -145,8 +159,9 @@ left = st.builds(Leaves, st.sampled_from(WAYS), st.booleans())
 def test_whatever_a_row_says_without_the_keeper_protects_no_less_than_the_installation(text, house, leaves):
     held = holds(text, house, leaves, vouched=b"")
     assert PROTECTION.get(held.default, 9) >= PROTECTION[house.default]
-    for name in ("plain_token", "cleartext", "tls_replies", "code_on_receipt"):
+    for name in ("plain_token", "friends", "pdf_token", "cleartext", "tls_replies", "code_on_receipt"):
         assert getattr(house, name) or getattr(held, name) is False
+    assert held.code_instead in ("code", house.code_instead)
     assert held.message_octets <= house.message_octets
     assert held.retention_days >= house.retention_days
     assert held.password_length >= house.password_length
@@ -197,13 +212,21 @@ def test_the_same_words_have_the_same_text_and_the_text_the_same_words(said):
         ("default", "tls-or-vault", "tls-or-vault"),
         ("life_days", " 7 ", 7),
         ("plain_people", "Ann@X.example, bob@x.example\nann@x.example", ("ann@x.example", "bob@x.example")),
+        ("plain_people", "Officer, manager", ("officer", "manager")),
+        ("friends_people", "subscriber\nAnn@X.example", ("subscriber", "ann@x.example")),
+        (
+            "subscriber_domains",
+            "X.example., Bücher.example, Ann@Gmail.example",
+            ("x.example", "xn--bcher-kva.example", "ann@gmail.example"),
+        ),
+        ("code_instead", "code", "code"),
         ("secure_marks", "[Secure], #phi", ("[secure]", "#phi")),
         ("notice_en", "  Call us:\n555 0100 ", "Call us: 555 0100"),
     ],
 )
 def test_values_are_taken_as_they_are_typed(name, typed, value):
-    assert organisation.parse(name, typed) == value
-    assert organisation.parse(name, organisation.spelt(value)) == value
+    assert organisation_typed.parse(name, typed) == value
+    assert organisation_typed.parse(name, organisation.spelt(value)) == value
 
 
 @pytest.mark.parametrize(
@@ -216,7 +239,11 @@ def test_values_are_taken_as_they_are_typed(name, typed, value):
         ("life_days", "1e3", "whole number"),
         ("life_days", "٣", "whole number"),
         ("messages_per_day", "-1", "from 1 on"),
-        ("plain_people", "ann", "is no address"),
+        ("plain_people", "ann", "is no address, and no role: subscriber, manager, officer"),
+        ("friends_people", "boss", "is no address"),
+        ("subscriber_domains", "clinic", "is no domain"),
+        ("subscriber_domains", "x@", "is no domain"),
+        ("code_instead", "letter", "one of: code, mail, none"),
         ("secure_marks", "secure", "neither letter nor digit"),
         ("secure_marks", "::", "no colon"),
         ("notice_en", "see https://evil.example", "link"),
@@ -227,7 +254,7 @@ def test_values_are_taken_as_they_are_typed(name, typed, value):
 )
 def test_what_a_rule_does_not_take_is_refused_with_a_sentence(name, typed, said):
     with pytest.raises(Denied, match=said):
-        organisation.parse(name, typed)
+        organisation_typed.parse(name, typed)
 
 
 @pytest.mark.parametrize(
@@ -238,13 +265,14 @@ def test_what_a_rule_does_not_take_is_refused_with_a_sentence(name, typed, said)
         ({"idle_minutes": 30, "absolute_hours": 0}, "end in any case"),
         ({"plain_people": ("a@x.example",), "plain_token": False}, "nothing leaves plain"),
         ({"cleartext": True, "plain_token": False}, "nothing leaves plain"),
+        ({"friends": False, "friends_people": ("officer",)}, "forbidden to all"),
         ({"custody": "strict", "code_rule": "never"}, "Strict custody needs codes"),
     ],
 )
 def test_rules_that_contradict_one_another_are_refused(said, why):
     held = replace(vouched(said, leaves=Leaves("plain", True)), absolute_hours=said.get("absolute_hours", 12))
     with pytest.raises(Denied, match=why):
-        organisation.check_together(said, held)
+        organisation_typed.check_together(said, held)
 
 
 def test_what_differs_between_two_versions_is_told_rule_by_rule():
@@ -258,11 +286,43 @@ def test_what_differs_between_two_versions_is_told_rule_by_rule():
 
 def test_some_people_may_send_plain_and_words_come_in_the_readers_language():
     held = vouched({"plain_people": ("ann@x.example",), "notice_en": "Hi", "notice_es": "Hola"})
-    assert held.may_send_plain("ann@x.example")
-    assert not held.may_send_plain("bob@x.example")
-    assert HOUSE.may_send_plain("bob@x.example")
+    assert held.may_send_plain(["me@x.example", "ann@x.example"], ["subscriber"])
+    assert not held.may_send_plain(["bob@x.example"], ["subscriber", "officer"])
+    assert HOUSE.may_send_plain(["bob@x.example"], ["subscriber"])
     assert [held.notice_words(each) for each in ("en", "es", "de")] == ["Hi", "Hola", "Hi"]
     assert replace(held, notice_es="").notice_words("es") == "Hi"
+
+
+@pytest.mark.parametrize(
+    ("said", "may"),
+    [
+        ({}, True),
+        ({"friends": False}, False),
+        ({"friends_people": ("officer",)}, False),
+        ({"friends_people": ("officer", "manager")}, True),
+        ({"friends_people": ("subscriber",)}, True),
+        ({"friends_people": ("alias@x.example",)}, True),
+        ({"friends_people": ("bob@x.example",)}, False),
+    ],
+)
+def test_everybody_some_or_nobody_have_friends_who_get_ordinary_mail(said, may):
+    held = vouched(said)
+    assert held.may_have_friends(["ann@x.example", "alias@x.example"], ["subscriber", "manager"]) is may
+
+
+@pytest.mark.parametrize(
+    ("places", "address", "may"),
+    [
+        ((), "ann@x.example", True),
+        (("x.example",), "ann@x.example", True),
+        (("x.example",), "ann@sub.x.example", False),
+        (("x.example",), "ann@evilx.example", False),
+        (("x.example", "ann@gmail.example"), "ann@gmail.example", True),
+        (("x.example", "ann@gmail.example"), "bob@gmail.example", False),
+    ],
+)
+def test_subscribers_have_their_addresses_where_the_rule_says(places, address, may):
+    assert vouched({"subscriber_domains": places}).may_subscribe(address) is may
 
 
 def test_what_is_not_looked_for_counts_only_where_the_keeper_vouches_for_it():
@@ -286,10 +346,10 @@ def test_what_is_not_looked_for_counts_only_where_the_keeper_vouches_for_it():
 )
 def test_what_nothing_can_be_looked_for_by_is_refused_when_it_is_typed(name, typed, words):
     with pytest.raises(Denied, match=words):
-        organisation.parse(name, typed)
+        organisation_typed.parse(name, typed)
 
 
 def test_patterns_are_a_line_each_and_keep_their_commas():
-    assert organisation.parse("dlp_patterns", "HX[0-9]{1,3}\nQ[0-9]{2,4}") == ("HX[0-9]{1,3}", "Q[0-9]{2,4}")
-    assert organisation.parse("dlp_ignored", "npi, dea") == ("npi", "dea")
-    assert organisation.parse("dlp_mrn", "") == ""
+    assert organisation_typed.parse("dlp_patterns", "HX[0-9]{1,3}\nQ[0-9]{2,4}") == ("HX[0-9]{1,3}", "Q[0-9]{2,4}")
+    assert organisation_typed.parse("dlp_ignored", "npi, dea") == ("npi", "dea")
+    assert organisation_typed.parse("dlp_mrn", "") == ""

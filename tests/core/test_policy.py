@@ -92,6 +92,8 @@ rules = st.builds(
     default=st.sampled_from(["vault", "plain", "tls-or-vault"]),
     allow_plain=st.booleans(),
     may_plain=st.booleans(),
+    allow_friends=st.booleans(),
+    allow_pdf=st.booleans(),
     marks=st.sampled_from([(), ("[secure]",), ("#phi", "secure!")]),
 )
 
@@ -133,6 +135,7 @@ def test_nothing_is_relayed_but_by_a_subscribers_token_or_the_organisations_defa
             assert not submission.thread_vaulted
             assert rule.may_plain
             by_token = rule.allow_plain and decision.reason in ("plain-token", "friend")
+            assert rule.allow_friends or decision.reason != "friend"
             proven = rule.default == "tls-or-vault" and decision.tls == "proven"
             assert by_token or proven or rule.default == "plain"
 

@@ -234,6 +234,9 @@ class FakeAccounts:
             self.confirm(session, password, source)
         self.world.profile = Profile(name, phone, form)
 
+    def may_have_friends(self, session: Any) -> bool:
+        return self.world.may_friends
+
     def friends(self, session: Any) -> Sequence[str]:
         return self.world.friends
 

@@ -32,6 +32,12 @@ class FakeNewMail:
     def may_plain(self, session: Any) -> bool:
         return self.world.may_plain
 
+    def may_pdf(self, session: Any) -> bool:
+        return self.world.may_pdf
+
+    def senders(self, session: Any) -> Sequence[str]:
+        return session.addresses  # type: ignore[no-any-return]
+
     def check(self, session: Any, writing: Writing) -> Checked:
         self.world.calls.append("check")
         known = {each.address for each in KNOWN}

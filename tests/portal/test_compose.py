@@ -266,6 +266,14 @@ def test_ordinary_mail_is_offered_only_where_the_rules_allow_it(ann: Visitor, wo
     assert "As ordinary mail" not in ann.get("/write").text
 
 
+def test_a_locked_pdf_is_offered_only_where_the_rules_allow_it(ann: Visitor, world: World) -> None:
+    assert 'value="pdf"' in ann.get("/write").text
+    world.may_pdf = False
+    page = fill(ann, {"to": PAT, "subject": "Results", "text": "x", "way": "pdf"}, "/write").text
+    assert 'value="pdf"' not in page
+    assert 'value="locked" checked' in page
+
+
 def test_only_subscribers_write(pat: Visitor, visitor: Visitor) -> None:
     assert pat.get("/write").status_code == 404
     assert visitor.get("/write").location == "/sign-in"

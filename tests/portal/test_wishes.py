@@ -93,6 +93,11 @@ def test_family_and_friends_are_named_with_the_password_and_what_it_means_is_sai
     assert world.friends == ("mum@home.example", "joe@home.example")
 
 
+def test_where_the_rules_let_nobody_have_friends_the_page_says_so(ann: Visitor, world: World) -> None:
+    world.may_friends = False
+    assert "You can take addresses out here, and add none." in ann.get("/account/friends").text
+
+
 def test_where_no_ordinary_mail_is_allowed_the_page_of_friends_says_so(ann: Visitor, world: World) -> None:
     world.may_plain = False
     assert "do not let you send ordinary mail" in ann.get("/account/friends").text

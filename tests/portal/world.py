@@ -78,6 +78,8 @@ class World:
     downloaded: dict[int, list[Downloaded]] = field(default_factory=dict)
     threads: dict[int, list[Turn]] = field(default_factory=dict)
     may_plain: bool = True
+    may_pdf: bool = True
+    may_friends: bool = True
     usual_way: str = "code"
     friends: tuple[str, ...] = ()
     mail_wishes: dict[str, bool] = field(default_factory=dict)
