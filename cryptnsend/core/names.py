@@ -66,6 +66,11 @@ def safe_display_name(name: str) -> str:
     return text if any(c.isalpha() for c in text) else ""
 
 
+def legible(text: str) -> str:
+    """Return *text* in one line without what nobody sees in it: a reason of invisible characters gives none."""
+    return " ".join("".join(c for c in text if not _invisible(c)).split())
+
+
 def skeleton(text: str) -> str:
     """Return what is left of *text* for a hasty eye: letters that look alike are the same letter (UTS 39 §4)."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))

@@ -18,6 +18,7 @@ from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import BlobGone, CryptnSendError, Denied, NoGrant, SealBroken, Sentence
 from cryptnsend.core.journals import by_domain
 from cryptnsend.core.model import Random, first_id, new_id
+from cryptnsend.core.names import legible
 from cryptnsend.core.seal import framed
 from cryptnsend.flow.policies import Policies
 from cryptnsend.keeper.client import Keeper
@@ -223,7 +224,7 @@ class Archiving:
         actor: str,
         by: Mapping[str, object],
     ) -> None:
-        name, why, now = case.strip(), reason.strip(), self._clock.now()
+        name, why, now = case.strip(), legible(reason), self._clock.now()
         if not name or len(name) > NAME or not name.isprintable():
             raise Denied("Give the case a name of at most 80 characters.")
         if len(why) < REASON:

@@ -23,6 +23,7 @@ from cryptnsend.core.errors import Denied, Ended, NoGrant, SealBroken, Sentence,
 from cryptnsend.core.keys import box, unbox
 from cryptnsend.core.mime import Index
 from cryptnsend.core.model import INSTALLATION, Random, account_holder, archive_holder, new_id
+from cryptnsend.core.names import legible
 from cryptnsend.core.seal import framed
 from cryptnsend.core.subject import peel
 from cryptnsend.flow import saving
@@ -112,7 +113,7 @@ class GlassBreaks:
 
         Raises Denied to everybody but officers and without a reason, WrongSecret, Throttled, NoGrant.
         """
-        name, why = _canonical(mailbox), " ".join(reason.split())[:REASON]
+        name, why = _canonical(mailbox), legible(reason)[:REASON]
         made = self._checked(
             session, password, source, lambda k: self._keeper.glass_ask(session.ticket, k, code, name, why, minutes)
         )

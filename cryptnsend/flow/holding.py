@@ -14,6 +14,7 @@ from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.dlp.detect import Finding, Piece, detect
 from cryptnsend.core.errors import Denied, NoGrant, Sentence
 from cryptnsend.core.model import account_holder
+from cryptnsend.core.names import legible
 from cryptnsend.core.subject import peel
 from cryptnsend.flow.adoption import NEWEST
 from cryptnsend.flow.heldmail import findings_of
@@ -110,7 +111,7 @@ class Holding:
         A *reason* is needed for sending it as it is. It stands in the audit trail, so that it may say nothing that
         would hold a mail itself.
         """
-        known, words = self._own(session, message), " ".join(reason.split())
+        known, words = self._own(session, message), legible(reason)
         if choice == "plain":
             held = self._policies.now(known["house"])
             if not held.dlp_as_is:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from cryptnsend.core.contracts import Clock, Engine, Row
 from cryptnsend.core.errors import Denied, NoGrant
+from cryptnsend.core.names import legible
 from cryptnsend.flow.sent import Sent
 from cryptnsend.store.records import audit, listing, recall
 
@@ -94,7 +95,7 @@ class Recalling:
 
         Raises Denied without a reason, NoGrant where nothing of the organisation fits. Doing it twice changes nothing.
         """
-        why = " ".join(reason.split())[:300]
+        why = legible(reason)[:300]
         if len(why) < REASON:
             raise Denied("Say in a sentence why it is taken back. It stands in the audit trail.")
         rows: list[Row] = []

@@ -10,6 +10,7 @@ from __future__ import annotations
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, Ended, Sentence
 from cryptnsend.core.model import new_id
+from cryptnsend.core.names import legible
 from cryptnsend.keeper import archives, everyone, glass_rows, ledger, policies, second, tickets
 from cryptnsend.keeper.context import DAY, Context
 from cryptnsend.keeper.requests import GlassBreak, GlassOpened, Witnessed
@@ -29,7 +30,7 @@ def ask(context: Context, ticket: bytes, k: bytes, code: str, mailbox: str, reas
 
     Raise `Denied` to everybody else and without a reason, `WrongSecret`, `NoGrant`, `Throttled`.
     """
-    if len(reason.strip()) < REASON:
+    if len(legible(reason)) < REASON:
         raise Denied(NO_REASON)
     if not SHORTEST <= minutes <= LONGEST:
         raise Denied(

@@ -196,7 +196,7 @@ _PORTAL: dict[str, Callable[..., Any]] = {
     "device_revoke": devices.revoke,
     "passphrase": own.passphrase,
     "new_passphrase": own.new_passphrase,
-    "archive_recovery": own.archive_recovery,
+    "archive_recovery": own.officers_recovery,
     "share_archive": own.share_archive,
     "set_policy": policies.set_by_officer,
     "set_look": looks.set_by_staff,

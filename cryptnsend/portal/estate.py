@@ -25,7 +25,6 @@ from cryptnsend.portal.visits import (
     forget_session,
     is_subscriber,
     needs_session,
-    needs_subscriber,
     recall,
     remember,
     signed_in,
@@ -240,7 +239,7 @@ def browser_name(agent: str) -> str:
 
 
 @blueprint.route("/account/recovery-file", methods=["GET", "POST"])
-@needs_subscriber
+@needs_session
 def recovery_file() -> Any:
     """Make another recovery file of the archive, and show it, this once."""
     somebody = signed_in()
@@ -277,9 +276,11 @@ def recovery_file() -> Any:
 
 
 @blueprint.post("/account/recovery-file/safe")
-@needs_subscriber
+@needs_session
 def recovery_file_is_safe() -> Any:
     """Note that the file is in a safe place; we ask no more."""
+    if "officer" not in signed_in().roles:
+        abort(404)
     desk().accounts.confirm_recovery_file(signed_in())
     return redirect(url_for("programs.setup" if "first" in request.form else "account.overview"), 303)
 

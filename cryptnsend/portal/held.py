@@ -15,6 +15,7 @@ from cryptnsend.flow.heldmail import place_in_words, rule_in_words
 from cryptnsend.flow.holding import LONGEST
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.language import say
+from cryptnsend.portal.oversight import needs_officer
 from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import needs_subscriber, remember, signed_in
 
@@ -57,11 +58,9 @@ def chosen(message: int) -> Any:
 
 
 @blueprint.get("/quarantine")
-@needs_subscriber
+@needs_officer
 def quarantine() -> Any:
     """List what is held of the mail of an officer's organisation, or all that was."""
-    if "officer" not in signed_in().roles:
-        abort(404)
     before, everything = request.args.get("before", type=int), "all" in request.args
     found = desk().holding.quarantine(signed_in(), waiting=not everything, before=before, limit=PAGE + 1)
     return render_template(

@@ -298,7 +298,9 @@ def test_a_new_officer_opens_the_archive_and_a_former_one_does_not(staff: Staff)
     staff.flow.set_roles(staff.olive, staff.id(DORA), ["subscriber", "officer"], PASSWORD, SOURCE)
     dora = house.session(DORA)
     k = house.owner.owner.k(DORA, PASSWORD)
-    assert keeper.archive_recovery(dora.ticket, k).text
+    assert house.keeper("owner").archive_recovery(dora.ticket, k).text
+    with pytest.raises(Denied, match="second step"):
+        keeper.archive_recovery(dora.ticket, k)
     house.second(DORA)
     with pytest.raises(WrongSecret):
         keeper.archive_recovery(dora.ticket, k)

@@ -54,7 +54,7 @@ def test_an_archive_is_shared_by_an_officer_with_an_officer(keeper: Running) -> 
     assert second.opened is not None
     assert (first.opened.recovery is None, second.opened.recovery) == (False, None)
     with pytest.raises(NoGrant):
-        keeper.portal.archive_recovery(second.ticket, second.k)
+        keeper.owner.archive_recovery(second.ticket, second.k)
     member = subscriber(keeper, PAT, clinic.id)
     for outsider in (PAT, "nobody@home.example"):
         with pytest.raises(Denied):
@@ -62,8 +62,10 @@ def test_an_archive_is_shared_by_an_officer_with_an_officer(keeper: Running) -> 
     with pytest.raises(Denied):
         keeper.portal.share_archive(member.ticket, member.k, BOB)
     keeper.portal.share_archive(first.ticket, first.k, BOB)
-    files = [keeper.portal.archive_recovery(each.ticket, each.k) for each in (first, second)]
+    files = [keeper.owner.archive_recovery(each.ticket, each.k) for each in (first, second)]
     assert read(files[0].text, files[0].code).key == read(files[1].text, files[1].code).key
+    with pytest.raises(Denied, match="second step"):  # on a page, a password alone gives out no such file
+        keeper.portal.archive_recovery(first.ticket, first.k)
 
 
 def test_a_recovery_file_opens_with_its_own_code_only(keeper: Running) -> None:

@@ -71,7 +71,7 @@ def test_only_officers_see_the_quarantine(ann: Visitor, world: World) -> None:
     world.quarantined = [SEEN]
     assert ann.get("/quarantine").status_code == 404
     for session in world.sessions.values():
-        session.roles = ("subscriber", "officer")
+        session.roles, session.organisation = ("subscriber", "officer"), 7
     page = ann.get("/quarantine").text
     assert "ann@gmail.example" in page
     assert "payment card number" in page
