@@ -18,6 +18,7 @@ COMMANDS = {
     "subscriber": ("subscriber", "People who may send through this server."),
     "device": ("device", "Device passwords: one per mail program, to be revoked one by one."),
     "message": ("message", "Messages in the vault."),
+    "link": ("link", "Links by which anybody may have large files."),
     "queue": ("queue", "See and steer what waits to leave: notices, replies, receipts, plain mail."),
     "hold": ("hold", "Mail that was to leave plain, and in which something was found."),
     "policy": ("policy", "The rules that decide which way a message takes."),

@@ -443,6 +443,12 @@ class Policy:
         " which `cryptnsend policy set` says so, everybody.",
         choices=("never", "organisations", "everybody"),
     )
+    file_links: str = setting(
+        "organisations",
+        "Who may share a large file with whoever has its link, instead of with recipients who prove themselves: nobody,"
+        " organisations for which `cryptnsend policy set` says so, everybody.",
+        choices=("never", "organisations", "everybody"),
+    )
     tls_replies: bool = setting(
         True, "Whether subscribers may have replies arrive readable in their inbox, where proven TLS leads there."
     )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cryptnsend.flow.downloads import Downloads
     from cryptnsend.flow.drafting import Drafts
     from cryptnsend.flow.exporting import Exporting
+    from cryptnsend.flow.filelinks import FileLinks
     from cryptnsend.flow.filing import Filing
     from cryptnsend.flow.folders import Folders
     from cryptnsend.flow.following import Following
@@ -421,6 +422,23 @@ class Desk(Foundation):
             opener=self.opener,
             reading=self.uploads.reading,
             sent=self.sent,
+            clock=self.clock,
+            random=os.urandom,
+        )
+
+    @cached_property
+    def filelinks(self) -> FileLinks:
+        from cryptnsend.flow.filelinks import FileLinks
+
+        return FileLinks(
+            engine=self.engine,
+            keeper=self.keeper,
+            opener=self.opener,
+            reading=self.uploads.reading,
+            sent=self.sent,
+            policies=self.policies,
+            throttle=self._throttle("link"),
+            argon=self.argon,
             clock=self.clock,
             random=os.urandom,
         )

@@ -101,7 +101,7 @@ class Foundation:
         return Argon(figures.memory_kib, figures.iterations, figures.lanes)
 
     def _throttle(self, door: str) -> Throttle:
-        """Return the count of wrong secrets at one door: smtp, mailbox, page, code."""
+        """Return the count of wrong secrets at one door: smtp, mailbox, page, code, link."""
         from cryptnsend.flow.throttling import Throttle
 
         limits = self.config.limits
@@ -112,8 +112,8 @@ class Foundation:
             door,
             failures=limits.sign_in_failures,
             pause_minutes=limits.sign_in_pause_minutes,
-            # A sender's code is typed by whoever has its link, and each has its own few tries.
-            per_network=None if door == "code" else limits.sign_in_failures_per_network,
+            # A sender's code, and a file's password, are typed by whoever has their link; each has its own few tries.
+            per_network=None if door in ("code", "link") else limits.sign_in_failures_per_network,
         )
 
     @cached_property
@@ -141,6 +141,7 @@ def house_rules(config: Config) -> tuple[Policy, Leaves]:
         friends=rules.friends,
         pdf_token=rules.pdf_token,
         cleartext=rules.cleartext == "everybody",
+        file_links=rules.file_links == "everybody",
         tls_replies=rules.tls_replies,
         code_rule=config.codes.rule,
         code_on_receipt=config.codes.on_receipt,
@@ -159,4 +160,5 @@ def house_rules(config: Config) -> tuple[Policy, Leaves]:
         dlp_off=not config.dlp.look,
         hold_hours=config.dlp.hold_hours,
     )
-    return policy, Leaves(least=rules.least, cleartext=rules.cleartext != "never")
+    leaves = Leaves(least=rules.least, cleartext=rules.cleartext != "never", file_links=rules.file_links != "never")
+    return policy, leaves

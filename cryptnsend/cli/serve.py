@@ -348,6 +348,7 @@ def pages(config: Config, secret: bytes) -> Any:
         organisations=built.organisations,
         holding=built.holding,
         downloads=built.downloads,
+        filelinks=built.filelinks,
         looks=built.looks,
         officers=Officers(built.auditing, built.archiving, built.glass, built.casework, built.recalling),
     )

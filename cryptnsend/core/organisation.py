@@ -116,6 +116,9 @@ class Policy:
         "The most that a sender may let stand in for the code they tell: nothing, a code by e-mail, no code at all.",
         choices=INSTEAD_OF_CODE, group="codes",
     )  # fmt: skip
+    file_links: bool = rule(
+        False, "yes", "grants", "Whether a large file may be shared with whoever has its link.", group="ways"
+    )
     custody: str = rule(
         "managed",
         "choice",
@@ -226,6 +229,7 @@ SETTINGS: Mapping[str, Field[Any]] = {each.name: each for each in fields(Policy)
 CAREFUL: Mapping[str, Value] = {
     "default": "vault", "plain_token": False, "friends": False, "pdf_token": False, "cleartext": False,
     "tls_replies": False, "code_on_receipt": False, "code_instead": "code", "dlp_off": False, "dlp_as_is": False,
+    "file_links": False,
 }  # fmt: skip
 
 
@@ -293,6 +297,7 @@ class Leaves:
 
     least: str = "vault"  # the way with the least protection that one may choose for its unmarked messages
     cleartext: bool = False  # whether one may let plain mail go unencrypted
+    file_links: bool = False  # whether one may let large files be shared with whoever has a link
 
 
 # -- what holds -------------------------------------------------------------------------------------------------------
@@ -323,7 +328,7 @@ def _joined(text: str, installation: Policy, leaves: Leaves, is_vouched: bool) -
         elif side == "forbids":
             found[name] = ours and value
         elif side == "grants":
-            found[name] = value if is_vouched and leaves.cleartext else ours and value
+            found[name] = value if is_vouched and getattr(leaves, name) else ours and value
         elif SETTINGS[name].metadata["kind"] == "text":
             # These words stand in mail that the house signs, so that a row alone must not put any there.
             found[name] = value if is_vouched and _is_as_saved(name, str(value)) else ours

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -73,8 +73,8 @@ class Downloads:
         row, files = self._files(session, message)
         one, now, secret = chosen(files, file), self._clock.now(), self._random(32)
         ticket = linked.TicketRow(
-            _ident(secret), row["org"], message, one.id, session.account, session.id_hash,
-            seal(_key(secret), message, PART, pad(msgspec.msgpack.encode(one))), now + TICKET,
+            ident_of(secret), row["org"], message, one.id, session.account, session.id_hash,
+            seal(key_of(secret), message, PART, pad(msgspec.msgpack.encode(one))), now + TICKET,
         )  # fmt: skip
 
         def write(rows: Rows) -> None:
@@ -95,24 +95,22 @@ class Downloads:
         Raises NoGrant for a ticket that is none, is over, or is another session's, and where its holder may not have
         the file any more: all of these look alike.
         """
-        secret = _typed(ticket)
-        row = linked.ticket(self._engine, _ident(secret), self._clock.now()) if secret else None
+        secret = typed(ticket)
+        row = linked.ticket(self._engine, ident_of(secret), self._clock.now()) if secret else None
         if secret is None or row is None or not self._is_theirs(row, session) or not self._still(row):
             raise NoGrant(NOTHING)
         try:
-            octets = unpad(open_sealed(_key(secret), row["message"], PART, row["sealed"]))
+            octets = unpad(open_sealed(key_of(secret), row["message"], PART, row["sealed"]))
             file = msgspec.msgpack.decode(octets, type=LinkedFile)
         except (SealBroken, msgspec.MsgspecError):
             raise NoGrant(NOTHING) from None
-        tag = hmac.digest(file.key, b"cryptnsend/v1 entity tag", "sha256")[:16].hex()
-        reading = partial(self._reading.octets, file, still=partial(self._still, row))
-        return Download(file.name, file.media_type, file.size, f'"{tag}"', file, reading)
+        return download_of(file, self._reading, partial(self._still, row))
 
     def done(self, session: Session, message: int) -> Sequence[Downloaded]:
         """Return who had a file of an own message, the latest first; raise NoGrant for others."""
         about = self._sent.owned(session, message)
         return [
-            Downloaded(row["file"], row["address"] or "", row["at"])
+            Downloaded(row["file"], row["address"] or "", row["at"], row["link"], row["network"])
             for row in linked.downloads(self._engine, about["org"], message)
         ]
 
@@ -125,8 +123,13 @@ class Downloads:
 
     @staticmethod
     def _is_theirs(row: Row, session: Session | None) -> bool:
-        """Say whether a ticket was made for this very session."""
-        return session is not None and row["session"] == session.id_hash and row["account"] == session.account
+        """Say whether a ticket was made for this very session, and not for whoever has a link."""
+        return (
+            session is not None
+            and row["link"] is None
+            and row["session"] == session.id_hash
+            and row["account"] == session.account
+        )
 
     def _still(self, row: Row) -> bool:
         """Say whether whoever a ticket was made for may have the file now."""
@@ -137,7 +140,15 @@ class Downloads:
         return any(each["state"] == "active" and (each["ends"] is None or each["ends"] > now) for each in held)
 
 
-def _typed(ticket: str) -> bytes | None:
+def download_of(file: LinkedFile, reading: FileReading, still: Callable[[], bool]) -> Download:
+    """Return a file on its way out, as long as *still* says so."""
+    tag = hmac.digest(file.key, b"cryptnsend/v1 entity tag", "sha256")[:16].hex()
+    octets = partial(reading.octets, file, still=still)
+    return Download(file.name, file.media_type, file.size, f'"{tag}"', file, octets)
+
+
+def typed(ticket: str) -> bytes | None:
+    """Return the secret that a ticket spells, or None if it is none."""
     try:
         secret = bytes.fromhex(ticket)
     except ValueError:
@@ -145,9 +156,11 @@ def _typed(ticket: str) -> bytes | None:
     return secret if len(secret) == 32 else None
 
 
-def _ident(secret: bytes) -> bytes:
+def ident_of(secret: bytes) -> bytes:
+    """Return under what a ticket rests."""
     return hashlib.sha256(b"cryptnsend/v1 file ticket id\0" + secret).digest()
 
 
-def _key(secret: bytes) -> bytes:
+def key_of(secret: bytes) -> bytes:
+    """Return what a ticket opens by."""
     return hmac.digest(secret, b"cryptnsend/v1 file ticket key", "sha256")

@@ -130,7 +130,8 @@ class Following:
         head = audit.head(self._engine, about["org"])  # first, so that no event can be newer than what is vouched for
         events = [
             Event(
-                row["at"], row["action"], people.get(row["actor"], "server"), row["seq"], row["hash"].hex()[:MARK],
+                row["at"], row["action"], people.get(row["actor"], _somebody(row["actor"])), row["seq"],
+                row["hash"].hex()[:MARK],
                 "by" in msgspec.json.decode(row["detail"], type=dict[str, object]),
             )
             for row in audit.about(self._engine, about["org"], str(message))
@@ -142,3 +143,8 @@ class Following:
         self, rows: Rows, session: Session, org: int, message: int, action: str, detail: dict[str, object]
     ) -> None:
         audit.append(rows, org, self._clock.now(), account_holder(session.account), action, str(message), detail)
+
+
+def _somebody(actor: str) -> str:
+    """Return who did it that is nobody the message was sent to."""
+    return "link" if actor.startswith("link:") else "server"

@@ -36,6 +36,7 @@ from cryptnsend.store.records import (
     audit,
     drafts,
     endings,
+    filelinks,
     invitations,
     linked,
     mailboxes,
@@ -244,6 +245,7 @@ class Upkeep:
             self._engine.write(placements.forget_put_away).result()
         self._engine.write(lambda rows: transport.forget(rows, now)).result()
         self._engine.write(lambda rows: linked.forget_tickets(rows, now)).result()
+        self._engine.write(lambda rows: filelinks.end_old(rows, now)).result()
         self._engine.write(lambda rows: invitations.forget(rows, now - DAY)).result()
         self._engine.write(lambda rows: placements.forget_gone(rows, now - EXPUNGED_KEPT)).result()
         while stale := upkeep.stale_links(self._engine, now):

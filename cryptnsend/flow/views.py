@@ -182,7 +182,7 @@ class Event:
 
     at: int
     action: str
-    who: str  # a recipient's address, "you", "server"
+    who: str  # a recipient's address, "you", "server", "link" for somebody who has one
     seq: int
     mark: str  # how the hash of that entry begins
     by_program: bool = False  # a mail program did it
@@ -377,11 +377,17 @@ class KeptFile:
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """One download of a file beside a message: by a recipient's *address*, "" once that is nobody's any more."""
+    """
+    One download of a file beside a message: by a recipient's *address*, "" once that is nobody's any more.
+
+    Whoever had it by a *link* is known by their shortened *network* only.
+    """
 
     file: int
     address: str
     at: int
+    link: int | None = None
+    network: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from cryptnsend.portal import (
     errors,
     estate,
     fetching,
+    filelinks,
     folders,
     following,
     held,
@@ -105,7 +106,7 @@ def create_app(
     words.register(app)
     pages.register(app)
     discovery.register(app)
-    readers = (recipient, letters, papers, looking, fetching, kept, writing, account, second, estate, signup)
+    readers = (recipient, letters, papers, looking, fetching, filelinks, kept, writing, account, second, estate, signup)
     writers = (arriving, compose, subscriber, following, held, folders, programs, wishes)
     governing = (organisation, looks, wearing, oversight)
     for module in (language, help, *readers, *writers, *governing, phone):

@@ -22,6 +22,7 @@ from cryptnsend.portal.flows import (
     BegunElsewhere,
     Downloads,
     Drafts,
+    FileLinks,
     Folders,
     Following,
     Holding,
@@ -101,6 +102,10 @@ class Desk:
     @property
     def downloads(self) -> Downloads:
         return self.pieces.downloads
+
+    @property
+    def filelinks(self) -> FileLinks:
+        return self.pieces.filelinks
 
     @property
     def holding(self) -> Holding:

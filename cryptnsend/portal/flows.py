@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from cryptnsend.flow.filelinks import Face, Offered, SharedLink
 from cryptnsend.flow.papers import Key
 from cryptnsend.flow.searching import Found
 from cryptnsend.flow.views import (
@@ -308,6 +309,20 @@ class Downloads(Protocol):
     def done(self, session: Any, message: int) -> Sequence[Downloaded]: ...
 
 
+class FileLinks(Protocol):
+    """Links by which anybody may have files that rest beside messages."""
+
+    def allowed(self, session: Any) -> bool: ...
+    def make(self, session: Any, message: int, *, until: int, most: int = 0, password: str = "") -> int: ...
+    def listing(self, session: Any, message: int) -> Sequence[SharedLink]: ...
+    def revoke(self, session: Any, message: int, ident: int) -> None: ...
+    def look(self, locator: str) -> Face: ...
+    def open(self, locator: str, secret: str, source: str, browser: bytes) -> Offered: ...
+    def offered(self, locator: str, token: str, browser: bytes) -> Offered: ...
+    def begin(self, locator: str, token: str, file: int, source: str, browser: bytes) -> str: ...
+    def get(self, ticket: str, browser: bytes) -> Download: ...
+
+
 class NewMail(Protocol):
     """New messages of subscribers: checked while they are written, sent, had back, passed on."""
 
@@ -447,5 +462,6 @@ class Pieces:
     organisations: Organisations
     holding: Holding
     downloads: Downloads
+    filelinks: FileLinks
     looks: Looks
     officers: Officers | None = None

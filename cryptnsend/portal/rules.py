@@ -75,6 +75,10 @@ def labels() -> dict[str, tuple[str, str]]:
             _("Plain mail to servers without encryption"),
             _("Else such mail is locked, and the recipient gets a notice."),
         ),
+        "file_links": (
+            _("Large files for whoever has the link"),
+            _("Else only recipients have them, who prove who they are."),
+        ),
         "tls_replies": (_("Readable replies"), _("Whether people may have replies arrive readable in their inbox.")),
         "code_rule": (_("When recipients need a code"), _("The code proves that the right person opens the message.")),
         "code_on_receipt": (_("Codes by e-mail to the sender"), _("Else they are on the page of the message only.")),

@@ -25,9 +25,9 @@ PIECE = 100_000
 class Share:
     """Ann, who has a file beside a message to Pat."""
 
-    def __init__(self, house: House):
+    def __init__(self, house: House, organisation: int | None = None):
         self.house = house
-        house.add_subscriber(ANN, name="Ann Ruiz")
+        house.add_subscriber(ANN, name="Ann Ruiz", organisation=organisation)
         self.ann = house.session(ANN)
         built = house.portal
         self.uploads = Uploads(

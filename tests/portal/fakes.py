@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from cryptnsend.core.errors import Ended, NoGrant, Refusal, WrongSecret
+from cryptnsend.flow.filelinks import Face, Offered, SharedLink
+from cryptnsend.flow.filereading import LinkedFile
 from cryptnsend.flow.papers import Key
 from cryptnsend.flow.searching import Found, matches, wanted
 from cryptnsend.flow.views import (
@@ -358,6 +360,46 @@ class FakeDownloads:
 
     def done(self, session: Any, message: int) -> Sequence[Downloaded]:
         return self.world.downloaded.get(message, ())
+
+
+class FakeFileLinks:
+    """Links for anybody; the real ones are tested over the real flows."""
+
+    def __init__(self, world: World):
+        self.world = world
+
+    def allowed(self, session: Any) -> bool:
+        return self.world.may_link
+
+    def make(self, session: Any, message: int, *, until: int, most: int = 0, password: str = "") -> int:
+        self.world.calls.append(f"make link {message}")
+        return 1
+
+    def listing(self, session: Any, message: int) -> Sequence[SharedLink]:
+        return self.world.file_links
+
+    def revoke(self, session: Any, message: int, ident: int) -> None:
+        self.world.calls.append(f"revoke link {ident}")
+
+    def look(self, locator: str) -> Face:
+        if locator == "over":
+            raise Ended("This link does not work any more.")
+        if locator not in ("secret", "password"):
+            raise NoGrant("There is no such link.")
+        return Face(locator == "password", "Dr. Ann Ruiz", "", NOW + 86_400_000)
+
+    def open(self, locator: str, secret: str, source: str, browser: bytes) -> Offered:
+        files = [LinkedFile(5, 1, b"k" * 32, "MRI scan of the knee.dcm", "application/dicom", 612_000_000)]
+        return Offered(self.look(locator), "00" * 32, files, 3)
+
+    def offered(self, locator: str, token: str, browser: bytes) -> Offered:
+        return self.open(locator, "", "", browser)
+
+    def begin(self, locator: str, token: str, file: int, source: str, browser: bytes) -> str:
+        raise NoGrant("There is no such file here.")
+
+    def get(self, ticket: str, browser: bytes) -> Any:
+        raise NoGrant("There is no such file here.")
 
 
 class FakeBegun:

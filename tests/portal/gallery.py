@@ -14,6 +14,7 @@ from pathlib import Path
 from werkzeug.serving import make_server
 
 from cryptnsend.config import Config
+from cryptnsend.flow.filelinks import SharedLink
 from cryptnsend.flow.views import Begun, Drafted, File, KeptFile, Turn, Wishes, Writing
 from cryptnsend.making import make_certificate
 from cryptnsend.portal import Portal, create_app
@@ -81,6 +82,8 @@ PAGES = [  # who looks, at what
     *(("ann", url) for url in ("/phone", "/write/shared/lost")),
     *(("manager", f"/organisation/look{url}") for url in ("", "/history")),
     ("", "/m/clinic"),
+    *(("", f"/f/{which}") for which in ("secret", "password", "over")),
+    ("ann", "/sent/21/links"),
     *(("ann", url) for url in ("/write", "/write/920", "/sent/21/proof", "/drafts", "/trash")),
 ]
 PIXEL = base64.b64decode(
@@ -117,6 +120,8 @@ FORMS: list[tuple[str, str, dict[str, str], str]] = [  # who, page, what is type
     ("ann", "/write", {"#to": "w@lindgren.example, j@okafor-lind.co, oops", EDITOR: "Hello"}, ".end .button"),
     ("ann", "/write", {"#to": PAT, EDITOR: "Hello"}, ".end .button"),
     ("ann", "/sent/21", {}, "aside .button.quiet"),
+    ("", "/f/secret#" + "A" * 43, {}, "main form .button"),
+    ("", "/f/password", {"#password": "copper lantern seven violins"}, "main form .button"),
     ("manager", "/organisation/look", {"#accent": "#ffcc00"}, "main form button[name='try']"),
     ("manager", "/organisation/look", {"#accent": "#0b5c73"}, "main form button[name='try']"),
     ("officer", "/organisation/policy", {"#life_days": "0", "#password": PASSWORD}, "main form .button"),
@@ -147,6 +152,13 @@ def inhabited() -> World:
     made.begun = [
         Begun(930, "Begun in Thunderbird", ("Walter Lindgren",), NOW - DAY),
         Begun(931, "", (), NOW - 2 * DAY),
+    ]
+    place = f"{'A' * 27}#{'b' * 43}"
+    made.file_links = [
+        SharedLink(43, place, False, "active", 3, 1, NOW + DAY, NOW),
+        SharedLink(42, place[:27], True, "active", 0, 0, NOW + 9 * DAY, NOW),
+        SharedLink(41, "", False, "revoked", 0, 7, NOW + DAY, NOW - DAY),
+        SharedLink(40, "", True, "ended", 1, 1, NOW - DAY, NOW - 9 * DAY),
     ]
     made.kept = kept_mails()
     made.trash = {(16, "recipient"), (8, "recipient"), (20, "author")}

@@ -33,6 +33,7 @@ def portal(house: House) -> Portal:
         organisations=house.portal.organisations,
         holding=house.portal.holding,
         downloads=house.portal.downloads,
+        filelinks=house.portal.filelinks,
         looks=house.portal.looks,
         officers=Officers(built.auditing, built.archiving, built.glass, built.casework, built.recalling),
     )

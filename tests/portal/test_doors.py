@@ -38,6 +38,8 @@ VALUES = {
     "earlier": 1,
     "later": 2,
     "version": 1,
+    "locator": "A" * 27,
+    "link": 1,
     "ident": "b" * 64,
     "contact": 5,
     "shared": "here",

@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
+from cryptnsend.flow.filelinks import SharedLink
 from cryptnsend.flow.holding import HeldMessage, Quarantined
 from cryptnsend.flow.views import (
     Begun,
@@ -76,6 +77,8 @@ class World:
     mails: list[dict[str, Any]] = field(default_factory=list)  # new messages that were sent
     beside: dict[int, list[KeptFile]] = field(default_factory=dict)
     downloaded: dict[int, list[Downloaded]] = field(default_factory=dict)
+    may_link: bool = True
+    file_links: list[SharedLink] = field(default_factory=list)
     threads: dict[int, list[Turn]] = field(default_factory=dict)
     may_plain: bool = True
     may_pdf: bool = True

@@ -37,6 +37,7 @@ def portal(house: House) -> Portal:
         organisations=house.portal.organisations,
         holding=house.portal.holding,
         downloads=house.portal.downloads,
+        filelinks=house.portal.filelinks,
         looks=house.portal.looks,
         officers=Officers(
             house.portal.auditing,

@@ -8,16 +8,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cryptnsend.core.contracts import Row, Rows
+from cryptnsend.store.records import filelinks
 from cryptnsend.store.schema.archive import HELD
 
 HELD_HERE = HELD.format(grant="g")
 
 
 def end_everything(rows: Rows) -> None:
-    """End all sessions and what waits to be told about mailed codes: both belong to the time of the backup."""
+    """
+    End all sessions, what waits to be told about mailed codes, and links by which anybody may have files.
+
+    All belong to the time of the backup: which of the links were revoked since, or used up, nobody knows.
+    """
     rows.execute("UPDATE sessions SET state = 'ended', sealed = :none", {"none": b""})
     rows.execute("UPDATE accounts SET credential_version = credential_version + 1")
     rows.execute("UPDATE deliveries SET state = 'cancelled' WHERE kind = 'code' AND state IN ('due', 'delayed')")
+    filelinks.end_all(rows)
 
 
 def suspend(rows: Rows, grants: Sequence[int], until: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 
 from cryptnsend.core.contracts import Reader, Row, Rows
+from cryptnsend.store.records import filelinks
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def add_ticket(rows: Rows, ticket: TicketRow) -> None:
 def ticket(reader: Reader, ident: bytes, now: int) -> Row | None:
     """Return a ticket that still holds, or None."""
     found = reader.query(
-        "SELECT org, message, file, account, session, sealed FROM file_tickets WHERE id = :id AND ends > :now",
+        "SELECT org, message, file, link, account, session, sealed FROM file_tickets WHERE id = :id AND ends > :now",
         id=ident,
         now=now,
     )
@@ -97,9 +98,10 @@ def add_download(rows: Rows, download: DownloadRow) -> None:
 
 
 def downloads(reader: Reader, org: int, message: int, limit: int = 500) -> list[Row]:
-    """Return who had a file of a message (file, address or None, at), the latest first."""
+    """Return who had a file of a message (file, address or None, link or None, network, at), the latest first."""
     return reader.query(
-        "SELECT d.file, d.at, (SELECT a.canonical FROM recipients r JOIN addresses a ON a.id = r.address"
+        "SELECT d.file, d.at, d.link, d.network, (SELECT a.canonical"
+        "  FROM recipients r JOIN addresses a ON a.id = r.address"
         "  WHERE r.message = d.message AND a.account = d.account LIMIT 1) AS address"
         " FROM downloads d WHERE d.org = :org AND d.message = :message ORDER BY d.at DESC, d.id DESC LIMIT :limit",
         org=org,
@@ -115,12 +117,15 @@ def forget_tickets(rows: Rows, now: int) -> None:
 
 def release(rows: Rows, messages: Iterable[tuple[int, int]]) -> None:
     """Let (org, id) messages that are gone need no file any more; upkeep finds those that nothing needs."""
-    for table in ("file_tickets", "message_files"):
-        rows.many(f"DELETE FROM {table} WHERE org = ? AND message = ?", list(messages))  # noqa: S608 - from this list
+    for org, message in messages:
+        filelinks.forget(rows, message)
+        for table in ("file_tickets", "message_files"):
+            rows.execute(f"DELETE FROM {table} WHERE org = ? AND message = ?", (org, message))  # noqa: S608 - from this list
 
 
 def forget(rows: Rows, message: int) -> None:
     """Delete what the rows say of the files of a message that is forgotten."""
+    filelinks.forget(rows, message)
     tables: Sequence[str] = ("file_tickets", "message_files", "downloads")
     for table in tables:
         rows.execute(f"DELETE FROM {table} WHERE message = ?", (message,))  # noqa: S608 - from this list
