@@ -9,7 +9,7 @@ from cryptnsend.cli.owner import opened, owned
 from cryptnsend.config import Config
 from cryptnsend.core.errors import NoGrant
 from cryptnsend.flow.owner import BY_OWNER
-from cryptnsend.store.records import filelinks, linked
+from cryptnsend.store.records import filelinks
 
 COLUMNS = {
     "id": "link",
@@ -69,12 +69,11 @@ def show(config: Config, link_id: int, as_json: bool) -> None:
         row = filelinks.by_id(app.engine, link_id)
         if row is None:
             raise NoGrant(f"There is no link {link_id}.")
-        had = [each for each in linked.downloads(app.engine, row["org"], row["message"]) if each["link"] == link_id]
-    found = [{name: each[name] for name in HAD} for each in had]
+        had = [each for each in app.downloads.done_of(row["org"], row["message"]) if each.link == link_id]
     if as_json:
-        show_json(found)
+        show_json([{"at": each.at, "file": each.file, "network": each.network} for each in had])
         return
-    shown = [{**each, "at": moment(each["at"]), "file": str(each["file"])} for each in found]
+    shown = [{"at": moment(each.at), "file": str(each.file), "network": each.network} for each in had]
     show_table(shown, HAD, empty="Nobody has had a file by it.")
 
 

@@ -108,13 +108,29 @@ class Downloads:
 
     def done(self, session: Session, message: int) -> Sequence[Downloaded]:
         """Return who had a file of an own message, the latest first; raise NoGrant for others."""
-        about = self._sent.owned(session, message)
+        return self.done_of(self._sent.owned(session, message)["org"], message)
+
+    def done_of(self, org: int, message: int) -> Sequence[Downloaded]:
+        """Return who had a file of a message, for somebody who may know: its author, or the owner of the home."""
+        found = linked.downloads(self._engine, org, message)
+        networks = self._networks(org, message) if any(row["link"] for row in found) else {}
         return [
-            Downloaded(row["file"], row["address"] or "", row["at"], row["link"], row["network"])
-            for row in linked.downloads(self._engine, about["org"], message)
+            Downloaded(
+                row["file"], row["address"] or "", row["at"], row["link"], networks.get((row["link"], row["at"]), "")
+            )
+            for row in found
         ]
 
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _networks(self, org: int, message: int) -> dict[tuple[int, int], str]:
+        """Return from where files were had by links, by link and time: the audit trail says it, and nothing else."""
+        found = {}
+        for row in audit.about(self._engine, org, str(message)):
+            detail = msgspec.json.decode(row["detail"], type=dict[str, object])
+            if row["action"] == "file.downloaded" and "link" in detail:
+                found[int(str(detail["link"])), row["at"]] = str(detail.get("network", ""))
+        return found
 
     def _files(self, session: Session, message: int) -> tuple[Row, Sequence[LinkedFile]]:
         row = self._opener.grant(session, message)

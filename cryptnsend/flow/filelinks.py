@@ -50,6 +50,7 @@ MOST = 20  # links of one message that hold
 MOST_DOWNLOADS = 1000
 PASS = 60 * MINUTE
 GUESSES = 100  # wrong passwords for one link in a day, wherever they come from
+OPENED = 200  # times that one source may open a link in a day: each leaves an entry in the audit trail
 LOCATOR, SECRET = 20, 32  # octets
 PART, LABEL = "link", "file link"
 OVER = "This link does not work any more."
@@ -185,7 +186,7 @@ class FileLinks:
         """End a link for *actor* who may: its author, or the owner of the home. Doing it twice changes nothing."""
 
         def write(rows: Rows) -> None:
-            if filelinks.revoke(rows, row["org"], row["id"]):
+            if filelinks.revoke(rows, row["org"], row["message"], row["id"]):
                 detail = {**by, "link": str(row["id"])}
                 audit.append(rows, row["org"], self._clock.now(), actor, "link.revoked", str(row["message"]), detail)
 
@@ -201,10 +202,11 @@ class FileLinks:
         """
         Return the files of a link to who has its *secret*: what stands behind the #, or the password.
 
-        *browser* is what only this browser knows. Raises as `look`, WrongSecret, and Throttled after too many guesses.
+        *browser* is what only this browser knows. Raises as `look`, WrongSecret, and Throttled after too many tries.
         """
         octets = _locator(locator)
         row = self._found(octets)
+        self._throttle.ask(f"{_subject(row)} opened", source, OPENED)
         key = _key_of(self._k(row, secret, source), octets, row["id"])
         try:
             files = read(unpad(open_sealed(key, row["id"], PART, row["files"])))
@@ -213,13 +215,14 @@ class FileLinks:
         if row["way"] == "password":
             self._throttle.forgive(_subject(row), source)
         now, token = self._clock.now(), self._random(SECRET)
-        made = filelinks.PassRow(
-            ident_of(token), row["org"], row["id"], browser,
+        # A pass rests like a ticket, of its first file; what is sealed in it is no ticket's.
+        made = filelinks.TicketRow(
+            ident_of(token), row["org"], row["message"], files[0].id, row["id"], browser,
             seal(key_of(token), row["id"], PART, pad(written(files))), min(now + PASS, row["ends"]),
         )  # fmt: skip
 
         def write(rows: Rows) -> None:
-            filelinks.add_pass(rows, made)
+            filelinks.add_ticket(rows, made)
             self._note(rows, row, "link.opened", {"network": network_of(source)})
 
         self._engine.write(write).result()
@@ -254,7 +257,7 @@ class FileLinks:
                 raise Ended("This link was used as often as it may be.")
             ident = new_id(now, self._random)
             filelinks.add_download(
-                rows, filelinks.DownloadRow(ident, row["org"], row["message"], one.id, row["id"], now, network)
+                rows, filelinks.DownloadRow(ident, row["org"], row["message"], one.id, row["id"], now)
             )
             self._note(rows, row, "file.downloaded", {"file": str(one.id), "network": network})
 
@@ -355,10 +358,10 @@ class FileLinks:
     def _passed(self, locator: str, token: str, browser: bytes) -> tuple[Row, bytes, Sequence[LinkedFile]]:
         """Return link and files of a pass, while both hold; it must be this browser's, and this link's."""
         row, secret = self._found(_locator(locator)), typed(token)
-        known = filelinks.pass_of(self._engine, ident_of(secret), self._clock.now()) if secret else None
+        known = linked.ticket(self._engine, ident_of(secret), self._clock.now()) if secret else None
         if secret is None or known is None or known["link"] != row["id"]:
             raise NoGrant(NOTHING)
-        if not hmac.compare_digest(known["browser"], browser):
+        if not hmac.compare_digest(known["session"], browser):
             raise NoGrant(NOTHING)
         try:
             return row, secret, read(unpad(open_sealed(key_of(secret), row["id"], PART, known["sealed"])))

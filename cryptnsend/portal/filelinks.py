@@ -135,8 +135,8 @@ def open_link(locator: str) -> Any:
     except Throttled as wait:
         minutes = max(1, -(-wait.retry_after // 60))
         said = ngettext(
-            "There were too many wrong passwords for this link. Wait %(num)d minute, or ask who sent it.",
-            "There were too many wrong passwords for this link. Wait %(num)d minutes, or ask who sent it.",
+            "There were too many tries at this link. Wait %(num)d minute, or ask who sent it.",
+            "There were too many tries at this link. Wait %(num)d minutes, or ask who sent it.",
             minutes,
         )
         return _face(locator, desk().filelinks.look(locator), said), 429, {"Retry-After": str(wait.retry_after)}

@@ -123,7 +123,7 @@ def test_a_password_works_without_a_script_and_is_not_guessed(shared: Shared) ->
     assert [each.status_code for each in answers[:9]] == [422] * 9
     assert "This password is not right." in answers[0].text
     assert [each.status_code for each in answers[9:]] == [429] * 3
-    assert "too many wrong passwords for this link" in answers[-1].text
+    assert "too many tries at this link" in answers[-1].text
     assert int(answers[-1].headers["Retry-After"]) > 60
     assert stranger.post(path, {"password": WORDS}).status_code == 429
 

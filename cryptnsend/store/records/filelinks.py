@@ -1,4 +1,4 @@
-"""Rows of links by which anybody may have files of a message: whose, until when, how often; and passes to choose by."""
+"""Rows of links by which anybody may have files of a message: whose, until when, how often."""
 
 from __future__ import annotations
 
@@ -41,20 +41,8 @@ class LinkRow:
 
 
 @dataclass(frozen=True, slots=True)
-class PassRow:
-    """A link that was opened by a browser."""
-
-    id: bytes
-    org: int
-    link: int
-    browser: bytes
-    sealed: bytes
-    ends: int
-
-
-@dataclass(frozen=True, slots=True)
 class TicketRow:
-    """A download by a link that was begun."""
+    """A link that was opened by a browser, or a download by it that was begun."""
 
     id: bytes
     org: int
@@ -76,7 +64,6 @@ class DownloadRow:
     file: int
     link: int
     at: int
-    network: str
 
 
 def add(rows: Rows, link: LinkRow) -> None:
@@ -162,21 +149,19 @@ def spend(rows: Rows, org: int, ident: int, now: int) -> bool:
     )
 
 
-def revoke(rows: Rows, org: int, ident: int) -> bool:
+def revoke(rows: Rows, org: int, message: int, ident: int) -> bool:
     """End a link for good: what its address or password opened is deleted. Say False if it was over already."""
     ended = rows.execute(
         "UPDATE file_links SET state = 'revoked', files = ?, own = ? WHERE id = ? AND org = ? AND state = 'active'",
         (NOTHING, NOTHING, ident, org),
     )
     if ended:
-        for table in ("file_passes", "file_tickets"):
-            rows.execute(f"DELETE FROM {table} WHERE link = ?", (ident,))  # noqa: S608 - from this list
+        rows.execute("DELETE FROM file_tickets WHERE message = ? AND link = ?", (message, ident))
     return bool(ended)
 
 
 def end_old(rows: Rows, now: int) -> None:
-    """Delete passes that hold no more, and what links opened whose time is over; that they were there stays."""
-    rows.execute("DELETE FROM file_passes WHERE ends <= ?", (now,))
+    """Delete what links opened whose time is over; that they were there stays."""
     rows.execute(
         "UPDATE file_links SET state = 'ended', files = ?, own = ? WHERE state = 'active' AND ends <= ?",
         (NOTHING, NOTHING, now),
@@ -185,26 +170,12 @@ def end_old(rows: Rows, now: int) -> None:
 
 def end_all(rows: Rows) -> None:
     """End every link there is."""
-    rows.execute("DELETE FROM file_passes")
     rows.execute("DELETE FROM file_tickets WHERE link IS NOT NULL")
     rows.execute("UPDATE file_links SET state = 'ended', files = ?, own = ? WHERE state = 'active'", (NOTHING, NOTHING))
 
 
-def add_pass(rows: Rows, row: PassRow) -> None:
-    """Write a pass."""
-    rows.execute("INSERT INTO file_passes VALUES (?, ?, ?, ?, ?, ?)", astuple(row))
-
-
-def pass_of(reader: Reader, ident: bytes, now: int) -> Row | None:
-    """Return a pass that still holds, or None."""
-    found = reader.query(
-        "SELECT org, link, browser, sealed, ends FROM file_passes WHERE id = :id AND ends > :now", id=ident, now=now
-    )
-    return found[0] if found else None
-
-
 def add_ticket(rows: Rows, ticket: TicketRow) -> bool:
-    """Write the ticket of a download unless the same button made it before; say whether it is new."""
+    """Write a ticket unless the same button made it before; say whether it is new."""
     if rows.query("SELECT 1 AS one FROM file_tickets WHERE id = :id", {"id": ticket.id}):
         return False
     rows.execute(
@@ -217,7 +188,7 @@ def add_ticket(rows: Rows, ticket: TicketRow) -> bool:
 def add_download(rows: Rows, download: DownloadRow) -> None:
     """Write down a download."""
     rows.execute(
-        "INSERT INTO downloads(id, org, message, file, link, at, network) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO downloads(id, org, message, file, link, at) VALUES (?, ?, ?, ?, ?, ?)",
         astuple(download),
     )
 
@@ -225,5 +196,4 @@ def add_download(rows: Rows, download: DownloadRow) -> None:
 def forget(rows: Rows, message: int) -> None:
     """Delete the links of a message that is gone, with all that leads to its files."""
     rows.execute("DELETE FROM file_tickets WHERE message = ? AND link IS NOT NULL", (message,))
-    rows.execute("DELETE FROM file_passes WHERE link IN (SELECT id FROM file_links WHERE message = ?)", (message,))
     rows.execute("DELETE FROM file_links WHERE message = ?", (message,))

@@ -98,9 +98,9 @@ def add_download(rows: Rows, download: DownloadRow) -> None:
 
 
 def downloads(reader: Reader, org: int, message: int, limit: int = 500) -> list[Row]:
-    """Return who had a file of a message (file, address or None, link or None, network, at), the latest first."""
+    """Return who had a file of a message (file, address or None, link or None, at), the latest first."""
     return reader.query(
-        "SELECT d.file, d.at, d.link, d.network, (SELECT a.canonical"
+        "SELECT d.file, d.at, d.link, (SELECT a.canonical"
         "  FROM recipients r JOIN addresses a ON a.id = r.address"
         "  WHERE r.message = d.message AND a.account = d.account LIMIT 1) AS address"
         " FROM downloads d WHERE d.org = :org AND d.message = :message ORDER BY d.at DESC, d.id DESC LIMIT :limit",

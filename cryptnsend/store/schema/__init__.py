@@ -11,7 +11,7 @@ and random bits, so that inserts go to the right edge; times are UTC millisecond
 from __future__ import annotations
 
 from cryptnsend.store.schema.archive import ARCHIVE
-from cryptnsend.store.schema.files import FILE_LINKS, FILES
+from cryptnsend.store.schema.files import FILES
 from cryptnsend.store.schema.first import FIRST, Step
 from cryptnsend.store.schema.holds import HOLDS
 from cryptnsend.store.schema.journals import JOURNALS
@@ -62,5 +62,4 @@ STEPS: tuple[Step, ...] = (
     FILES,
     LOOKS,
     DOMAINS_AGAIN,
-    FILE_LINKS,
 )

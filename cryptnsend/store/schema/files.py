@@ -59,24 +59,3 @@ FILES = Step(
         "ALTER TABLE uploads ADD COLUMN library INTEGER NOT NULL DEFAULT 0",  # kept to be attached again
     ),
 )
-
-FILE_LINKS = Step(
-    "0027-file-links",
-    (
-        "DROP INDEX file_links_ends",
-        "CREATE INDEX file_links_ends ON file_links(ends) WHERE state = 'active'",
-        """CREATE TABLE file_passes(               -- a link that was opened: for an hour its files can be chosen from
-            id BLOB PRIMARY KEY,                -- SHA-256 of the pass
-            org INTEGER NOT NULL REFERENCES organisations,
-            link INTEGER NOT NULL REFERENCES file_links,
-            browser BLOB NOT NULL,              -- the only one that may use it
-            sealed BLOB NOT NULL,               -- names and keys of the files, under the pass
-            ends INTEGER NOT NULL
-        ) STRICT, WITHOUT ROWID""",
-        "CREATE INDEX file_passes_ends ON file_passes(ends)",
-        "CREATE INDEX file_passes_link ON file_passes(link)",
-        "CREATE INDEX file_tickets_link ON file_tickets(link) WHERE link IS NOT NULL",
-        # From where, shortened: what is had by a link has no account.
-        "ALTER TABLE downloads ADD COLUMN network TEXT NOT NULL DEFAULT ''",
-    ),
-)
