@@ -166,15 +166,13 @@ class Desk(Foundation):
     def documents(self) -> Documents:
         """Return what makes PDFs of messages; it starts nothing before the first."""
         from cryptnsend.flow.documents import Documents
-        from cryptnsend.flow.letterhead import look_of
         from cryptnsend.pdf.press import Limits, Press
 
         figures = self.config.pdf
         return Documents(
             Press(Limits(memory=figures.memory_mib << 20, seconds=figures.seconds)),
             web_root(),
-            lambda: self.home.base_url(self.config),
-            look_of,
+            self.looks.cover,
             self.config.delivery.handoff_octets,
         )
 

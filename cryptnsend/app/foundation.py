@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from cryptnsend.core import keys
     from cryptnsend.core.organisation import Leaves, Policy
     from cryptnsend.core.passwords import Argon
+    from cryptnsend.delivery.dns import DnsResolver
     from cryptnsend.flow.holders import Holders
+    from cryptnsend.flow.looks import Looks
     from cryptnsend.flow.policies import Policies
     from cryptnsend.flow.throttling import Throttle
 
@@ -79,6 +81,41 @@ class Foundation:
             installation=installation,
             leaves=leaves,
         )
+
+    @cached_property
+    def resolver(self) -> DnsResolver:
+        from cryptnsend.delivery.dns import DnsResolver
+
+        return DnsResolver([endpoint(entry) for entry in self.config.delivery.nameservers])
+
+    @cached_property
+    def looks(self) -> Looks:
+        """Return how organisations look."""
+        from cryptnsend.flow.looks import Looks
+
+        return Looks(
+            engine=self.engine,
+            keeper=self.keeper,
+            holders=self.holders,
+            clock=self.clock,
+            base_url=lambda: self.home.base_url(self.config),
+            serves=self._keeps_from,
+        )
+
+    def _keeps_from(self, host: str) -> str:
+        """Return what keeps browsers from reaching this server at a host, as `Looks` wants it said."""
+        from cryptnsend.delivery.dns import DnsTrouble, NoSuchDomain
+        from cryptnsend.making import carries
+
+        try:
+            theirs, ours = self.resolver.addresses(host), self.resolver.addresses(self.config.server.hostname)
+        except NoSuchDomain:
+            return "elsewhere"
+        except DnsTrouble:
+            return "away"
+        if not set(theirs) & set(ours):
+            return "elsewhere"
+        return "" if carries(self.config.tls.certificate, host) else "certificate"
 
     @cached_property
     def wake(self) -> Callable[[], None]:
@@ -162,3 +199,8 @@ def house_rules(config: Config) -> tuple[Policy, Leaves]:
     )
     leaves = Leaves(least=rules.least, cleartext=rules.cleartext != "never", file_links=rules.file_links != "never")
     return policy, leaves
+
+
+def endpoint(entry: str) -> tuple[str, int]:
+    host, _, port = entry.rpartition(":")
+    return host.strip("[]"), int(port)

@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cryptnsend.app.desk import Desk
+from cryptnsend.app.foundation import endpoint
 from cryptnsend.config import web_root
 
 if TYPE_CHECKING:
     from cryptnsend.delivery.courier import Courier
-    from cryptnsend.delivery.dns import DnsResolver
     from cryptnsend.delivery.keyring import KeyRing
     from cryptnsend.delivery.names import DnsNames
     from cryptnsend.delivery.signers import Signers
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from cryptnsend.flow.inspecting import Looks as Inspects
     from cryptnsend.flow.keeping import Keeping
     from cryptnsend.flow.letters import Letters
-    from cryptnsend.flow.looks import Looks
     from cryptnsend.flow.organisations import Organisations
     from cryptnsend.flow.tlsreports import TlsReports
     from cryptnsend.flow.upkeep import Upkeep
@@ -41,13 +40,7 @@ class Post(Desk):
         """Return what answers questions about the domains of those who write to us."""
         from cryptnsend.delivery.names import DnsNames
 
-        return DnsNames([_endpoint(entry) for entry in self.config.delivery.nameservers])
-
-    @cached_property
-    def resolver(self) -> DnsResolver:
-        from cryptnsend.delivery.dns import DnsResolver
-
-        return DnsResolver([_endpoint(entry) for entry in self.config.delivery.nameservers])
+        return DnsNames([endpoint(entry) for entry in self.config.delivery.nameservers])
 
     @cached_property
     def organisations(self) -> Organisations:
@@ -55,35 +48,6 @@ class Post(Desk):
         from cryptnsend.flow.organisations import Organisations
 
         return Organisations(domains=self.domains, looks=self.looks, **self.of_people())
-
-    @cached_property
-    def looks(self) -> Looks:
-        """Return how organisations look."""
-        from cryptnsend.flow.looks import Looks
-
-        return Looks(
-            engine=self.engine,
-            keeper=self.keeper,
-            holders=self.holders,
-            clock=self.clock,
-            base_url=lambda: self.home.base_url(self.config),
-            serves=self._keeps_from,
-        )
-
-    def _keeps_from(self, host: str) -> str:
-        """Return what keeps browsers from reaching this server at a host, as `Looks` wants it said."""
-        from cryptnsend.delivery.dns import DnsTrouble, NoSuchDomain
-        from cryptnsend.making import carries
-
-        try:
-            theirs, ours = self.resolver.addresses(host), self.resolver.addresses(self.config.server.hostname)
-        except NoSuchDomain:
-            return "elsewhere"
-        except DnsTrouble:
-            return "away"
-        if not set(theirs) & set(ours):
-            return "elsewhere"
-        return "" if carries(self.config.tls.certificate, host) else "certificate"
 
     @cached_property
     def domains(self) -> Domains:
@@ -298,8 +262,3 @@ class Post(Desk):
         from cryptnsend.flow.tlsreports import TlsReports
 
         return TlsReports(engine=self.engine, resolver=self.resolver, clock=self.clock, random=os.urandom)
-
-
-def _endpoint(entry: str) -> tuple[str, int]:
-    host, _, port = entry.rpartition(":")
-    return host.strip("[]"), int(port)

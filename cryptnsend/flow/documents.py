@@ -19,13 +19,13 @@ from cryptnsend.core.html_text import printable
 from cryptnsend.core.mime import Index, Mailbox
 from cryptnsend.core.subject import peel
 from cryptnsend.flow import saving
-from cryptnsend.flow.letterhead import Look
+from cryptnsend.flow.looks import Cover
 from cryptnsend.flow.mailwords import Faces, day, moment, size_of
 from cryptnsend.flow.opening import Sealed
 from cryptnsend.flow.rendering import Rendered, render
 from cryptnsend.flow.views import File
 from cryptnsend.languages import known
-from cryptnsend.pdf.document import Document, Enclosed
+from cryptnsend.pdf.document import LOGO, Document, Enclosed
 from cryptnsend.pdf.press import NotMade, Press
 
 FILE = "secure-message.pdf"
@@ -39,7 +39,7 @@ class Copy:
     """Whose copy of which message it is; times are UTC milliseconds."""
 
     message: int
-    organisation: int
+    organisation: int  # whose look it wears: the sender's, where the message is of the same, else the installation
     organisation_name: str  # "" for somebody on their own
     recipient: str  # canonical
     sender_name: str
@@ -53,10 +53,8 @@ class Copy:
 class Documents:
     """Makes documents of messages. Thread-safe; keeps nothing. *most* is octets of message that fit into one."""
 
-    def __init__(
-        self, press: Press, web: Path, base_url: Callable[[], str], look: Callable[[int, str], Look], most: int
-    ):
-        self._press, self._web, self._base_url, self._look, self._most = press, web, base_url, look, most
+    def __init__(self, press: Press, web: Path, cover: Callable[[int, str], Cover], most: int):
+        self._press, self._web, self._cover, self._most = press, web, cover, most
         self._faces = Faces(web)
 
     def make(self, copy: Copy, index: Index | None, raw: Sealed, key: bytes) -> bytes:
@@ -74,9 +72,11 @@ class Documents:
         octets = [_octets(index, each, raw) for each in inside]
         password = document_key(key, copy.message, copy.recipient)
         words = self._faces.words(copy.language).gettext
+        cover = self._cover(copy.organisation, copy.language)
+        logo_type, logo = cover.logo or ("", b"")
         document = Document(
-            pages=self._page(copy, index, rendered, as_text=False) if rendered.html is not None else "",
-            plain=self._page(copy, index, rendered, as_text=True),
+            pages=self._page(copy, cover, index, rendered, as_text=False) if rendered.html is not None else "",
+            plain=self._page(copy, cover, index, rendered, as_text=True),
             title=words("Secure message"),
             password=password,
             second_password=without_hyphens(password),
@@ -84,6 +84,8 @@ class Documents:
                 Enclosed(each.name, each.media_type, len(found)) for each, found in zip(inside, octets, strict=True)
             ),
             most=self._most,
+            logo_type=logo_type,
+            logo=logo,
         )
         return self._press.make(document, [(found,) for found in octets])
 
@@ -95,18 +97,20 @@ class Documents:
         """Wait for no document any more."""
         self._press.cut()
 
-    def _page(self, copy: Copy, index: Index, rendered: Rendered, *, as_text: bool) -> str:
+    def _page(self, copy: Copy, cover: Cover, index: Index, rendered: Rendered, *, as_text: bool) -> str:
         """Return the HTML of a document, with a stranger's inside, or with the bare text of it."""
-        look = self._look(copy.organisation, copy.organisation_name or copy.sender_name)
         lines, is_cut = _lines(rendered.text or "") if as_text or rendered.html is None else ([], False)
-        base = f"{self._base_url()}/messages/{copy.message}"
+        base = f"{cover.base_url}/messages/{copy.message}"
         words = self._faces.words(copy.language).gettext
         foot = words("Sent securely with CryptnSend to %(address)s") % {"address": copy.recipient}
         values: dict[str, Any] = {
             "language": known(copy.language),
             "title": words("Secure message"),
-            "style": Markup(self._style(look, foot)),  # noqa: S704 - of our own, and what stands in it is checked
-            "look": look,
+            "style": Markup(self._style(cover, foot)),  # noqa: S704 - of our own, and what stands in it is checked
+            "house": cover.name or copy.organisation_name or copy.sender_name,
+            "logo": LOGO if cover.logo else "",
+            "banner": cover.banner,
+            "footer": cover.footer,
             "subject": peel(index.subject).shown,
             "sender_name": copy.sender_name,
             "sender_address": copy.sender_address,
@@ -138,10 +142,10 @@ class Documents:
             "pages": not file.dangerous and Enclosed(file.name, file.media_type, file.size).is_pdf,
         }
 
-    def _style(self, look: Look, foot: str) -> str:
+    def _style(self, cover: Cover, foot: str) -> str:
         style = (self._web / "pdf" / "letter.css").read_text(encoding="utf-8")
         quoted = "".join(f"\\{ord(each):x} " if each in '"\\<>&' or not each.isprintable() else each for each in foot)
-        return style.replace("ACCENT", look.accent).replace("FOOT", quoted)
+        return style.replace("ACCENT", cover.accent).replace("FOOT", quoted)
 
 
 def _body(html: str) -> Markup:

@@ -171,8 +171,8 @@ class Letters(HouseMail, Relayed, Readable, JournalMail):
         ends = mailing.ends(self._engine, row["org"], row["message"], row["recipient"])
         copy = Copy(
             message=row["message"],
-            organisation=row["org"],
-            organisation_name=safe_display_name(author["organisation"]),
+            organisation=author["look_org"],
+            organisation_name=safe_display_name(author["organisation"]) if author["look_org"] else "",
             recipient=row["recipient_address"],
             sender_name=safe_display_name(author["name"]) or author["address"],
             sender_address=author["address"],

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from cryptnsend.core import look
+from cryptnsend.core import colour, look
 from cryptnsend.core.cards import read_card
 from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.errors import Denied, Ended, NoGrant, SealBroken, Sentence
@@ -54,13 +54,18 @@ class Worn:
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """What a page on paper shows of an organisation. `logo` is (media type, octets), None without."""
+    """
+    What a page on paper shows of an organisation, or of the house. `logo` is (media type, octets), None without.
+
+    `name` is "" for the house and for somebody on their own; `base_url` is what links begin with.
+    """
 
     name: str
     accent: str
     logo: tuple[str, bytes] | None
     banner: str
     footer: str
+    base_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,8 @@ class Looks:
         with self._lock:
             known = self._known.get(org)
         if known is not None and known.version == version and now - known.at < LIFE:
-            return known.worn
+            # What the keeper said holds for a while; whose a domain is may have changed a moment ago.
+            return self._named(org, known.worn.look) if known.worn.look.host else known.worn
         worn = self._named(org, self._vouched(org))
         with self._lock:
             if len(self._known) >= MOST_REMEMBERED:
@@ -133,10 +139,11 @@ class Looks:
         worn = self.worn(org)
         return Cover(
             worn.name,
-            worn.look.accent,
+            worn.look.accent or colour.HOUSE,
             self.picture(worn.look.logo),
             worn.look.banner(language),
             worn.look.footer(language),
+            worn.base_url,
         )
 
     def picture(self, mark: str) -> tuple[str, bytes] | None:
@@ -152,7 +159,7 @@ class Looks:
         """Return whose pages are at a host besides the house's own; None for every other name."""
         for org in records.at_host(self._engine, host):
             worn = self.worn(org)
-            if worn.look.host == host:
+            if worn.look.host == host and self.is_proven(org, host):
                 return worn
         return None
 

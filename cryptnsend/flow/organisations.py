@@ -143,6 +143,7 @@ class Organisations(People):
         based_on: int | None,
         password: str,
         source: str,
+        code: str = "",
     ) -> int:
         """Let the organisation look like this; return the version. Raises WrongSecret, Throttled, Denied, Ended."""
         self._only(session, *STAFF)
@@ -156,7 +157,7 @@ class Organisations(People):
             why=why,
             based_on=based_on,
             actor=account_holder(session.account),
-            take=lambda text: self._keeper.set_look(session.ticket, k, text),
+            take=lambda text: _numbered(lambda: self._keeper.set_look(session.ticket, k, text, code)),
             detail={},
         )
         if version != before:

@@ -70,7 +70,7 @@ class Papers:
         name = letter.sender_name or letter.sender_address
         copy = Copy(
             message=message,
-            organisation=row["org"],
+            organisation=letter.org,
             organisation_name=letter.organisation,
             recipient=self._addresses(session, message)[0],
             sender_name=name,

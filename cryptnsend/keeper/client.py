@@ -394,9 +394,9 @@ class Keeper(Posting, Ruling, GlassRequests):
         """Say, as an officer with a second step, which rules the organisation has of its own."""
         return self._ask(q.PolicyTaken, "set_policy", ticket=ticket, k=k, text=text, code=code)
 
-    def set_look(self, ticket: bytes, k: bytes, text: str) -> q.PolicyTaken:
+    def set_look(self, ticket: bytes, k: bytes, text: str, code: str = "") -> q.PolicyTaken:
         """Say, as an officer or manager with a second step, how the organisation looks."""
-        return self._ask(q.PolicyTaken, "set_look", ticket=ticket, k=k, text=text)
+        return self._ask(q.PolicyTaken, "set_look", ticket=ticket, k=k, text=text, code=code)
 
     def close_account(self, ticket: bytes, k: bytes) -> int:
         """Close the account for good: no sign-in, no pairs; return the number by which its owner is told by mail."""

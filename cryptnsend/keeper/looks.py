@@ -1,7 +1,7 @@
 """How does an organisation look? The keeper has the text, and puts its fingerprint on the archive's card.
 
 The text says where links in notices lead and what stands on pages before anybody has signed in. So a row of the main
-database says nothing by itself: officers and managers do, with a second step and the password typed once more.
+database says nothing by itself: officers and managers do, with the password and a number shown once more.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from cryptnsend.core import look
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied
 from cryptnsend.core.model import Signed, archive_holder
-from cryptnsend.keeper import accounts, cards, ledger, people
+from cryptnsend.keeper import accounts, cards, ledger, people, second
 from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.requests import PolicyTaken
 
 
-def set_by_staff(context: Context, ticket: bytes, k: bytes, text: str) -> PolicyTaken:
-    """Take an officer's or a manager's word on how their organisation looks."""
+def set_by_staff(context: Context, ticket: bytes, k: bytes, text: str, code: str) -> PolicyTaken:
+    """Take an officer's or a manager's word on the look, who showed password and second step once more."""
     somebody = people.staff(context, ticket)
     accounts.confirm_password(context, somebody, k)
+    second.check_fresh(context, somebody, code)
     return take(context, somebody.org, text)
 
 

@@ -102,4 +102,7 @@ def _attempts(document: Document) -> Iterator[Document]:
         yield document
     yield alone
     if document.pages:
-        yield msgspec.structs.replace(alone, pages="")
+        alone = msgspec.structs.replace(alone, pages="")
+        yield alone
+    if document.logo:
+        yield msgspec.structs.replace(alone, logo=b"")

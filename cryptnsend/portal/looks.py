@@ -20,7 +20,7 @@ from cryptnsend.core.errors import Denied, Ended, NoGrant, Temporary, Throttled,
 from cryptnsend.core.logo import MOST_OCTETS, TYPES, Logo, take
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.language import say
-from cryptnsend.portal.organisation import STAFF, VERSIONS, needs
+from cryptnsend.portal.organisation import STAFF, VERSIONS, needs, number
 from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.uploads import uploads
 from cryptnsend.portal.visits import forget, recall, remember, signed_in, source
@@ -80,6 +80,7 @@ def save(checked: Mapping[str, str], typed: Typed, version: int) -> Any:
             based_on if based_on is not None else -1,
             request.form.get("password", ""),
             source(),
+            number(),
         )
     except WrongSecret:
         error = gettext("That is not your password.")
@@ -201,28 +202,30 @@ def history_page(error: str = "", password_error: str = "", which: int = -1) -> 
     )
 
 
-@blueprint.post("/back/<int:number>")
+@blueprint.post("/back/<int:version>")
 @needs(*STAFF)
-def back(number: int) -> Any:
+def back(version: int) -> Any:
     """Let an earlier version be shown again, as a new one; 0 is the house's look."""
     book, org = desk().looks, signed_in().organisation
-    why = gettext("back to version %(number)d", number=number) if number else gettext("back to the look of the server")
+    to_house = gettext("back to the look of the server")
+    why = gettext("back to version %(number)d", number=version) if version else to_house
     try:
         desk().organisations.set_look(
             signed_in(),
-            book.said_in(org, number),
+            book.said_in(org, version),
             [],
             why,
             book.said(org)[0],
-            request.form.get(f"password-{number}", ""),
+            request.form.get(f"password-{version}", ""),
             source(),
+            number(f"code-{version}"),
         )
     except WrongSecret:
-        return history_page(password_error=gettext("That is not your password."), which=number), WRONG
+        return history_page(password_error=gettext("That is not your password."), which=version), WRONG
     except (Throttled, NoGrant):
         raise
     except (Denied, Ended) as denied:
-        return history_page(error=say(denied), which=number), WRONG
+        return history_page(error=say(denied), which=version), WRONG
     remember("saved", "look")
     return redirect(url_for("looks.overview"), 303)
 

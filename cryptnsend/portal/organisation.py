@@ -114,7 +114,7 @@ def policy() -> Any:
             based_on if based_on is not None else -1,
             request.form.get("password", ""),
             source(),
-            _number(),
+            number(),
         )
     except WrongSecret:
         error = gettext("That is not your password.")
@@ -197,7 +197,7 @@ def revert(version: int) -> Any:
     why = request.form.get("why", "") or gettext("back to version %(number)d", number=version)
     try:
         desk().organisations.set_rules(
-            signed_in(), book.said_in(org, version), why, newest, request.form.get("password", ""), source(), _number()
+            signed_in(), book.said_in(org, version), why, newest, request.form.get("password", ""), source(), number()
         )
     except WrongSecret:
         return compare_page(version, newest, password_error=gettext("That is not your password.")), WRONG
@@ -333,7 +333,7 @@ def roles(ident: int) -> Any:
     return ordered(
         ident,
         "roles",
-        lambda typed: desk().organisations.set_roles(signed_in(), ident, wanted, typed, source(), _number()),
+        lambda typed: desk().organisations.set_roles(signed_in(), ident, wanted, typed, source(), number()),
     )
 
 
@@ -345,7 +345,7 @@ def hand_over(ident: int) -> Any:
     answer = ordered(
         ident,
         "hand-over",
-        lambda typed: desk().organisations.hand_over(signed_in(), ident, to, typed, source(), _number()),
+        lambda typed: desk().organisations.hand_over(signed_in(), ident, to, typed, source(), number()),
         to=to,
     )
     # The leaver has no address any more, so there is no page of theirs to go back to.
@@ -403,6 +403,6 @@ def role_words(each: str) -> str:
     }.get(each, each)
 
 
-def _number() -> str:
+def number(field: str = "code") -> str:
     """Return the number from a phone as it was typed, "" without one."""
-    return digits(request.form.get("code", ""))
+    return digits(request.form.get(field, ""))

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
+import pikepdf
 import pytest
 from click.testing import CliRunner
 
 from cryptnsend.__main__ import main
 from cryptnsend.core import logo, look
-from cryptnsend.core.errors import Denied, Ended, KeeperGone, NoGrant, WrongSecret
+from cryptnsend.core.errors import Denied, Ended, KeeperGone, NoGrant, SecondStep, WrongSecret
 from cryptnsend.core.model import account_holder
 from cryptnsend.flow.looks import LIFE, Looks
+from cryptnsend.pdf.press import Press
 from tests.flow.conftest import Desk, faces, links_in
 from tests.flow.test_organisations import CARL, EVE, MAX, OLIVE, PAT, Staff
-from tests.support.house import PASSWORD, SOURCE, House
+from tests.pdf.papers import text_of
+from tests.support.house import MINUTE, PASSWORD, SOURCE, House
+from tests.support.press import lend
 
 DRAWN = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 20"><path d="M0 0h40v20z" fill="#8a2b6b"/></svg>'
 LOGO = logo.take(DRAWN)
@@ -105,6 +110,28 @@ def test_nobody_else_changes_it_and_not_without_the_password(staff: Staff) -> No
     assert looks(staff).worn(staff.clinic).look == look.Look(), f"{EVE} reaches her own organisation only"
 
 
+def test_a_stolen_session_with_the_password_changes_no_look_without_a_fresh_number(staff: Staff) -> None:
+    """Neither on the page nor past it, at the keeper, nor for an officer any more than for a manager."""
+    house, keeper, text = staff.house, staff.house.keeper("portal"), look.write({"accent": "#8a2b6b"})
+    for who, address in (("max", MAX), ("olive", OLIVE)):
+        k, session = house.owner.owner.k(address, PASSWORD), getattr(staff, who)
+        house.clock.forward(5 * MINUTE)
+        with pytest.raises(Denied, match="Type the number from your phone"):
+            set_look(staff, who)
+        with pytest.raises(Denied, match="not the number"):
+            staff.flow.set_look(session, SAID, [LOGO], "", None, PASSWORD, SOURCE, "000000")
+        with pytest.raises(SecondStep):
+            keeper.set_look(session.ticket, k, text)
+        with pytest.raises(WrongSecret):
+            keeper.set_look(session.ticket, k, text, "000000")
+    assert looks(staff).said(staff.clinic) == (0, {})
+    assert looks(staff).worn(staff.clinic).look == look.Look()
+    number = house.number(MAX)
+    assert staff.flow.set_look(staff.max, SAID, [LOGO], "", None, PASSWORD, SOURCE, number) == 1
+    house.clock.forward(4 * MINUTE)
+    assert set_look(staff, said={}) == 2, "a number shown four minutes ago is enough"
+
+
 def test_a_picture_of_another_organisation_cannot_be_worn(staff: Staff) -> None:
     set_look(staff)
     with pytest.raises(Denied, match="no such logo"):
@@ -136,8 +163,10 @@ def test_links_in_notices_lead_to_the_organisations_host_and_only_where_its_doma
     assert found is not None
     assert (found.organisation, found.host) == (proven.clinic, HOST)
     assert looks(proven, "portal").at_host("other.clinic.example") is None
-    proven.flow.drop_domain(proven.olive, "clinic.example")
-    proven.house.clock.forward(int(LIFE * 1000))
+    assert looks(proven).worn(proven.clinic).host == HOST
+    proven.flow.drop_domain(proven.olive, "clinic.example")  # and at once nothing of the clinic's is there
+    assert looks(proven, "portal").at_host(HOST) is None
+    assert looks(proven).worn(proven.clinic).base_url == looks(proven).house().base_url
     assert not links_in(notice(proven)[0])[0].startswith(f"https://{HOST}/")
 
 
@@ -167,6 +196,42 @@ def test_an_earlier_look_cannot_be_put_back_by_a_row(proven: Staff) -> None:
     proven.house.tamper("DELETE FROM cards WHERE holder = :holder", holder=f"archive:{proven.clinic}")
     proven.house.clock.forward(int(LIFE * 1000))
     assert looks(proven).worn(proven.clinic).look == look.Look()
+
+
+def test_a_host_whose_domain_is_anothers_now_shows_nobodys_pages(proven: Staff) -> None:
+    set_look(proven, said={"host": HOST})
+    book = looks(proven, "portal")
+    assert book.at_host(HOST) is not None
+    for change in ("UPDATE domains SET proven = NULL", "UPDATE domains SET proven = 1, org = :rival"):
+        proven.house.tamper(change, **({"rival": proven.rival} if "rival" in change else {}))
+        assert book.at_host(HOST) is None
+        assert book.worn(proven.clinic).look.host == HOST, "which was not taken back, but does not count"
+
+
+def test_a_locked_pdf_wears_the_look_of_its_sender_and_that_of_nobody_else(staff: Staff, press: Press) -> None:
+    house = staff.house
+    lend(press, house.courier, house.portal)
+    set_look(staff)
+    desk = Desk(house)
+    message = house.submit(CARL, [PAT], house.mail("encrypt/ Results", author=CARL, text="Ferritin"))
+    desk.deliver()
+    (sent,) = desk.answers.mails(PAT)[-1].iter_attachments()
+    pat, carl = house.register(PAT, message), house.session(CARL)
+    key = house.pickup.papers.keys(pat, message)[1][0].key
+    octets = sent.get_payload(decode=True)
+    assert isinstance(octets, bytes)
+    saved = b"".join(house.pickup.papers.document(pat, message, "en").chunks)
+    for each in (octets, saved):
+        words = " ".join(text_of(each, key).split())
+        assert "410 Alder Street, Denver" in words
+        assert "Closed today" in words
+        with pikepdf.open(io.BytesIO(each), password=key) as pdf:
+            assert b"0.541176 0.168627 0.419608 rg" in pdf.pages[0].Contents.read_bytes()  # #8a2b6b
+    answer = house.replies.send(pat, message, everybody=False, text="Thank you", files=(), nonce=b"n" * 16)
+    key = house.pickup.papers.keys(carl, answer)[1][0].key
+    theirs = b"".join(house.pickup.papers.document(carl, answer, "en").chunks)
+    assert "Thank you" in text_of(theirs, key)
+    assert "410 Alder" not in text_of(theirs, key)
 
 
 def test_a_look_whose_writer_died_is_written_at_the_next_sign_in(staff: Staff) -> None:

@@ -17,7 +17,7 @@ from cryptnsend.core.document_key import document_key
 from cryptnsend.core.mime import index_message
 from cryptnsend.core.seal import SeekReader, open_stream, seal
 from cryptnsend.flow.documents import Copy, Documents
-from cryptnsend.flow.letterhead import Look
+from cryptnsend.flow.looks import Cover
 from cryptnsend.pdf.press import Press
 
 KEY = bytes(range(32))
@@ -53,13 +53,12 @@ def mail(text: str = "Hello Pat", html: str = "", subject: str = "Canaryvale res
     return made
 
 
-def documents(press: Press, most: int = 15 << 20) -> Documents:
-    """Return what makes documents in these tests."""
-
-    def look(organisation: int, name: str) -> Look:
-        return Look(name, "#7a1f5c" if organisation == 2 else "#0b5c73")
-
-    return Documents(press, web_root(), lambda: "https://secure.example", look, most)
+def documents(press: Press, most: int = 15 << 20, **worn: Any) -> Documents:
+    """Return what makes documents in these tests; *worn* is what the covers of all organisations show."""
+    facts: dict[str, Any] = {
+        "name": "", "accent": "#0b5c73", "logo": None, "banner": "", "footer": "", "base_url": "https://secure.example",
+    }  # fmt: skip
+    return Documents(press, web_root(), lambda organisation, language: Cover(**facts | worn), most)
 
 
 def copy(**more: Any) -> Copy:
@@ -78,10 +77,10 @@ def copy(**more: Any) -> Copy:
     return Copy(**{**facts, **more})
 
 
-def made(press: Press, message: EmailMessage | bytes, **more: Any) -> bytes:
+def made(press: Press, message: EmailMessage | bytes, worn: dict[str, Any] | None = None, **more: Any) -> bytes:
     """Return the locked document of a message."""
     octets = message if isinstance(message, bytes) else message.as_bytes().replace(b"\n", b"\r\n")
-    return documents(press).make(copy(**more), index_message(octets), Plain(octets), KEY)  # type: ignore[arg-type]
+    return documents(press, **worn or {}).make(copy(**more), index_message(octets), Plain(octets), KEY)  # type: ignore[arg-type]
 
 
 def opened(octets: bytes, password: str = PASSWORD) -> pypdfium2.PdfDocument:

@@ -162,7 +162,42 @@ def test_appended_pages_are_left_out_before_the_whole_is_too_large(press: Press)
         documents(press, 1000).make(copy(), index, raw, KEY)  # type: ignore[arg-type]
 
 
-def test_an_organisation_has_its_look(press: Press) -> None:
-    with pikepdf.open(io.BytesIO(made(press, mail(), organisation=2)), password=PASSWORD) as pdf:
+DRAWING = (
+    b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 20"><defs><linearGradient id="g"><stop offset="0"'
+    b' stop-color="#8a2b6b"/><stop offset="1" stop-color="#0b5c73"/></linearGradient></defs>'
+    b'<path d="M0 0h40v20z" fill="url(#g)"/></svg>'
+)
+
+
+@pytest.mark.parametrize(
+    "logo", [None, ("image/svg+xml", DRAWING), ("image/png", picture())], ids=["none", "svg", "png"]
+)
+def test_an_organisation_has_its_look(press: Press, logo: tuple[str, bytes] | None) -> None:
+    worn = {"name": "Harbour Clinic", "accent": "#7a1f5c", "logo": logo, "banner": "Closed today", "footer": "Alder St"}
+    octets = made(press, mail(html="<p>Hello <b>Pat</b></p>"), worn)
+    with pikepdf.open(io.BytesIO(octets), password=PASSWORD) as pdf:
         content = pdf.pages[0].Contents.read_bytes()
+        alts = [str(each.Alt) for each in pdf.objects if isinstance(each, pikepdf.Dictionary) and "/Alt" in each]
+        forms = "/XObject" in pdf.pages[0].resources and len(pdf.pages[0].resources.XObject) > 0
+        shades = any("/ShadingType" in each for each in pdf.objects if isinstance(each, pikepdf.Dictionary))
     assert b"0.478431 0.121569 0.360784 rg" in content  # #7a1f5c
+    words = text_of(octets)
+    assert ("Closed today" in words, "Alder St" in words) == (True, True)
+    assert ("Harbour Clinic" in words) is (logo is None), "whose name is the logo's where there is one"
+    assert alts == (["Harbour Clinic"] if logo else [])
+    assert forms or shades or logo is None
+
+
+def test_a_logo_that_cannot_be_set_takes_no_message_away(press: Press) -> None:
+    for broken in (("image/svg+xml", b"<svg"), ("image/png", b"no picture")):
+        words = text_of(made(press, mail(text="Ferritin"), {"name": "Harbour Clinic", "logo": broken}))
+        assert "Ferritin" in words
+        assert "Harbour Clinic" in words
+
+
+def test_a_strangers_mail_cannot_borrow_the_logo(press: Press) -> None:
+    stranger = mail(html='<p>Hello</p><img alt="mark" src="cryptnsend:logo">')
+    worn = {"name": "Harbour Clinic", "logo": ("image/png", picture())}
+    with pikepdf.open(io.BytesIO(made(press, stranger, worn)), password=PASSWORD) as pdf:
+        uses = pdf.pages[0].Contents.read_bytes().count(b" Do")
+    assert uses == 1

@@ -117,8 +117,11 @@ class FakeOrganisations:
         based_on: int | None,
         password: str,
         source: str,
+        code: str = "",
     ) -> int:
         self._sure(password)
+        if code == "000000":
+            raise Denied("That is not the number, or it was used already. Wait for the next one.")
         self.world.calls.append(f"look {sorted(said)} {len(pictures)} {why}")
         return 3
 

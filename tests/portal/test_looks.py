@@ -16,6 +16,7 @@ from tests.portal.world import ANN, PASSWORD, World
 
 PAGE = "/organisation/look"
 POST = {PAGE: {"save": "1", "password": PASSWORD}, f"{PAGE}/back/1": {"password-1": PASSWORD}}
+WRONG_NUMBER = {"code": "000000", "code-1": "000000"}
 FORM = {"version": "2", "accent": "#0b5c73", "banner_en": "Closed today", "why": "so", "password": PASSWORD}
 HOSTILE = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><script>1</script><path d="M0 0h9v9z"/></svg>'
 
@@ -217,3 +218,17 @@ def test_a_page_without_keeper_is_read_without_its_look(
     assert answer.status_code == 200
     assert "/look/" not in answer.text
     assert ANN.partition("@")[0] in answer.text
+
+
+@pytest.mark.parametrize("page", list(POST))
+def test_saving_and_bringing_back_ask_for_the_number_and_say_when_it_is_wrong(
+    make_app: Any, world: World, page: str
+) -> None:
+    visitor = visit(make_app, "officer")
+    assert 'name="code"' in visitor.get(PAGE).text
+    assert 'name="code-1"' in visitor.get(f"{PAGE}/history").text
+    answer = visitor.post(page, FORM | POST[page] | WRONG_NUMBER)
+    assert (answer.status_code, "That is not the number" in answer.text) == (422, True)
+    assert not any(each.startswith("look ") for each in world.calls)
+    assert visitor.post(page, FORM | POST[page]).status_code == 303
+    assert any(each.startswith("look ") for each in world.calls)

@@ -9,7 +9,6 @@ import pytest
 from cryptnsend.app import App
 from cryptnsend.config import web_root
 from cryptnsend.flow.documents import Documents
-from cryptnsend.flow.letterhead import look_of
 from cryptnsend.pdf.document import Document
 from cryptnsend.pdf.press import Limits, Press
 
@@ -43,6 +42,5 @@ def press() -> Iterator[Press]:
 def lend(press: Press, *apps: App) -> None:
     """Let these make their documents with *press*."""
     for app in apps:
-        base_url = app.home.base_url(app.config)
-        made = Documents(press, web_root(), lambda url=base_url: url, look_of, app.config.delivery.handoff_octets)
+        made = Documents(press, web_root(), app.looks.cover, app.config.delivery.handoff_octets)
         vars(app).update(documents=made)

@@ -9,10 +9,15 @@ from cryptnsend.core.contracts import Engine, Row
 
 
 def author(engine: Engine, org: int, message: int) -> Row:
-    """Return name, phone, address and organisation of a message's author."""
+    """
+    Return name, phone and address of a message's author, and the organisation of the message.
+
+    `look_org` is that organisation if the author is of it, else 0: nobody else writes under its name.
+    """
     return engine.query(
         "SELECT c.name, c.phone, a.canonical AS address, a.display, CASE o.single WHEN 1 THEN '' ELSE o.name END AS"
-        " organisation FROM messages m JOIN accounts c ON c.id = m.author"
+        " organisation, CASE WHEN c.org = m.org THEN m.org ELSE 0 END AS look_org"
+        " FROM messages m JOIN accounts c ON c.id = m.author"
         " JOIN addresses a ON a.id = m.author_address JOIN organisations o ON o.id = m.org"
         " WHERE m.org = :org AND m.id = :message",
         org=org,
