@@ -16,6 +16,10 @@ COMMANDS = {
     "serve": ("serve", "Run the server until SIGTERM or Ctrl-C: all roles as processes of their own, or only ROLE."),
     "demo": ("demo", "Show the whole story on this machine: a throw-away server, and inboxes to read in the browser."),
     "subscriber": ("subscriber", "People who may send through this server."),
+    "role": (
+        "role",
+        "Roles: officers set rules, read the audit trail and break glass; managers look after people and the look.",
+    ),
     "device": ("device", "Device passwords: one per mail program, to be revoked one by one."),
     "message": ("message", "Messages in the vault."),
     "link": ("link", "Links by which anybody may have large files."),

@@ -44,10 +44,11 @@ class Post(Desk):
 
     @cached_property
     def organisations(self) -> Organisations:
-        """Return what officers and managers do on pages."""
+        """Return what officers and managers do on pages, and officers by commands."""
         from cryptnsend.flow.organisations import Organisations
 
-        return Organisations(domains=self.domains, looks=self.looks, **self.of_people())
+        by = self.typist if self.role == "owner" else {}
+        return Organisations(domains=self.domains, looks=self.looks, by=by, **self.of_people())
 
     @cached_property
     def domains(self) -> Domains:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import BinaryIO
+
 import click
 
 from cryptnsend.cli.device import as_asked, show_devices
@@ -17,9 +19,12 @@ from cryptnsend.cli.options import (
     tell,
 )
 from cryptnsend.cli.owner import keep_recovery, opened, owned
+from cryptnsend.cli.role import SOURCE, officer_option, proof_of, signed_in
 from cryptnsend.config import Config
 from cryptnsend.core.contracts import Row
+from cryptnsend.core.errors import Denied
 
+REPORT = {"line": "line", "address": "address", "name": "name", "report": "report"}
 COLUMNS = {"address": "address", "name": "name", "organisation": "organisation", "roles": "roles", "state": "state"}
 OWN = "(own)"  # stands for an organisation of one
 WITH_OLD = "; other sessions have ended, devices stay."
@@ -84,6 +89,76 @@ def invite(config: Config, address: str, name: str, organisation: str | None, ow
         invited = app.owner.invite(address, org, name)
     answer = {"invitation": invited, "address": address, "organisation": org}
     tell(as_json, answer, f"An invitation to {address} waits to leave.")
+
+
+@subscriber.command("import")
+@click.argument("file", metavar="FILE", type=click.File("rb"))
+@click.option("--organisation", metavar="NAME", help="Their organisation; needed where there are several.")
+@click.option("--check", "only_check", is_flag=True, help="Say what would happen, and invite nobody.")
+@home_option
+@json_option
+@click.pass_context
+def import_(
+    ctx: click.Context, config: Config, file: BinaryIO, organisation: str | None, only_check: bool, as_json: bool
+) -> None:
+    """
+    Invite everybody of FILE, a CSV list with an address and a name a line; "-" is standard input.
+
+    Each line is reported. Whoever is there or was invited already stays as they are, so that a list may come again.
+    With one line that is wrong nobody is invited: exit code 1.
+    """
+    from cryptnsend.flow.roster import MOST_OCTETS
+
+    octets = file.read(MOST_OCTETS + 1)
+    with (opened if only_check else owned)(config) as app:
+        org = app.owner.organisation(organisation)
+        if org is None:
+            raise Denied("There is no organisation yet. `cryptnsend init --officer` makes one.")
+        found, there = app.owner.read_list(org, octets)
+        wrong = [each for each in found if each.wrong]
+        is_done = bool(found) and not wrong and not only_check
+        if is_done:
+            app.owner.invite_all(org, found)
+    good = "invited" if is_done else "can be invited"
+    rows = [
+        {"line": each.number, "address": each.address, "name": each.name, "report": each.wrong or good}
+        for each in sorted([*found, *there], key=lambda each: each.number)
+    ]
+    if as_json:
+        show_json({"invited": len(found) if is_done else 0, "wrong": len(wrong), "lines": rows})
+    else:
+        show_table(rows, REPORT, empty="")
+        said = f"{len(found)} invitations wait to leave." if is_done else "Nobody was invited."
+        click.echo(f"{said} {len(wrong)} lines have to be put right first." if wrong else said)
+    if wrong:
+        ctx.exit(1)
+
+
+@subscriber.command("hand-over")
+@click.argument("address")
+@click.option("--to", "successor", required=True, metavar="ADDRESS", help="Their colleague who takes this over.")
+@officer_option
+@password_option
+@home_option
+@json_option
+def hand_over(config: Config, address: str, successor: str, officer: str, from_stdin: bool, as_json: bool) -> None:
+    """
+    Give the addresses of ADDRESS, who leaves, to a colleague, and stop ADDRESS from signing in.
+
+    What arrives from now on is the colleague's. What was sealed for who leaves stays sealed for them: an officer opens
+    it from the archive, by a glass break or `archive export`, in everybody's sight.
+    """
+    with opened(config) as app:
+        for each in (address, successor, officer):
+            app.owner.show(each)  # nobody types passwords for an address that is wrong
+    password, number = proof_of(officer, from_stdin)
+    with owned(config) as app:
+        session = signed_in(app, officer, password)
+        ident = int(app.owner.show(address)["account"])
+        app.organisations.hand_over(session, ident, successor, password, SOURCE, number)
+        heir = app.owner.show(successor)
+    answer = {"account": ident, "address": heir["address"], "from": address}
+    tell(as_json, answer, f"{heir['address']} has what arrives for {address} from now on. {address} is disabled.")
 
 
 @subscriber.command("list")

@@ -6,33 +6,33 @@ roles decides only which pages exist for somebody.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeVar
 
-from cryptnsend.core.addresses import canonical, check_elsewhere
+from cryptnsend.core.addresses import canonical
 from cryptnsend.core.contracts import Row, Rows
 from cryptnsend.core.errors import Denied, NoGrant, SecondStep, WrongSecret
 from cryptnsend.core.logo import Logo
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.core.organisation import Value
+from cryptnsend.flow import roster
 from cryptnsend.flow.domains import Domain, Domains
 from cryptnsend.flow.looks import Looks
 from cryptnsend.flow.mainrows import take_opened
 from cryptnsend.flow.people import People
 from cryptnsend.flow.policies import Standing
+from cryptnsend.flow.roster import Line
 from cryptnsend.flow.sessions import Session
 from cryptnsend.keeper.requests import Opened
 from cryptnsend.store.records import accounts, audit, invitations, members, messages, oversight
-from cryptnsend.store.records import domains as records
 
 PAGE = 50
-MOST_LINES, MOST_OCTETS = 500, 256 * 1024  # of a list of people
 STAFF = frozenset({"officer", "manager"})
 T = TypeVar("T")
+NOTHING_MORE: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +67,13 @@ class Crowd:
     all: int
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a list that was brought: what it says, and what is wrong with it, "" if nothing."""
-
-    number: int
-    address: str
-    name: str
-    wrong: str
-
-
 class Organisations(People):
     """The flows of officers and managers. Shared by all requests of a process; thread-safe."""
 
-    def __init__(self, *, domains: Domains, looks: Looks, **pieces: Any):
-        """*pieces* are those of `People`."""
+    def __init__(self, *, domains: Domains, looks: Looks, by: Mapping[str, object] = NOTHING_MORE, **pieces: Any):
+        """*pieces* are those of `People`; *by* is what the audit says of who acts, besides whose password it was."""
         super().__init__(**pieces)
-        self._domains, self._looks = domains, looks
+        self._domains, self._looks, self._by = domains, looks, by
 
     # -- who ----------------------------------------------------------------------------------------------------------
 
@@ -197,19 +187,8 @@ class Organisations(People):
         wrong = self._why_not(session, address)
         if wrong:
             raise Denied(wrong)
-        who = canonical(address)
-        shown = safe_display_name(" ".join(name.split()))
-        asked = self._keeper.invite_member(session.ticket, who, shown)
-        now, delivery = self._clock.now(), self._mail("code", "invitation", asked.id)
-
-        def write(rows: Rows) -> None:
-            invitations.put(rows, asked.id, session.organisation, who, shown, session.account, now, asked.expires)
-            messages.add_deliveries(rows, [delivery])
-            self._append(rows, session.organisation, session.account, "account.invited", {"address": who})
-
-        self._engine.write(write).result()
-        self._wake()
-        return who
+        self._ask(session, [(address, name)])
+        return canonical(address)
 
     def read_list(self, session: Session, octets: bytes) -> list[Line]:
         """
@@ -218,71 +197,35 @@ class Organisations(People):
         Raises Denied for what is no such list.
         """
         self._only(session, *STAFF)
-        if len(octets) > MOST_OCTETS:
-            raise Denied("This list is too long. Bring it in pieces of 500 lines.")
-        try:
-            text = octets.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            text = octets.decode("cp1252", "replace")
-        sample = text.partition("\n")[0]
-        mark = max(",;\t", key=sample.count)
-        try:
-            rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True))
-        except csv.Error:
-            raise Denied("This is no list that can be read. Save it as CSV, with address and name.") from None
-        return self._judged(session, rows)
-
-    def _judged(self, session: Session, rows: Sequence[Sequence[str]]) -> list[Line]:
-        lines: list[Line] = []
-        seen: set[str] = set()
-        for number, row in enumerate(rows, 1):
-            cells = [" ".join(each.split()) for each in row]
-            if not any(cells) or (number == 1 and "@" not in "".join(cells)):
-                continue  # an empty line, or the headings
-            address = next((each for each in cells if "@" in each), cells[0])
-            name = " ".join(each for each in cells if each and each != address)[:80]
-            wrong = self._why_not(session, address)
-            if not wrong and canonical(address) in seen:
-                wrong = words("stands in this list already")
-            if not wrong and name and not safe_display_name(name):
-                wrong = words("the name cannot stand on a notice")
-            if not wrong:
-                seen.add(canonical(address))
-            lines.append(Line(number, address[:254], name, wrong))
-        if not lines:
-            raise Denied("There is nobody in this list. Each line has an address and a name.")
-        if len(lines) > MOST_LINES:
-            raise Denied("This list is too long. Bring it in pieces of 500 lines.")
-        return lines
+        return roster.lines(octets, lambda address: self._why_not(session, address))
 
     def invite_all(self, session: Session, octets: bytes) -> list[Line]:
         """Invite everybody of a list; with one bad line nobody is, and the lines say why. Raises as `read_list`."""
         lines = self.read_list(session, octets)
         if not any(each.wrong for each in lines):
-            for each in lines:
-                self.invite(session, each.address, each.name)
+            self._ask(session, [(each.address, each.name) for each in lines])
         return lines
 
+    def _ask(self, session: Session, people: Sequence[tuple[str, str]]) -> None:
+        """Mail invitations to people (address, name), to all of them or to nobody."""
+        asked = []
+        for address, name in people:
+            who, shown = canonical(address), safe_display_name(" ".join(name.split()))
+            asked.append((self._keeper.invite_member(session.ticket, who, shown), who, shown))
+        now = self._clock.now()
+        mails = [self._mail("code", "invitation", each.id) for each, _, _ in asked]
+
+        def write(rows: Rows) -> None:
+            for each, who, shown in asked:
+                invitations.put(rows, each.id, session.organisation, who, shown, session.account, now, each.expires)
+                self._append(rows, session.organisation, session.account, "account.invited", {"address": who})
+            messages.add_deliveries(rows, mails)
+
+        self._engine.write(write).result()
+        self._wake()
+
     def _why_not(self, session: Session, address: str) -> str:
-        """Return what keeps an address from being invited, "" if nothing does."""
-        try:
-            who = canonical(address)
-            check_elsewhere(who, self._domains.own)
-        except ValueError:
-            return words("is no mail address")
-        except Denied:
-            return words("is an address of this server")
-        if not self._policies.now(session.organisation).may_subscribe(who):
-            return words("is at a domain where this organisation has no subscribers")
-        row = accounts.by_address(self._engine, who)
-        if row is not None and row["org"] == session.organisation:
-            return words("is a subscriber already")
-        if row is not None and row["org"]:
-            return words("cannot be invited")
-        owner = records.owner(self._engine, who.rpartition("@")[2])
-        if owner is not None and owner != session.organisation:
-            return words("cannot be invited")
-        return ""
+        return roster.why_not(self._engine, self._policies, self._domains.own, session.organisation, address)
 
     def disable(self, session: Session, ident: int, password: str, source: str) -> None:
         """Stop somebody from signing in anywhere, at once."""
@@ -352,7 +295,7 @@ class Organisations(People):
 
         def note(rows: Rows) -> None:
             actor, now = account_holder(session.account), self._clock.now()
-            audit.append(rows, session.organisation, now, actor, action, str(opened.account), detail)
+            audit.append(rows, session.organisation, now, actor, action, str(opened.account), {**detail, **self._by})
 
         take_opened(self._engine, self._keeper, self._clock, self._random, opened, note, ends_sessions=ends_sessions)
 
@@ -394,11 +337,6 @@ def _numbered(ask: Callable[[], T]) -> T:
         ) from None
     except WrongSecret:
         raise Denied("That is not the number, or it was used already. Wait for the next one.") from None
-
-
-def words(text: str) -> str:
-    """Mark a text that pages put into the reader's language."""
-    return text
 
 
 def _person(row: Row) -> Person:

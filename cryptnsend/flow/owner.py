@@ -6,7 +6,7 @@ still needs that person's password.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -16,17 +16,21 @@ from cryptnsend.core.addresses import canonical, check_elsewhere
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.core.model import INSTALLATION, MANAGED, Random, account_holder, new_id
+from cryptnsend.core.names import safe_display_name
 from cryptnsend.core.organisation import Value
+from cryptnsend.flow import roster
 from cryptnsend.flow.granting import Author
 from cryptnsend.flow.mailwords import moment
 from cryptnsend.flow.mainrows import take_opened
 from cryptnsend.flow.policies import Policies
 from cryptnsend.flow.policies import Standing as PolicyStanding
+from cryptnsend.flow.roster import Line
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.keeper.requests import Opened, OrganisationRow, RecoveryFile
+from cryptnsend.keeper.requests import MailProof, Opened, OrganisationRow, RecoveryFile
 from cryptnsend.languages import ENGLISH
 from cryptnsend.store.records import accounts, audit, deliveries, devices, invitations, messages, operator, oversight
 
+INVITED_ALREADY = "was invited already"
 BY_OWNER = oversight.OPERATOR  # who the audit says it was
 
 
@@ -159,21 +163,54 @@ class Owner:
     def invite(self, address: str, organisation: int | None, name: str) -> int:
         """Mail an invitation to subscribe, and return its number."""
         invited = self._keeper.invite(_canonical(address), organisation or INSTALLATION, name)
-        now = self._clock.now()
+        who, now = _canonical(address), self._clock.now()
+        self._engine.write(lambda rows: self._invited(rows, organisation, invited, who, name, now)).result()
+        self._wake()
+        return invited.id
+
+    def _invited(
+        self, rows: Rows, organisation: int | None, made: MailProof, address: str, name: str, now: int
+    ) -> None:
+        """Queue the mail of an invitation, and note it."""
         delivery = messages.Delivery(
-            new_id(now, self._random), INSTALLATION, "code", "", None, None, invited.id, "invitation",
+            new_id(now, self._random), INSTALLATION, "code", "", None, None, made.id, "invitation",
             "", "{}", "opportunistic", now, None, None, now,
         )  # fmt: skip
+        messages.add_deliveries(rows, [delivery])
+        if organisation:
+            invitations.put(rows, made.id, organisation, address, name, 0, now, made.expires)
+        self._audit(rows, organisation or INSTALLATION, "account.invited", address, {})
+
+    def read_list(self, organisation: int, octets: bytes) -> tuple[list[Line], list[Line]]:
+        """
+        Return what a list of people says line by line: who is new to an organisation, or wrong, and who is there.
+
+        There is who belongs to it, or was invited and has not answered yet. Raises Denied for what is no such list.
+        """
+        waiting = {row["address"] for row in invitations.waiting(self._engine, organisation, self._clock.now())}
+
+        def why_not(address: str) -> str:
+            wrong = roster.why_not(self._engine, self._policies, self._domain, organisation, address)
+            return wrong or (INVITED_ALREADY if canonical(address) in waiting else "")
+
+        found = roster.lines(octets, why_not)
+        there = [each for each in found if each.wrong in (roster.SUBSCRIBER_ALREADY, INVITED_ALREADY)]
+        return [each for each in found if each not in there], there
+
+    def invite_all(self, organisation: int, people: Sequence[Line]) -> None:
+        """Mail invitations to the people of a list, to all of them or to nobody. Raises Denied."""
+        asked = []
+        for each in people:
+            shown = safe_display_name(each.name)
+            asked.append((self._keeper.invite(_canonical(each.address), organisation, shown), each.address, shown))
+        now = self._clock.now()
 
         def write(rows: Rows) -> None:
-            messages.add_deliveries(rows, [delivery])
-            if organisation:
-                invitations.put(rows, invited.id, organisation, _canonical(address), name, 0, now, invited.expires)
-            self._audit(rows, organisation or INSTALLATION, "account.invited", _canonical(address), {})
+            for made, address, shown in asked:
+                self._invited(rows, organisation, made, _canonical(address), shown, now)
 
         self._engine.write(write).result()
         self._wake()
-        return invited.id
 
     def disable(self, address: str) -> None:
         """Stop an account from signing in anywhere, now; its mail stays."""

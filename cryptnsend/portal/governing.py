@@ -20,10 +20,11 @@ from cryptnsend.flow.glass import GlassBreaks
 from cryptnsend.flow.holding import Choice, HeldMessage, Quarantined
 from cryptnsend.flow.looks import Version as LookVersion
 from cryptnsend.flow.looks import Worn
-from cryptnsend.flow.organisations import Crowd, Invited, Line, Person
+from cryptnsend.flow.organisations import Crowd, Invited, Person
 from cryptnsend.flow.policies import Standing as PolicyStanding
 from cryptnsend.flow.policies import Version
 from cryptnsend.flow.recalling import Recalling
+from cryptnsend.flow.roster import Line
 
 
 class Policies(Protocol):

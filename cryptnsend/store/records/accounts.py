@@ -212,7 +212,7 @@ def set_profile(rows: Rows, ident: int, name: str, phone: str) -> None:
 
 def subscribers(engine: Engine) -> list[Row]:
     """
-    Return every account that may submit, a row for each of its addresses, for the operator.
+    Return every account that may submit or has a role, a row for each of its addresses, for the operator.
 
     The name of an organisation of one is None: nobody gave it.
     """
@@ -221,6 +221,7 @@ def subscribers(engine: Engine) -> list[Row]:
         " CASE WHEN o.single = 0 THEN o.name END AS organisation, o.single, c.created"
         " FROM accounts c JOIN addresses a ON a.account = c.id JOIN organisations o ON o.id = c.org"
         " WHERE ',' || c.roles || ',' LIKE '%,subscriber,%' OR ',' || c.roles || ',' LIKE '%,officer,%'"
+        " OR ',' || c.roles || ',' LIKE '%,manager,%'"
         " ORDER BY a.canonical"
     )
 
