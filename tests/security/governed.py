@@ -75,7 +75,7 @@ ACTS = (
     Act("looks.overview", GET, STAFF),
     Act("looks.overview", POST, STAFF, form=PROVEN | {"accent": "#335577", "save": "yes", "why": WHY, "version": "1"}),
     Act("looks.history", GET, STAFF),
-    Act("looks.back", POST, STAFF, ("number",), {"password-0": PASSWORD}),
+    Act("looks.back", POST, STAFF, ("look",), {"password-0": PASSWORD}),
     Act("oversight.audit", GET, OFFICER, alone=True),
     Act("oversight.audit", POST, OFFICER, form={"about": ANN}, alone=True),
     Act("oversight.check_audit", POST, OFFICER, alone=True),
@@ -154,7 +154,7 @@ class Governed:
         self.glass = house.portal.glass.ask(self.session(OLIVE), PASSWORD, house.number(OLIVE), ANN, WHY, 480, SOURCE)
         self.ids = {
             "ident": house.account(ANN), "message": self.message, "glass": self.glass, "version": 1, "earlier": 1,
-            "later": 2, "number": 0,
+            "later": 2,
         }  # fmt: skip
 
     def session(self, address: str) -> Session:
@@ -176,7 +176,9 @@ class Governed:
     def path(self, act: Act, other: Mapping[str, int] | None = None) -> str:
         """Return the path of an act, with Clinicville's ids but for *other*."""
         rule = next(each for each in self.app.url_map.iter_rules(act.endpoint) if act.method in (each.methods or ()))
-        ids = {**self.ids, **({"ident": self.glass} if "glass" in act.place else {}), **(other or {})}
+        ids = {**self.ids, **(other or {})}
+        ids["ident"] = ids["glass"] if "glass" in act.place else ids["ident"]
+        ids["version"] = 0 if "look" in act.place else ids["version"]  # 0 is the look of the house
         return re.sub(r"<(?:\w+:)?(\w+)>", lambda found: str(ids[found[1]]), rule.rule)
 
     def send(
