@@ -25,7 +25,12 @@ PATIENCE = 120_000
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A browser without windows; what it opens waits long before it gives up."""
+    """
+    A browser without windows; what it opens waits long before it gives up.
+
+    Its pages get no worker unless a test asks for one: each would be fetched for every context, and one that is closed
+    meanwhile complains on its console.
+    """
     binary = shutil.which("chromium")
     assert binary, "chromium is missing: apt-get install chromium"
     with sync_playwright() as playwright:
@@ -36,6 +41,6 @@ def browser() -> Iterator[Browser]:
 
 
 def _patient(new_context: Any, **values: Any) -> BrowserContext:
-    context: BrowserContext = new_context(**values)
+    context: BrowserContext = new_context(**{"service_workers": "block", **values})
     context.set_default_timeout(PATIENCE)
     return context
