@@ -61,6 +61,7 @@ class Config:
     users: settings.Users = field(default_factory=settings.Users)
     policy: settings.Policy = field(default_factory=settings.Policy)
     portal: settings_doors.Portal = field(default_factory=settings_doors.Portal)
+    visitors: settings_doors.Visitors = field(default_factory=settings_doors.Visitors)
     metrics: settings.Metrics = field(default_factory=settings.Metrics)
     log: settings.Log = field(default_factory=settings.Log)
     source: Path = Path(FILE_NAME)  # the file that it came from

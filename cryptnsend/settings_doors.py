@@ -79,6 +79,27 @@ class Portal:
 
 
 @dataclass(frozen=True, slots=True)
+class Visitors:
+    """Pages by which strangers write to a subscriber first, where that subscriber wants one."""
+
+    pages: bool = setting(True, "Let subscribers have such a page; each is off until its subscriber opens it.")
+    letters_per_day: int = setting(5, "Letters that one visitor may send to one page in a day.", low=1, high=1000)
+    newcomers_per_day: int = setting(
+        100, "Letters that one page takes in a day from people who never wrote to it before.", low=1, high=100_000
+    )
+    codes_per_network: int = setting(
+        10, "Codes for visitors that one network may have mailed in a row, before it has to wait.", low=1, high=1000
+    )
+    codes_without_script: int = setting(
+        3, "Of these, without the small sum that keeps robots out, which takes a script.", low=0, high=1000
+    )
+    sum_size: int = setting(
+        100_000, "Largest number that a browser may have to find for that sum; half of it on average.",
+        low=1_000, high=10_000_000,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class Sessions:
     """How long somebody stays signed in to the portal."""
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from cryptnsend.flow.serving import Shelf
     from cryptnsend.flow.sessions import Sessions
     from cryptnsend.flow.uploading import Uploads
+    from cryptnsend.flow.visitors import Visitors
 
 
 DAY = 86_400_000  # milliseconds
@@ -57,7 +58,7 @@ class Desk(Foundation):
 
     @cached_property
     def admission(self) -> admit.Admission:
-        from cryptnsend.flow import admit, rules
+        from cryptnsend.flow import admit, rules, visiting
 
         config = self.config
         return admit.Admission(
@@ -74,6 +75,7 @@ class Desk(Foundation):
                 replies_per_day=config.limits.replies_per_day,
                 newcomer=config.signup.newcomer_days * DAY,
                 newcomer_recipients_per_day=config.signup.newcomer_recipients_per_day,
+                visitors=visiting.Limits(config.visitors.letters_per_day, config.visitors.newcomers_per_day),
             ),
             policies=self.policies,
             scanning=self.scanning,
@@ -356,6 +358,19 @@ class Desk(Foundation):
             most=self.config.limits.recipients,
             pause=self.config.portal.undo_seconds * 1000,
             keeper=self.keeper,
+        )
+
+    @cached_property
+    def visitors(self) -> Visitors:
+        from cryptnsend.flow.visitors import Visitors
+
+        config = self.config
+        return Visitors(
+            **self.of_people(),
+            admission=self.admission,
+            drafts=self.drafts,
+            domain=config.server.domain,
+            codes=(config.visitors.codes_per_network, config.visitors.codes_without_script),
         )
 
     @cached_property

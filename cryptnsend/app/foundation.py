@@ -180,6 +180,7 @@ def house_rules(config: Config) -> tuple[Policy, Leaves]:
         cleartext=rules.cleartext == "everybody",
         file_links=rules.file_links == "everybody",
         tls_replies=rules.tls_replies,
+        visitor_pages=config.visitors.pages,
         code_rule=config.codes.rule,
         code_on_receipt=config.codes.on_receipt,
         code_instead=config.codes.instead,

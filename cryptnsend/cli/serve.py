@@ -350,6 +350,7 @@ def pages(config: Config, secret: bytes) -> Any:
         downloads=built.downloads,
         filelinks=built.filelinks,
         looks=built.looks,
+        visitors=built.visitors,
         officers=Officers(built.auditing, built.archiving, built.glass, built.casework, built.recalling),
     )
     return create_app(pieces, config, secret=secret, ports=home.ports, spool=home.spool)

@@ -105,6 +105,9 @@ class Policy:
     tls_replies: bool = rule(
         True, "yes", "forbids", "Whether replies may arrive readable in the inbox, over proven TLS.", group="ways"
     )
+    visitor_pages: bool = rule(
+        True, "yes", "forbids", "Whether people may have a page by which strangers write to them first.", group="ways"
+    )
     code_rule: str = rule(
         "new-contact", "choice", "own", "When a recipient needs the sender's code.", choices=CODE_RULES, group="codes"
     )
@@ -230,6 +233,7 @@ CAREFUL: Mapping[str, Value] = {
     "default": "vault", "plain_token": False, "friends": False, "pdf_token": False, "cleartext": False,
     "tls_replies": False, "code_on_receipt": False, "code_instead": "code", "dlp_off": False, "dlp_as_is": False,
     "file_links": False,
+    "visitor_pages": False,
 }  # fmt: skip
 
 

@@ -30,7 +30,7 @@ class Addressees:
 
     def __init__(self, *, engine: Engine, keeper: Keeper, holders: Holders, clock: Clock, ids: Ids, domain: str):
         self._engine, self._keeper, self._holders = engine, keeper, holders
-        self._clock, self._ids, self._domain = clock, ids, domain
+        self._clock, self.ids, self._domain = clock, ids, domain
 
     def is_ours(self, address: str) -> bool:
         """Say whether an address is at our own domain, so that it stands for somebody else."""
@@ -111,7 +111,7 @@ class Addressees:
                 return joined
         if not author.subscriber:
             raise Refusal("You can answer here, but not start a new conversation.", code=550, status="5.7.1")
-        started = Thread(self._ids.new(now), card.organisation, card.account, card.custody, new=True)
+        started = Thread(self.ids.new(now), card.organisation, card.account, card.custody, new=True)
         started.vaulted = answered is not None and vaulted  # what is quoted from there does not leave plain
         return started
 
@@ -166,7 +166,7 @@ class Addressees:
         """Return what rows and cards show about the person at the canonical address *name*, who may be new to us."""
         known = cards.addressed(rows, name, thread.subscriber)
         if known is None:
-            ident = self._ids.new(now)
+            ident = self.ids.new(now)
             cards.add_address(rows, ident, name, asked.address if asked.address.lower() == name else name)
             known = cards.Addressed(ident, None, None, None, None)
         person = Person(name, asked.address, known.address, None, asked)
@@ -185,7 +185,7 @@ class Addressees:
     def _meet(self, rows: Rows, person: Person, known: cards.Addressed, thread: Thread, now: int) -> None:
         """Take up the contact between this person's address and the thread's subscriber, or note that it is new."""
         if known.state is None:
-            cards.add_contact(rows, self._ids.new(now), thread.organisation, person.address, thread.subscriber, now)
+            cards.add_contact(rows, self.ids.new(now), thread.organisation, person.address, thread.subscriber, now)
             person.new_contact = True
             return
         person.blocked = known.state == "blocked"

@@ -105,15 +105,17 @@ class Admission:
         nonce: bytes | None = None,
         life: int | None = None,
         plan: Plan | None = None,
+        visits: int | None = None,
     ) -> Draft:
         """
-        Start a message. *origin* is smtp, page, reply or mail; *parent* the message a reply answers.
+        Start a message. *origin* is smtp, page, reply, mail or visitor; *parent* the message a reply answers.
 
-        *nonce* is the form's, so that a form sent twice makes one message; *life* is how long recipients may open it,
-        in milliseconds; *plan* is what its author asks for besides. Scanners look at it while it comes in, but for mail
+        *visits* is the account of the subscriber by whose page a visitor starts a thread of that subscriber's. *nonce*
+        is the form's, so that a form sent twice makes one message; *life* is how long recipients may open it, in
+        milliseconds; *plan* is what its author asks for besides. Scanners look at it while it comes in, but for mail
         from other servers: their door has it looked at, since it may be sealed for two ends.
         """
-        return Draft(self, author, envelope, origin, parent, nonce, life, plan)
+        return Draft(self, author, envelope, origin, parent, nonce, life, plan, visits)
 
     def is_cold(self) -> bool:
         """Say whether what the keeper told is so old that it should be asked again, which may have to wait for it."""
@@ -154,10 +156,11 @@ class Draft:
         nonce: bytes | None,
         life: int | None,
         plan: Plan | None,
+        visits: int | None,
     ):
         self._house, self._author, self._envelope, self._origin = admission, author, envelope, origin
         self._parent, self._nonce, self._life = parent, nonce, life
-        self._plan = plan
+        self._plan, self._visits = plan, visits
         self._people: dict[str, Addressee] = {}
         # Ids of a time to come are made apart: the house's own only grow, and would stay in that time.
         self._ids = admission.ids if plan is None else Ids(admission.random)
@@ -436,7 +439,9 @@ class Draft:
         return Admitted(self.message, decisions)
 
     def _decide(self, rows: Rows, sender: cards.Sender, index: mime.Index, now: int) -> Decided:
-        return self._house.deciding.decide(rows, self._author, sender, self._people, self._parent, index, now)
+        return self._house.deciding.decide(
+            rows, self._author, sender, self._people, self._parent, index, now, self._visits
+        )
 
     def _earlier(self, rows: Rows, sender: cards.Sender, now: int) -> int | None:
         """Return the message that this one repeats, if it does: the same mail sent again, or the same form."""

@@ -14,6 +14,7 @@ from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Temporary
 from cryptnsend.core.model import INSTALLATION, Card, account_holder, archive_holder
 from cryptnsend.core.organisation import Policy
+from cryptnsend.flow import visiting
 from cryptnsend.flow.addressees import Addressees
 from cryptnsend.flow.granting import Addressee, Author, Person, Thread
 from cryptnsend.flow.holders import Holders, Unvouched
@@ -39,6 +40,7 @@ class Deciding:
 
     def __init__(self, holders: Holders, addressees: Addressees, policies: Policies, settings: Settings):
         self._holders, self._addressees, self._policies, self._settings = holders, addressees, policies, settings
+        self._visiting = visiting.Threads(holders, addressees.ids, policies, settings.visitors)
 
     def sender(self, rows: Rows, author: Author, macs: Sequence[bytes] = ()) -> cards.Sender:
         """Return what the rows say of an author, and whether one of *macs* was submitted before."""
@@ -71,9 +73,10 @@ class Deciding:
         parent: int | None,
         index: mime.Index,
         now: int,
+        visits: int | None = None,
     ) -> Decided:
         """
-        Decide for everybody in *asked*, the recipients by canonical address.
+        Decide for everybody in *asked*, the recipients by canonical address; *visits* as in `Admission.begin`.
 
         Raises Temporary if the author's account is not ready, Refusal for an address that may not send, Unvouched if
         the keeper has to be asked first.
@@ -83,7 +86,12 @@ class Deciding:
             raise Temporary("Your account is not ready yet. Try again in a minute.")
         held = self._held(rows, author, sender)
         check_sender(held, author, index)
-        thread = self._addressees.thread(rows, author, card, index, asked, parent, now)
+        if visits is not None:
+            thread = self._visiting.thread(rows, visits, author.account, sender.address, asked, now)
+        else:
+            thread = self._addressees.thread(rows, author, card, index, asked, parent, now)
+            if not thread.new and thread.subscriber != author.account:
+                visiting.check_welcome(rows, thread.subscriber, sender.address)
         people, unvouched = [], Unvouched()
         for name, addressee in asked.items():
             try:

@@ -72,6 +72,7 @@ class _Content(msgspec.Struct):
     way: str = ""
     pdf: bool = False
     before: int = 0  # the draft that this one goes on with, which whoever kept it could not open
+    visits: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +281,7 @@ class Drafts:
                 1, writing.text, writing.subject, [*writing.to], [*writing.cc], [*writing.bcc], writing.everybody,
                 nonce, [*stay, *(file for file, _ in sealed)], sorted(kept), writing.html, writing.sender,
                 writing.about, wishes.plain, wishes.days, wishes.tell, wishes.later, wishes.at, wishes.way, wishes.pdf,
-                goes_on,
+                goes_on, writing.visits,
             )  # fmt: skip
             key = keys.new_key(self._random)
             body = self._vault.put([seal(key, ident, PART, pad(msgspec.msgpack.encode(content)))])
@@ -409,6 +410,7 @@ class Drafts:
                 content.sender,
                 content.about,
                 Wishes(content.plain, content.days, content.tell, content.later, content.at, content.way, content.pdf),
+                content.visits,
             ),
             files=tuple(
                 KeptFile(each.id, each.name, each.media_type, each.size, each.linked)

@@ -20,7 +20,7 @@ from cryptnsend.flow.parcels import Moot
 from cryptnsend.flow.reports import Report, build_report
 from cryptnsend.flow.tlsreports import report_file, report_mail
 from cryptnsend.keeper.requests import Code
-from cryptnsend.store.records import deliveries, kept, listing, reports, transport
+from cryptnsend.store.records import deliveries, kept, listing, mailing, reports, transport
 
 
 class HouseMail(HeldMail):
@@ -88,6 +88,8 @@ class HouseMail(HeldMail):
             return self._held(row)
         if row["template"] == "opened":
             return self._opened(row)
+        if row["template"] == "visitor-receipt":
+            return self._visited(row)
         if row["template"] in ("asked-code", "asked-again", "asked-own", "code-failed"):
             return self._asked(row)
         # A closed account has no address any more: the keeper remembers it for this one mail.
@@ -140,6 +142,23 @@ class HouseMail(HeldMail):
         }
         words = self._words(row)
         return self._own(row, "opened", to, words("A secure message of yours was opened"), values)
+
+    def _visited(self, row: Row) -> Letter:
+        """Tell a visitor that their letter is with the subscriber; nothing of it."""
+        about = listing.message(self._engine, row["message"])
+        if about is None:
+            raise Moot("the message is gone")
+        subscriber = mailing.subscriber(self._engine, about["org"], row["message"])
+        to = self._keeper.alert(row["subject_id"])
+        values = {
+            "name": safe_display_name(subscriber["name"]) or subscriber["address"],
+            "sent": moment(about["created"], row["language"]),
+            "when": moment(row["created"], row["language"]),
+            "link": self._url(row, f"/messages/{row['message']}"),
+            "recipient": to,
+        }
+        words = self._words(row)
+        return self._own(row, "visited", to, words("Your secure letter has arrived"), values)
 
     def _asked(self, row: Row) -> Letter:
         """Tell an author that a recipient of theirs asks for a code, or to get a message again; nothing of it."""

@@ -12,6 +12,7 @@ from cryptnsend.core.model import Card
 from cryptnsend.core.organisation import Policy
 from cryptnsend.flow.addressees import canonical_or_none
 from cryptnsend.flow.granting import Author, Person
+from cryptnsend.flow.visiting import Limits
 from cryptnsend.store.records import messages
 
 DAY = 86_400_000  # milliseconds
@@ -27,6 +28,7 @@ class Settings:
     replies_per_day: int  # of those who only receive
     newcomer: int  # for how long an account from open sign-up is one
     newcomer_recipients_per_day: int
+    visitors: Limits
 
     def is_newcomer(self, card: Card, now: int) -> bool:
         """Say whether this account signed up by itself so lately that it may do less."""

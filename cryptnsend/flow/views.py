@@ -327,6 +327,7 @@ class Writing:
     sender: str = ""  # which of one's own addresses it is from, "" for the first
     about: int = 0  # the message that is passed on with it
     wishes: Wishes = Wishes()
+    visits: str = ""  # the handle of the page that a visitor writes by, "" for none
 
 
 @dataclass(frozen=True, slots=True)

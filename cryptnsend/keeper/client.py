@@ -237,7 +237,8 @@ class Keeper(Posting, Ruling, GlassRequests):
 
     def mail_proof(self, address: str, purpose: str, network: str = "") -> q.MailProof:
         """
-        Start a proof by mail for `reset`, `signup` or `alias`; known and unknown addresses get the same answer.
+        Start a proof by mail for `reset`, `signup`, `visit` or `alias`; known and unknown addresses are
+        answered alike.
 
         *network* is where it is asked for: each gets few of a day's codes.
         """
@@ -267,6 +268,12 @@ class Keeper(Posting, Ruling, GlassRequests):
         """
         return self._ask(
             q.Opened, "signup", ident=ident, code=code, salt=salt, params=params, k=k, name=name, locale=locale
+        )
+
+    def visit(self, ident: int, code: str, salt: bytes, params: str, k: bytes, name: str, locale: str) -> q.Opened:
+        """Make a recipient's account by a mailed code, for who writes to a subscriber first (portal)."""
+        return self._ask(
+            q.Opened, "visit", ident=ident, code=code, salt=salt, params=params, k=k, name=name, locale=locale
         )
 
     def alias(self, ticket: bytes, ident: int, code: str) -> q.Opened:

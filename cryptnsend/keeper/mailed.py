@@ -1,4 +1,4 @@
-"""Who proves an address by a code that is mailed to it? Resets, sign-ups, aliases, invitations.
+"""Who proves an address by a code that is mailed to it? Resets, sign-ups, visitors, aliases, invitations.
 
 Such a code shows only that a mailbox is read, so it proves no contact and opens nothing from before. Every request for
 one gets the same answer, whether there is an account or not.
@@ -33,7 +33,7 @@ from cryptnsend.keeper.requests import MailProof, Opened, RecoveryFile, Reset
 from cryptnsend.keeper.rows import Account, MailCode
 
 SIGN_UPS = {"closed": (), "invite": ("invite",), "open": ("invite", "signup")}
-PURPOSES = ("reset", "signup", "alias")
+PURPOSES = ("reset", "signup", "alias", "visit")
 CLOSED = "closed"  # what is mailed says only that an account is
 MINUTE = 60_000  # milliseconds
 LAST_WORD = 7 * DAY  # for which that mail may be under way
@@ -197,6 +197,29 @@ def signup(context: Context, ident: int, code: str, password: accounts.Password,
 
     account, seeds = _reopened(context, context.commit(make), password)
     return accounts.opened(context, account, seeds, recovery=archive_file(context, account, seeds))
+
+
+def visit(context: Context, ident: int, code: str, password: accounts.Password, name: str, locale: str) -> Opened:
+    """Make the account of who writes to a subscriber by their page: a recipient, whose address its mailbox shows."""
+    row = checked(context, ident, code, ("visit",))
+
+    def make(rows: Rows) -> int:
+        earlier = proofs.spent(rows, _proof(ident))
+        if earlier is not None:
+            return earlier
+        if ledger.address(rows, row.address) is not None:
+            raise Denied(KNOWN)
+        account = accounts.create(
+            context, rows, org=0, roles=("recipient",), password=password, name=name, locale=locale
+        )
+        # Proof by mail proves no contact: what others seal for this address still waits for their codes.
+        accounts.give_address(context, rows, row.address, account.id, "mail")
+        cards.renew(context, rows, account_holder(account.id))
+        _used(context, rows, row, account.id)
+        return account.id
+
+    account, seeds = _reopened(context, context.commit(make), password)
+    return accounts.opened(context, account, seeds)
 
 
 def subscribe(context: Context, ticket: bytes, k: bytes, ident: int | None, code: str) -> Opened:

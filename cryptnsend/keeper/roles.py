@@ -80,6 +80,12 @@ def signup(
     return mailed.signup(context, ident, code, Password(salt, params, k), name, locale)
 
 
+def visit(
+    context: Context, ident: int, code: str, salt: bytes, params: str, k: bytes, name: str, locale: str
+) -> Opened:
+    return mailed.visit(context, ident, code, Password(salt, params, k), name, locale)
+
+
 def change(context: Context, ticket: bytes, old_k: bytes, salt: bytes, params: str, k: bytes) -> Opened:
     return own.change(context, ticket, old_k, Password(salt, params, k))
 
@@ -174,6 +180,7 @@ _PORTAL: dict[str, Callable[..., Any]] = {
     "mail_salt": mailed.salt,
     "reset": reset,
     "signup": signup,
+    "visit": visit,
     "alias": mailed.alias,
     "subscribe": mailed.subscribe,
     "invite_member": people.invite,

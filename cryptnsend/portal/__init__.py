@@ -45,6 +45,7 @@ from cryptnsend.portal import (
     security,
     signup,
     subscriber,
+    visitors,
     wearing,
     wishes,
     words,
@@ -107,7 +108,7 @@ def create_app(
     pages.register(app)
     discovery.register(app)
     readers = (recipient, letters, papers, looking, fetching, filelinks, kept, writing, account, second, estate, signup)
-    writers = (arriving, compose, subscriber, following, held, folders, programs, wishes)
+    writers = (arriving, compose, subscriber, following, held, folders, programs, wishes, visitors)
     governing = (organisation, looks, wearing, oversight)
     for module in (language, help, *readers, *writers, *governing, phone):
         app.register_blueprint(module.blueprint)

@@ -35,6 +35,7 @@ from cryptnsend.portal.flows import (
     Replies,
     Session,
     Uploads,
+    Visitors,
 )
 
 EXTENSION = "cryptnsend"
@@ -110,6 +111,10 @@ class Desk:
     @property
     def holding(self) -> Holding:
         return self.pieces.holding
+
+    @property
+    def visitors(self) -> Visitors:
+        return self.pieces.visitors
 
     def now(self) -> int:
         """Return UTC milliseconds."""

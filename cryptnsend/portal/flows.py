@@ -49,6 +49,8 @@ from cryptnsend.flow.views import (
     Wishes,
     Writing,
 )
+from cryptnsend.flow.visitors import BlockedVisitor, Own, Page, SentLetter, Wrote
+from cryptnsend.flow.visitors import Letter as VisitorsLetter
 from cryptnsend.portal.governing import Holding, Looks, Officers, Organisations, Policies
 
 __all__ = [
@@ -93,6 +95,7 @@ __all__ = [
     "Turn",
     "Upload",
     "Uploads",
+    "Visitors",
     "Waiting",
     "Wishes",
     "Writing",
@@ -443,6 +446,37 @@ class Accounts(Protocol):
     def new_passphrase(self, session: Any, password: str, source: str) -> None: ...
 
 
+class Visitors(Protocol):
+    """Pages by which strangers write to a subscriber first."""
+
+    def page(self, handle: str) -> Page: ...
+    def find(self, typed: str, source: str) -> Page | None: ...
+    def start(self, handle: str, address: str, source: str, language: str, *, worked: bool) -> Started: ...
+    def use(self, challenge: bytes, ends: int) -> bool: ...
+    def finish(
+        self, ident: int, code: str, password: str, name: str, source: str, agent: str, locale: str
+    ) -> SignedIn: ...
+    def check(self, session: Any, handle: str) -> Page: ...
+    def send(
+        self,
+        session: Any,
+        handle: str,
+        letter: VisitorsLetter,
+        *,
+        files: Iterable[Upload] = (),
+        draft: int = 0,
+        keep: Collection[int] | None = (),
+        nonce: bytes,
+    ) -> int: ...
+    def letters(self, session: Any, limit: int = 20) -> Sequence[SentLetter]: ...
+    def own(self, session: Any) -> Own: ...
+    def save(self, session: Any, wanted: Own) -> Own: ...
+    def wrote(self, session: Any, message: int) -> Wrote | None: ...
+    def block(self, session: Any, visitor: int) -> None: ...
+    def unblock(self, session: Any, visitor: int) -> None: ...
+    def blocked(self, session: Any) -> Sequence[BlockedVisitor]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Pieces:
     """What the portal is built from; `App` of the composition root has these too."""
@@ -464,4 +498,5 @@ class Pieces:
     downloads: Downloads
     filelinks: FileLinks
     looks: Looks
+    visitors: Visitors
     officers: Officers | None = None

@@ -67,6 +67,7 @@ def listing() -> Any:
         now=desk().now(),
         drafts=desk().drafts.count(signed_in()),
         kept=desk().pickup.kept.any(signed_in()),
+        letters=desk().visitors.letters(signed_in()) if before is None and not unread else (),
         found=None,
         typed="",
         thrown=thrown(),
@@ -83,7 +84,7 @@ def search() -> Any:
     found = desk().pickup.search(signed_in(), typed)
     return render_template(
         "messages.html", entries=found.entries, more=False, before=None, only_unread=False, now=desk().now(),
-        drafts=0, kept=False, found=found, typed=typed, thrown=None,
+        drafts=0, kept=False, letters=(), found=found, typed=typed, thrown=None,
     )  # fmt: skip
 
 
@@ -226,6 +227,7 @@ def letter_page(letter: Letter, error: str | None = None, text: str | None = Non
     return render_template(
         "read.html",
         letter=letter,
+        visitor=None if letter.mine else desk().visitors.wrote(signed_in(), letter.message),
         in_trash=desk().folders.is_thrown_away(signed_in(), letter.message),
         plain=plain,
         turns=desk().pickup.thread(signed_in(), letter.message),

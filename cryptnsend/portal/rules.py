@@ -80,6 +80,10 @@ def labels() -> dict[str, tuple[str, str]]:
             _("Else only recipients have them, who prove who they are."),
         ),
         "tls_replies": (_("Readable replies"), _("Whether people may have replies arrive readable in their inbox.")),
+        "visitor_pages": (
+            _("Pages for visitors"),
+            _("Whether people may have a page by which strangers write to them first."),
+        ),
         "code_rule": (_("When recipients need a code"), _("The code proves that the right person opens the message.")),
         "code_on_receipt": (_("Codes by e-mail to the sender"), _("Else they are on the page of the message only.")),
         "code_instead": (

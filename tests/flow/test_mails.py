@@ -103,7 +103,7 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     },
     **{
         f"code for {each}": ("code", CODE | {"purpose": each})
-        for each in ("reset", "signup", "alias", "exists", "open")
+        for each in ("reset", "signup", "visit", "alias", "exists", "open")
     },
     "invitation": ("invitation", INVITED),
     "invitation to an organisation": ("invitation", INVITED | {"organisation": "Ruiz Family Practice"}),
@@ -117,6 +117,10 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
         {"sender": LONG, "sent": WHEN, "when": UNTIL, "message": "7528775680005029366", "recipient": LONG},
     ),
     "opened": ("opened", {"sent": WHEN, "when": UNTIL, "link": f"https://{HOST}/sent/1", "recipient": LONG}),
+    "receipt of a visitor": (
+        "visited",
+        {"name": "Dr. Ann Ruiz", "sent": WHEN, "when": UNTIL, "link": f"https://{HOST}/messages/1", "recipient": LONG},
+    ),
     **{
         f"a question, code {wants}": (
             "asked",

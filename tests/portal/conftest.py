@@ -23,7 +23,7 @@ from tests.portal.fakes import FakeBegun, FakeDownloads, FakeDrafts, FakeFileLin
 from tests.portal.fakes_accounts import FakeAccounts
 from tests.portal.fakes_looks import FakeLooks
 from tests.portal.fakes_organisation import FakeOrganisations, FakePolicies
-from tests.portal.fakes_sent import FakeFolders, FakeFollowing, FakeHolding, FakeNewMail
+from tests.portal.fakes_sent import FakeFolders, FakeFollowing, FakeHolding, FakeNewMail, FakeVisitors
 from tests.portal.furnished import furnished
 from tests.portal.world import ANN, NOW, PAT, World
 from tests.support.templates import keep_compiled
@@ -100,6 +100,7 @@ def pieces(world: World, settings: Config | None = None) -> Pieces:
         downloads=FakeDownloads(world),
         filelinks=FakeFileLinks(world),
         looks=FakeLooks(world),
+        visitors=FakeVisitors(),  # type: ignore[arg-type]
     )
 
 

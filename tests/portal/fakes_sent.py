@@ -7,10 +7,23 @@ from dataclasses import replace
 from typing import Any
 
 from cryptnsend.core.addresses import canonical
-from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal
+from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal, WrongSecret
 from cryptnsend.core.typed import read_people
 from cryptnsend.flow.holding import HeldMessage, Quarantined
-from cryptnsend.flow.views import Addressed, Checked, Event, Evidence, Known, SentEntry, Thrown, Upload, Writing
+from cryptnsend.flow.views import (
+    Addressed,
+    Checked,
+    Event,
+    Evidence,
+    Known,
+    SentEntry,
+    SignedIn,
+    Started,
+    Thrown,
+    Upload,
+    Writing,
+)
+from cryptnsend.flow.visitors import BlockedVisitor, Own, Page
 from tests.portal.fakes import FakeDrafts
 from tests.portal.world import NOW, PAT, World
 
@@ -166,3 +179,52 @@ class FakeHolding:
         self, session: Any, *, waiting: bool = True, before: int | None = None, limit: int = 50
     ) -> list[Quarantined]:
         return [each for each in self.world.quarantined if not waiting or each.state == "held"][:limit]
+
+
+class FakeVisitors:
+    """Dr. Ann Ruiz has a page for visitors, somebody is blocked there, and nobody wrote by it yet."""
+
+    def page(self, handle: str) -> Page:
+        if handle != "dr-ruiz":
+            raise NoGrant("There is no such page here.")
+        greetings = {"en": "Welcome.\nI read letters at noon.", "es": "Bienvenidos."}
+        return Page(handle, 1, "Dr. Ann Ruiz", "Ruiz Family Practice", "(555) 010-0142", greetings)
+
+    def check(self, session: object, handle: str) -> Page:
+        return self.page(handle)
+
+    def own(self, session: object) -> Own:
+        return Own("dr-ruiz", True, True, "Welcome.", "Bienvenidos.")
+
+    def blocked(self, session: object) -> list[BlockedVisitor]:
+        return [BlockedVisitor(7, "Sofia Grant", "sofia@proton.example", NOW)]
+
+    def wrote(self, session: object, message: int) -> None:
+        return None
+
+    def letters(self, session: object) -> tuple[()]:
+        return ()
+
+    def find(self, typed: str, source: str) -> Page | None:
+        return self.page("dr-ruiz") if typed == "ann@gmail.example" else None
+
+    def start(self, handle: str, address: str, source: str, language: str, *, worked: bool) -> Started:
+        self.page(handle)
+        return Started(5, NOW)
+
+    def use(self, challenge: bytes, ends: int) -> bool:
+        return True
+
+    def finish(self, ident: int, code: str, *given: str) -> SignedIn:
+        raise WrongSecret("This is not the code. Look again.", tries_left=4)
+
+    def send(self, session: object, handle: str, letter: object, **given: object) -> int:
+        raise Refusal("This page takes no letters now. Reach the person in another way.")
+
+    def save(self, session: object, wanted: Own) -> Own:
+        return wanted
+
+    def block(self, session: object, visitor: int) -> None:
+        raise NoGrant("There is no such visitor here.")
+
+    unblock = block

@@ -40,6 +40,8 @@ PAGES = [  # who looks, at what
             "/sign-in",
             "/forgot",
             "/sign-up",
+            "/to",
+            "/to/dr-ruiz",
             "/real",
             "/help",
             "/help/sending",
@@ -54,6 +56,8 @@ PAGES = [  # who looks, at what
         for url in ("/messages", "/messages/11", "/messages/14", "/messages/15", "/messages/17", "/messages/16/code")
     ),
     ("pat", "/account/number"),
+    ("pat", "/to/dr-ruiz/write"),
+    ("ann", "/account/visitors"),
     *(("", url) for url in ("/m/by-mail", "/m/free", "/m/known/shared")),
     ("ann", "/m/known/shared"),
     ("ann", "/account/mails"),

@@ -35,6 +35,7 @@ def portal(house: House) -> Portal:
         downloads=house.portal.downloads,
         filelinks=house.portal.filelinks,
         looks=house.portal.looks,
+        visitors=house.portal.visitors,
         officers=Officers(built.auditing, built.archiving, built.glass, built.casework, built.recalling),
     )
     assert built.role == "portal"

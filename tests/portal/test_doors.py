@@ -30,6 +30,7 @@ VALUES = {
     "device": 1,
     "draft": 511,
     "file": 7,
+    "handle": "dr-ruiz",
     "ticket": "nobody",
     "code": "0" * 12,
     "mark": DRAWN.mark,

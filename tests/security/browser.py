@@ -39,6 +39,7 @@ def portal(house: House) -> Portal:
         downloads=house.portal.downloads,
         filelinks=house.portal.filelinks,
         looks=house.portal.looks,
+        visitors=house.portal.visitors,
         officers=Officers(
             house.portal.auditing,
             house.portal.archiving,

@@ -26,6 +26,7 @@ ELSEWHERE = {
     "store/schema/later.py",
     "store/schema/organisations.py",
     "store/schema/uploads.py",
+    "store/schema/visitors.py",
     "store/schema/wishes.py",
     "store/connection.py",
     "store/sqlite.py",

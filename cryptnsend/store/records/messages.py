@@ -317,14 +317,20 @@ def sent_by(reader: Reader, account: int, nonce: bytes) -> int | None:
     return message
 
 
-def use_nonce(rows: Rows, org: int, account: int, nonce: bytes, message: int, created: int) -> int | None:
-    """Bind a form's nonce to the message it made; return the earlier message if the form was sent before."""
+def made_by(rows: Rows, account: int, nonce: bytes) -> int | None:
+    """Return what `sent_by` does, inside a transaction."""
     found = rows.query(
         "SELECT message FROM form_nonces WHERE account = :account AND nonce = :nonce",
         {"account": account, "nonce": nonce},
     )
-    if found:
-        earlier: int = found[0]["message"]
+    message: int | None = found[0]["message"] if found else None
+    return message
+
+
+def use_nonce(rows: Rows, org: int, account: int, nonce: bytes, message: int, created: int) -> int | None:
+    """Bind a form's nonce to the message it made; return the earlier message if the form was sent before."""
+    earlier = made_by(rows, account, nonce)
+    if earlier is not None:
         return earlier
     rows.execute(
         "INSERT INTO form_nonces(org, account, nonce, message, created) VALUES (?, ?, ?, ?, ?)",

@@ -32,6 +32,7 @@ from cryptnsend.store.schema.later import (
 )
 from cryptnsend.store.schema.organisations import DOMAINS_AGAIN, LOOKS, ORGANISATIONS, POLICIES
 from cryptnsend.store.schema.uploads import UPLOADS
+from cryptnsend.store.schema.visitors import VISITORS
 from cryptnsend.store.schema.wishes import REMINDERS, WISHES
 
 __all__ = ["STEPS", "Step"]
@@ -62,4 +63,5 @@ STEPS: tuple[Step, ...] = (
     FILES,
     LOOKS,
     DOMAINS_AGAIN,
+    VISITORS,
 )
