@@ -36,29 +36,10 @@ from cryptnsend.making import make_certificate
 from cryptnsend.portal import Portal
 from cryptnsend.portal.server import serve
 from cryptnsend.portal.visits import SESSION_COOKIE
-from tests.portal.gallery import application, inhabited
+from tests.portal.gallery import MAIN, application, inhabited
 
 LEAST, LOOKS = 95, 3
 CATEGORIES = ("performance", "accessibility", "best-practices")
-PAGES = (
-    ("", "/"),
-    ("", "/m/new"),
-    ("", "/m/known"),
-    ("", "/sign-in"),
-    ("", "/sign-up"),
-    ("", "/help"),
-    ("pat", "/messages"),
-    ("pat", "/messages/11"),
-    ("pat", "/messages/18"),
-    ("pat", "/account"),
-    ("ann", "/messages"),
-    ("ann", "/write"),
-    ("ann", "/sent"),
-    ("ann", "/sent/21"),
-    ("ann", "/drafts"),
-    ("ann", "/setup"),
-    ("ann", "/account"),
-)
 CHROME = "--headless=new --no-sandbox --ignore-certificate-errors --disable-gpu --disable-quic"
 
 
@@ -82,7 +63,7 @@ def main(folder: Path, asked: list[str]) -> int:
     with tempfile.TemporaryDirectory() as scratch, served(Path(scratch)) as base:
         heads = ("performance", "accessibility", "best practices", "octets", "server ms", "busy ms", "speed")
         print("| page |", " | ".join(heads), "|\n" + "|---" * (len(heads) + 1) + "|")
-        for who, url in PAGES:
+        for who, url in MAIN:
             if asked and not any(word in url for word in asked):
                 continue
             found = best(folder, base + url, who, Path(scratch) / "report.json")

@@ -8,6 +8,10 @@ import pytest
 import structlog
 from hypothesis import settings
 
+from tests.support import memory
+
+memory.settle()
+
 pytest_plugins = [
     "tests.support.leaks",
     "tests.support.homes",

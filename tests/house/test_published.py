@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 import ssl
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -162,7 +163,7 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder, authority = tmp_path_factory.mktemp("ca"), trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.pem")
-    path = Path(f"/tmp/cs-doctor-{folder.parent.name}-{time.monotonic_ns()}")
+    path = Path(tempfile.gettempdir(), f"cs-doctor-{folder.parent.name}-{time.monotonic_ns()}")
     config = make_home(
         path,
         {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -47,7 +48,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    path = Path(f"/tmp/cs-signed-{time.monotonic_ns()}")
+    path = Path(tempfile.gettempdir(), f"cs-signed-{time.monotonic_ns()}")
     config = make_home(path, {"delivery": {"allow_private": True}})
     ours = f"_25._tcp.mail TLSA 3 1 1 {key_digest(config)}\n"
     other = f"_25._tcp.mail TLSA 3 1 1 {'ab' * 32}\n"

@@ -32,6 +32,25 @@ PEOPLE = {
     "officer": FakeSession(4, ANN, ("subscriber", "officer"), "Dr. Ann Ruiz", organisation=7),
     "manager": FakeSession(11, "bea@clinic.example", ("manager",), "Bea Long", organisation=7),
 }
+MAIN = (  # what most people see
+    ("", "/"),
+    ("", "/m/new"),
+    ("", "/m/known"),
+    ("", "/sign-in"),
+    ("", "/sign-up"),
+    ("", "/help"),
+    ("pat", "/messages"),
+    ("pat", "/messages/11"),
+    ("pat", "/messages/18"),
+    ("pat", "/account"),
+    ("ann", "/messages"),
+    ("ann", "/write"),
+    ("ann", "/sent"),
+    ("ann", "/sent/21"),
+    ("ann", "/drafts"),
+    ("ann", "/setup"),
+    ("ann", "/account"),
+)
 PAGES = [  # who looks, at what
     *(("", url) for url in ("/", "/m/new", "/m/known", "/m/second", "/m/expired", "/m/suspended", "/m/nobody")),
     *(

@@ -65,7 +65,7 @@ class Broken:
 
 @pytest.fixture(scope="module")
 def home_of_all() -> Iterator[Broken]:
-    folder = Path(tempfile.mkdtemp(prefix="cs-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="cs-"))
     house = Broken(folder)
     yield house
     house.roles.stop()

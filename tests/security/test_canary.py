@@ -64,7 +64,7 @@ def found(folders: list[Path], words: dict[str, str]) -> list[tuple[str, str]]:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Server, Path]]:
     """A server with a folder for temporary files of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="cs-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="cs-"))
     scratch = folder / "tmp"
     scratch.mkdir()
     monkeypatch.setenv("TMPDIR", str(scratch))

@@ -110,7 +110,7 @@ def kind_of(octets: bytes, recipient: str) -> str:
 
 @pytest.fixture(scope="module")
 def office() -> Iterator[Office]:
-    folder = Path(tempfile.mkdtemp(prefix="cs-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="cs-"))
     house = House(folder, {"server": {"hostname": HOST, "domain": DOMAIN}})
     # Lines of one second, so that nobody has to wait long for what changes.
     delegates = command(house, "dns", "--zone", "--for", "leaves.com").replace(" 3600 IN ", " 1 IN ")

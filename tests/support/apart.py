@@ -144,7 +144,7 @@ def _makings() -> Iterator[tuple[Path, str, dict[str, str]] | str]:
     if os.geteuid() != 0:
         yield "starting roles as users of their own needs root"
         return
-    folder = Path(tempfile.mkdtemp(prefix="cs-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="cs-"))
     try:
         folder.chmod(0o711)
         packages = sysconfig.get_path("purelib")

@@ -33,7 +33,7 @@ def make_home(path: Path, values: Mapping[str, Mapping[str, Any]] | None = None)
 @pytest.fixture
 def short_folder() -> Iterator[Path]:
     """A folder whose path leaves room for the sockets of a home, which pytest's own `tmp_path` does not."""
-    path = Path(tempfile.mkdtemp(prefix="cs-", dir="/tmp"))
+    path = Path(tempfile.mkdtemp(prefix="cs-"))
     yield path
     shutil.rmtree(path)
 

@@ -54,7 +54,7 @@ class MailHosts:
 
     def __init__(self, hosts: Sequence[MailHost], domains: Sequence[str]):
         self._hosts, self._domains = hosts, domains
-        self._folder = Path(tempfile.mkdtemp(prefix="postfix-", dir="/tmp"))
+        self._folder = Path(tempfile.mkdtemp(prefix="postfix-"))
         self.port = 0
 
     def __enter__(self) -> MailHosts:

@@ -44,7 +44,7 @@ class Clam:
 def clamd() -> Iterator[Clam]:
     """The real clamd with a database of three signatures; one for all tests of a worker."""
     assert found_tool("clamd"), MISSING.format("clamd")
-    folder = Path(tempfile.mkdtemp(prefix="clamd-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="clamd-"))
     database, port = folder / "db", free_port()
     database.mkdir()
     (folder / "streams").mkdir()
@@ -64,7 +64,7 @@ def clamd() -> Iterator[Clam]:
 def rspamd() -> Iterator[str]:
     """The place of a real rspamd; one for all tests of a worker."""
     assert found_tool("rspamd"), MISSING.format("rspamd")
-    folder, port = Path(tempfile.mkdtemp(prefix="rspamd-", dir="/tmp")), free_port()
+    folder, port = Path(tempfile.mkdtemp(prefix="rspamd-")), free_port()
     (folder / "languages").mkdir()
     (folder / "tld.dat").write_text("example\n")
     (folder / "rspamd.conf").write_text(

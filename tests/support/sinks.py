@@ -34,7 +34,7 @@ class Taken(NamedTuple):
 @pytest.fixture
 def sink_folder() -> Iterator[Path]:
     """A folder that smtp-sink, which gives up root, can write to."""
-    path = Path(tempfile.mkdtemp(prefix="sink-", dir="/tmp"))
+    path = Path(tempfile.mkdtemp(prefix="sink-"))
     path.chmod(0o777)
     yield path
     shutil.rmtree(path)

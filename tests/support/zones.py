@@ -38,7 +38,7 @@ class Zones:
 
     def __init__(self, zones: Mapping[str, str], *, unsigned: Collection[str] = (), bogus: Collection[str] = ()):
         self._texts, self._unsigned, self._bogus = dict(zones), set(unsigned), set(bogus)
-        self._folder = Path(tempfile.mkdtemp(prefix="zones-", dir="/tmp"))
+        self._folder = Path(tempfile.mkdtemp(prefix="zones-"))
         self._running: list[subprocess.Popen[bytes]] = []
         self._serial = 1_000_000
         self.authority, self.resolver = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
