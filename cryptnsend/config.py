@@ -13,7 +13,6 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
@@ -112,7 +111,7 @@ class Config:
 
 def sections() -> dict[str, type[Any]]:
     """Return the class of each section by its name."""
-    return {name: kind for name, kind in _hints(Config).items() if kind is not Path}
+    return {name: kind for name, kind in get_type_hints(Config).items() if kind is not Path}
 
 
 def render(values: Mapping[str, Mapping[str, Any]]) -> str:
@@ -183,11 +182,6 @@ def _toml(text: str, file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file}: is not TOML: {error}.") from error
 
 
-@cache  # asked for each section whenever a configuration is read, and Python reads the annotations anew each time
-def _hints(kind: type[Any]) -> Mapping[str, Any]:
-    return get_type_hints(kind)
-
-
 def _meant(name: str, known: Mapping[str, Any]) -> str:
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {near[0]}?" if near else "; there are: " + ", ".join(known) + "."
@@ -223,7 +217,9 @@ def _section(
     for key in body:
         if key not in known:
             raise ConfigError(f"{file}: there is no setting {key} in [{name}]{_meant(key, known)}")
-    hints = _hints(kind)
+    if not body and not any(section == name for section, _ in environment):
+        return kind()  # most of them; Python works the annotations out anew each time
+    hints = get_type_hints(kind)
     values = {}
     for key, item in known.items():
         if (name, key) in environment:

@@ -1,4 +1,4 @@
-"""Where do the tests' files lie? In memory, where the machine has room there: each commit of a store waits for its disk.
+"""Where do the tests' files lie? In memory, where there is room: each commit of a store waits for its disk.
 
 What tests show is not less for it: they end processes, not machines. TESTS_AT names another folder, a disk's,
 say; it must exist, and be short, for sockets have paths of at most 107 octets.
@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-MEMORY = Path("/dev/shm")  # noqa: S108 - the name of Linux for files in memory
+MEMORY = Path("/dev/shm")
 ROOM = 6 << 30  # octets; the largest file of a test has 2 GiB, and rests twice for a moment
 
 
