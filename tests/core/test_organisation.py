@@ -45,6 +45,8 @@ def vouched(said: dict[str, object], house: Policy = HOUSE, leaves: Leaves = Lea
         ("file_links", True, False, False),
         ("tls_replies", True, False, False),
         ("tls_replies", False, True, False),
+        ("visitor_pages", True, False, False),
+        ("visitor_pages", False, True, False),
         ("code_rule", "new-contact", "always", "always"),
         ("code_on_receipt", True, False, False),
         ("code_on_receipt", False, True, False),
@@ -161,7 +163,16 @@ left = st.builds(Leaves, st.sampled_from(WAYS), st.booleans())
 def test_whatever_a_row_says_without_the_keeper_protects_no_less_than_the_installation(text, house, leaves):
     held = holds(text, house, leaves, vouched=b"")
     assert PROTECTION.get(held.default, 9) >= PROTECTION[house.default]
-    for name in ("plain_token", "friends", "pdf_token", "cleartext", "file_links", "tls_replies", "code_on_receipt"):
+    for name in (
+        "plain_token",
+        "friends",
+        "pdf_token",
+        "cleartext",
+        "file_links",
+        "tls_replies",
+        "visitor_pages",
+        "code_on_receipt",
+    ):
         assert getattr(house, name) or getattr(held, name) is False
     assert held.code_instead in ("code", house.code_instead)
     assert held.message_octets <= house.message_octets
