@@ -203,5 +203,6 @@ def house_rules(config: Config) -> tuple[Policy, Leaves]:
 
 
 def endpoint(entry: str) -> tuple[str, int]:
+    """Return host and port of an entry of the configuration that was checked."""
     host, _, port = entry.rpartition(":")
     return host.strip("[]"), int(port)

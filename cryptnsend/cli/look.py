@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cryptnsend.cli.options import Commands, home_option, json_option, moment, printable, show_json, tell
+from cryptnsend.cli.options import Commands, home_option, json_option, printable, show_json, show_versions, tell
 from cryptnsend.cli.owner import owned
 from cryptnsend.config import Config
 from cryptnsend.core import colour, logo
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cryptnsend.app import App
+    from cryptnsend.flow.looks import Change
 
 organisation_option = click.option("--organisation", metavar="NAME", help="Whose; needed where there are several.")
 why_option = click.option("--why", default="", metavar="TEXT", help="The reason, for the history.")
@@ -140,23 +141,7 @@ def history(config: Config, organisation: str | None, limit: int, as_json: bool)
     with owned(config) as app:
         versions = app.looks.history(_organisation(app, organisation), limit=limit)
         names = {each.actor: app.policies.actor(each.actor) for each in versions}
-    if as_json:
-        show_json(
-            [
-                {"version": each.number, "at": each.at, "by": names[each.actor], "why": each.why,
-                 "changes": [{"part": name, "before": old, "after": new} for name, old, new in each.changes]}
-                for each in versions
-            ]
-        )  # fmt: skip
-        return
-    if not versions:
-        click.echo("It was never changed: it looks as the house does.")
-    for each in versions:
-        why = f": {each.why}" if each.why else ""
-        click.echo(printable(f"version {each.number}, {moment(each.at)}, {names[each.actor]}{why}"))
-        for name, old, new in each.changes:
-            before, after = looks.spelt(name, old) or "-", looks.spelt(name, new) or "-"
-            click.echo(printable(f"  {name.replace('_', '-')}: {before} -> {after}"))
+    show_versions(as_json, versions, names, "It was never changed: it looks as the house does.", _in_words, _as_json)
 
 
 @look.command()
@@ -214,6 +199,16 @@ def _change(app: App, org: int, said: Mapping[str, str], pictures: list[logo.Log
         take=lambda text: app.keeper.organisation_look(org, text),
         detail=app.typist,
     )
+
+
+def _in_words(change: Change) -> str:
+    name, old, new = change
+    return f"{name.replace('_', '-')}: {looks.spelt(name, old) or '-'} -> {looks.spelt(name, new) or '-'}"
+
+
+def _as_json(change: Change) -> dict[str, object]:
+    name, old, new = change
+    return {"part": name, "before": old, "after": new}
 
 
 def _say(said: Mapping[str, str]) -> None:

@@ -6,16 +6,20 @@ import contextlib
 import datetime
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from cryptnsend.config import HOME_VARIABLE, Config
 from cryptnsend.core.errors import ConfigError, CryptnSendError, Temporary
 
+if TYPE_CHECKING:
+    from cryptnsend.flow.versions import Version
+
 F = TypeVar("F", bound=Callable[..., Any])
+D = TypeVar("D")  # one difference between two versions
 
 
 class Number(click.IntRange):
@@ -182,6 +186,38 @@ def show_table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *,
     widths = [max(len(line[i]) for line in table) for i in range(len(columns))]
     for line in table:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def show_versions(
+    as_json: bool,
+    versions: Sequence[Version[Any, D]],
+    names: Mapping[str, str],
+    never: str,
+    in_words: Callable[[D], str],
+    for_script: Callable[[D], Mapping[str, object]],
+) -> None:
+    """Print the *versions* of a book with who made them (*names* by actor), or the sentence *never* for none."""
+    if as_json:
+        show_json(
+            [
+                {
+                    "version": each.number,
+                    "at": each.at,
+                    "by": names[each.actor],
+                    "why": each.why,
+                    "changes": [for_script(change) for change in each.changes],
+                }
+                for each in versions
+            ]
+        )
+        return
+    if not versions:
+        click.echo(never)
+    for each in versions:
+        why = f": {each.why}" if each.why else ""
+        click.echo(printable(f"version {each.number}, {moment(each.at)}, {names[each.actor]}{why}"))
+        for change in each.changes:
+            click.echo(printable(f"  {in_words(change)}"))
 
 
 def printable(value: Any) -> str:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cryptnsend.cli.options import Commands, home_option, json_option, moment, printable, show_json, show_table, tell
+from cryptnsend.cli.options import (
+    Commands,
+    home_option,
+    json_option,
+    moment,
+    printable,
+    show_json,
+    show_table,
+    show_versions,
+    tell,
+)
 from cryptnsend.cli.owner import owned
 from cryptnsend.config import Config
 from cryptnsend.core import organisation as rules
@@ -169,27 +179,8 @@ def history(config: Config, organisation: str | None, limit: int, as_json: bool)
     with owned(config) as app:
         versions = app.policies.history(_organisation(app, organisation), limit=limit)
         names = {each.actor: app.policies.actor(each.actor) for each in versions}
-    if as_json:
-        show_json(
-            [
-                {
-                    "version": each.number,
-                    "at": each.at,
-                    "by": names[each.actor],
-                    "why": each.why,
-                    "changes": [_as_json(change) for change in each.changes],
-                }
-                for each in versions
-            ]
-        )
-        return
-    if not versions:
-        click.echo("The rules were never changed: those of the installation hold.")
-    for each in versions:
-        why = f": {each.why}" if each.why else ""
-        click.echo(printable(f"version {each.number}, {moment(each.at)}, {names[each.actor]}{why}"))
-        for change in each.changes:
-            click.echo(printable(f"  {_in_words(change)}"))
+    never = "The rules were never changed: those of the installation hold."
+    show_versions(as_json, versions, names, never, _in_words, _as_json)
 
 
 @policy.command()

@@ -15,19 +15,19 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from cryptnsend.core import colour, look
-from cryptnsend.core.cards import read_card
 from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.errors import Denied, Ended, NoGrant, SealBroken, Sentence
 from cryptnsend.core.logo import TYPES, Logo, is_mark
 from cryptnsend.core.look import Look
 from cryptnsend.core.model import INSTALLATION, archive_holder
 from cryptnsend.core.names import safe_display_name
+from cryptnsend.flow import versions
 from cryptnsend.flow.holders import Holders
-from cryptnsend.flow.policies import NEWEST, reason
+from cryptnsend.flow.versions import NEWEST, Book, Kind, reason
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import PolicyTaken
 from cryptnsend.logs import logger
-from cryptnsend.store.records import accounts, audit, domains
+from cryptnsend.store.records import accounts, domains
 from cryptnsend.store.records import looks as records
 
 LIFE = 60.0  # seconds for which a look that was vouched for is shown without asking again
@@ -68,16 +68,32 @@ class Cover:
     base_url: str
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
-    """How an organisation looked at one time, and what differs from the version before: (name, before, after)."""
+Change = tuple[str, str, str]  # name, before, after
+Version = versions.Version[Mapping[str, str], Change]
 
-    number: int
-    at: int
-    actor: str
-    why: str
-    said: Mapping[str, str]
-    changes: Sequence[tuple[str, str, str]]
+
+def _spelt(each: Change) -> tuple[str, list[str]]:
+    name, before, after = each
+    return name, [look.spelt(name, before), look.spelt(name, after)]
+
+
+def _add(rows: Rows, org: int, said: Mapping[str, str], text: str, at: int, actor: str, why: str) -> int:
+    return records.add(rows, org, text, said.get("host", ""), at, actor, why)
+
+
+LOOKS = Kind[Mapping[str, str], Change](
+    rows=records.VERSIONS,
+    read=look.read,
+    write=look.write,
+    differences=look.differences,
+    spelt=_spelt,
+    add=_add,
+    action="look.changed",
+    none_such=lambda: NoGrant("There is no such version of the look."),
+    overtaken=lambda: Ended(
+        "Somebody else has changed the look meanwhile. Look at it again, then change what you want."
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +123,7 @@ class Looks:
     ):
         self._engine, self._keeper, self._holders, self._clock = engine, keeper, holders, clock
         self._base_url, self._serves = base_url, serves
+        self._book = Book(LOOKS, engine=engine, keeper=keeper, clock=clock)
         self._known: dict[int, _Known] = {}
         self._lock = threading.Lock()
 
@@ -198,26 +215,15 @@ class Looks:
 
     def said(self, org: int) -> tuple[int, Mapping[str, str]]:
         """Return the number of the newest version, 0 before the first, and what it says."""
-        found = records.history(self._engine, org, NEWEST, 1)
-        return (found[0]["version"], look.read(found[0]["look"])) if found else (0, {})
+        return self._book.newest(org)
 
     def said_in(self, org: int, number: int) -> Mapping[str, str]:
         """Return what a version said; nothing in 0, before the first. Raises NoGrant."""
-        if number == 0:
-            return {}
-        row = records.version(self._engine, org, number)
-        if row is None:
-            raise NoGrant("There is no such version of the look.")
-        return look.read(row["look"])
+        return self._book.said_in(org, number)
 
     def history(self, org: int, before: int = NEWEST, limit: int = 50) -> Sequence[Version]:
         """Return the versions of an organisation, the newest first, each with what it changed."""
-        rows = records.history(self._engine, org, before, limit + 1)
-        texts = [*(look.read(row["look"]) for row in rows), {}]
-        return [
-            Version(row["version"], row["at"], row["actor"], row["why"], said, look.differences(earlier, said))
-            for row, said, earlier in zip(rows[:limit], texts[:limit], texts[1 : limit + 1], strict=False)
-        ]
+        return self._book.history(org, before, limit)
 
     # -- changing -----------------------------------------------------------------------------------------------------
 
@@ -280,30 +286,13 @@ class Looks:
         cannot hold, and whatever *take* raises.
         """
         version, before = self.said(org)
-        if based_on is not None and based_on != version:
-            raise Ended("Somebody else has changed the look meanwhile. Look at it again, then change what you want.")
-        found = self.check(org, said, pictures)
-        text, now, words = look.write(found), self._clock.now(), reason(why)
-        if text == look.write(before):
+        self._book.check_not_overtaken(version, based_on)
+        found, words = self.check(org, said, pictures), reason(why)
+        if not self._book.differ(before, found):
             return version
         # The pictures first: the keeper's word on the text is worth nothing without what it names.
-        self._keep(org, pictures, now)
-        taken, key = take(text), self._keeper.anchors().card_key
-        changes = {
-            name: [look.spelt(name, earlier), look.spelt(name, later)]
-            for name, earlier, later in look.differences(before, found)
-        }
-
-        def write(rows: Rows) -> None:
-            number = records.add(rows, org, text, found.get("host", ""), now, actor, words)
-            for signed in taken.cards:
-                card = read_card(signed, key)
-                accounts.put_card(rows, card.organisation, card.holder, card.version, signed.body, signed.signature)
-            audit.append(
-                rows, org, now, actor, "look.changed", str(org), {"version": number, "changes": changes, **detail}
-            )
-
-        self._engine.write(write).result()
+        self._keep(org, pictures, self._clock.now())
+        self._book.add(org, before, found, why=words, actor=actor, take=take, detail=detail)
         return records.newest(self._engine, org)
 
     def _keep(self, org: int, pictures: Sequence[Logo], now: int) -> None:

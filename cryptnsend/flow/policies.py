@@ -10,30 +10,41 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cryptnsend.core import journals, organisation, organisation_typed
-from cryptnsend.core.cards import read_card
 from cryptnsend.core.contracts import Clock, Engine, Queries, Rows
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Sentence
 from cryptnsend.core.model import INSTALLATION, Card, archive_holder
 from cryptnsend.core.organisation import Difference, Leaves, Policy, Value
+from cryptnsend.flow import versions
 from cryptnsend.flow.holders import Committed, Holders
+from cryptnsend.flow.versions import NEWEST, Book, Kind, reason
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import PolicyTaken
 from cryptnsend.store.records import accounts, audit, domains, policies
 
-NEWEST = 2**62
-LONGEST_REASON = 300  # characters
+Version = versions.Version[Mapping[str, Value], Difference]
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
-    """What an organisation said at one time, and how that differs from the version before."""
+def _spelt(each: Difference) -> tuple[str, list[str]]:
+    return each.name, [organisation.spelt(each.before), organisation.spelt(each.after)]
 
-    number: int
-    at: int
-    actor: str  # as in the audit trail
-    why: str
-    said: Mapping[str, Value]
-    changes: Sequence[Difference]
+
+def _add(rows: Rows, org: int, said: Mapping[str, Value], text: str, at: int, actor: str, why: str) -> int:
+    return policies.add(rows, org, text, at, actor, why)
+
+
+RULES = Kind[Mapping[str, Value], Difference](
+    rows=policies.VERSIONS,
+    read=organisation.read,
+    write=organisation.write,
+    differences=organisation.differences,
+    spelt=_spelt,
+    add=_add,
+    action="policy.changed",
+    none_such=lambda: NoGrant("There is no such version of the rules."),
+    overtaken=lambda: Ended(
+        "Somebody else has changed the rules meanwhile. Look at them again, then change what you want."
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,7 @@ class Policies:
     ):
         self._engine, self._keeper, self._holders, self._clock = engine, keeper, holders, clock
         self.installation, self._leaves = installation, leaves
+        self._book = Book(RULES, engine=engine, keeper=keeper, clock=clock)
 
     # -- what holds ---------------------------------------------------------------------------------------------------
 
@@ -98,31 +110,20 @@ class Policies:
 
     def standing(self, org: int) -> Standing:
         """Return what an organisation says now and what holds of it."""
-        newest = policies.history(self._engine, org, NEWEST, 1)
         said, held = organisation.read(policies.text(self._engine, org)), self.now(org)
-        return Standing(newest[0]["version"] if newest else 0, said, held, organisation.beyond(said, held))
+        return Standing(self._book.newest(org)[0], said, held, organisation.beyond(said, held))
 
     def history(self, org: int, before: int = NEWEST, limit: int = 50) -> Sequence[Version]:
         """Return the versions of an organisation, the newest first, each with what it changed."""
-        rows = policies.history(self._engine, org, before, limit + 1)
-        texts = [*(organisation.read(row["policy"]) for row in rows), {}]
-        return [
-            Version(row["version"], row["at"], row["actor"], row["why"], said, organisation.differences(earlier, said))
-            for row, said, earlier in zip(rows[:limit], texts[:limit], texts[1 : limit + 1], strict=False)
-        ]
+        return self._book.history(org, before, limit)
 
     def compare(self, org: int, earlier: int, later: int) -> Sequence[Difference]:
         """Return what two versions say differently; 0 is the time before the first. Raises NoGrant."""
-        return organisation.differences(self.said_in(org, earlier), self.said_in(org, later))
+        return self._book.compare(org, earlier, later)
 
-    def said_in(self, org: int, number: int) -> dict[str, Value]:
+    def said_in(self, org: int, number: int) -> Mapping[str, Value]:
         """Return what an organisation said in a version; nothing in 0, before the first. Raises NoGrant."""
-        if number == 0:
-            return {}
-        row = policies.version(self._engine, org, number)
-        if row is None:
-            raise NoGrant("There is no such version of the rules.")
-        return organisation.read(row["policy"])
+        return self._book.said_in(org, number)
 
     def actor(self, who: str) -> str:
         """Return who that is in words: an address, or who acts from the command line."""
@@ -169,27 +170,13 @@ class Policies:
         contradicts itself, and whatever *take* raises.
         """
         before = self.standing(org)
-        if based_on is not None and based_on != before.version:
-            raise Ended("Somebody else has changed the rules meanwhile. Look at them again, then change what you want.")
+        self._book.check_not_overtaken(before.version, based_on)
         self.check(said)
         self._check_journals(org, before.said, said)
-        text = organisation.write(organisation_typed.check(said))
-        if text == organisation.write(before.said):
+        checked = organisation_typed.check(said)
+        if not self._book.differ(before.said, checked):
             return before
-        given = reason(why)
-        taken, key, now = take(text), self._keeper.anchors().card_key, self._clock.now()
-        changes = organisation.differences(before.said, said)
-        shown = {each.name: [organisation.spelt(each.before), organisation.spelt(each.after)] for each in changes}
-
-        def write(rows: Rows) -> None:
-            number = policies.add(rows, org, text, now, actor, given)
-            for signed in taken.cards:
-                card = read_card(signed, key)
-                accounts.put_card(rows, card.organisation, card.holder, card.version, signed.body, signed.signature)
-            about = {"version": number, "changes": shown, **detail}
-            audit.append(rows, org, now, actor, "policy.changed", str(org), about)
-
-        self._engine.write(write).result()
+        self._book.add(org, before.said, checked, why=reason(why), actor=actor, take=take, detail=detail)
         return self.standing(org)
 
     def _check_journals(self, org: int, before: Mapping[str, Value], said: Mapping[str, Value]) -> None:
@@ -202,11 +189,3 @@ class Policies:
                         domain=domain,
                     )
                 )
-
-
-def reason(why: str) -> str:
-    """Return a reason as it stands in a history; raise Denied for what cannot stand there."""
-    shown = " ".join(why.split())
-    if len(shown) > LONGEST_REASON or not shown.isprintable():
-        raise Denied(Sentence("A reason has at most %(most)s characters, none of them invisible.", most=LONGEST_REASON))
-    return shown

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from cryptnsend.core.contracts import Engine, Row, Rows
+from cryptnsend.store.records.versions import Versions
+
+VERSIONS = Versions("looks", "look")
 
 
 def newest(engine: Engine, org: int) -> int:
@@ -19,33 +22,7 @@ def text(rows: Rows, org: int) -> str:
 
 def add(rows: Rows, org: int, look: str, host: str, at: int, actor: str, why: str) -> int:
     """Add a version, which counts from now on; return its number."""
-    found = rows.query("SELECT max(version) AS version FROM looks WHERE org = :org", {"org": org})
-    version = int(found[0]["version"] or 0) + 1
-    rows.execute(
-        "INSERT INTO looks(org, version, at, actor, why, look, host)"
-        " VALUES (:org, :version, :at, :actor, :why, :look, :host)",
-        {"org": org, "version": version, "at": at, "actor": actor, "why": why, "look": look, "host": host},
-    )
-    return version
-
-
-def history(engine: Engine, org: int, before: int, limit: int) -> list[Row]:
-    """Return versions (version, at, actor, why, look) older than *before*, the newest first."""
-    return engine.query(
-        "SELECT version, at, actor, why, look FROM looks WHERE org = :org AND version < :before"
-        " ORDER BY version DESC LIMIT :limit",
-        org=org,
-        before=before,
-        limit=limit,
-    )
-
-
-def version(engine: Engine, org: int, number: int) -> Row | None:
-    """Return one version, or None."""
-    found = engine.query(
-        "SELECT version, at, actor, why, look FROM looks WHERE org = :org AND version = :number", org=org, number=number
-    )
-    return found[0] if found else None
+    return VERSIONS.add(rows, org, look, at, actor, why, host=host)
 
 
 def at_host(engine: Engine, host: str) -> list[int]:
