@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cryptnsend.flow.gate import Gate
     from cryptnsend.flow.glass import GlassBreaks
     from cryptnsend.flow.holding import Holding
+    from cryptnsend.flow.library import Library
     from cryptnsend.flow.mailboxes import Mailboxes
     from cryptnsend.flow.mailgate import MailGate
     from cryptnsend.flow.newmail import NewMail
@@ -438,6 +439,12 @@ class Desk(Foundation):
             clock=self.clock,
             random=os.urandom,
         )
+
+    @cached_property
+    def library(self) -> Library:
+        from cryptnsend.flow.library import Library
+
+        return Library(self.engine, self.vault, self.uploads)
 
     @cached_property
     def filelinks(self) -> FileLinks:

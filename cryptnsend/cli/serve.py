@@ -349,6 +349,7 @@ def pages(config: Config, secret: bytes) -> Any:
         holding=built.holding,
         downloads=built.downloads,
         filelinks=built.filelinks,
+        library=built.library,
         looks=built.looks,
         visitors=built.visitors,
         officers=Officers(built.auditing, built.archiving, built.glass, built.casework, built.recalling),

@@ -299,6 +299,7 @@ class Upkeep:
 
             self._uncut = True
             self._vault.discard(*self._engine.write(write).result())
+        self._engine.write(uploads.leave).result()
         while stale := oversight.drafts_of_closed(self._engine):
 
             def clear(rows: Rows, stale: Sequence[Row] = stale) -> list[str]:

@@ -167,6 +167,30 @@ class Uploads:
         chunks = partial(self.reading.octets, file, 0, about.size)
         return Upload(about.name, about.media_type, about.size, chunks, ident, opened.key)
 
+    def files(self, session: Session, rows: Iterable[Row]) -> list[LinkedFile]:
+        """Return these files of an account as far as this session opens them, also those kept for longer."""
+        holder, pairs, found = account_holder(session.account), dict[int, keys.Pair](), []
+        for row in rows:
+            seed = session.seeds.get(row["pair"])
+            if seed is None:
+                continue
+            pair = pairs.get(row["pair"]) or keys.Pair(seed)
+            pairs[row["pair"]] = pair
+            try:
+                key = pair.open(row["sealed_key"], label=LABEL, owner=holder, holder=holder, ref=row["id"])
+                octets = unpad(open_sealed(key, row["id"], ABOUT, row["about"]))
+                about = msgspec.msgpack.decode(octets, type=_About)
+            except (SealBroken, msgspec.MsgspecError):
+                log.error("upload damaged", upload=row["id"])
+                continue
+            found.append(LinkedFile(row["id"], row["org"], key, about.name, about.media_type, about.size))
+        return found
+
+    @staticmethod
+    def about(file: LinkedFile, name: str) -> bytes:
+        """Return what is sealed about a file that is called *name* from now on."""
+        return seal(file.key, file.id, ABOUT, pad(msgspec.msgpack.encode(_About(1, name, file.media_type, file.size))))
+
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _begin(self, row: uploads.UploadRow, may_share: bool, rows: Rows) -> int:

@@ -32,6 +32,7 @@ from cryptnsend.portal import (
     kept,
     language,
     letters,
+    library,
     looking,
     looks,
     organisation,
@@ -108,7 +109,7 @@ def create_app(
     pages.register(app)
     discovery.register(app)
     readers = (recipient, letters, papers, looking, fetching, filelinks, kept, writing, account, second, estate, signup)
-    writers = (arriving, compose, subscriber, following, held, folders, programs, wishes, visitors)
+    writers = (arriving, compose, library, subscriber, following, held, folders, programs, wishes, visitors)
     governing = (organisation, looks, wearing, oversight)
     for module in (language, help, *readers, *writers, *governing, phone):
         app.register_blueprint(module.blueprint)

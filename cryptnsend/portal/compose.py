@@ -128,7 +128,9 @@ def look() -> Any:
         problem, status = _later(later), 503
     if request.headers.get("Accept") == "text/html;fragment=people":
         return render_template("_people.html", form=form), status
-    files = _arranged(form, chosen())
+    files = _arranged(form, [*chosen(), *_from_library()])
+    if not problem and (problem := _too_much(form, files)):
+        status = WRONG
     return page(_kept(form, files) if files else _with_files(form), problem), status
 
 
@@ -264,6 +266,7 @@ def page(form: Form, error: str | None = None, shared: str = "") -> str:
         senders=desk().newmail.senders(signed_in()),
         known=desk().newmail.known(signed_in(), limit=SUGGESTED),
         limit=most_octets(),
+        library=desk().library.listing(signed_in()),
         beside=shared_octets(),
         pause=desk().config.portal.undo_seconds,
         now=desk().now(),
@@ -391,6 +394,15 @@ def _kept(form: Form, files: list[Upload]) -> Form:
         return _with_files(replace(form, draft=draft), kept=True)
     except (Refusal, NoGrant, Ended, Temporary):
         return _with_files(form)
+
+
+def _from_library() -> list[Upload]:
+    """Return the file whose button was pressed; the message gets a copy of it."""
+    ident = _number(request.form.get("library", ""))
+    try:
+        return [desk().library.upload(signed_in(), ident)] if 0 < ident < 1 << 63 else []
+    except NoGrant:
+        return []  # deleted meanwhile, on another page: the list shows that
 
 
 def _with_files(form: Form, *, kept: bool = False) -> Form:

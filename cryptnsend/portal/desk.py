@@ -26,6 +26,7 @@ from cryptnsend.portal.flows import (
     Folders,
     Following,
     Holding,
+    Library,
     Looks,
     NewMail,
     Organisations,
@@ -103,6 +104,10 @@ class Desk:
     @property
     def downloads(self) -> Downloads:
         return self.pieces.downloads
+
+    @property
+    def library(self) -> Library:
+        return self.pieces.library
 
     @property
     def filelinks(self) -> FileLinks:

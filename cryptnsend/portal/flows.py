@@ -326,6 +326,18 @@ class FileLinks(Protocol):
     def get(self, ticket: str, browser: bytes) -> Download: ...
 
 
+class Library(Protocol):
+    """Files to be attached again."""
+
+    def add(
+        self, session: Any, name: str, media_type: str, size: int, chunks: Iterable[bytes], nonce: bytes
+    ) -> int: ...
+    def listing(self, session: Any) -> Sequence[KeptFile]: ...
+    def rename(self, session: Any, ident: int, name: str) -> None: ...
+    def drop(self, session: Any, ident: int) -> None: ...
+    def upload(self, session: Any, ident: int) -> Upload: ...
+
+
 class NewMail(Protocol):
     """New messages of subscribers: checked while they are written, sent, had back, passed on."""
 
@@ -497,6 +509,7 @@ class Pieces:
     holding: Holding
     downloads: Downloads
     filelinks: FileLinks
+    library: Library
     looks: Looks
     visitors: Visitors
     officers: Officers | None = None

@@ -19,7 +19,16 @@ from cryptnsend.config import Config
 from cryptnsend.portal import Portal, create_app
 from cryptnsend.portal.flows import Pieces
 from cryptnsend.portal.visits import SESSION_COOKIE
-from tests.portal.fakes import FakeBegun, FakeDownloads, FakeDrafts, FakeFileLinks, FakePickup, FakeReplies, FakeUploads
+from tests.portal.fakes import (
+    FakeBegun,
+    FakeDownloads,
+    FakeDrafts,
+    FakeFileLinks,
+    FakeLibrary,
+    FakePickup,
+    FakeReplies,
+    FakeUploads,
+)
 from tests.portal.fakes_accounts import FakeAccounts
 from tests.portal.fakes_looks import FakeLooks
 from tests.portal.fakes_organisation import FakeOrganisations, FakePolicies
@@ -99,6 +108,7 @@ def pieces(world: World, settings: Config | None = None) -> Pieces:
         holding=FakeHolding(world),
         downloads=FakeDownloads(world),
         filelinks=FakeFileLinks(world),
+        library=FakeLibrary(world),
         looks=FakeLooks(world),
         visitors=FakeVisitors(),  # type: ignore[arg-type]
     )

@@ -402,6 +402,29 @@ class FakeFileLinks:
         raise NoGrant("There is no such file here.")
 
 
+class FakeLibrary:
+    """Files to be attached again; the real ones are tested over the real flows."""
+
+    def __init__(self, world: World):
+        self.world = world
+
+    def add(self, session: Any, name: str, media_type: str, size: int, chunks: Iterable[bytes], nonce: bytes) -> int:
+        self.world.library.append(KeptFile(60 + len(self.world.library), name, media_type, size))
+        return self.world.library[-1].id
+
+    def listing(self, session: Any) -> Sequence[KeptFile]:
+        return self.world.library
+
+    def rename(self, session: Any, ident: int, name: str) -> None:
+        raise NoGrant("There is no such file here.")
+
+    def drop(self, session: Any, ident: int) -> None:
+        raise NoGrant("There is no such file here.")
+
+    def upload(self, session: Any, ident: int) -> Upload:
+        raise NoGrant("There is no such file here.")
+
+
 class FakeBegun:
     """Drafts of mail programs."""
 

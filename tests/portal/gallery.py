@@ -107,6 +107,7 @@ PAGES = [  # who looks, at what
     ("", "/m/clinic"),
     *(("", f"/f/{which}") for which in ("secret", "password", "over")),
     ("ann", "/sent/21/links"),
+    ("ann", "/library"),
     *(("ann", url) for url in ("/write", "/write/920", "/sent/21/proof", "/drafts", "/trash")),
 ]
 PIXEL = base64.b64decode(
@@ -183,6 +184,7 @@ def inhabited() -> World:
         SharedLink(41, "", False, "revoked", 0, 7, NOW + DAY, NOW - DAY),
         SharedLink(40, "", True, "ended", 1, 1, NOW - DAY, NOW - 9 * DAY),
     ]
+    made.library = [KeptFile(61, f"Iron in food {'x' * 90}.pdf", "application/pdf", 214_000), replace(scan, id=62)]
     made.kept = kept_mails()
     made.trash = {(16, "recipient"), (8, "recipient"), (20, "author")}
     endless = replace(made.letters[11], message=17, subject="x" * 120, text="https://" + "y" * 200, html=None)

@@ -34,6 +34,7 @@ def portal(house: House) -> Portal:
         holding=house.portal.holding,
         downloads=house.portal.downloads,
         filelinks=house.portal.filelinks,
+        library=house.portal.library,
         looks=house.portal.looks,
         visitors=house.portal.visitors,
         officers=Officers(built.auditing, built.archiving, built.glass, built.casework, built.recalling),

@@ -77,6 +77,7 @@ class World:
     mails: list[dict[str, Any]] = field(default_factory=list)  # new messages that were sent
     beside: dict[int, list[KeptFile]] = field(default_factory=dict)
     downloaded: dict[int, list[Downloaded]] = field(default_factory=dict)
+    library: list[KeptFile] = field(default_factory=list)
     may_link: bool = True
     file_links: list[SharedLink] = field(default_factory=list)
     threads: dict[int, list[Turn]] = field(default_factory=dict)

@@ -97,6 +97,48 @@ def upload(reader: Reader, account: int, ident: int, since: int) -> Row | None:
     return found[0] if found else None
 
 
+def library(reader: Reader, account: int) -> list[Row]:
+    """Return the files that this account keeps to be attached again."""
+    return reader.query(
+        "SELECT u.id, u.org, u.pair, u.sealed_key, u.about FROM uploads u"
+        " WHERE u.account = :account AND u.library = 1 ORDER BY u.id",
+        account=account,
+    )
+
+
+def library_count(rows: Rows, account: int) -> int:
+    """Return how many they are."""
+    found = rows.query(
+        "SELECT count(*) AS n FROM uploads WHERE account = :account AND library = 1", {"account": account}
+    )
+    return int(found[0]["n"])
+
+
+def keep(rows: Rows, account: int, ident: int) -> bool:
+    """Keep a whole file to be attached again; say False if there is none such."""
+    return bool(
+        rows.execute("UPDATE uploads SET library = 1 WHERE id = ? AND account = ? AND arrived = size", (ident, account))
+    )
+
+
+def unkeep(rows: Rows, account: int, ident: int) -> None:
+    """Keep a file no more than whatever else needs it."""
+    rows.execute("UPDATE uploads SET library = 0 WHERE id = ? AND account = ?", (ident, account))
+
+
+def rename(rows: Rows, account: int, ident: int, about: bytes) -> None:
+    """Write what is said of a file of the library anew."""
+    rows.execute("UPDATE uploads SET about = ? WHERE id = ? AND account = ? AND library = 1", (about, ident, account))
+
+
+def leave(rows: Rows) -> None:
+    """Keep nothing for closed accounts any more: nobody can attach it."""
+    rows.execute(
+        "UPDATE uploads SET library = 0 WHERE library = 1"
+        " AND account IN (SELECT id FROM accounts WHERE state = 'closed')"
+    )
+
+
 def pieces(reader: Reader, org: int, ident: int, place: int, limit: int) -> list[Row]:
     """Return pieces of a file from the one on that holds the octet at *place*, in their order."""
     return reader.query(
