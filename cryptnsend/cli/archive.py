@@ -34,6 +34,7 @@ from cryptnsend.store.records import operator
 
 if TYPE_CHECKING:
     from cryptnsend.app import App
+    from cryptnsend.flow.glass import Broken
 
 COLUMNS = {
     "id": "message",
@@ -221,7 +222,14 @@ def copies(config: Config, organisation: str | None, as_json: bool) -> None:
 
 @archive.command()
 @click.argument("address", metavar="ADDRESS")
-@click.option("--officer", required=True, metavar="ADDRESS", help="Who opens the archive; their password is asked for.")
+@click.option("--officer", metavar="ADDRESS", help="Who opens the archive; their password is asked for.")
+@click.option(
+    "--recovery-file",
+    "file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Open it by the archive's recovery file instead, whose code is asked for: when no officer is left.",
+)
 @click.option("--second", metavar="ADDRESS", help="Who agrees, where the organisation wants two officers.")
 @click.option("--numbers", is_flag=True, help="Ask for the officers' numbers, too: they have a second step.")
 @click.option("--reason", required=True, metavar="TEXT", help="Why, in a sentence; it stands in the audit trail.")
@@ -239,7 +247,8 @@ def copies(config: Config, organisation: str | None, as_json: bool) -> None:
 def export(
     config: Config,
     address: str,
-    officer: str,
+    officer: str | None,
+    file: Path | None,
     second: str | None,
     numbers: bool,
     reason: str,
@@ -252,10 +261,20 @@ def export(
     Write the mail of ADDRESS out of the archive: a locked ZIP with mail files, a list, and signatures over the list.
 
     It is a glass break of fifteen minutes: all officers and ADDRESS are told, and each message stands in the audit
-    trail. The ZIP's pass phrase is told once, by this command.
+    trail; so it is with a recovery file, which opens no archive that asks for two officers. The ZIP's pass phrase is
+    told once, by this command.
     """
+    if (officer is None) == (file is None) or (file and (second or numbers)):
+        raise click.UsageError("Name either an --officer, who may have a --second, or a --recovery-file.")
     if out.exists():
         raise Denied(f"{out} is there already. Name a new file with --out.")
+    if file is not None:
+        code = read_password(from_stdin, "Code of the recovery file")
+        with owned(config) as app:
+            broken = app.casework.recovered(_text(file), code, address, reason)
+            count, phrase = _written(app, broken, case, out)
+        _told(as_json, out, count, phrase)
+        return
     with opened(config) as app:
         for each in (officer, second):
             if each:
@@ -277,15 +296,11 @@ def export(
         if second:
             glass.agree(sessions[1], asked[1][1], asked[1][2], ident, source)
             glass.open(session, password, number, ident, source)
-        phrase = words.passphrase(os.urandom)
-        broken = glass.broken(session, ident)
-        count = len(app.casework.found(broken, case))
         try:
-            write_new(out, app.casework.export(broken, phrase, case))
+            count, phrase = _written(app, glass.broken(session, ident), case, out)
         finally:
             glass.end(session, ident)
-    said = f"{count} messages are in {out}. Its pass phrase, told this once: {phrase}"
-    tell(as_json, {"file": str(out), "messages": count, "pass_phrase": phrase}, said)
+    _told(as_json, out, count, phrase)
 
 
 @archive.command()
@@ -312,6 +327,26 @@ def only(app: App, said: str | None) -> int:
     if len(there) != 1:
         raise Denied("There are several organisations, or none. Name one with --organisation.")
     return int(there[0])
+
+
+def _written(app: App, broken: Broken, case: str, out: Path) -> tuple[int, str]:
+    """Write an export to a new file; return how many messages it has, and the ZIP's pass phrase."""
+    phrase = words.passphrase(os.urandom)
+    count = len(app.casework.found(broken, case))
+    write_new(out, app.casework.export(broken, phrase, case))
+    return count, phrase
+
+
+def _told(as_json: bool, out: Path, count: int, phrase: str) -> None:
+    said = f"{count} messages are in {out}. Its pass phrase, told this once: {phrase}"
+    tell(as_json, {"file": str(out), "messages": count, "pass_phrase": phrase}, said)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise Denied(f"{file} cannot be read as a recovery file.") from None
 
 
 def _begin(day: datetime.datetime) -> int:

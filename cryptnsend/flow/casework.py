@@ -12,12 +12,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from cryptnsend.core import keys
 from cryptnsend.core.contracts import Clock, Engine, Row
 from cryptnsend.core.errors import Denied, Sentence
-from cryptnsend.core.model import account_holder
+from cryptnsend.core.model import archive_holder
 from cryptnsend.flow import saving
 from cryptnsend.flow.archiving import EVER
-from cryptnsend.flow.glass import Broken, GlassBreaks
+from cryptnsend.flow.glass import Broken, GlassBreaks, Recovered
+from cryptnsend.keeper import recovery
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.store.records import archive
 
@@ -48,6 +50,21 @@ class Casework:
 
     def __init__(self, *, engine: Engine, keeper: Keeper, glass: GlassBreaks, clock: Clock):
         self._engine, self._keeper, self._glass, self._clock = engine, keeper, glass, clock
+
+    def recovered(self, file: str, code: str, mailbox: str, reason: str) -> Recovered:
+        """
+        Open one mailbox by an archive's recovery file and its code, for when no officer is left.
+
+        All who have a say are told before anything leaves. Raises WrongSecret, SealBroken, and Denied for another file,
+        without a reason, or where it takes two officers.
+        """
+        sheet = recovery.sheet(file)
+        if sheet.kind != recovery.ARCHIVE:
+            raise Denied("This is the installation's recovery file; that of the organisation's archive is needed.")
+        opened = sheet.opened(code)
+        sealed, holder = self._keeper.recovery_ticket(opened.pair), archive_holder(opened.organisation)
+        ticket = keys.open_with(opened.key, sealed, label="recovery", owner=holder, holder=holder, ref=opened.pair)
+        return self._glass.recovered(ticket, opened.pair, opened.key, mailbox, reason)
 
     def found(self, broken: Broken, case: str = "") -> list[Row]:
         """Return what an export would have: the mailbox's mail, or of it what *case* keeps; oldest first."""
@@ -80,7 +97,7 @@ class Casework:
     def _files(self, broken: Broken, rows: list[Row], case: str) -> Iterator[tuple[str, Iterator[bytes]]]:
         listed = []
         for row in rows:
-            self._keeper.glass_running(broken.session.ticket, broken.id)  # nothing leaves after its end
+            self._check_open(broken)
             part = self._glass.eml(broken, row["id"], noted=True)
             file = _File(f"mail/{row['id']}.eml", iter(part.chunks))
             yield file.name, file.read()
@@ -92,7 +109,8 @@ class Casework:
             "case": case,
             "reason": broken.reason,
             "glass_break": str(broken.id),
-            "officer": account_holder(broken.session.account),
+            "officer": broken.actor,
+            "recovery": str(broken.pair) if isinstance(broken, Recovered) else "",
             "made": self._clock.now(),
             "messages": listed,
             "manifests": [
@@ -131,9 +149,19 @@ class Casework:
             },
         }
 
+    def _check_open(self, broken: Broken) -> None:
+        """Raise Ended once the time is over: nothing leaves after that."""
+        if isinstance(broken, Recovered):
+            self._keeper.recovered(broken.session.ticket)
+        else:
+            self._keeper.glass_running(broken.session.ticket, broken.id)
+
     def _signed(self, broken: Broken, entries: int, octets: bytes) -> bytes:
         digest, keys = hashlib.sha256(octets).digest(), self._keeper.witness_keys()
-        signed = self._keeper.glass_export(broken.session.ticket, broken.id, entries, digest)
+        if isinstance(broken, Recovered):
+            signed = self._keeper.recovered_export(broken.session.ticket, entries, digest)
+        else:
+            signed = self._keeper.glass_export(broken.session.ticket, broken.id, entries, digest)
         said = {
             "keys": {"ed25519": _text(keys.ed25519), "ml-dsa-65": _text(keys.ml_dsa)},
             "organisation": str(signed.organisation),

@@ -36,10 +36,11 @@ from cryptnsend.flow.views import Part
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import GlassOpened
 from cryptnsend.store.records import accounts, archive, audit, glass, grants, messages, oversight
+from cryptnsend.store.records.audit import OPERATOR
 
 DAY = 86_400_000  # milliseconds for which another officer may agree
 SHORTEST, LONGEST = 5, 480  # minutes
-REASON = 300  # characters at most
+SHORTEST_REASON, REASON = 10, 300  # characters
 TOLD = 500  # people at most who are told that mail between them and somebody outside is open
 NOTHING = "The archive has no such message of this mailbox."
 ACTOR = "upkeep"
@@ -67,6 +68,33 @@ class Broken:
     reason: str
     ends: int
     session: Session = field(repr=False)  # with the archive's seeds
+
+    @property
+    def actor(self) -> str:
+        """Who the audit trail says it is."""
+        return account_holder(self.session.account)
+
+    @property
+    def trace(self) -> dict[str, object]:
+        """What stands beside each message in the audit trail."""
+        return {"glass": str(self.id)}
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered(Broken):
+    """A mailbox that a recovery file opened, by a command of who runs the server."""
+
+    pair: int
+
+    @property
+    def actor(self) -> str:
+        """Who the audit trail says it is."""
+        return OPERATOR
+
+    @property
+    def trace(self) -> dict[str, object]:
+        """What stands beside each message in the audit trail."""
+        return {"recovery": str(self.pair)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,12 +270,11 @@ class GlassBreaks:
 
     def note(self, broken: Broken, found: list[int], action: str) -> None:
         """Put into the audit trail what is about to be seen."""
-        holder = account_holder(broken.session.account)
 
         def write(rows: Rows) -> None:
             for message in found:
-                detail = {"glass": str(broken.id), **self._by}
-                audit.append(rows, broken.organisation, self._clock.now(), holder, action, str(message), detail)
+                detail = {**broken.trace, **self._by}
+                audit.append(rows, broken.organisation, self._clock.now(), broken.actor, action, str(message), detail)
 
         self._engine.write(write).result()
 
@@ -275,9 +302,7 @@ class GlassBreaks:
         kept = _Kept(said.id, said.mailbox, said.ends, made.seeds)
         sealed = box(_key(session), msgspec.msgpack.encode(kept), _place(session), self._random)
         holder, officers = account_holder(session.account), oversight.officers(self._engine, said.organisation)
-        whose = accounts.by_address(self._engine, said.mailbox)
-        is_own = whose is not None and whose["org"] == said.organisation
-        others = [] if is_own else archive.correspondents(self._engine, said.organisation, said.mailbox, TOLD)
+        whose, others = self._concerned(said.organisation, said.mailbox)
 
         def write(rows: Rows) -> None:
             glass.opened(rows, said.organisation, said.id, opened, kept.ends, session.id_hash, sealed)
@@ -291,6 +316,41 @@ class GlassBreaks:
 
         self._engine.write(write).result()
         self._wake()
+
+    def recovered(self, ticket: bytes, pair: int, seed: bytes, mailbox: str, reason: str) -> Recovered:
+        """
+        Open one mailbox with the seed out of a recovery file; everybody is told. Raises Denied without a reason, Ended.
+
+        The keeper says by its *ticket* whose archive this is, and until when.
+        """
+        name, why = _canonical(mailbox), legible(reason)[:REASON]
+        if len(why) < SHORTEST_REASON:
+            raise Denied("Say in a sentence why this mailbox has to be opened. It stands in the audit trail.")
+        said = self._keeper.recovered(ticket)
+        organisation = said.organisation
+        session = Session(
+            account=0, organisation=organisation, roles=(), address="", addresses=(), name="", locale="", weak=False,
+            seeds={pair: seed}, ticket=ticket, locked_pairs=(), id_hash=self._random(32), secret=b"",
+        )  # fmt: skip
+        whose, others = self._concerned(organisation, name)
+        detail = {"mailbox": name, "reason": why, "recovery": str(pair)}
+
+        def write(rows: Rows) -> None:
+            self._append(rows, organisation, OPERATOR, "archive.recovered", organisation, detail)
+            for each in oversight.officers(self._engine, organisation):
+                self._alert(rows, "archive-recovered", each)
+            for each in [*([whose["id"]] if whose and whose["state"] in ("active", "weak") else []), *others]:
+                self._alert(rows, "archive-recovered-yours", each)
+
+        self._engine.write(write).result()
+        self._wake()
+        return Recovered(0, organisation, name, why, said.ends, session, pair)
+
+    def _concerned(self, organisation: int, mailbox: str) -> tuple[Row | None, list[int]]:
+        """Return whose mailbox it is, if an account's, and who of the organisation wrote with somebody outside."""
+        whose = accounts.by_address(self._engine, mailbox)
+        is_own = whose is not None and whose["org"] == organisation
+        return whose, [] if is_own else archive.correspondents(self._engine, organisation, mailbox, TOLD)
 
     def _seeing(self, session: Session, mailbox: str, reason: str, kept: _Kept) -> Broken:
         seeing = replace(session, seeds=session.seeds | kept.seeds)

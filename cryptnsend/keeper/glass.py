@@ -7,20 +7,27 @@ ticket alone is not enough.
 
 from __future__ import annotations
 
+from cryptnsend.core import keys
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, Ended, Sentence
 from cryptnsend.core.model import new_id
 from cryptnsend.core.names import legible
 from cryptnsend.keeper import archives, everyone, glass_rows, ledger, policies, second, tickets
 from cryptnsend.keeper.context import DAY, Context
-from cryptnsend.keeper.requests import GlassBreak, GlassOpened, Witnessed
+from cryptnsend.keeper.requests import GlassBreak, GlassOpened, Recovered, Witnessed
 from cryptnsend.keeper.rows import Account, Glass
 
 MINUTE = 60_000  # milliseconds
 SHORTEST, LONGEST = 5, 480  # minutes for which one may be open
 REASON = 10  # characters at least
+RECOVERED = 15  # minutes for which an export by a recovery file may take
 WAITS = DAY  # for which another officer may agree, and the first one open it then
 OVER = "This glass break is over. Ask for another one, with its own reason."
+NOT_THIS_FILE = "This recovery file opens no archive that is here."
+TWO_FIRST = (
+    "This archive opens with two officers, so a file alone opens nothing. `cryptnsend archive rule one` ends that, and "
+    "stands in the audit trail."
+)
 NO_REASON = "Say in a sentence why this mailbox has to be opened. It stands in the audit trail."
 
 
@@ -124,6 +131,43 @@ def seal_export(context: Context, ticket: bytes, ident: int, entries: int, diges
     if len(digest) != 32:
         raise Denied("This is no hash of a list.")
     return everyone.witness(context, "export", tickets.signed_in(context, context.reads, ticket).org, entries, digest)
+
+
+def recovery_ticket(context: Context, pair: int) -> bytes:
+    """
+    Return a ticket for one export, sealed to an archive's own pair: only its recovery file opens it.
+
+    So the file is shown without its seed leaving the hands of who has it, and no officer is needed. Where the
+    organisation asks for two, whoever runs the server has to end that rule first, in everybody's sight.
+    """
+    found = ledger.pair(context.reads, pair)
+    if found is None or found.role != "archive" or found.state != "current":
+        raise Denied(NOT_THIS_FILE)
+    if needs_two(context.reads, found.org):
+        raise Denied(TWO_FIRST)
+    ticket = tickets.seal(
+        context, tickets.RecoveryTicket(pair, context.clock.now() + RECOVERED * MINUTE, context.rng(8))
+    )
+    return keys.seal_to(found.public, ticket, label="recovery", owner=found.holder, holder=found.holder, ref=pair)
+
+
+def recovered(context: Context, ticket: bytes) -> Recovered:
+    """Return whose archive a recovery file opened, and until when; raise `Denied`, `Ended`."""
+    shown = tickets.read_recovery(context, ticket)
+    found = ledger.pair(context.reads, shown.pair)
+    if found is None or found.state != "current":
+        raise Denied(NOT_THIS_FILE)
+    if needs_two(context.reads, found.org):
+        raise Denied(TWO_FIRST)
+    return Recovered(found.org, shown.ends)
+
+
+def seal_recovered(context: Context, ticket: bytes, entries: int, digest: bytes) -> Witnessed:
+    """Sign the list of an export that a recovery file opened, while its time lasts."""
+    organisation = recovered(context, ticket).organisation
+    if len(digest) != 32:
+        raise Denied("This is no hash of a list.")
+    return everyone.witness(context, "export", organisation, entries, digest)
 
 
 def two_officers(context: Context, organisation: int, two: bool) -> None:

@@ -38,6 +38,18 @@ class GlassRequests(Channel):
         """Set whether glass breaks need a second officer (owner)."""
         self._ask(type(None), "glass_rule", organisation=organisation, two=two)
 
+    def recovery_ticket(self, pair: int) -> bytes:
+        """Return a ticket for an export, sealed to an archive's pair; raise `Denied` (owner)."""
+        return self._ask(bytes, "recovery_ticket", pair=pair)
+
+    def recovered(self, ticket: bytes) -> q.Recovered:
+        """Return whose archive a recovery file opened, and until when; raise `Denied`, `Ended` (owner)."""
+        return self._ask(q.Recovered, "recovered", ticket=ticket)
+
+    def recovered_export(self, ticket: bytes, entries: int, digest: bytes) -> q.Witnessed:
+        """Sign the list of an export that a recovery file opened, while its time lasts (owner)."""
+        return self._ask(q.Witnessed, "recovered_export", ticket=ticket, entries=entries, digest=digest)
+
     def manifest(self, organisation: int, seq: int, head: bytes) -> q.Witnessed:
         """Note how far an archive's manifest has come and sign it; raise `Denied` for another one (courier, owner)."""
         return self._ask(q.Witnessed, "manifest", organisation=organisation, seq=seq, head=head)

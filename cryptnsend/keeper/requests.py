@@ -121,6 +121,13 @@ class GlassBreak(Said, frozen=True):
     ends: int | None
 
 
+class Recovered(Said, frozen=True):
+    """Whose archive a recovery file opened, and until when an export may leave."""
+
+    organisation: int
+    ends: int
+
+
 class GlassOpened(Secret, frozen=True):
     """A glass break, and what opens the archive: nothing while another officer has yet to agree."""
 

@@ -44,10 +44,18 @@ class ProofTicket(msgspec.Struct, frozen=True, array_like=True):
     how: str = ""  # mail: by a code that was mailed; none: its sender asks for none
 
 
-T = TypeVar("T", SessionTicket, ProofTicket)
+class RecoveryTicket(msgspec.Struct, frozen=True, array_like=True):
+    """Who could open what was sealed to an archive's pair: the holder of its recovery file."""
+
+    pair: int
+    ends: int
+    nonce: bytes
 
 
-def seal(context: Context, ticket: SessionTicket | ProofTicket) -> bytes:
+T = TypeVar("T", SessionTicket, ProofTicket, RecoveryTicket)
+
+
+def seal(context: Context, ticket: SessionTicket | ProofTicket | RecoveryTicket) -> bytes:
     """Return the ticket's octets with the MAC."""
     body = msgspec.msgpack.encode(ticket)
     return _mac(context, type(ticket), body) + body
@@ -100,6 +108,14 @@ def read_proof(context: Context, octets: bytes) -> ProofTicket:
     ticket = _opened(context, ProofTicket, octets)
     if ticket is None or ticket.ends <= context.clock.now():
         raise Ended("This took too long. Open the link in the message again.")
+    return ticket
+
+
+def read_recovery(context: Context, octets: bytes) -> RecoveryTicket:
+    """Return a recovery ticket that is ours and has not ended; raise `Ended`."""
+    ticket = _opened(context, RecoveryTicket, octets)
+    if ticket is None or ticket.ends <= context.clock.now():
+        raise Ended("The time for this export is over. Begin it again, with its own reason.")
     return ticket
 
 
