@@ -27,6 +27,8 @@ install = apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	  apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends $(1) </dev/null >/dev/null
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Where an environment forbids it, each of the hundreds of processes that tests start would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .PHONY: demo test test-long torture lint docs words screenshots lighthouse bench clean
