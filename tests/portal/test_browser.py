@@ -405,3 +405,21 @@ def test_pages_that_may_run_nothing_fit_and_axe_finds_nothing(make_page: MakePag
         page.set_content(text)
         found += faults(page, url)
     assert found == []
+
+
+def test_what_stands_behind_the_sign_of_a_link_goes_with_a_button_only(make_page: MakePage) -> None:
+    page, sent, secret = make_page(), list[tuple[str, str]](), "S" * 43
+    page.on("request", lambda request: sent.append((request.method, f"{request.url} {request.post_data}")))
+    page.goto(f"/f/secret#{secret}")
+    assert [each for each in sent if secret in each[1]] == []
+    with page.expect_navigation():
+        page.locator("main form .button").first.click()
+    assert [method for method, said in sent if secret in said] == ["POST"]
+    page.goto("/f/secret")
+    assert page.locator("#secret-missing").is_visible()
+    plain = make_page(java_script_enabled=False)
+    plain.goto("/f/password")
+    plain.fill("#password", "copper lantern seven violins")
+    with plain.expect_navigation():
+        plain.locator("main form .button").first.click()
+    assert "MRI scan" in plain.content()

@@ -12,7 +12,7 @@ from cryptnsend.flow import library
 from cryptnsend.portal import Portal
 from tests.portal.conftest import BASE, Visitor
 from tests.portal.real import ANN, JUNE, PAT, first_visit, nonce, portal, signed_in, text
-from tests.support.house import DAY, MINUTE, House
+from tests.support.house import DAY, MINUTE, PASSWORD, SOURCE, House
 
 LEAFLET = b"%PDF-1.4 iron in food " + os.urandom(9_000).hex().encode()
 
@@ -101,3 +101,9 @@ def test_it_is_its_owners_alone_and_stays_when_nothing_else_does(
     assert house.portal.library.listing(house.reset(ANN)) == [], (
         "whoever reads Ann's mail has a new password, and no file"
     )
+    shelf = keep(signed_in(app, JUNE))
+    assert shelf in [row["id"] for table, row in house.rows() if table == "uploads"]
+    house.accounts.close(house.session(JUNE), PASSWORD, SOURCE)
+    house.clock.forward(DAY)
+    house.upkeep.once()
+    assert shelf not in [row["id"] for table, row in house.rows() if table == "uploads"], "it goes with the account"
