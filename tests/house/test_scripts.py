@@ -16,12 +16,14 @@ from cryptnsend.__main__ import main
 from cryptnsend.cli.options import IDS, for_scripts
 from cryptnsend.clock import SystemClock
 from cryptnsend.flow.domains import Domains
+from cryptnsend.store.records import filelinks
 from docs import reference
 from tests.flow.conftest import Desk
-from tests.support.house import PASSWORD, House
+from tests.support.house import DAY, PASSWORD, House
 from tests.support.terminal import Operator
 
 ANN, BOB, PAT = "ann@gmail.example", "bob@gmail.example", "pat@yahoo.example"
+OLIVE, CARL, MIA, DORA = (f"{name}@clinic.example" for name in ("officer", "carl", "mia", "dora"))
 NEW = "lantern gravel mosaic forty"
 EXACT = 1 << 53  # from here on, JavaScript and jq round whole numbers
 WITHOUT = {  # commands that have no --json, and why
@@ -60,6 +62,18 @@ def check(answer: Any) -> None:
             assert not value.startswith(("{", "[{")), f"{name} is JSON inside a string: {value}"
 
 
+def link(house: House, message: int) -> int:
+    """Write the row of a link by which nothing can be had; return its number."""
+    about = house.engine.query("SELECT org FROM messages WHERE id = :id", id=message)[0]
+    pair = house.engine.query("SELECT min(id) AS id FROM pairs")[0]["id"]
+    now = house.clock.now()
+    row = filelinks.LinkRow(
+        5 << 54, about["org"], message, b"l" * 32, "secret", b"", "", b"", b"", pair, "active", 0, 0, now + DAY, now
+    )
+    house.engine.write(lambda rows: filelinks.add(rows, row)).result()
+    return row.id
+
+
 @pytest.mark.parametrize("path", LEAVES)
 def test_every_command_answers_in_json_or_says_why_not(path: str) -> None:
     has = any("--json" in parameter.opts for parameter in LEAVES[path].params)
@@ -72,7 +86,7 @@ def test_every_command_answers_as_promised(
     """One after the other, as an operator's script would run them; each is checked, and none is left out."""
     monkeypatch.setenv("CRYPTNSEND_DELIVERY_NAMESERVERS", "127.0.0.1:9")  # where nobody answers
     house.clock.at = SystemClock().now()  # as the commands have it
-    house.organisation("Clinic")
+    org, clinic = house.organisation("Clinic"), ("--organisation", "Clinic")
     asked: set[str] = set()
 
     def ask(path: str, *arguments: object, passwords: tuple[str, ...] = (), code: int | None = 0) -> Any:
@@ -156,6 +170,21 @@ def test_every_command_answers_as_promised(
     case = ("--officer", ANN, "--reason", "A judge asked for it.", "--out", tmp_path / "case.zip")
     assert ask("archive export", ANN, *case, passwords=(NEW,))["messages"] > 1
     assert {each["id"] for each in ask("message recall", "--message", message, *own)} == {str(message)}
+    (tmp_path / "people.csv").write_text(f"{DORA},Dora\n")
+    assert ask("subscriber import", tmp_path / "people.csv", *clinic)["invited"] == 1
+    house.add_subscriber(CARL, organisation=org, name="Carl")
+    house.add_subscriber(MIA, organisation=org, name="Mia")
+    house.second(OLIVE)
+    for path, roles in (("role grant", ["subscriber", "manager"]), ("role revoke", ["subscriber"])):
+        typed = (PASSWORD, house.number(OLIVE))
+        assert ask(path, CARL, "manager", "--officer", OLIVE, passwords=typed)["roles"] == roles
+    assert {each["address"] for each in ask("role list", *clinic)} >= {OLIVE}
+    typed = (PASSWORD, house.number(OLIVE))
+    assert ask("subscriber hand-over", CARL, "--to", MIA, "--officer", OLIVE, passwords=typed)
+    shared = link(house, message)
+    assert [each["id"] for each in ask("link list")] == [str(shared)]
+    assert ask("link show", shared) == []
+    assert ask("link revoke", shared)["state"] == "revoked"
     assert ask("backup", tmp_path / "backup")["signing_keys"] is True
     ask("dns")
     assert {each["selector"] for each in ask("dkim list")} == {"rsa1", "ed1"}

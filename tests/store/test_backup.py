@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -182,3 +184,31 @@ def test_files_beside_the_databases_are_checked_and_come_back(house: House) -> N
     assert backup.check(target) == ["keys is not what was backed up."]
     with pytest.raises(ConfigError, match="not what was backed up"):
         backup.file(target, "keys")
+
+
+Check = Literal["integrity_check", "quick_check"]
+
+
+@pytest.mark.parametrize("check", ["integrity_check", "quick_check"])
+def test_a_null_counts_only_where_there_is_one(tmp_path: Path, check: Check) -> None:
+    """SQLite 3.40 says so of every row of a table such as this, whose first column is stored last."""
+    path = tmp_path / "main.db"
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("CREATE TABLE f(o INTEGER NOT NULL, a INTEGER NOT NULL, PRIMARY KEY(a)) STRICT, WITHOUT ROWID")
+        db.execute("CREATE TABLE g(o INTEGER)")
+        db.execute("INSERT INTO f VALUES (0, 1)")
+        db.execute("INSERT INTO g VALUES (0)")
+    assert looked_at(path, check) == []
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("INSERT INTO g VALUES (NULL)")
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_master SET sql = 'CREATE TABLE g(o INTEGER NOT NULL)' WHERE name = 'g'")
+    assert looked_at(path, check) == ["NULL value in g.o"]
+
+
+def looked_at(path: Path, check: Check) -> list[str]:
+    rows = backup.Snapshot(path)
+    try:
+        return backup.damages(rows, check)
+    finally:
+        rows.close()
