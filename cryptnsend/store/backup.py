@@ -229,10 +229,7 @@ def _is_false_alarm(reader: Reader, said: str) -> bool:
     named = _NULL.fullmatch(said)
     if named is None:
         return False
-    table, column = named.groups()
-    # Not by IS NULL: of a column that is NOT NULL, SQLite takes that for false without looking.
-    sql = f"""SELECT 1 AS one FROM "{table}" WHERE typeof("{column}") = 'null' LIMIT 1"""  # noqa: S608 - names of ours
-    return not reader.query(sql)
+    return not upkeep.has_null(reader, *named.groups())
 
 
 def _check_database(path: Path, there: set[str] | None) -> Iterator[str]:

@@ -290,3 +290,13 @@ def blobs_in_use(reader: Reader) -> Iterator[Row]:
         ):
             yield from page
             after = page[-1]["message"]
+
+
+def has_null(reader: Reader, table: str, column: str) -> bool:
+    """
+    Say whether a column of a table, both by names of ours, has a NULL.
+
+    Not by IS NULL: of a column that is NOT NULL, SQLite takes that for false without looking.
+    """
+    sql = f"""SELECT 1 AS one FROM "{table}" WHERE typeof("{column}") = 'null' LIMIT 1"""  # noqa: S608 - names of ours
+    return bool(reader.query(sql))
