@@ -26,7 +26,7 @@ from .conftest import PARAMS, HandClock, Running, content_of
 from .save_ledger import CARL, DORA, LEDGERS
 from .test_second import number
 
-SAVED = sorted(LEDGERS.glob("v*.sql"))
+SAVED = sorted(LEDGERS.glob("v*.sql"), key=lambda path: int(path.stem[1:]))
 SCHEMA = (
     "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
     " AND name <> '_sqlite_migrations' ORDER BY type, name"
