@@ -8,9 +8,10 @@ import pytest
 import structlog
 from hypothesis import settings
 
-from tests.support import memory
+from tests.support import memory, once
 
 memory.settle()
+once.settle()
 
 pytest_plugins = [
     "tests.support.leaks",
