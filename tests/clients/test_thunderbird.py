@@ -26,7 +26,8 @@ def test_thunderbird_sends_ten_with_a_file_finds_its_copies_and_reads_the_reply(
         program.set_up(desk.ann, desk.device, desk.ports)
         for subject, text in desk.letters(10):
             program.send([desk.pat], subject, text, [scan])
-        assert sorted(program.subjects("SentMail")) == sorted(desk.written)
+        # Its list fills while it fetches the headers, some at a time.
+        wait_for(lambda: sorted(program.subjects("SentMail")) == sorted(desk.written), "a copy of each", step=1.0)
         text, files = program.read("SentMail", desk.written[0])
         assert f"The sign of {desk.written[0]} is clear." in text
         assert files == ["scan.bin"]
