@@ -13,6 +13,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
@@ -109,7 +110,8 @@ class Config:
         ]
 
 
-def sections() -> dict[str, type[Any]]:
+@cache
+def sections() -> Mapping[str, type[Any]]:
     """Return the class of each section by its name."""
     return {name: kind for name, kind in get_type_hints(Config).items() if kind is not Path}
 
@@ -187,9 +189,14 @@ def _meant(name: str, known: Mapping[str, Any]) -> str:
     return f"; did you mean {near[0]}?" if near else "; there are: " + ", ".join(known) + "."
 
 
+@cache
+def _variables() -> Mapping[str, tuple[str, str]]:
+    return {row.variable: (row.section, row.key) for row in Config.describe()}
+
+
 def _environment(environ: Mapping[str, str], values: Mapping[str, Any]) -> dict[tuple[str, str], tuple[str, str]]:
     """Return the settings found in the environment, (section, key) → (variable, text)."""
-    names = {row.variable: (row.section, row.key) for row in Config.describe()}
+    names = _variables()
     # The variable that carries the master key is named by a setting, so it may have our prefix without being one.
     keeper = values.get("keeper", {}).get("key_variable", "CRYPTNSEND_MASTER_KEY")
     keeper = environ.get(f"{PREFIX}KEEPER_KEY_VARIABLE", keeper)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -43,6 +44,12 @@ structlog.configure(
 # What the tests start as root must not depend on which users this machine has, nor make any. tests/support/apart.py has
 # the servers whose roles are users of their own.
 os.environ["CRYPTNSEND_USERS_SEPARATE"] = "never"
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector ten thousand collected tests, which it would look through whenever a test asks for it."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -37,6 +37,7 @@ def test_three_hundred_deliveries_arrive_once_each(short_folder: Path, sink_fold
     check_each_arrives_once(short_folder, sink_folder, 300)
 
 
+@pytest.mark.long
 def test_resets_after_the_dot_lose_nothing(short_folder: Path) -> None:
     check_a_reset_doubles_at_most(short_folder, 200)
 

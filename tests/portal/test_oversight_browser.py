@@ -19,6 +19,7 @@ WHY = "Ann is ill and a patient asks."
 SECRET = "the canary sings at dawn"
 
 
+@pytest.mark.long
 def test_an_officer_watches_stops_a_leak_keeps_a_case_and_breaks_the_glass(
     house: House, browser: Browser, tmp_path: Path
 ) -> None:

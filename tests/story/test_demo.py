@@ -9,6 +9,8 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from tests.support.waiting import wait_for
 
 DEMO = (sys.executable, "-m", "cryptnsend", "demo")
@@ -22,6 +24,7 @@ def test_the_whole_story_plays_unattended():
     assert "FAILED" not in done.stdout
 
 
+@pytest.mark.long
 def test_the_lines_that_the_demonstration_prints_send_as_they_stand():
     with shown() as guide:
         inboxes = found(r"The inboxes +(http\S+)", guide)

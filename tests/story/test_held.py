@@ -65,6 +65,7 @@ def opened(served: House, context: BrowserContext, path: str) -> Page:
     return page
 
 
+@pytest.mark.long
 def test_what_is_found_waits_for_the_sender_who_chooses_in_a_browser(served: House, device: str, browser) -> None:
     sealed, plain, gone = "seal@yahoo.example", "plain@yahoo.example", "gone@yahoo.example"
     file = zipped({"forms/intake.docx": docx(f"Her SSN is {SSN}.")})
