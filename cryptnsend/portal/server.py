@@ -37,7 +37,7 @@ ANSWER = 30.0  # seconds that a worker may take to come up and answer
 log = logger(__name__)
 
 
-class _Holding(MPServer):
+class Holding(MPServer):
     """
     A server on a socket that is there already, which may be on a port that this process could not open.
 
@@ -50,6 +50,9 @@ class _Holding(MPServer):
         self._held = held
 
     def _init_shared_socket(self) -> None:
+        # Head and body of an answer leave by two writes; the second waits for no acknowledgement of the first, which
+        # a browser may hold back for 40 ms. Connections inherit this from the socket that listens.
+        self._held.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._held.listen(BACKLOG)
         self._held.setblocking(False)
         self._held.set_inheritable(True)
@@ -78,7 +81,7 @@ def serve(
     address, port = held.getsockname()[:2]
     if problem := _problem(certificate, key):
         raise ConfigError(f"[tls] certificate = {certificate}, key = {key}: cannot be used: {problem}.")
-    granian = _Holding(
+    granian = Holding(
         held,
         interface=Interfaces.WSGI,
         blocking_threads=threads,

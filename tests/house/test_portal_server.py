@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from granian.constants import Interfaces
 
 from cryptnsend.config import Config
-from cryptnsend.home import Home
+from cryptnsend.home import Home, bind
 from cryptnsend.making import make_certificate
+from cryptnsend.portal.server import Holding
 from tests.support.homes import make_home
 from tests.support.waiting import wait_for
 
@@ -69,6 +71,14 @@ def test_it_is_ready_when_it_says_so_and_ends_when_told(portal):
     assert portal.process.wait(60) == 0
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", portal.port), 5)
+
+
+def test_an_answer_waits_for_no_acknowledgement_of_its_head():
+    with bind("127.0.0.1", 0) as held:
+        Holding(held, interface=Interfaces.WSGI)._init_shared_socket()
+        held.setblocking(True)
+        with socket.create_connection(held.getsockname(), 60), held.accept()[0] as taken:
+            assert taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_uploads_that_break_off_hold_no_thread(portal):
