@@ -29,6 +29,7 @@ def serve_keeper(config: Config, stop: threading.Event, ready: Callable[[], None
     settings = Settings(
         journal=home.journal,
         domain=config.server.domain,
+        origin=lambda: home.base_url(config),
         code_rule=figures.rule,
         digits=figures.digits,
         next_digits=figures.next_digits,

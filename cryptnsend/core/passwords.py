@@ -27,6 +27,7 @@ from cryptnsend.core.tokens import ALPHABET
 
 SALT = 16
 DEVICE_SECRET = 16
+PRF_OUTPUT = 32
 DEVICE_USES = {  # scope of a device password → what it is for, at which doors
     "submit": frozenset({"submit"}),
     "read": frozenset({"read"}),
@@ -243,6 +244,17 @@ def parse_device_password(text: str) -> tuple[int, bytes] | None:
 def device_key(secret: bytes) -> bytes:
     """Return the K of a device's secret, for wraps of the seeds that a reading device may open."""
     return HKDF(SHA256(), 32, salt=None, info=framed("device secret")).derive(secret)
+
+
+def passkey_key(output: bytes, salt: bytes) -> bytes:
+    """
+    Return the seed of the pair that grows from a passkey's PRF output (WebAuthn level 3, section 10.1.4).
+
+    *output* has 32 octets and is the same each time for the same passkey; *salt* is the keeper's own for each.
+    """
+    if len(output) != PRF_OUTPUT:
+        raise ValueError(f"a passkey gives {PRF_OUTPUT} octets")
+    return HKDF(SHA256(), 32, salt=salt, info=framed("passkey output")).derive(output)
 
 
 def _device_checksum(octets: bytes) -> bytes:

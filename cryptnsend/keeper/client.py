@@ -15,6 +15,7 @@ from cryptnsend.core.model import Signed
 from cryptnsend.core.tokens import Claims
 from cryptnsend.keeper import requests as q
 from cryptnsend.keeper.glass_client import GlassRequests
+from cryptnsend.keeper.passkey_client import PASSKEY_ONCE, PasskeyRequests
 from cryptnsend.keeper.posting import Posting
 from cryptnsend.keeper.ruling import Ruling
 
@@ -43,7 +44,7 @@ ONCE = frozenset(
 _MAYBE_SIGNED: Any = Signed | None
 
 
-class Keeper(Posting, Ruling, GlassRequests):
+class Keeper(Posting, Ruling, GlassRequests, PasskeyRequests):
     """
     The keeper as one role sees it: thread-safe, one connection per thread, reconnecting once.
 
@@ -52,7 +53,7 @@ class Keeper(Posting, Ruling, GlassRequests):
     """
 
     def __init__(self, path: Path, timeout: float = 10.0):
-        super().__init__(path, timeout, ONCE)
+        super().__init__(path, timeout, ONCE | PASSKEY_ONCE)
         self._anchors: tuple[int, float, q.Anchors] | None = None
 
     # -- every role ---------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ class Settings:
 
     journal: Path
     domain: str = ""  # of our own addresses, where nobody has a mailbox
+    origin: Callable[[], str] = str  # of the portal's pages, as browsers write it; passkeys are bound to its host
     uids: Mapping[str, frozenset[int]] = field(default_factory=dict)
     code_rule: str = "new-contact"  # of organisations without one of their own
     digits: int = 6
@@ -50,6 +51,7 @@ class Settings:
     signup: str = "invite"  # closed, invite, open
     custody: str = MANAGED  # of organisations of one
     argon: Argon = field(default_factory=Argon)
+    passkeys: int = 20  # of one account
     connections: int = 128  # at the same time, on each socket
     frame_seconds: float = 30.0  # for one frame to arrive
 

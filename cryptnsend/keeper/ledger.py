@@ -219,6 +219,7 @@ def join_lines(rows: Rows, ident: int, holder: str, lines: Sequence[int], into: 
         values = {"line": line, "into": into, "id": ident, "holder": holder}
         rows.execute("UPDATE pairs SET line = :into WHERE holder = :holder AND line = :line", values)
         rows.execute("UPDATE devices SET line = :into WHERE account = :id AND line = :line", values)
+        rows.execute("UPDATE passkeys SET line = :into WHERE account = :id AND line = :line", values)
         rows.execute("UPDATE contacts SET account_line = :into WHERE account = :id AND account_line = :line", values)
 
 

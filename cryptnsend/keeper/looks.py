@@ -12,7 +12,7 @@ from cryptnsend.core import look
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied
 from cryptnsend.core.model import Signed, archive_holder
-from cryptnsend.keeper import accounts, cards, ledger, people, second
+from cryptnsend.keeper import cards, ledger, passkeys, people, second
 from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.requests import PolicyTaken
 
@@ -20,7 +20,7 @@ from cryptnsend.keeper.requests import PolicyTaken
 def set_by_staff(context: Context, ticket: bytes, k: bytes, text: str, code: str) -> PolicyTaken:
     """Take an officer's or a manager's word on the look, who showed password and second step once more."""
     somebody = people.staff(context, ticket)
-    accounts.confirm_password(context, somebody, k)
+    passkeys.confirm(context, somebody, k)
     second.check_fresh(context, somebody, code)
     return take(context, somebody.org, text)
 

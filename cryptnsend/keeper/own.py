@@ -18,6 +18,8 @@ from cryptnsend.keeper import (
     glass,
     ledger,
     mailed,
+    passkey_rows,
+    passkeys,
     policies,
     proofs,
     second,
@@ -110,7 +112,7 @@ def profile(
     if form == "tls" and account.form != "tls":
         if k is None:
             raise WrongSecret("Type your password to have replies arrive readable.")
-        accounts.confirm_password(context, account, k)
+        passkeys.confirm(context, account, k)
     given = {"name": name and name[: accounts.NAME], "form": form, "locale": locale and locale[:16]}
     values = {key: value for key, value in given.items() if value is not None}
 
@@ -229,7 +231,7 @@ def close(context: Context, ticket: bytes, k: bytes) -> int:
     Not for a weak one: whoever reads the mailbox could destroy what they cannot open.
     """
     account = tickets.signed_in_well(context, context.reads, ticket)
-    accounts.confirm_password(context, account, k)
+    passkeys.confirm(context, account, k)
     context.journal.append(context.clock.now(), "disable", (account.id, account.credential_version + 1))
 
     def end(rows: Rows) -> int:
@@ -240,6 +242,7 @@ def close(context: Context, ticket: bytes, k: bytes) -> int:
         ledger.drop_addresses(rows, now.id)
         ledger.drop_wraps(rows, holder)
         ledger.revoke_devices(rows, now.id, context.clock.now())
+        passkey_rows.drop_all(rows, now.id)
         proofs.forget_networks(rows, now.id)
         ledger.set_account(rows, now.id, state="closed", credential_version=now.credential_version + 1)
         cards.renew(context, rows, holder)
@@ -275,7 +278,7 @@ def _owner(context: Context, ticket: bytes, k: bytes) -> Account:
     account = tickets.signed_in_well(context, context.reads, ticket)
     if not account.has("subscriber"):
         raise Denied(NOT_SUBSCRIBER)
-    accounts.confirm_password(context, account, k)
+    passkeys.confirm(context, account, k)
     return account
 
 

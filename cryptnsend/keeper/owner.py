@@ -10,7 +10,19 @@ from cryptnsend.core.keys import box, unbox
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.passwords import new_recovery_code, recovery_key
 from cryptnsend.core.seal import framed
-from cryptnsend.keeper import accounts, archives, cards, contacts, ledger, mailed, policies, recovery, weakness, wraps
+from cryptnsend.keeper import (
+    accounts,
+    archives,
+    cards,
+    contacts,
+    ledger,
+    mailed,
+    passkey_rows,
+    policies,
+    recovery,
+    weakness,
+    wraps,
+)
 from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.journal import Entry, replay
 from cryptnsend.keeper.requests import Opened, OrganisationRow, RecoveryFile
@@ -133,6 +145,7 @@ def restored(context: Context) -> None:
             if entry.kind == "revoke":
                 for device in entry.ids:
                     ledger.revoke_device(rows, device, entry.at)
+                    passkey_rows.drop(rows, device)  # ids are of both, and no two are the same
             elif entry.kind in ("disable", "enable", "credential", "weak"):
                 _replay(context, rows, entry)
 

@@ -12,7 +12,19 @@ from collections.abc import Sequence
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.core.model import account_holder
-from cryptnsend.keeper import accounts, archives, cards, contacts, ledger, mailed, owner, policies, second, tickets
+from cryptnsend.keeper import (
+    accounts,
+    archives,
+    cards,
+    contacts,
+    ledger,
+    mailed,
+    owner,
+    passkeys,
+    policies,
+    second,
+    tickets,
+)
 from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.requests import MailProof, Opened
 from cryptnsend.keeper.rows import Account
@@ -128,7 +140,7 @@ def hand_over(context: Context, ticket: bytes, k: bytes, address: str, to: str, 
 
 def _sure(context: Context, ticket: bytes, k: bytes) -> Account:
     somebody = staff(context, ticket)
-    accounts.confirm_password(context, somebody, k)
+    passkeys.confirm(context, somebody, k)
     return somebody
 
 

@@ -17,7 +17,7 @@ from cryptnsend.core import organisation_typed as typed
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, Sentence
 from cryptnsend.core.model import Signed, account_holder, archive_holder
-from cryptnsend.keeper import accounts, archives, cards, ledger, second, tickets
+from cryptnsend.keeper import archives, cards, ledger, passkeys, second, tickets
 from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.requests import PolicyTaken
 from cryptnsend.keeper.rows import Account
@@ -29,7 +29,7 @@ SECOND = "Officers and managers need a second step after their password. Set one
 def set_by_officer(context: Context, ticket: bytes, k: bytes, text: str, code: str) -> PolicyTaken:
     """Take an officer's word on the rules of their organisation, who showed password and second step once more."""
     officer = officer_of(context, ticket)
-    accounts.confirm_password(context, officer, k)
+    passkeys.confirm(context, officer, k)
     second.check_fresh(context, officer, code)
     return take(context, officer.org, text)
 

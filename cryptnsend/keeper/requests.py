@@ -282,6 +282,37 @@ class DeviceRow(Said, frozen=True):
     revoked: int | None
 
 
+class PasskeyAsk(Said, frozen=True):
+    """What a browser asks a passkey by, or makes one for."""
+
+    challenge: bytes
+    host: str  # that passkeys are bound to
+    input: bytes  # of the PRF extension
+    user: bytes  # for a new one: stands for the account, and tells nothing of it
+    credentials: tuple[bytes, ...]  # that may answer, or that are there already; empty on the sign-in page
+
+
+class PasskeyRow(Said, frozen=True):
+    """A passkey as its owner sees it."""
+
+    id: int
+    account: int
+    name: str
+    kept: str  # device: in one device only; synced: it may be copied; backed-up: it is
+    opens: bool  # whether it opens mail by itself
+    created: int
+    used: int | None
+    copied: int | None  # when its counter went back: somebody may have a copy
+
+
+class SecondWays(Said, frozen=True):
+    """What an account asks for after the password, or could."""
+
+    number: bool
+    passkey: PasskeyAsk | None  # none where the account has none
+    needs_passkey: bool = False  # the account asks for one
+
+
 class Passphrase(Secret, frozen=True):
     """The delivery passphrase of a subscriber, from `since` on."""
 

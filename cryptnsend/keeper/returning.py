@@ -1,9 +1,9 @@
 """How does an account that was reset by mail become whole again? Its owner shows something only they have.
 
-An old password, the recovery code, a device password, the number of a second step or a browser that was trusted then,
-an officer's word; and, for an organisation of one that has none
-of these, seven days in which nobody objected. What was shown belongs to a line of the account (see weakness.py); that
-line's mail comes back, and no other's.
+An old password, the recovery code, a device password, a passkey, the number of a second step or a browser that was
+trusted then, an officer's word; and, for an organisation of one that has none of these, seven days in which nobody
+objected. What was shown belongs to a line of the account (see weakness.py); that line's mail comes back, and no
+other's.
 """
 
 from __future__ import annotations
@@ -13,12 +13,26 @@ from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, NoGrant, SealBroken, Sentence, WrongSecret
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.tokens import Claims
-from cryptnsend.keeper import accounts, archives, cards, contacts, devices, ledger, links, second, tickets, wraps
+from cryptnsend.keeper import (
+    accounts,
+    archives,
+    cards,
+    contacts,
+    devices,
+    ledger,
+    links,
+    passkey_rows,
+    passkey_seals,
+    passkeys,
+    second,
+    tickets,
+    wraps,
+)
 from cryptnsend.keeper.context import DAY, Context
 from cryptnsend.keeper.requests import Unlocked
-from cryptnsend.keeper.rows import Account, Device, Pair
+from cryptnsend.keeper.rows import Account, Device, Pair, Passkey
 
-KINDS = ("password", "recovery", "device", "second", "browser", "officer", "waited")
+KINDS = ("password", "recovery", "device", "passkey", "second", "browser", "officer", "waited")
 NOT_KNOWN = "This did not show that it is you. Try another way."
 
 
@@ -49,11 +63,14 @@ def unlock(context: Context, ticket: bytes, kind: str, secret: bytes, current_k:
         second.show_number(context, account, secret.decode("ascii", "replace"))
     elif kind == "browser":
         second.show_browser(context, account, secret)
+    by = passkeys.shown_after_reset(context, ticket, account, secret) if kind == "passkey" else None
 
     def bring_back(rows: Rows) -> dict[int, bytes]:
         now = tickets.signed_in(context, rows, ticket)
         locked = [p for p in ledger.pairs(rows, account_holder(now.id)) if p.state in ("withheld", "locked")]
-        seeds, lines = _shown(context, rows, now, locked, kind, secret, device)
+        seeds, lines = (
+            _by_passkey(context, rows, locked, *by) if by else _shown(context, rows, now, locked, kind, secret, device)
+        )
         for pair in locked:
             # What the recovery code did not cover of its line: the keeper has the seeds of managed pairs.
             if pair.line in lines and pair.state == "withheld" and pair.id not in seeds:
@@ -62,7 +79,7 @@ def unlock(context: Context, ticket: bytes, kind: str, secret: bytes, current_k:
             if pair.id in seeds:
                 _retire(context, rows, pair, seeds[pair.id], current_k)
         returned = _join(rows, now, lines)
-        devices.reseal(context, rows, now.id, current | seeds)
+        passkey_seals.reseal(context, rows, now.id, current | seeds)
         archives.reshare(context, rows, returned, seeds)
         contacts.restore(rows, returned)
         cards.renew(context, rows, account_holder(now.id))
@@ -140,6 +157,15 @@ def _shown(
     return {}, {account.trusted_line}
 
 
+def _by_passkey(
+    context: Context, rows: Rows, locked: list[Pair], passkey: Passkey, output: bytes
+) -> tuple[dict[int, bytes], set[int]]:
+    """Return what a passkey from before a reset opens of its own line, and that line."""
+    known = passkey_seals.open_seeds(context, rows, passkey, output)
+    line = passkey.line
+    return {pair.id: known[pair.id] for pair in locked if pair.id in known and pair.line == line}, {line}
+
+
 def _by_key(
     context: Context, rows: Rows, account: Account, locked: list[Pair], kind: str, secret: bytes
 ) -> dict[int, bytes]:
@@ -170,7 +196,8 @@ def _check_waited(context: Context, rows: Rows, account: Account) -> None:
     has_recovery = any(wrap.kind == wraps.RECOVERY and wrap.pair in trusted for wrap in ledger.wraps(rows, holder))
     has_device = any(_counts(device, account) for device in ledger.devices(rows, account.id))
     has_second = second.is_on(context.reads, account.id)
-    if organisation is None or not organisation.single or has_recovery or has_device or has_second:
+    has_passkey = any(each.line == account.trusted_line for each in passkey_rows.of(context.reads, account.id))
+    if organisation is None or not organisation.single or has_recovery or has_device or has_passkey or has_second:
         raise Denied("Show that it is you by the recovery code, a device password, your number or an officer's word.")
     if account.weak_answered is not None or account.weak_since is None:
         raise Denied("Somebody else uses this account. Ask whoever runs this server to confirm that it is you.")

@@ -30,6 +30,8 @@ from cryptnsend.keeper import (
     mailed,
     own,
     owner,
+    passkey_seals,
+    passkeys,
     people,
     policies,
     registration,
@@ -55,8 +57,7 @@ def check_password(context: Context, address: str, k: bytes) -> Who:
 
 def open_account(context: Context, address: str, k: bytes) -> Opened:
     account, seeds = accounts.open_password(context, address, k)
-    if devices.lacks(context.reads, account.id, seeds):
-        context.commit(lambda rows: devices.reseal(context, rows, account.id, seeds))
+    passkey_seals.catch_up(context, account.id, seeds)
     return accounts.opened(context, account, seeds)
 
 
@@ -157,11 +158,25 @@ _PORTAL: dict[str, Callable[..., Any]] = {
     "open_recovered": second.open_recovered,
     "open_trusted": second.open_trusted,
     "trust": second.trust,
+    "second_ways": second.ways,
+    "open_second_passkey": second.open_by_passkey,
+    "passkey_step": second.set_passkey_step,
+    "passkey_sign_in": passkeys.ask_anybody,
+    "open_passkey": passkeys.open_account,
+    "passkey_begin": passkeys.begin,
+    "passkey_add": passkeys.add,
+    "passkey_ask": passkeys.ask,
+    "passkey_seal": passkeys.seal,
+    "passkey_show": passkeys.show,
+    "passkeys": passkeys.of,
+    "passkey_remove": passkeys.remove,
     "step_up": second.step_up,
+    "open_rest": second.open_rest,
     "second_begin": second.begin,
     "second_begun": second.begun,
     "second_end": second.end,
     "second_state": second.state,
+    "second_of": second.state_of,
     "forget_browsers": second.forget_browsers,
     "digits": registration.digits,
     "prove": registration.prove,
@@ -246,6 +261,8 @@ _OWNER: dict[str, Callable[..., Any]] = {
     "device_revoke": devices.revoke,
     "device_list": device_list,
     "revoke": devices.revoke_any,
+    "passkey_list": passkeys.of_address,
+    "passkey_revoke": passkeys.remove_any,
     "archive_recovery": own.archive_recovery,
     "share_archive": own.share_archive,
     "step_up": second.step_up,

@@ -174,6 +174,34 @@ class Second:
 
 
 @dataclass(frozen=True, slots=True)
+class Passkey:
+    """A passkey's other half. `public` is None for one that opens no seeds by itself."""
+
+    id: int
+    account: int
+    line: int
+    name: str
+    credential: bytes = field(repr=False)
+    public_key: bytes = field(repr=False)  # COSE
+    counter: int
+    kept: str  # device, synced, backed-up
+    created: int
+    used: int | None
+    copied: int | None  # when its counter went back
+    salt: bytes = field(repr=False)
+    public: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PasskeyStep:
+    """An account that asks for a passkey after the password."""
+
+    account: int
+    made: int
+    trusted_since: int  # browsers that were trusted before are trusted no more
+
+
+@dataclass(frozen=True, slots=True)
 class Glass:
     """A glass break: who asked for it, for whose mailbox, who agreed, and until when it is open."""
 

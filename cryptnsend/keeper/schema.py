@@ -270,6 +270,43 @@ LOOKS = Step(
     ("ALTER TABLE organisations ADD COLUMN look TEXT NOT NULL DEFAULT ''",),
 )
 
+PASSKEYS = Step(
+    "0012-passkeys",
+    (
+        """CREATE TABLE passkeys(
+            id INTEGER PRIMARY KEY,
+            account INTEGER NOT NULL REFERENCES accounts,
+            line INTEGER NOT NULL,
+            name TEXT NOT NULL,                 -- what its owner calls it
+            credential BLOB NOT NULL UNIQUE,    -- the id that its authenticator gave it
+            public_key BLOB NOT NULL,           -- COSE, RFC 9052 section 7
+            counter INTEGER NOT NULL,           -- of its last signature; 0 for those that count nothing
+            kept TEXT NOT NULL,                 -- device: in one only; synced: may be copied; backed-up: is
+            created INTEGER NOT NULL,
+            used INTEGER,
+            copied INTEGER,                     -- when its counter went back: somebody may have a copy
+            salt BLOB NOT NULL,                 -- from which, with its PRF output, a pair grows
+            public BLOB                         -- of that pair; NULL for one that opens no seeds by itself
+        ) STRICT""",
+        "CREATE INDEX passkeys_account ON passkeys(account)",
+        """CREATE TABLE passkey_seeds(
+            passkey INTEGER NOT NULL REFERENCES passkeys,
+            pair INTEGER NOT NULL REFERENCES pairs,
+            sealed BLOB NOT NULL,               -- the pair's seed, sealed to the passkey's pair, under "outer" too
+            PRIMARY KEY(passkey, pair)
+        ) STRICT""",
+        """CREATE TABLE passkey_steps(             -- accounts that ask for a passkey after the password
+            account INTEGER PRIMARY KEY REFERENCES accounts,
+            made INTEGER NOT NULL,
+            trusted_since INTEGER NOT NULL      -- browsers trusted before are trusted no more
+        ) STRICT""",
+        """CREATE TABLE passkey_answers(           -- challenges that were answered: each is good once
+            mark BLOB PRIMARY KEY,
+            ends INTEGER NOT NULL
+        ) STRICT""",
+    ),
+)
+
 STEPS: tuple[Step, ...] = (
     FIRST,
     OPEN_SIGN_UP,
@@ -282,4 +319,5 @@ STEPS: tuple[Step, ...] = (
     GLASS,
     FRIENDS,
     LOOKS,
+    PASSKEYS,
 )

@@ -1,4 +1,4 @@
-"""Is there a second step after an account's password, and was it taken? TOTP, RFC 6238: a number that changes.
+"""Is there a second step after an account's password, and was it taken? A passkey, or a number that changes (RFC 6238).
 
 The secret rests wrapped like everything of the ledger, and leaves it once, to be photographed. A number counts once,
 and so do the one before and the one after, since clocks differ; wrong ones are counted here, where passwords are
@@ -21,9 +21,9 @@ from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, Ended, SealBroken, SecondStep, Throttled, WrongSecret
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.seal import framed
-from cryptnsend.keeper import accounts, devices, ledger, tickets, wraps
+from cryptnsend.keeper import accounts, ledger, passkey_rows, passkey_seals, passkeys, tickets, wraps
 from cryptnsend.keeper.context import DAY, Context
-from cryptnsend.keeper.requests import Opened, SecondSecret
+from cryptnsend.keeper.requests import Opened, PasskeyAsk, SecondSecret, SecondWays
 from cryptnsend.keeper.rows import Account, Second
 
 SECRET = 20  # octets, RFC 4226 §4 R6
@@ -65,7 +65,11 @@ def check_off(context: Context, account: Account) -> None:
 
 
 def is_on(reads: ledger.Reads, account: int) -> bool:
-    """Say whether an account asks for a number."""
+    """Say whether an account asks for a number or a passkey."""
+    return _has_number(reads, account) or passkey_rows.step(reads, account) is not None
+
+
+def _has_number(reads: ledger.Reads, account: int) -> bool:
     found = ledger.second_step(reads, account)
     return found is not None and found.made is not None
 
@@ -84,21 +88,35 @@ def open_second(context: Context, held: bytes, code: str) -> Opened:
     return _opened(context, account, k)
 
 
+def ways(context: Context, held: bytes) -> SecondWays:
+    """Return what may come after a password that was right; raise `Ended`."""
+    account, _ = _released(context, held)
+    return SecondWays(_has_number(context.reads, account.id), passkeys.ask_second(context, held, account))
+
+
+def open_by_passkey(context: Context, held: bytes, answer: bytes) -> Opened:
+    """Open an account by what is held and a passkey; raise `WrongSecret` or `Ended`."""
+    account, k = _released(context, held)
+    passkeys.answer_second(context, held, account, answer)
+    return _opened(context, account, k)
+
+
 def open_recovered(context: Context, held: bytes, key: bytes) -> Opened:
     """Open an account by what is held and its recovery code's key; the second step ends, since its phone is lost."""
     account, k = _released(context, held)
-    _count(context, account)
+    if ledger.second_step(context.reads, account.id) is not None:
+        _count(context, account)
     if not _is_recovery(context, account, key):
         raise WrongSecret("That is not the recovery code.")
-    context.commit(lambda rows: ledger.drop_second_step(rows, account.id))
+    context.commit(lambda rows: forget(rows, account.id))
     return _opened(context, account, k)
 
 
 def open_trusted(context: Context, address: str, k: bytes, trust: bytes) -> Opened:
     """Open an account from a browser that it trusts; raise `SecondStep` from any other."""
     account, seeds = accounts.open_password(context, address, k)
-    found = ledger.second_step(context.reads, account.id)
-    if found is not None and found.made is not None and not _is_trusted(context, account, found, trust):
+    since = _trusted_since(context.reads, account.id)
+    if since is not None and not _is_trusted(context, account, since, trust):
         raise SecondStep(NEEDED)
     return _with(context, account, seeds)
 
@@ -117,15 +135,20 @@ def trust(context: Context, ticket: bytes) -> bytes:
 
 
 def step_up(context: Context, ticket: bytes, k: bytes) -> None:
-    """Check the password of who is signed in, and give nothing; raise `WrongSecret`."""
-    accounts.confirm_password(context, tickets.signed_in(context, context.reads, ticket), k)
+    """Check the password of who is signed in, or a passkey in its place, and give nothing; raise `WrongSecret`."""
+    passkeys.confirm(context, tickets.signed_in(context, context.reads, ticket), k)
+
+
+def open_rest(context: Context, ticket: bytes, k: bytes) -> dict[int, bytes]:
+    """Return what the password of who is signed in opens, to a session that began without it; raise `WrongSecret`."""
+    return accounts.confirm_password(context, tickets.signed_in(context, context.reads, ticket), k)
 
 
 def begin(context: Context, ticket: bytes, k: bytes) -> SecondSecret:
     """Make the secret of a second step, which counts once `begun` saw its first number; the earlier one goes on."""
     account = tickets.signed_in_well(context, context.reads, ticket)
-    accounts.confirm_password(context, account, k)
-    if is_on(context.reads, account.id):
+    passkeys.confirm(context, account, k)
+    if _has_number(context.reads, account.id):
         raise Denied("This account has a second step already. End that one first.")
     secret = context.rng(SECRET)
     wrapped = keys.box(context.secrets.key("outer"), secret, framed("second", account.id), context.rng)
@@ -152,18 +175,43 @@ def begun(context: Context, ticket: bytes, code: str) -> None:
 
 
 def end(context: Context, ticket: bytes, k: bytes, code: str) -> None:
-    """End the second step, by password and number; raise `WrongSecret` or `Throttled`."""
+    """End the second step by numbers, by password and number; raise `WrongSecret` or `Throttled`."""
     account = tickets.signed_in_well(context, context.reads, ticket)
-    accounts.confirm_password(context, account, k)
+    passkeys.confirm(context, account, k)
     if is_on(context.reads, account.id):
         _check(context, account, code)
     context.commit(lambda rows: ledger.drop_second_step(rows, account.id))
 
 
+def set_passkey_step(context: Context, ticket: bytes, k: bytes, code: str, on: bool) -> None:
+    """
+    Ask for a passkey after the password from now on, or no more; either takes the password and a passkey or number.
+
+    Else somebody could be shut out by a passkey that no longer works, or let the next one in by a password alone.
+    """
+    account = tickets.signed_in_well(context, context.reads, ticket)
+    passkeys.confirm(context, account, k)
+    _check(context, account, code)
+
+    def put(rows: Rows) -> None:
+        if on:
+            passkey_rows.set_step(rows, account.id, context.clock.now())
+        else:
+            passkey_rows.drop_step(rows, account.id)
+
+    context.commit(put)
+
+
 def forget_browsers(context: Context, ticket: bytes) -> None:
     """Trust no browser of this account any more."""
     account = tickets.signed_in_well(context, context.reads, ticket)  # else a resetter could take the owner's way back
-    context.commit(lambda rows: ledger.set_second_step(rows, account.id, trusted_since=context.clock.now() + 1))
+
+    def note(rows: Rows) -> None:
+        since = context.clock.now() + 1
+        ledger.set_second_step(rows, account.id, trusted_since=since)
+        passkey_rows.trust_since(rows, account.id, since)
+
+    context.commit(note)
 
 
 def state(context: Context, ticket: bytes) -> bool:
@@ -171,9 +219,18 @@ def state(context: Context, ticket: bytes) -> bool:
     return is_on(context.reads, tickets.signed_in(context, context.reads, ticket).id)
 
 
+def state_of(context: Context, ticket: bytes) -> SecondWays:
+    """Return what who is signed in could show besides the password, and whether a passkey is asked for."""
+    account = tickets.signed_in(context, context.reads, ticket)
+    asked: PasskeyAsk | None = passkeys.ask_number(context, ticket, account)
+    needs = passkey_rows.step(context.reads, account.id) is not None
+    return SecondWays(_has_number(context.reads, account.id), asked, needs)
+
+
 def forget(rows: Rows, account: int) -> None:
-    """End an account's second step on the word of the server's owner."""
+    """End an account's second step, on the word of the server's owner or by the recovery code."""
     ledger.drop_second_step(rows, account)
+    passkey_rows.drop_step(rows, account)
 
 
 def check_number(context: Context, account: Account, code: str) -> None:
@@ -198,8 +255,9 @@ def check_fresh(context: Context, account: Account, code: str) -> None:
     if code:
         _check(context, account, code)
         return
-    found = ledger.second_step(context.reads, account.id)
-    if found is None or found.made is None or context.clock.now() - found.step * STEP >= FRESH:
+    found, since = ledger.second_step(context.reads, account.id), context.clock.now() - FRESH
+    is_fresh = found is not None and found.made is not None and found.step * STEP > since
+    if not is_fresh and not passkeys.used_since(context.reads, account, since):
         raise SecondStep(AGAIN)
 
 
@@ -208,16 +266,15 @@ def check_fresh(context: Context, account: Account, code: str) -> None:
 
 def show_number(context: Context, account: Account, code: str) -> None:
     """Take a number from the phone that was there before the reset; raise `WrongSecret`, `Throttled` or `Denied`."""
-    if not account.is_weak or not is_on(context.reads, account.id):
+    if not account.is_weak or not _has_number(context.reads, account.id):
         raise Denied("This account asks for no number.")  # none is begun while an account is weak
     _check(context, account, code)
 
 
 def show_browser(context: Context, account: Account, shown: bytes) -> None:
     """Take a browser that the account trusted when it was reset; raise `WrongSecret`."""
-    found = ledger.second_step(context.reads, account.id)
-    is_known = found is not None and found.made is not None and account.is_weak
-    if not is_known or found is None or not _fits(context, account, found, shown, account.weak_version):
+    since = _trusted_since(context.reads, account.id)
+    if since is None or not account.is_weak or not _fits(context, account, since, shown, account.weak_version):
         raise WrongSecret("This browser was not trusted when the password was reset. Try another way.")
 
 
@@ -225,7 +282,12 @@ def show_browser(context: Context, account: Account, shown: bytes) -> None:
 
 
 def _check(context: Context, account: Account, code: str) -> None:
-    """Take a number once. The count goes first, so that two at the same time are two."""
+    """Take a number once, or a passkey in its place. The count goes first, so that two at the same time are two."""
+    if passkeys.is_shown(code.encode()):
+        passkeys.take_number(context, account, code)
+        return
+    if ledger.second_step(context.reads, account.id) is None:
+        raise WrongSecret(WRONG)  # it has a passkey, and numbers never were
     found = _count(context, account)
     secret = keys.unbox(context.secrets.key("outer"), found.wrapped, framed("second", account.id))
     now = context.clock.now() // STEP
@@ -293,16 +355,22 @@ def _opened(context: Context, account: Account, k: bytes) -> Opened:
 
 
 def _with(context: Context, account: Account, seeds: dict[int, bytes]) -> Opened:
-    if devices.lacks(context.reads, account.id, seeds):
-        context.commit(lambda rows: devices.reseal(context, rows, account.id, seeds))
+    passkey_seals.catch_up(context, account.id, seeds)
     return accounts.opened(context, account, seeds)
 
 
-def _is_trusted(context: Context, account: Account, second: Second, shown: bytes) -> bool:
-    return not account.is_weak and _fits(context, account, second, shown, account.credential_version)
+def _trusted_since(reads: ledger.Reads, account: int) -> int | None:
+    """Return since when an account's browsers may be trusted, None where it has no second step."""
+    number, passkey = ledger.second_step(reads, account), passkey_rows.step(reads, account)
+    times = [number.trusted_since] if number is not None and number.made is not None else []
+    return max(times + ([passkey.trusted_since] if passkey is not None else []), default=None)
 
 
-def _fits(context: Context, account: Account, second: Second, shown: bytes, version: int | None) -> bool:
+def _is_trusted(context: Context, account: Account, since: int, shown: bytes) -> bool:
+    return not account.is_weak and _fits(context, account, since, shown, account.credential_version)
+
+
+def _fits(context: Context, account: Account, since: int, shown: bytes, version: int | None) -> bool:
     """Say whether what a browser shows was given for this account while its credentials had that version."""
     if not context.settings.trusted_days:
         return False
@@ -313,7 +381,7 @@ def _fits(context: Context, account: Account, second: Second, shown: bytes, vers
     except SealBroken:
         return False
     is_current = said.account == account.id and said.version == version
-    return is_current and said.made >= second.trusted_since and said.ends > context.clock.now()
+    return is_current and said.made >= since and said.ends > context.clock.now()
 
 
 def _place(context: Context, what: str) -> bytes:

@@ -22,6 +22,7 @@ from cryptnsend.keeper.providers import FileProvider, make_master_key
 from cryptnsend.store.sqlite import SqliteEngine
 from tests.keeper.conftest import HandClock, Person, Running, code_for, register, send, subscriber
 from tests.keeper.test_second import number
+from tests.support.authenticator import Passkey
 
 LEDGERS = Path(__file__).with_name("ledgers")
 CARL, DORA = "carl@mail.example", "dora@law.example"
@@ -44,6 +45,15 @@ def live(keeper: Running) -> dict[str, object]:
     dora = subscriber(keeper, DORA)
     secret = keeper.portal.second_begin(dora.ticket, dora.k).secret
     keeper.portal.second_begun(dora.ticket, number(keeper, secret))
+    passkey, step = Passkey(), Passkey()
+    asked = keeper.portal.passkey_begin(pat.ticket, pat.k)
+    output, seeds = passkey.output(asked.input), pat.opened.seeds if pat.opened else {}
+    keeper.portal.passkey_add(pat.ticket, "Phone", passkey.make(asked.challenge), output, seeds)
+    asked = keeper.portal.passkey_begin(dora.ticket, dora.k)
+    keeper.portal.passkey_add(dora.ticket, "Key", step.make(asked.challenge), b"", {})
+    shown = step.answer(keeper.portal.passkey_ask(dora.ticket, "number").challenge)
+    code = keeper.portal.passkey_show(dora.ticket, "number", shown)
+    keeper.portal.passkey_step(dora.ticket, dora.k, code, True)
     allowed = send(keeper, ann, pat.address)
     keeper.portal.allow(ann.ticket, allowed.message, "mail")
     return {
@@ -56,6 +66,7 @@ def live(keeper: Running) -> dict[str, object]:
         "grant": text(msgspec.msgpack.encode(mail.grant)),
         "content": text(mail.content),
         "second": [text(dora.k), text(secret)],
+        "passkeys": [passkey.kept(), step.kept()],
         "allowed": [allowed.link.token, msgspec.to_builtins(allowed.claims)],
     }
 
@@ -68,7 +79,7 @@ def main() -> None:
         keeper = Running(
             folder,
             HandClock(),
-            Settings(journal=folder / "journal.log", argon=Argon(64, 1, 1)),
+            Settings(journal=folder / "journal.log", argon=Argon(64, 1, 1), origin=lambda: Passkey().origin),
             engine,
             FileProvider(folder / "master.key", os.urandom),
         )

@@ -21,6 +21,7 @@ from cryptnsend.keeper import schema
 from cryptnsend.keeper.context import Settings
 from cryptnsend.keeper.providers import FileProvider
 from cryptnsend.store.sqlite import SqliteEngine
+from tests.support.authenticator import Passkey
 
 from .conftest import PARAMS, HandClock, Running, content_of
 from .save_ledger import CARL, DORA, LEDGERS
@@ -69,7 +70,7 @@ def upgraded(request: pytest.FixtureRequest, short_folder: Path) -> Iterator[tup
     keeper = Running(
         short_folder,
         HandClock(),
-        Settings(journal=short_folder / "journal.log", argon=Argon(64, 1, 1)),
+        Settings(journal=short_folder / "journal.log", argon=Argon(64, 1, 1), origin=lambda: Passkey().origin),
         engine,
         FileProvider(key, os.urandom),
     )
@@ -130,3 +131,19 @@ def test_what_a_sender_allowed_stays_allowed_and_nothing_else_is(upgraded: tuple
     if "allowed" in known:
         token, claims = known["allowed"]
         assert keeper.portal.way_of(token, msgspec.convert(claims, Claims)) == "mail"
+
+
+def test_passkeys_sign_in_after_an_upgrade_and_open_what_they_did(upgraded: tuple[Running, dict[str, Any]]) -> None:
+    keeper, known = upgraded
+    pat = keeper.portal.open("pat@home.example", octets(known["people"]["pat@home.example"]))
+    if "passkeys" not in known:  # from before there were any
+        assert keeper.portal.passkeys(pat.ticket) == []
+        return
+    passkey, step = map(Passkey.back, known["passkeys"])
+    asked = keeper.portal.passkey_sign_in(b"browser")
+    answer, output = passkey.answer(asked.challenge), passkey.output(asked.input)
+    assert keeper.portal.open_passkey(b"browser", answer, output).seeds == pat.seeds
+    held = keeper.portal.hold(DORA, octets(known["second"][0]))
+    ways = keeper.portal.second_ways(held)
+    assert ways.passkey is not None
+    assert keeper.portal.open_second_passkey(held, step.answer(ways.passkey.challenge)).addresses == (DORA,)
