@@ -434,6 +434,11 @@ class Policy:
         " default does not protect less anyway.",
         choices=("vault", "plain", "tls-or-vault"),
     )
+    members_in_clear: bool = setting(
+        True,
+        "Whether organisations may let mail to people of their partners' domains (member-domains) go readable, over"
+        " proven TLS only.",
+    )
     plain_token: bool = setting(True, "Whether :: at the start of a subject sends plain.")
     friends: bool = setting(True, "Whether mail to a sender's family and friends goes as ordinary mail.")
     pdf_token: bool = setting(True, "Whether encrypt/ at the start of a subject sends a locked PDF.")

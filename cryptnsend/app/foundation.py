@@ -177,6 +177,7 @@ def house_rules(config: Config) -> tuple[Policy, Leaves]:
         plain_token=rules.plain_token,
         friends=rules.friends,
         pdf_token=rules.pdf_token,
+        members_in_clear=rules.members_in_clear,
         cleartext=rules.cleartext == "everybody",
         file_links=rules.file_links == "everybody",
         tls_replies=rules.tls_replies,

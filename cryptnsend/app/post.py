@@ -223,7 +223,7 @@ class Post(Desk):
             bounces=Bounces(engine=self.engine, clock=self.clock, random=os.urandom, wake=self.wake),
             admission=self.admission,
             keeping=self.keeping,
-            standings=Standings(self.engine, self.holders),
+            standings=Standings(self.engine, self.holders, self.policies),
             engine=self.engine,
             names=self.names,
             scanning=self.scanning,

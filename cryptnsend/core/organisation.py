@@ -22,8 +22,9 @@ from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 
-from cryptnsend.core import journals
+from cryptnsend.core import journals, partners
 from cryptnsend.core.errors import Denied, Sentence
+from cryptnsend.core.model import Card
 
 T = TypeVar("T")
 Value = str | bool | int | tuple[str, ...]
@@ -54,6 +55,7 @@ def rule(
         "pattern",
         "rules",
         "journals",
+        "partners",
     ],
     side: Side,
     help: str,
@@ -99,6 +101,16 @@ class Policy:
     secure_marks: tuple[str, ...] = rule(
         (), "marks", "own", "Further words that ask for the vault at the start of a subject, as secure/.", group="ways"
     )
+    member_domains: tuple[str, ...] = rule(
+        (), "partners", "vouched",
+        "Partners' domains, whose people count as members: no code, and mail in the form that they chose.",
+        group="ways",
+    )  # fmt: skip
+    members_in_clear: bool = rule(
+        True, "yes", "forbids",
+        "Whether mail to people at member domains who have no account here goes readable over proven TLS.",
+        group="ways",
+    )  # fmt: skip
     cleartext: bool = rule(
         False, "yes", "grants", "Whether plain mail may go unencrypted to hosts without TLS.", group="ways"
     )
@@ -218,6 +230,14 @@ class Policy:
         """Say whether a subscriber of the organisation may have this canonical *address*."""
         return may_subscribe(self.subscriber_domains, address)
 
+    def is_member_domain(self, address: str) -> bool:
+        """Say whether a canonical *address* is at the domain of a partner."""
+        return address.rpartition("@")[2] in partners.by_domain(self.member_domains)
+
+    def is_partner(self, address: str, card: Card) -> bool:
+        """Say whether a subscriber with this *card* counts as a member at that canonical *address*."""
+        return partners.are_partners(self.member_domains, address, card.organisation, card.roles, card.weak)
+
     def journal_of(self, address: str) -> str:
         """Return the canonical address that copies of this address's mail go to; "" where none are made."""
         return journals.by_domain(self.journal_to).get(address.rpartition("@")[2], "")
@@ -234,6 +254,7 @@ CAREFUL: Mapping[str, Value] = {
     "tls_replies": False, "code_on_receipt": False, "code_instead": "code", "dlp_off": False, "dlp_as_is": False,
     "file_links": False,
     "visitor_pages": False,
+    "members_in_clear": False,
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from cryptnsend.core import journals
+from cryptnsend.core import journals, partners
 from cryptnsend.core.addresses import canonical
 from cryptnsend.core.dlp import detect, own
 from cryptnsend.core.errors import Denied, Sentence
@@ -45,6 +45,8 @@ def parse(name: str, typed: str) -> Value:
     entries = tuple(dict.fromkeys(_entry(name, kind, each) for each in typed_entries))
     if kind == "journals" and len(journals.by_domain(entries)) < len(entries):
         raise Denied(Sentence("Each domain stands once in %(name)s: its mail is copied to one mailbox.", name=name))
+    if kind == "partners" and len(partners.by_domain(entries)) < len(entries):
+        raise Denied(Sentence("Each domain stands once in %(name)s.", name=name))
     return entries
 
 
@@ -151,6 +153,8 @@ def _domain(typed: str) -> str:
 def _entry(name: str, kind: str, typed: str) -> str:
     if kind == "journals":
         return journals.entry(name, typed)
+    if kind == "partners":
+        return partners.entry(name, typed)
     if kind == "people" and typed.casefold() in ROLES:
         return typed.casefold()
     try:

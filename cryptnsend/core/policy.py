@@ -21,10 +21,11 @@ class RecipientFacts:
 
     address: str  # canonical
     is_self: bool = False  # one of the author's own addresses
-    is_member: bool = False  # subscriber of the same organisation, or one whose contact with the author is proven
+    is_member: bool = False  # subscriber of the same organisation or a partner's, or one who has shown the code
     is_thread_subscriber: bool = False  # the thread belongs to this recipient
     form: str = "zip"  # how a thread's subscriber or member wants mail in the original inbox
     blocked: bool = False  # this recipient has blocked the author
+    at_member_domain: bool = False  # a partner's domain, by the rules of the author's organisation
     is_friend: bool = False  # of the author's family and friends, as the author's card says
 
 
@@ -50,6 +51,7 @@ class Rules:
     may_plain: bool = True  # whether this author's mail may leave plain at all
     cleartext: bool = False  # whether plain mail may go unencrypted to hosts that have no TLS
     allow_pdf: bool = True  # whether `encrypt/` counts
+    members_in_clear: bool = True  # whether those at member domains who have no account here get readable mail
     tls_replies: bool = True  # whether its people may have replies arrive readable, over proven TLS
     marks: tuple[str, ...] = ()  # further words, case-folded, that ask for the vault at the start of a subject
 
@@ -159,6 +161,8 @@ _WHY = {
     "pdf-not-allowed": "the subject begins with encrypt/, but the organisation lets no locked files leave by mail",
     "thread-subscriber": "the conversation belongs to this recipient",
     "member": "this recipient can open secure mail without a new password",
+    "member-domain": "the recipient is at a member domain, to which mail goes readable over proven encryption in"
+    " transit",
     "form-unknown": "the way this recipient wants secure mail is not known here",
     "plain-token": "the subject begins with ::",
     "friend": "the sender named this address among family and friends, who get ordinary mail",
@@ -208,7 +212,15 @@ def _decide(submission: Submission, rules: Rules, recipient: RecipientFacts, ask
     if recipient.is_thread_subscriber or recipient.is_member:
         reason = "thread-subscriber" if recipient.is_thread_subscriber else "member"
         return Handoff(recipient.form, reason) if recipient.form in FORMS else Vault("form-unknown")
+    if recipient.at_member_domain and _may_leave_readable(submission, rules) and rules.members_in_clear:
+        return Relay("proven", "member-domain")
     return _otherwise(submission, rules, asked, is_friend=recipient.is_friend)
+
+
+def _may_leave_readable(submission: Submission, rules: Rules) -> bool:
+    """Say whether nothing forbids that this message leaves without a seal, whoever asks for it."""
+    is_free = submission.author_is_subscriber and not submission.author_is_newcomer and not submission.thread_vaulted
+    return is_free and rules.may_plain
 
 
 def _otherwise(submission: Submission, rules: Rules, asked: Token | None, *, is_friend: bool) -> Decision:

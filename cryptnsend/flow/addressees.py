@@ -13,10 +13,11 @@ from cryptnsend.core.addresses import canonical
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import Refusal, Sentence
 from cryptnsend.core.model import INSTALLATION, MANAGED, STRICT, Card, Ids, account_holder, contact_name
+from cryptnsend.core.organisation import Policy
 from cryptnsend.flow.granting import Addressee, Author, Person, Thread
 from cryptnsend.flow.holders import Holders
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.store.records import cards, links, messages
+from cryptnsend.store.records import cards, domains, links, messages
 
 NOBODY_READS = (
     "Whoever this conversation belongs to has closed their account here, so that nobody would read your answer. Reach"
@@ -162,8 +163,14 @@ class Addressees:
                 return found
         return None
 
-    def person(self, rows: Rows, name: str, asked: Addressee, author: Card, thread: Thread, now: int) -> Person:
-        """Return what rows and cards show about the person at the canonical address *name*, who may be new to us."""
+    def person(
+        self, rows: Rows, name: str, asked: Addressee, author: Card, thread: Thread, of_thread: Policy, now: int
+    ) -> Person:
+        """
+        Return what rows and cards show about the person at the canonical address *name*, who may be new to us.
+
+        *of_thread* is what holds for the organisation that the thread belongs to.
+        """
         known = cards.addressed(rows, name, thread.subscriber)
         if known is None:
             ident = self.ids.new(now)
@@ -177,7 +184,8 @@ class Addressees:
         card = person.card
         if card is not None:
             person.owns_thread = card.account == thread.subscriber
-            person.is_member = not card.weak and "subscriber" in card.roles and card.organisation == thread.organisation
+            is_own = not card.weak and "subscriber" in card.roles and card.organisation == thread.organisation
+            person.is_member = is_own or is_partner(rows, of_thread, card, name)
         if not person.owns_thread and not person.is_self:
             self._meet(rows, person, known, thread, now)
         return person
@@ -193,6 +201,15 @@ class Addressees:
         if card is not None and self._holders.is_proven(known.statement, card, person.canonical, thread.subscriber):
             person.proven = True
             person.is_member = person.is_member or "subscriber" in card.roles
+
+
+def is_partner(rows: Rows, held: Policy, card: Card, address: str) -> bool:
+    """
+    Say whether a subscriber of another organisation counts as a member at that address where this policy is *held*.
+
+    The keeper vouches for card and rule; the domain has to be proven still, which a row may deny and never grant.
+    """
+    return held.is_partner(address, card) and domains.is_proven(rows, card.organisation, address.rpartition("@")[2])
 
 
 def _is_closed(rows: Rows, subscriber: int) -> bool:

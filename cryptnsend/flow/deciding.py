@@ -92,10 +92,12 @@ class Deciding:
             thread = self._addressees.thread(rows, author, card, index, asked, parent, now)
             if not thread.new and thread.subscriber != author.account:
                 visiting.check_welcome(rows, thread.subscriber, sender.address)
+        own = thread.organisation == author.organisation
+        of_thread = held if own else self._policies.of(rows, thread.organisation)
         people, unvouched = [], Unvouched()
         for name, addressee in asked.items():
             try:
-                people.append(self._addressees.person(rows, name, addressee, card, thread, now))
+                people.append(self._addressees.person(rows, name, addressee, card, thread, of_thread, now))
             except Unvouched as missing:  # all of them in one question
                 unvouched.add(missing)
         if unvouched.holders or unvouched.contacts:
@@ -108,8 +110,6 @@ class Deciding:
             author_is_newcomer=self._settings.is_newcomer(card, now),
             thread_vaulted=thread.vaulted,
         )
-        own = thread.organisation == author.organisation
-        of_thread = held if own else self._policies.of(rows, thread.organisation)
         decisions = policy.decide(submission, rules_of(held, card))
         return Decided(card, thread, people, decisions, held, of_thread)
 
@@ -131,6 +131,7 @@ class Deciding:
             is_thread_subscriber=person.owns_thread,
             form=form_of(person.card, self._tls_replies(rows, author, person.card, held)),
             blocked=person.blocked,
+            at_member_domain=held.is_member_domain(person.canonical) and not (person.card and person.card.weak),
             is_friend=person.canonical in own.friends,
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cryptnsend.core import journals, organisation, organisation_typed
+from cryptnsend.core import journals, organisation, organisation_typed, partners
 from cryptnsend.core.contracts import Clock, Engine, Queries, Rows
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Sentence
 from cryptnsend.core.model import INSTALLATION, Card, archive_holder
@@ -171,6 +171,7 @@ class Policies:
         """
         before = self.standing(org)
         self._book.check_not_overtaken(before.version, based_on)
+        said = self._with_partners(org, before.said, organisation_typed.check(said))
         self.check(said)
         self._check_journals(org, before.said, said)
         checked = organisation_typed.check(said)
@@ -178,6 +179,28 @@ class Policies:
             return before
         self._book.add(org, before.said, checked, why=reason(why), actor=actor, take=take, detail=detail)
         return self.standing(org)
+
+    def _with_partners(self, org: int, before: Mapping[str, Value], said: Mapping[str, Value]) -> Mapping[str, Value]:
+        """
+        Return what is *said* with the number of each partner here behind its domain, so that the keeper knows it.
+
+        Raises Denied for the number of an organisation that has not proven the domain.
+        """
+        named = partners.by_domain(said.get("member_domains"))
+        for domain, number in partners.added(before.get("member_domains"), said.get("member_domains")).items():
+            owner = domains.owner(self._engine, domain)
+            if number and number != owner:
+                raise Denied(
+                    Sentence(
+                        "%(domain)s is not the proven domain of that organisation. Leave the number out: it is found"
+                        " by itself.",
+                        domain=domain,
+                    )
+                )
+            named[domain] = owner if owner is not None and owner != org else partners.NOBODY_HERE
+        if not named:
+            return said
+        return {**said, "member_domains": tuple(partners.spelt(*each) for each in named.items())}
 
     def _check_journals(self, org: int, before: Mapping[str, Value], said: Mapping[str, Value]) -> None:
         """Raise Denied for copies of a domain's mail that is not the organisation's own; the keeper sees to whom."""

@@ -50,6 +50,7 @@ def rules_of(held: Policy, card: Card) -> policy.Rules:
         may_plain=held.may_send_plain(card.addresses, card.roles),
         cleartext=held.cleartext,
         allow_pdf=held.pdf_token,
+        members_in_clear=held.members_in_clear,
         tls_replies=held.tls_replies,
         marks=held.secure_marks,
     )

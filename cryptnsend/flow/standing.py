@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from cryptnsend.core.contracts import Engine, Row, Rows
 from cryptnsend.core.model import INSTALLATION, Card, account_holder
 from cryptnsend.core.tokens import Claims
+from cryptnsend.flow.addressees import is_partner
 from cryptnsend.flow.granting import Author
 from cryptnsend.flow.holders import Holders
+from cryptnsend.flow.policies import Policies
 from cryptnsend.store.records import bounces, cards, messages
 
 
@@ -27,8 +29,8 @@ class Standing:
 class Standings:
     """Looks up how somebody stands. Thread-safe; keeps nothing itself. Asks the keeper, so it may block."""
 
-    def __init__(self, engine: Engine, holders: Holders):
-        self._engine, self._holders = engine, holders
+    def __init__(self, engine: Engine, holders: Holders, policies: Policies):
+        self._engine, self._holders, self._policies = engine, holders, policies
 
     def of(self, author: str, claims: Claims) -> Standing:
         """Return how the canonical address *author* stands in the thread that a token of a reply belongs to."""
@@ -62,8 +64,11 @@ class Standings:
         if self._holders.is_proven(known.statement, card, author, claims.subscriber):
             return True
         owner = self._holders.card(rows, account_holder(claims.subscriber))
-        both = owner is not None and not owner.weak and "subscriber" in owner.roles and "subscriber" in card.roles
-        return both and owner is not None and card.organisation == owner.organisation != INSTALLATION
+        if owner is None or owner.weak or "subscriber" not in owner.roles or "subscriber" not in card.roles:
+            return False
+        if card.organisation == owner.organisation != INSTALLATION:
+            return True
+        return is_partner(rows, self._policies.of(rows, owner.organisation), card, author)
 
     def _told(self, rows: Rows, author: str, deliveries: list[int]) -> Claims | None:
         for ident in deliveries:

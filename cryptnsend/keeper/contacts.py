@@ -1,8 +1,9 @@
 """May this account open what this subscriber's thread holds for this address? The rule behind every release of a key.
 
 A contact is proven by the subscriber's own code, or waived by the rule of the subscriber's organisation. Nobody needs
-a code in their own threads, nor members of one organisation among themselves. None of that counts while an account is
-weak, but for codes told since, and for organisations that ask for no code at all.
+a code in their own threads, nor members of one organisation among themselves, nor people of an organisation that the
+subscriber's named as a partner, at the domain that it named. None of that counts while an account is weak, but for
+codes told since, and for organisations that ask for no code at all.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from cryptnsend.core import organisation as rules
+from cryptnsend.core import partners
 from cryptnsend.core.contracts import Rows
 from cryptnsend.keeper import cards, ledger
 from cryptnsend.keeper.context import Context
@@ -49,7 +52,11 @@ def clearance(
     owned = ledger.address(reads, address)
     if owned is None or owned.account != account.id or not account.may_sign_in:
         return None
-    if not account.is_weak and (account.id == subscriber.id or are_members(account, subscriber)):
+    if not account.is_weak and (
+        account.id == subscriber.id
+        or are_members(account, subscriber)
+        or is_partner(reads, account, address, subscriber)
+    ):
         return Clearance("waived")
     rule = code_rule(context, reads, subscriber.org)
     if rule == "never":
@@ -74,6 +81,15 @@ def are_members(account: Account, subscriber: Account) -> bool:
         and subscriber.has("subscriber")
         and not account.is_weak
     )
+
+
+def is_partner(reads: ledger.Reads, account: Account, address: str, subscriber: Account) -> bool:
+    """Say whether the subscriber's organisation named the account's, and the domain of that address, as a partner."""
+    if account.org == subscriber.org or not account.org or not subscriber.has("subscriber"):
+        return False
+    organisation = ledger.organisation(reads, subscriber.org)
+    said = rules.read(organisation.policy) if organisation is not None and organisation.policy else {}
+    return partners.are_partners(said.get("member_domains"), address, account.org, account.role_names, account.is_weak)
 
 
 def is_proven(row: Contact, account: Account) -> bool:

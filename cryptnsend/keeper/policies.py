@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from cryptnsend.core import journals
+from cryptnsend.core import journals, partners
 from cryptnsend.core import organisation as rules
 from cryptnsend.core import organisation_typed as typed
 from cryptnsend.core.contracts import Rows
@@ -60,6 +60,7 @@ def take(context: Context, organisation: int, text: str) -> PolicyTaken:
         before = rules.read(known.policy or "{}")
         _check_journals(rows, organisation, before, said)
         _check_people(rows, organisation, before, said)
+        _check_partners(rows, organisation, before, said)
         custody, rule = known.custody, known.code_rule
         # What was never said in a text may have been set when the organisation was made, and stays.
         if "custody" in said or "custody" in before:
@@ -113,6 +114,21 @@ def _check_people(
                 people=", ".join(outside[:MOST_NAMED]),
             )
         )
+
+
+def _check_partners(
+    reads: ledger.Reads, organisation: int, before: Mapping[str, rules.Value], said: Mapping[str, rules.Value]
+) -> None:
+    """Raise `Denied` for a partner that is no other organisation of this server."""
+    for domain, number in partners.added(before.get("member_domains"), said.get("member_domains")).items():
+        if number and (number == organisation or ledger.organisation(reads, number) is None):
+            raise Denied(
+                Sentence(
+                    "%(domain)s is not the domain of another organisation with the number %(number)s.",
+                    domain=domain,
+                    number=str(number),
+                )
+            )
 
 
 def check_subscriber(reads: ledger.Reads, organisation: int, address: str) -> None:

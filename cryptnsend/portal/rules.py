@@ -71,6 +71,17 @@ def labels() -> dict[str, tuple[str, str]]:
             _("Marks that lock"),
             _("Besides “secure/”: words at the start of a subject, such as [secure], one a line."),
         ),
+        "member_domains": (
+            _("Partners whose people are members"),
+            _(
+                "Their domains, one a line. People of an organisation on this server need no code and get mail in the "
+                "form that they chose; its number is added here by itself."
+            ),
+        ),
+        "members_in_clear": (
+            _("Readable mail to partners without an account here"),
+            _("Only where the way there is proven, else they get a notice."),
+        ),
         "cleartext": (
             _("Plain mail to servers without encryption"),
             _("Else such mail is locked, and the recipient gets a notice."),

@@ -74,6 +74,7 @@ facts = st.builds(
     is_thread_subscriber=st.booleans(),
     form=st.sampled_from([*FORMS, "", "unheard-of"]),
     blocked=st.booleans(),
+    at_member_domain=st.booleans(),
     is_friend=st.booleans(),
 )
 subjects = st.sampled_from(
@@ -85,6 +86,7 @@ submissions = st.builds(
     author_is_subscriber=st.booleans(),
     subject=subjects,
     recipients=st.lists(facts, max_size=5).map(tuple),
+    author_is_newcomer=st.booleans(),
     thread_vaulted=st.booleans(),
 )
 rules = st.builds(
@@ -94,6 +96,8 @@ rules = st.builds(
     may_plain=st.booleans(),
     allow_friends=st.booleans(),
     allow_pdf=st.booleans(),
+    members_in_clear=st.booleans(),
+    cleartext=st.booleans(),
     marks=st.sampled_from([(), ("[secure]",), ("#phi", "secure!")]),
 )
 
@@ -137,7 +141,19 @@ def test_nothing_is_relayed_but_by_a_subscribers_token_or_the_organisations_defa
             by_token = rule.allow_plain and decision.reason in ("plain-token", "friend")
             assert rule.allow_friends or decision.reason != "friend"
             proven = rule.default == "tls-or-vault" and decision.tls == "proven"
-            assert by_token or proven or rule.default == "plain"
+            to_member = rule.members_in_clear and decision.reason == "member-domain" and decision.tls == "proven"
+            assert by_token or proven or to_member or rule.default == "plain"
+
+
+@given(submissions, rules)
+def test_a_member_domain_never_opens_a_worse_way_than_a_proven_one(submission, rule):
+    """With it a recipient gets what they got without, or readable mail over a proven way."""
+    without = replace(
+        submission, recipients=tuple(replace(each, at_member_domain=False) for each in submission.recipients)
+    )
+    before = decide(without, rule)
+    for address, decision in decide(submission, rule).items():
+        assert decision == before[address] or decision == Relay("proven", "member-domain")
 
 
 @given(submissions, rules, subjects)

@@ -197,6 +197,38 @@ def test_subscribers_of_two_organisations_of_one_are_no_members(keeper: Running)
     assert keeper.portal.adopt(bob.ticket, [mail.grant]) == []
 
 
+def partners(keeper: Running, domain: str = "clinic.example") -> tuple[Person, Person]:
+    """Let Ann's practice name Bob's as a partner by his domain; Bob's has named nobody."""
+    practice, other = (keeper.owner.organisation_add(name, "managed", "") for name in ("Practice", "Other"))
+    ann, bob = subscriber(keeper, "ann@practice.example", practice.id), subscriber(keeper, BOB, other.id)
+    keeper.owner.organisation_policy(practice.id, f'{{"member_domains":["{domain} {other.id}"]}}')
+    return ann, bob
+
+
+def test_people_of_a_partner_need_no_code_and_those_of_who_named_nobody_do(keeper: Running) -> None:
+    ann, bob = partners(keeper)
+    there, back = send(keeper, ann, BOB), send(keeper, bob, "ann@practice.example")
+    assert len(keeper.portal.adopt(bob.ticket, [there.grant])) == 1
+    assert keeper.portal.adopt(ann.ticket, [back.grant]) == []
+    assert keeper.portal.codes(ann.ticket, [BOB])[0].state == "waived"
+    assert keeper.portal.codes(bob.ticket, ["ann@practice.example"])[0].state == "live"
+
+
+def test_a_partner_is_one_at_the_domain_that_was_named_only(keeper: Running) -> None:
+    ann, bob = partners(keeper, domain="elsewhere.example")
+    assert keeper.portal.adopt(bob.ticket, [send(keeper, ann, BOB).grant]) == []
+
+
+def test_a_weak_account_of_a_partner_needs_a_code_as_a_stranger_there_does(keeper: Running) -> None:
+    ann, _ = partners(keeper)
+    stranger = subscriber(keeper, "eve@clinic.example")
+    for_eve, for_bob = send(keeper, ann, "eve@clinic.example"), send(keeper, ann, BOB)
+    intruder = Person(BOB)
+    reset_by_mail(keeper, intruder)
+    assert keeper.portal.adopt(intruder.ticket, [for_bob.grant]) == []
+    assert keeper.portal.adopt(stranger.ticket, [for_eve.grant]) == []
+
+
 # -- addresses that change hands --------------------------------------------------------------------------------------
 
 

@@ -19,6 +19,16 @@ def owner(engine: Engine, domain: str) -> int | None:
     return int(found[0]["org"]) if found else None
 
 
+def is_proven(rows: Rows, org: int, domain: str) -> bool:
+    """Say, inside a transaction, whether a domain is proven by this very organisation."""
+    return bool(
+        rows.query(
+            "SELECT 1 FROM domains WHERE org = :org AND domain = :domain AND proven IS NOT NULL",
+            {"org": org, "domain": domain},
+        )
+    )
+
+
 def ask(rows: Rows, org: int, domain: str, challenge: str, now: int) -> None:
     """Note that an organisation wants to prove a domain; asked again, the challenge stays."""
     rows.execute(
