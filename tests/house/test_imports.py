@@ -24,7 +24,7 @@ LEVELS = [
     {"mailbox"},  # borrows from the SMTP doors how a door is opened
     {"submission", "portal"},
     {"flow"},
-    {"store", "delivery", "scan", "dlp", "pdf", "keeper"},
+    {"store", "delivery", "scan", "dlp", "pdf", "ownkeys", "keeper"},
     {"rights", "making", "typist", "confined"},
     {"home", "hardening", "logs", "metrics", "clock", "languages"},
     {"config"},
@@ -51,6 +51,7 @@ ROOMS_OF = {
     "flask": {"portal", "demo"},
     "pikepdf": {"pdf"},
     "pypdfium2": {"dlp"},
+    "pysequoia": {"ownkeys"},
     "re2": {"core"},
     "granian": {"cli", "app", "portal"},
     "smtplib": {"delivery", "demo", "cli"},
