@@ -448,6 +448,12 @@ class Policy:
         " which `cryptnsend policy set` says so, everybody.",
         choices=("never", "organisations", "everybody"),
     )
+    own_keys: str = setting(
+        "organisations",
+        "Who may let mail leave encrypted to keys of those who get it, which its sender knows, instead of with a notice"
+        " only: nobody, organisations that say so in their rules, everybody.",
+        choices=("never", "organisations", "everybody"),
+    )
     file_links: str = setting(
         "organisations",
         "Who may share a large file with whoever has its link, instead of with recipients who prove themselves: nobody,"

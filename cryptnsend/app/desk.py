@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from cryptnsend.flow.newmail import NewMail
     from cryptnsend.flow.opening import Opener
     from cryptnsend.flow.owner import Owner
+    from cryptnsend.flow.ownkeys import OwnKeys
     from cryptnsend.flow.pickup import Pickup
     from cryptnsend.flow.placing import Placer
     from cryptnsend.flow.recalling import Recalling
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from cryptnsend.flow.sessions import Sessions
     from cryptnsend.flow.uploading import Uploads
     from cryptnsend.flow.visitors import Visitors
+    from cryptnsend.ownkeys.locksmith import Locksmith
 
 
 DAY = 86_400_000  # milliseconds
@@ -178,6 +180,19 @@ class Desk(Foundation):
             self.looks.cover,
             self.config.delivery.handoff_octets,
         )
+
+    @cached_property
+    def ownkeys(self) -> OwnKeys:
+        from cryptnsend.flow.ownkeys import OwnKeys
+
+        return OwnKeys(locksmith=self.locksmith, **self.of_people())
+
+    @cached_property
+    def locksmith(self) -> Locksmith:
+        """Return what reads and uses people's own keys; it starts nothing before the first."""
+        from cryptnsend.ownkeys.locksmith import Locksmith
+
+        return Locksmith()
 
     @cached_property
     def mail_gate(self) -> MailGate:

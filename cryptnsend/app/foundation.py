@@ -180,6 +180,7 @@ def house_rules(config: Config) -> tuple[Policy, Leaves]:
         members_in_clear=rules.members_in_clear,
         cleartext=rules.cleartext == "everybody",
         file_links=rules.file_links == "everybody",
+        own_keys=rules.own_keys == "everybody",
         tls_replies=rules.tls_replies,
         visitor_pages=config.visitors.pages,
         code_rule=config.codes.rule,
@@ -199,7 +200,12 @@ def house_rules(config: Config) -> tuple[Policy, Leaves]:
         dlp_off=not config.dlp.look,
         hold_hours=config.dlp.hold_hours,
     )
-    leaves = Leaves(least=rules.least, cleartext=rules.cleartext != "never", file_links=rules.file_links != "never")
+    leaves = Leaves(
+        least=rules.least,
+        cleartext=rules.cleartext != "never",
+        file_links=rules.file_links != "never",
+        own_keys=rules.own_keys != "never",
+    )
     return policy, leaves
 
 

@@ -88,6 +88,7 @@ class Post(Desk):
             engine=self.engine,
             parcels=Parcels(self.engine, self.vault, self.keeper, self.holders, most),
             documents=self.documents,
+            locksmith=self.locksmith,
             keeper=self.keeper,
             clock=self.clock,
             signers=self.signers,

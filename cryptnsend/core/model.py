@@ -78,6 +78,14 @@ class PairCard(msgspec.Struct, frozen=True):
     public: bytes
 
 
+class KeyMark(msgspec.Struct, frozen=True):
+    """Which key somebody's mail may be encrypted to: its kind (smime, openpgp) and the SHA-256 of its octets."""
+
+    kind: str
+    mark: bytes
+    address: str = ""  # canonical, whose key it is; "" for the holder's own
+
+
 class Card(msgspec.Struct, frozen=True):
     """
     What the keeper vouches for about one holder. A sealer uses nothing about a holder that is not on its card.
@@ -94,13 +102,23 @@ class Card(msgspec.Struct, frozen=True):
     custody: str  # of threads this holder starts
     pairs: tuple[PairCard, ...]  # current ones
     reply_address: str
-    form: str  # handoff form of replies: zip, link
+    form: str  # handoff form of replies: zip, pdf, link, tls, smime, openpgp
     weak: bool
     generation: int
     open_since: int = 0  # UTC milliseconds: when they became a subscriber on nobody's word; 0 for the others
     policy: bytes = b""  # of an archive: fingerprint of what its organisation said of its rules; empty for nothing
     look: bytes = b""  # the same of its look
     friends: tuple[str, ...] = ()  # canonical addresses to which this subscriber's mail may go as ordinary mail
+    own_keys: tuple[KeyMark, ...] = ()  # by which this subscriber wants mail, one of a kind
+    known_keys: tuple[KeyMark, ...] = ()  # of people whom this subscriber writes to, who compared their fingerprints
+
+    def own_key(self, kind: str) -> bytes | None:
+        """Return the mark of the holder's own key of that kind, None without one."""
+        return next((each.mark for each in self.own_keys if each.kind == kind), None)
+
+    def known_key(self, address: str) -> KeyMark | None:
+        """Return which key of somebody else this subscriber knows, None without one."""
+        return next((each for each in self.known_keys if each.address == address), None)
 
     def pair(self, custody: str) -> PairCard:
         """Return the current pair of that custody; raise LookupError if the holder has none."""

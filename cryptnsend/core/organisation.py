@@ -88,6 +88,10 @@ class Policy:
         (), "people", "own", "Who may send plain, by :: or by default: roles and addresses; empty is everybody.",
         group="ways",
     )  # fmt: skip
+    own_keys: bool = rule(
+        False, "yes", "grants", "Whether mail may leave encrypted to keys of those who get it, which its sender knows.",
+        group="ways",
+    )  # fmt: skip
     friends: bool = rule(
         True, "yes", "forbids", "Whether mail to a sender's family and friends goes as ordinary mail.", group="ways"
     )
@@ -252,7 +256,7 @@ SETTINGS: Mapping[str, Field[Any]] = {each.name: each for each in fields(Policy)
 CAREFUL: Mapping[str, Value] = {
     "default": "vault", "plain_token": False, "friends": False, "pdf_token": False, "cleartext": False,
     "tls_replies": False, "code_on_receipt": False, "code_instead": "code", "dlp_off": False, "dlp_as_is": False,
-    "file_links": False,
+    "file_links": False, "own_keys": False,
     "visitor_pages": False,
     "members_in_clear": False,
 }  # fmt: skip
@@ -323,6 +327,7 @@ class Leaves:
     least: str = "vault"  # the way with the least protection that one may choose for its unmarked messages
     cleartext: bool = False  # whether one may let plain mail go unencrypted
     file_links: bool = False  # whether one may let large files be shared with whoever has a link
+    own_keys: bool = False  # whether one may let mail leave encrypted to keys of those who get it
 
 
 # -- what holds -------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from cryptnsend.core.errors import Sentence
+from cryptnsend.core.protected import KINDS
 from cryptnsend.core.subject import Token, asked_for, has_mark
 
 FORMS = frozenset({"zip", "pdf", "smime", "openpgp", "link", "tls"})  # handoff forms, DESIGN's names
@@ -27,6 +28,7 @@ class RecipientFacts:
     blocked: bool = False  # this recipient has blocked the author
     at_member_domain: bool = False  # a partner's domain, by the rules of the author's organisation
     is_friend: bool = False  # of the author's family and friends, as the author's card says
+    own_key: str = ""  # of which kind the key is that the author knows of them, as the author's card says
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Rules:
     allow_pdf: bool = True  # whether `encrypt/` counts
     members_in_clear: bool = True  # whether those at member domains who have no account here get readable mail
     tls_replies: bool = True  # whether its people may have replies arrive readable, over proven TLS
+    own_keys: bool = False  # whether mail may leave encrypted to a recipient's own key
     marks: tuple[str, ...] = ()  # further words, case-folded, that ask for the vault at the start of a subject
 
 
@@ -96,6 +99,19 @@ class Pdf:
     def explain(self) -> str:
         """Say the decision and why in one sentence."""
         return f"Sealed in the vault and sent as an encrypted PDF, whose key waits there: {_WHY[self.reason]}."
+
+
+@dataclass(frozen=True, slots=True)
+class Encrypt:
+    """Seal it, and send it encrypted to the recipient's own key, of that kind; it waits in the vault, too."""
+
+    form: str
+    reason: str
+    rank: ClassVar[int] = 2
+
+    def explain(self) -> str:
+        """Say the decision and why in one sentence."""
+        return f"Sealed in the vault and sent encrypted to the recipient's own key ({self.form}): {_WHY[self.reason]}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +164,7 @@ class Refuse:
         return Sentence("Refused: %(why)s.", why=why)
 
 
-Decision = Vault | Handoff | Pdf | Relay | Hold | Refuse
+Decision = Vault | Handoff | Pdf | Encrypt | Relay | Hold | Refuse
 
 MOST_NAMED = 5  # recipients in one sentence
 
@@ -161,6 +177,7 @@ _WHY = {
     "pdf-not-allowed": "the subject begins with encrypt/, but the organisation lets no locked files leave by mail",
     "thread-subscriber": "the conversation belongs to this recipient",
     "member": "this recipient can open secure mail without a new password",
+    "known-key": "the sender knows this recipient's own key, and the organisation lets mail leave encrypted to it",
     "member-domain": "the recipient is at a member domain, to which mail goes readable over proven encryption in"
     " transit",
     "form-unknown": "the way this recipient wants secure mail is not known here",
@@ -212,6 +229,8 @@ def _decide(submission: Submission, rules: Rules, recipient: RecipientFacts, ask
     if recipient.is_thread_subscriber or recipient.is_member:
         reason = "thread-subscriber" if recipient.is_thread_subscriber else "member"
         return Handoff(recipient.form, reason) if recipient.form in FORMS else Vault("form-unknown")
+    if recipient.own_key in KINDS and rules.own_keys and submission.author_is_subscriber and asked != "plain":
+        return Encrypt(recipient.own_key, "known-key")
     if recipient.at_member_domain and _may_leave_readable(submission, rules) and rules.members_in_clear:
         return Relay("proven", "member-domain")
     return _otherwise(submission, rules, asked, is_friend=recipient.is_friend)

@@ -112,7 +112,7 @@ class Belongings(People):
         self, session: Session, *, name: str, phone: str, form: str, password: str = "", source: str = ""
     ) -> None:
         """
-        Change name, call-back number and the form that replies arrive in (zip, link, tls).
+        Change name, call-back number and the form that replies arrive in (zip, pdf, link, tls, smime, openpgp).
 
         Raises Denied for a name or number that cannot stand on a notice, and WrongSecret where "tls" is turned on
         without the password: from then on whoever reads the mailbox reads the replies.

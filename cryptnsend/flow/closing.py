@@ -10,12 +10,13 @@ from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.model import INSTALLATION, Random, account_holder, new_id
 from cryptnsend.flow.throttling import SEEN
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.store.records import audit, messages, oversight, sessions, throttle
+from cryptnsend.store.records import audit, messages, oversight, ownkeys, sessions, throttle
 
 
 def follow(rows: Rows, org: int, account: int, now: int, told: messages.Delivery) -> None:
     """Write down that an account is closed, and let its owner be told by the mail *told*."""
     sessions.end_all(rows, account)
+    ownkeys.drop_all(rows, account)
     throttle.forget(rows, SEEN, account)  # from where they signed in; before the addresses are let go of
     oversight.close(rows, account, now)
     oversight.unmark(rows, account, oversight.CLOSING)

@@ -24,6 +24,7 @@ from cryptnsend.flow.parcels import Parcels
 from cryptnsend.flow.policies import Policies
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import LinkRow
+from cryptnsend.ownkeys.locksmith import Locksmith
 
 AUTO = (("Auto-Submitted", "auto-generated"),)  # RFC 3834 §5
 US = "CryptnSend"
@@ -77,6 +78,7 @@ class Composing:
         engine: Engine,
         parcels: Parcels,
         documents: Documents,
+        locksmith: Locksmith,
         keeper: Keeper,
         clock: Clock,
         signers: Signers,
@@ -86,17 +88,19 @@ class Composing:
         web: Path,
     ):
         self._engine, self._parcels, self._documents, self._keeper = engine, parcels, documents, keeper
-        self._clock, self._signers = clock, signers
+        self._locksmith, self._clock, self._signers = locksmith, clock, signers
         self._settings, self._looks, self._policies = settings, looks, policies
         self._faces = Faces(web)
 
     def give_up(self) -> None:
-        """Wait for no document any more: the process ends."""
+        """Wait for no document and no encryption any more: the process ends."""
         self._documents.cut()
+        self._locksmith.cut()
 
     def close(self) -> None:
         """End what mails are made with."""
         self._documents.close()
+        self._locksmith.close()
 
     def _words(self, row: Row) -> Callable[[str], str]:
         """Return what puts English words into the language of a delivery's reader."""

@@ -133,6 +133,7 @@ class Deciding:
             blocked=person.blocked,
             at_member_domain=held.is_member_domain(person.canonical) and not (person.card and person.card.weak),
             is_friend=person.canonical in own.friends,
+            own_key=known.kind if (known := own.known_key(person.canonical)) else "",
         )
 
     def _tls_replies(self, rows: Rows, author: Author, card: Card | None, held: Policy) -> bool:

@@ -173,7 +173,7 @@ class Making:
 
         *disclosed* says that the person stands in To or Cc; everybody else is never shown to others.
         """
-        form = decision.form if isinstance(decision, policy.Handoff) else ""
+        form = decision.form if isinstance(decision, policy.Handoff | policy.Encrypt) else ""
         form = "pdf" if isinstance(decision, policy.Pdf) else form
         self._recipients.append(
             messages.Recipient(
@@ -197,7 +197,8 @@ class Making:
             inbox = person.card.reply_address if person.card is not None and form != "link" else ""
             way = "proven" if form == "tls" else "opportunistic"
             self._deliver("handoff", form, person, envelope, way, queued_for=inbox)
-        elif isinstance(decision, policy.Pdf):  # a notice with the document in it, to the address that was written to
+        elif isinstance(decision, policy.Pdf | policy.Encrypt):
+            # A notice with everything in it, locked, to the address that was written to.
             self._deliver("notice", form, person, envelope, "opportunistic", queued_for=person.canonical)
         else:
             self._deliver("notice", "", person, envelope, "opportunistic")

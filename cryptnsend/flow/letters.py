@@ -14,22 +14,25 @@ from cryptnsend.core.contracts import Row
 from cryptnsend.core.errors import Denied
 from cryptnsend.core.mime import Enclosure
 from cryptnsend.core.names import safe_display_name
+from cryptnsend.core.protected import KINDS
 from cryptnsend.flow.composing import Letter, Link
 from cryptnsend.flow.documents import FILE as PDF
 from cryptnsend.flow.documents import Copy
+from cryptnsend.flow.encrypted import Encrypted, Faces
 from cryptnsend.flow.housemail import HouseMail
 from cryptnsend.flow.journalmail import JournalMail
 from cryptnsend.flow.mailwords import day, moment, one_line, phone_number, usable_ids
 from cryptnsend.flow.parcels import Moot, TooLargeToHandOver
 from cryptnsend.flow.readable import Readable
 from cryptnsend.flow.relayed import Relayed
+from cryptnsend.keeper.requests import Notice
 from cryptnsend.pdf.press import NotMade
 from cryptnsend.store.records import mailing
 
 KEY_FIRST = "?key"  # leads whoever follows a link to the key of the PDF that came with it
 
 
-class Letters(HouseMail, Relayed, Readable, JournalMail):
+class Letters(HouseMail, Relayed, Readable, Encrypted, JournalMail):
     """Composes the mail of one claimed delivery. Thread-safe; keeps nothing."""
 
     def compose(self, row: Row) -> Letter:
@@ -74,6 +77,8 @@ class Letters(HouseMail, Relayed, Readable, JournalMail):
         told = self._keeper.notice(row["recipient_address"], row["subscriber"], message, author["address"])
         name = safe_display_name(author["name"])
         words = self._words(row)
+        if row["form"] in KINDS:
+            return self._encrypted_notice(row, told, author)
         to, enclosures = told.address, tuple[Enclosure, ...]()
         if row["form"] == "pdf":
             to, octets = self._document(row, told.address, author)
@@ -115,6 +120,33 @@ class Letters(HouseMail, Relayed, Readable, JournalMail):
             enclosures=enclosures,
         )
 
+    def _encrypted_notice(self, row: Row, told: Notice, author: Row) -> Letter:
+        """Bring a message to somebody whose key its author knows."""
+        name, words = safe_display_name(author["name"]), self._words(row)
+        values = {
+            "is_reply": False,
+            "is_locked": False,
+            "is_pdf": False,
+            "is_readable": False,
+            "is_encrypted": True,
+            "instead_of": "",
+            "file": "",
+            "writer": name or author["address"],
+            "when": moment(row["message_created"], row["language"]),
+            "link": self._url(row, f"/m/{told.link.token}"),
+            "recipient": told.address,
+            "number": row["display_id"],
+        }
+        face = Mailbox(
+            words("%(name)s via CryptnSend") % {"name": name} if name else words("Secure message via CryptnSend"),
+            f"notice@{self._settings.domain}",
+        )
+        reply = self._local("r+", told.reply.token)
+        faces = Faces(face, words("You have a secure message"), values["writer"], reply)
+        return self._encrypted(
+            row, told.address, faces, values, (), (Link(told.link.row, None), Link(told.reply.row, None))
+        )
+
     def _handoff(self, row: Row) -> Letter:
         """Bring a message to an original inbox, or tell that it waits; who wrote it, only where it arrives readable."""
         org, message, words = row["org"], row["message"], self._words(row)
@@ -138,6 +170,7 @@ class Letters(HouseMail, Relayed, Readable, JournalMail):
             "is_locked": row["form"] == "zip",
             "is_pdf": row["form"] == "pdf",
             "is_readable": row["form"] == "tls",
+            "is_encrypted": row["form"] in KINDS,
             "instead_of": row["decided_form"] if row["form"] == "link" and row["decided_form"] != "link" else "",
             "file": file,
             "when": moment(row["message_created"], row["language"]),
@@ -150,8 +183,10 @@ class Letters(HouseMail, Relayed, Readable, JournalMail):
         subject = words("You have a secure reply") if values["is_reply"] else words("You have a secure message")
         face, links = Mailbox(name, self._local("r+", told.reply.token)), (told.link.row, told.reply.row)
         tokens = tuple(Link(each, None) for each in links)
+        values["writer"] = safe_display_name(author["name"]) or author["address"]
+        if row["form"] in KINDS:
+            return self._encrypted(row, to, Faces(face, subject, values["writer"]), values, threaded, tokens)
         if row["form"] == "tls":
-            values["writer"] = safe_display_name(author["name"]) or author["address"]
             return self._readable(row, face, to, subject, values, threaded, tokens)
         return self._mail(
             row,

@@ -15,6 +15,7 @@ import structlog
 from cryptnsend.core import keys
 from cryptnsend.core.contracts import Clock, Row, Rows
 from cryptnsend.core.model import INSTALLATION, KEEPER, Random, address_holder, contact_name, new_id
+from cryptnsend.core.protected import KINDS
 from cryptnsend.delivery.courier import Envelope, Outcome
 from cryptnsend.delivery.retry import Schedule, delay_is_due, next_try
 from cryptnsend.flow import journalling, telling
@@ -132,7 +133,12 @@ class Outcomes:
             return False
         now = self._clock.now()
         if row["kind"] == "notice":
-            return deliveries.become(rows, row["id"], row["fence"], "notice", "", "opportunistic", now)
+            became = deliveries.become(rows, row["id"], row["fence"], "notice", "", "opportunistic", now)
+            if became and row["form"] in KINDS:  # who could have read it with a key of their own needs a code instead
+                known = cards.contact(rows, row["recipient"], row["subscriber"])
+                if known is None or known[0] not in ("proven", "waived"):
+                    self._receipt(rows, row)
+            return became
         return deliveries.become(rows, row["id"], row["fence"], "handoff", "link", "opportunistic", now)
 
     def _delivered(self, rows: Rows, row: Row, outcome: Outcome) -> None:
@@ -143,7 +149,7 @@ class Outcomes:
             journalling.sent(rows, row, now)
         if row["kind"] not in TELLING:
             return
-        look = now + FIRST_LOOK if row["kind"] == "notice" else None
+        look = now + FIRST_LOOK if row["kind"] == "notice" and row["form"] not in KINDS else None
         deliveries.notified(rows, row["org"], row["message"], row["recipient"], now, look)
         detail = {"delivery": row["id"]}
         audit.append(rows, row["org"], now, KEEPER, f"{row['kind']}.sent", str(row["message"]), detail)
@@ -302,4 +308,4 @@ def _how(outcome: Outcome) -> str:
 
 def _can_be_link(row: Row) -> bool:
     """Say whether there is a smaller and plainer way to tell the same person."""
-    return bool(row["kind"] == "handoff" and row["form"] != "link") or row["form"] == "pdf"
+    return bool(row["kind"] == "handoff" and row["form"] != "link") or row["form"] in ("pdf", *KINDS)

@@ -6,6 +6,7 @@ that key. Plain mail streams from the vault to the wire and never stands in memo
 
 from __future__ import annotations
 
+import hashlib
 import io
 import time
 from collections.abc import Iterator
@@ -17,12 +18,13 @@ from cryptnsend.core.contracts import Engine, Row
 from cryptnsend.core.errors import CryptnSendError, NoGrant, Refusal, SealBroken
 from cryptnsend.core.keys import queue_form
 from cryptnsend.core.mime import Index, header_end
+from cryptnsend.core.model import Card, account_holder
 from cryptnsend.core.seal import unpad
 from cryptnsend.flow.holders import Holders
 from cryptnsend.flow.opening import Sealed
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import EpochRow, Leaving, QueueGrant
-from cryptnsend.store.records import deliveries, mailing
+from cryptnsend.store.records import deliveries, mailing, ownkeys
 from cryptnsend.store.vault import Stored, Vault
 
 HEADER_MOST = 1 << 20  # octets of a header block that a relayed mail may have
@@ -84,6 +86,35 @@ class Parcels:
         if row["queue_wrap"] is None or row["size"] > self._most:
             raise TooLargeToHandOver("its key was destroyed, or it is larger than goes to an inbox")
         return self._opened(row, inbox)
+
+    def own_key(self, row: Row) -> bytes:
+        """
+        Return the key that a delivery is to be encrypted to: its recipient's own, or for a notice one its author knows.
+
+        Raises TooLargeToHandOver where a card names none of that kind, or another than the row has.
+        """
+        mine = row["kind"] == "handoff"
+        account, kind = row["recipient_account"] if mine else row["author"], row["form"]
+        name = "" if mine else row["recipient_address"]
+        card = None if account is None else self._card(account)
+        if card is None or "subscriber" not in card.roles:
+            raise TooLargeToHandOver("there is no key to encrypt it to")
+        known = card.known_key(name) if name else None
+        mark = card.own_key(kind) if mine else known.mark if known and known.kind == kind else None
+        octets = ownkeys.octets(self._engine, account, name, kind)
+        if mark is None or octets is None or hashlib.sha256(octets).digest() != mark:
+            raise TooLargeToHandOver("there is no key to encrypt it to")
+        return octets
+
+    def _card(self, account: int) -> Card | None:
+        return self._holders.settled(
+            lambda: self._engine.write(lambda rows: self._holders.card(rows, account_holder(account))).result()
+        )
+
+    def check_whole(self, octets: bytes) -> None:
+        """Raise TooLargeToHandOver for a mail that is larger than goes to an inbox."""
+        if len(octets) > self._most:
+            raise TooLargeToHandOver("larger than goes to an inbox")
 
     def document(self, row: Row, inbox: str) -> tuple[str, Index | None, Sealed, bytes]:
         """

@@ -10,6 +10,7 @@ from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Enough, Refusal, Sentence, TooBig
 from cryptnsend.core.model import Card
 from cryptnsend.core.organisation import Policy
+from cryptnsend.core.protected import KINDS
 from cryptnsend.flow.addressees import canonical_or_none
 from cryptnsend.flow.granting import Author, Person
 from cryptnsend.flow.visiting import Limits
@@ -52,6 +53,7 @@ def rules_of(held: Policy, card: Card) -> policy.Rules:
         allow_pdf=held.pdf_token,
         members_in_clear=held.members_in_clear,
         tls_replies=held.tls_replies,
+        own_keys=held.own_keys,
         marks=held.secure_marks,
     )
 
@@ -76,6 +78,8 @@ def check_sender(held: Policy, author: Author, index: mime.Index) -> None:
 def form_of(card: Card | None, tls_replies: bool) -> str:
     """Return in which form mail reaches somebody's original inbox; "tls" only while their organisation allows it."""
     if card is None or not card.form:
+        return "link"
+    if card.form in KINDS and card.own_key(card.form) is None:
         return "link"
     return "link" if card.form == "tls" and not tls_replies else card.form
 

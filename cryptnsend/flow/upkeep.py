@@ -22,7 +22,7 @@ import structlog
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import CryptnSendError, Denied, SealBroken
 from cryptnsend.core.model import INSTALLATION, Random, first_id, new_id
-from cryptnsend.flow import closing, glass, resetting
+from cryptnsend.flow import closing, glass, keywatch, resetting
 from cryptnsend.flow.archiving import Archiving
 from cryptnsend.flow.auditing import Auditing
 from cryptnsend.flow.domains import Domains
@@ -165,6 +165,7 @@ class Upkeep:
             self._sweep_at = now + SWEEP
             self._forget()
             if self._steadiness.is_steady():
+                keywatch.watch(self._engine, self._clock, self._random)
                 try:
                     self._archiving.list_yesterday()
                 except CryptnSendError as error:  # what is cleared away below must not wait for that

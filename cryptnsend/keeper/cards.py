@@ -99,6 +99,8 @@ def _card(rows: Rows, holder: str, version: int) -> Card:
         generation=account.generation,
         open_since=account.open_since or 0,
         friends=account.friend_addresses,
+        own_keys=account.own_marks,
+        known_keys=account.known_marks,
     )
 
 

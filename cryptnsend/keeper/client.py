@@ -374,6 +374,16 @@ class Keeper(Posting, Ruling, GlassRequests, PasskeyRequests):
         """Let mail to these addresses go as ordinary mail; `seeds` of the answer is empty."""
         return self._ask(q.Opened, "set_friends", ticket=ticket, k=k, addresses=list(addresses))
 
+    def set_own_key(self, ticket: bytes, k: bytes, code: str, kind: str, mark: bytes) -> q.Opened:
+        """Let replies be encrypted to the key with this mark, "" for none; `seeds` of the answer is empty."""
+        return self._ask(q.Opened, "set_own_key", ticket=ticket, k=k, code=code, kind=kind, mark=mark)
+
+    def set_known_key(self, ticket: bytes, k: bytes, code: str, address: str, kind: str, mark: bytes) -> q.Opened:
+        """Let mail to *address* be encrypted to the key with this mark; `seeds` of the answer is empty."""
+        return self._ask(
+            q.Opened, "set_known_key", ticket=ticket, k=k, code=code, address=address, kind=kind, mark=mark
+        )
+
     def device_add(self, ticket: bytes, scope: str, seeds: Mapping[int, bytes] | None = None) -> q.NewDevice:
         """Make a device password to `submit`, to `read`, or for `mail`, both; who reads opens the pairs of *seeds*."""
         return self._ask(q.NewDevice, "device_add", ticket=ticket, scope=scope, seeds=dict(seeds or {}))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+import msgspec
+
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, Ended, Sentence, WrongSecret
-from cryptnsend.core.model import account_holder
+from cryptnsend.core.model import KeyMark, account_holder
+from cryptnsend.core.protected import KINDS
 from cryptnsend.core.seal import framed
 from cryptnsend.keeper import (
     accounts,
@@ -33,11 +36,13 @@ from cryptnsend.keeper.rows import Account
 
 MOST = 500  # codes in one request
 FRIENDS = 100  # addresses on a card
+KNOWN_KEYS = 100  # of others, on a card
 FORMS = ("zip", "pdf", "link", "tls")
 TWO_OFFICERS = (
     "Your organisation opens its archive with two officers, so none of them gets a file that opens it alone. "
     "Whoever runs the server can change that: `cryptnsend archive rule one`."
 )
+MARK = 32  # octets of SHA-256
 NOT_SUBSCRIBER = "Only subscribers may do this."
 
 
@@ -107,7 +112,7 @@ def profile(
     That replies arrive readable takes the password again, so that nobody turns it on who only found a browser open.
     """
     account = tickets.signed_in(context, context.reads, ticket)
-    if form is not None and (form not in FORMS or account.is_weak):
+    if form is not None and (account.is_weak or not (form in FORMS or _has_key(account, form))):
         raise Denied("Replies cannot be forwarded in this form now.")
     if form == "tls" and account.form != "tls":
         if k is None:
@@ -144,6 +149,69 @@ def set_friends(context: Context, ticket: bytes, k: bytes, addresses: Sequence[s
 
     context.commit(note)
     return accounts.opened(context, accounts.row(context.reads, account.id), {}, with_ticket=False)
+
+
+def set_own_key(context: Context, ticket: bytes, k: bytes, code: str, kind: str, mark: bytes) -> Opened:
+    """
+    Let replies be encrypted to this key of a subscriber's own, the one of its *kind*; an empty *mark* ends that.
+
+    It takes the password again, and the number where there is a second step: whoever's key it is reads the replies.
+    Without the key that they came by, replies come as ZIP again.
+    """
+    if kind not in KINDS or len(mark) not in (0, MARK):
+        raise Denied("This is no key that mail can be locked to.")
+    account = _shown(context, ticket, k, code)
+
+    def note(rows: Rows) -> None:
+        now = tickets.signed_in_well(context, rows, ticket)
+        kept = [each for each in now.own_marks if each.kind != kind]
+        marks = [*kept, KeyMark(kind, mark)] if mark else kept
+        form = "zip" if now.form == kind and not mark else now.form
+        ledger.set_account(rows, now.id, own_keys=_written(marks), form=form)
+        cards.renew(context, rows, account_holder(now.id))
+
+    context.commit(note)
+    return accounts.opened(context, accounts.row(context.reads, account.id), {}, with_ticket=False)
+
+
+def set_known_key(context: Context, ticket: bytes, k: bytes, code: str, address: str, kind: str, mark: bytes) -> Opened:
+    """
+    Let a subscriber's mail to *address* be encrypted to that key, where the rules allow it; an empty *mark* ends that.
+
+    There is one key for an address. It takes what `set_own_key` takes.
+    """
+    if kind not in KINDS or len(mark) not in (0, MARK) or not address or address.split() != [address]:
+        raise Denied("This is no key that mail can be locked to.")
+    account = _shown(context, ticket, k, code)
+
+    def note(rows: Rows) -> None:
+        now = tickets.signed_in_well(context, rows, ticket)
+        marks = [each for each in now.known_marks if each.address != address]
+        marks += [KeyMark(kind, mark, address)] if mark else []
+        if len(marks) > KNOWN_KEYS:
+            raise Denied(Sentence("You know %(most)s keys of others, and more cannot be kept.", most=KNOWN_KEYS))
+        ledger.set_account(rows, now.id, known_keys=_written(marks))
+        cards.renew(context, rows, account_holder(now.id))
+
+    context.commit(note)
+    return accounts.opened(context, accounts.row(context.reads, account.id), {}, with_ticket=False)
+
+
+def _shown(context: Context, ticket: bytes, k: bytes, code: str) -> Account:
+    """Return a subscriber who has shown everything again."""
+    account = tickets.signed_in_well(context, context.reads, ticket)
+    if not account.has("subscriber"):
+        raise Denied(NOT_SUBSCRIBER)
+    second.shown(context, account, k, code)
+    return account
+
+
+def _written(marks: Sequence[KeyMark]) -> str:
+    return msgspec.json.encode(marks).decode()
+
+
+def _has_key(account: Account, form: str) -> bool:
+    return any(each.kind == form for each in account.own_marks)
 
 
 def show_codes(context: Context, ticket: bytes, addresses: Sequence[str]) -> list[Code]:

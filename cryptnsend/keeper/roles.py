@@ -214,6 +214,8 @@ _PORTAL: dict[str, Callable[..., Any]] = {
     "adopt": grants.adopt,
     "profile": own.profile,
     "set_friends": own.set_friends,
+    "set_own_key": own.set_own_key,
+    "set_known_key": own.set_known_key,
     "device_add": devices.add,
     "device_revoke": devices.revoke,
     "passphrase": own.passphrase,

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
+from cryptnsend.core.model import KeyMark
+
+_marks = msgspec.json.Decoder(tuple[KeyMark, ...])
+
 
 @dataclass(frozen=True, slots=True)
 class Organisation:
@@ -45,6 +51,8 @@ class Account:
     open_since: int | None = None
     weak_version: int | None = None  # of its credentials, before it became weak
     friends: str = ""  # addresses to which its mail may go as ordinary mail, one a line
+    own_keys: str = "[]"  # JSON of marks
+    known_keys: str = "[]"
 
     @property
     def role_names(self) -> tuple[str, ...]:
@@ -54,6 +62,16 @@ class Account:
     def friend_addresses(self) -> tuple[str, ...]:
         """Return whom ordinary mail may go to; nobody while the account is weak."""
         return () if self.is_weak else tuple(self.friends.split())
+
+    @property
+    def own_marks(self) -> tuple[KeyMark, ...]:
+        """Return its own keys; none while it is weak, since somebody else may have chosen them."""
+        return () if self.is_weak else _marks.decode(self.own_keys)
+
+    @property
+    def known_marks(self) -> tuple[KeyMark, ...]:
+        """Return the keys of others that it knows; none while it is weak."""
+        return () if self.is_weak else _marks.decode(self.known_keys)
 
     @property
     def is_weak(self) -> bool:

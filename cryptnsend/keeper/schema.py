@@ -307,6 +307,16 @@ PASSKEYS = Step(
     ),
 )
 
+OWN_KEYS = Step(
+    "0013-own-keys",
+    (
+        # Certificates and OpenPGP keys, as marks (`core.model.KeyMark`) in JSON: a subscriber's own, and those of
+        # people whom they write to. On their card.
+        "ALTER TABLE accounts ADD COLUMN own_keys TEXT NOT NULL DEFAULT '[]'",
+        "ALTER TABLE accounts ADD COLUMN known_keys TEXT NOT NULL DEFAULT '[]'",
+    ),
+)
+
 STEPS: tuple[Step, ...] = (
     FIRST,
     OPEN_SIGN_UP,
@@ -320,4 +330,5 @@ STEPS: tuple[Step, ...] = (
     FRIENDS,
     LOOKS,
     PASSKEYS,
+    OWN_KEYS,
 )

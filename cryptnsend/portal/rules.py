@@ -86,6 +86,10 @@ def labels() -> dict[str, tuple[str, str]]:
             _("Plain mail to servers without encryption"),
             _("Else such mail is locked, and the recipient gets a notice."),
         ),
+        "own_keys": (
+            _("Mail locked to keys of those who get it"),
+            _("To the certificate or OpenPGP key that its sender knows of them. Else they get a notice as ever."),
+        ),
         "file_links": (
             _("Large files for whoever has the link"),
             _("Else only recipients have them, who prove who they are."),

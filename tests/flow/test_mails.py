@@ -50,7 +50,8 @@ def report(*others: dict[str, Any], is_answer: bool = False, **one: Any) -> dict
 
 
 REPLY = {
-    "is_reply": True, "is_locked": True, "is_readable": False, "is_pdf": False, "instead_of": "",
+    "is_reply": True, "is_locked": True, "is_readable": False, "is_pdf": False, "is_encrypted": False,
+    "instead_of": "",
     "file": "secure-reply.zip", "when": WHEN, "link": LINK, "writer": "Walter Lindgren",
     "recipient": "ann.ruiz@gmail.com", "number": "9D5T-X3RB",
 }  # fmt: skip
@@ -79,6 +80,8 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "locked reply": ("reply", REPLY),
     "readable reply": ("reply", REPLY | {"is_locked": False, "is_readable": True}),
     "reply as a PDF": ("reply", REPLY | {"is_locked": False, "is_pdf": True, "file": "secure-reply.pdf"}),
+    "encrypted reply": ("reply", REPLY | {"is_locked": False, "is_encrypted": True}),
+    "linked, key over": ("reply", REPLY | {"is_locked": False, "instead_of": "smime"}),
     "linked reply": ("reply", REPLY | {"is_locked": False, "instead_of": "zip"}),
     "linked, not readable": ("reply", REPLY | {"is_locked": False, "instead_of": "tls"}),
     "linked message": ("reply", REPLY | {"is_locked": False, "is_reply": False}),

@@ -24,6 +24,7 @@ from tests.keeper.conftest import HandClock, Person, Running, code_for, register
 from tests.keeper.test_second import number
 from tests.support.authenticator import Passkey
 
+MARK = bytes(range(32))  # of a key of Ann's own
 LEDGERS = Path(__file__).with_name("ledgers")
 CARL, DORA = "carl@mail.example", "dora@law.example"
 
@@ -56,6 +57,7 @@ def live(keeper: Running) -> dict[str, object]:
     keeper.portal.passkey_step(dora.ticket, dora.k, code, True)
     allowed = send(keeper, ann, pat.address)
     keeper.portal.allow(ann.ticket, allowed.message, "mail")
+    keeper.portal.set_own_key(ann.ticket, ann.k, "", "openpgp", MARK)
     return {
         "now": keeper.clock.now(),
         "people": {each.address: text(each.k) for each in (ann, pat)},
@@ -67,6 +69,7 @@ def live(keeper: Running) -> dict[str, object]:
         "content": text(mail.content),
         "second": [text(dora.k), text(secret)],
         "passkeys": [passkey.kept(), step.kept()],
+        "own_key": ["openpgp", text(MARK)],
         "allowed": [allowed.link.token, msgspec.to_builtins(allowed.claims)],
     }
 

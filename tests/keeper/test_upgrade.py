@@ -13,7 +13,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from cryptnsend.core.cards import read_card
 from cryptnsend.core.errors import SecondStep
+from cryptnsend.core.model import account_holder
 from cryptnsend.core.passwords import Argon
 from cryptnsend.core.tokens import Claims
 from cryptnsend.keeper import requests as q
@@ -122,6 +124,17 @@ def test_a_second_step_is_asked_for_after_an_upgrade_and_its_phone_still_counts(
     keeper.clock.forward(minutes=2)
     opened = keeper.portal.open_second(keeper.portal.hold(DORA, k), number(keeper, secret))
     assert opened.addresses == (DORA,)
+
+
+def test_keys_of_ones_own_stay(upgraded: tuple[Running, dict[str, Any]]) -> None:
+    keeper, known = upgraded
+    ann = keeper.portal.open("ann@clinic.example", octets(known["people"]["ann@clinic.example"]))
+    signed = keeper.portal.card(account_holder(ann.account))
+    assert signed is not None
+    card = read_card(signed, keeper.portal.anchors().card_key)
+    kind, mark = known.get("own_key", ("openpgp", ""))
+    assert (card.own_key(kind) or b"") == octets(mark)
+    assert card.known_keys == ()
 
 
 def test_what_a_sender_allowed_stays_allowed_and_nothing_else_is(upgraded: tuple[Running, dict[str, Any]]) -> None:

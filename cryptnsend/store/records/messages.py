@@ -220,7 +220,7 @@ def resent(rows: Rows, author: int, macs: Sequence[bytes], since: int) -> int | 
         " AND m.created > :since"
         " AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.message = m.id AND g.state <> 'active')"
         " AND NOT EXISTS (SELECT 1 FROM recipients r JOIN addresses a ON a.id = r.address"
-        "  WHERE r.message = m.id AND r.decision IN ('vault', 'handoff', 'pdf') AND NOT EXISTS"
+        "  WHERE r.message = m.id AND r.decision IN ('vault', 'handoff', 'pdf', 'encrypt') AND NOT EXISTS"
         "  (SELECT 1 FROM grants g WHERE g.message = m.id AND g.role = 'recipient'"
         "   AND (g.holder = 'address:' || a.canonical OR g.holder = 'account:' || a.account)))"
         " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.message = m.id"

@@ -31,6 +31,7 @@ from cryptnsend.store.schema.later import (
     TURNS,
 )
 from cryptnsend.store.schema.organisations import DOMAINS_AGAIN, LOOKS, ORGANISATIONS, POLICIES
+from cryptnsend.store.schema.ownkeys import OWN_KEYS
 from cryptnsend.store.schema.uploads import UPLOADS
 from cryptnsend.store.schema.visitors import VISITORS
 from cryptnsend.store.schema.wishes import REMINDERS, WISHES
@@ -64,4 +65,5 @@ STEPS: tuple[Step, ...] = (
     LOOKS,
     DOMAINS_AGAIN,
     VISITORS,
+    OWN_KEYS,
 )
