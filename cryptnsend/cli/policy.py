@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 organisation_option = click.option(
     "--organisation", metavar="NAME", help="Whose rules; needed where there are several."
 )
-why_option = click.option("--why", default="", metavar="TEXT", help="The reason, for the history.")
+why_option = click.option(
+    "--why", required=True, metavar="TEXT", help="The reason, for the history and the audit trail."
+)
 
 
 @click.group(cls=Commands)
@@ -205,7 +207,7 @@ def compare(config: Config, earlier: int, later: int, organisation: str | None, 
 @policy.command()
 @click.argument("version", type=click.IntRange(0))
 @organisation_option
-@why_option
+@click.option("--why", default="", metavar="TEXT", help="The reason, if it is another than going back.")
 @home_option
 @json_option
 def revert(config: Config, version: int, organisation: str | None, why: str, as_json: bool) -> None:

@@ -11,6 +11,7 @@ import unicodedata
 from functools import lru_cache
 
 UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # Unicode categories of characters that do not show
+BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols by category that have no ink
 
 # Names that a notice may not borrow. Compared without accents, look-alikes and punctuation, so they stand here bare.
 _BRANDS = (
@@ -91,7 +92,7 @@ def _borrows(plain: str) -> bool:
 
 
 def _invisible(char: str) -> bool:
-    return unicodedata.category(char) in UNSEEN and not char.isspace()
+    return (unicodedata.category(char) in UNSEEN and not char.isspace()) or char in BLANKS
 
 
 def _mixes_scripts(text: str) -> bool:

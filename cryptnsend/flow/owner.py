@@ -85,10 +85,12 @@ class Owner:
         self._engine.write(write).result()
         return made
 
-    def set_rules(
-        self, org: int, said: Mapping[str, Value], why: str = "", based_on: int | None = None
-    ) -> PolicyStanding:
-        """Let an organisation say that of its rules from now on. Raises Denied for what contradicts itself."""
+    def set_rules(self, org: int, said: Mapping[str, Value], why: str, based_on: int | None = None) -> PolicyStanding:
+        """
+        Let an organisation say that of its rules from now on.
+
+        Raises Denied for what contradicts itself, or comes without a reason.
+        """
         return self._policies.change(
             org,
             said,

@@ -16,7 +16,7 @@ from cryptnsend.core.model import INSTALLATION, Card, archive_holder
 from cryptnsend.core.organisation import Difference, Leaves, Policy, Value
 from cryptnsend.flow import versions
 from cryptnsend.flow.holders import Committed, Holders
-from cryptnsend.flow.versions import NEWEST, Book, Kind, reason
+from cryptnsend.flow.versions import NEWEST, Book, Kind, needed
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import PolicyTaken
 from cryptnsend.store.records import accounts, audit, domains, policies
@@ -167,7 +167,7 @@ class Policies:
         Let an organisation say something else from now on; *take* hands the text to the keeper.
 
         *based_on* is the version that was looked at. Raises Ended if somebody changed the rules since, Denied for what
-        contradicts itself, and whatever *take* raises.
+        contradicts itself or comes without a reason, and whatever *take* raises.
         """
         before = self.standing(org)
         self._book.check_not_overtaken(before.version, based_on)
@@ -177,7 +177,7 @@ class Policies:
         checked = organisation_typed.check(said)
         if not self._book.differ(before.said, checked):
             return before
-        self._book.add(org, before.said, checked, why=reason(why), actor=actor, take=take, detail=detail)
+        self._book.add(org, before.said, checked, why=needed(why), actor=actor, take=take, detail=detail)
         return self.standing(org)
 
     def _with_partners(self, org: int, before: Mapping[str, Value], said: Mapping[str, Value]) -> Mapping[str, Value]:

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 from cryptnsend.core.cards import read_card
 from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Sentence
+from cryptnsend.core.names import legible
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import PolicyTaken
 from cryptnsend.store.records import accounts, audit
@@ -117,7 +118,7 @@ class Book(Generic[S, D]):
             for signed in taken.cards:
                 card = read_card(signed, key)
                 accounts.put_card(rows, card.organisation, card.holder, card.version, signed.body, signed.signature)
-            about = {"version": number, "changes": changes, **detail}
+            about = {"version": number, "changes": changes, **({"reason": why} if why else {}), **detail}
             audit.append(rows, org, now, actor, kind.action, str(org), about)
 
         self._engine.write(write).result()
@@ -129,3 +130,10 @@ def reason(why: str) -> str:
     if len(shown) > LONGEST_REASON or not shown.isprintable():
         raise Denied(Sentence("A reason has at most %(most)s characters, none of them invisible.", most=LONGEST_REASON))
     return shown
+
+
+def needed(why: str) -> str:
+    """Return a reason as it stands in a history; raise Denied as `reason` does, and where there is none to read."""
+    if not legible(why):
+        raise Denied("Say why the rules change. It stands in their history and in the audit trail.")
+    return reason(why)

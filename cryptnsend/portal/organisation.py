@@ -15,6 +15,7 @@ from flask_babel import gettext
 from werkzeug.wrappers import Response as Answer
 
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Temporary, Throttled, WrongSecret
+from cryptnsend.core.names import legible
 from cryptnsend.core.organisation import SETTINGS, Value
 from cryptnsend.core.organisation_typed import parse
 from cryptnsend.portal.desk import desk
@@ -103,6 +104,8 @@ def policy() -> Any:
                 said[name] = parse(name, words)
         except Denied as denied:
             wrong[name] = say(denied)
+    if not legible(why):
+        wrong["why"] = gettext("Say why the rules change. It stands in their history and in the audit trail.")
     if wrong:
         return policy_page(said, standing, typed=typed, wrong=wrong, why=why), WRONG
     try:
@@ -147,7 +150,7 @@ def policy_page(
     ]
     return render_template(
         "organisation-rules.html", groups=shown, standing=standing, why=why, error=error, saved=saved,
-        password_error=password_error,
+        password_error=password_error, why_error=(wrong or {}).get("why", ""),
     )  # fmt: skip
 
 

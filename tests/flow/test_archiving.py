@@ -108,7 +108,7 @@ COMMANDS = {
     "subscriber disable": ("subscriber", "disable", ANN),
     "subscriber passwd": ("subscriber", "passwd", ANN, "--forgotten"),
     "queue drop": ("queue", "drop", "DELIVERY"),
-    "policy default": ("policy", "default", "plain", "--organisation", "Clinic"),
+    "policy default": ("policy", "default", "plain", "--organisation", "Clinic", "--why", "x"),
     "vault verify": ("vault", "verify"),
     "audit verify": ("audit", "verify"),
     "archive verify": ("archive", "verify"),

@@ -113,12 +113,12 @@ def test_the_organisation_allows_links_and_not_to_allow_them_any_more_ends_those
     assert not sharing.links.allowed(sharing.ann)
     with pytest.raises(Denied, match="organisation does not let"):
         sharing.make()
-    run(house, "policy", "set", "file-links", "yes")
+    run(house, "policy", "set", "file-links", "yes", "--why", "as agreed")
     assert sharing.links.allowed(sharing.ann)
     _, locator, secret = sharing.make()
     found = sharing.open(locator, secret)
     ticket = sharing.links.begin(locator, found.token, sharing.beside.id, SOURCE, MINE)
-    run(house, "policy", "set", "file-links", "no")
+    run(house, "policy", "set", "file-links", "no", "--why", "as agreed")
     with pytest.raises(Ended):
         sharing.links.look(locator)
     with pytest.raises(NoGrant):

@@ -414,5 +414,7 @@ def test_the_audit_trail_stays_whole(held: tuple[Desk, int]) -> None:
 
 
 def _policy(house: House, name: str, value: str) -> None:
-    done = CliRunner().invoke(main, ["policy", "set", name, value, "--home", str(house.home.path)])
+    done = CliRunner().invoke(
+        main, ["policy", "set", name, value, "--why", "as agreed", "--home", str(house.home.path)]
+    )
     assert done.exit_code == 0, done.output

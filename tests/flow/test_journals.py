@@ -39,7 +39,7 @@ def org(desk: Desk) -> int:
         house.add_subscriber(address, organisation=clinic, name=name)
     house.add_subscriber(EVE, organisation=house.organisation("Lab"), name="Eve")
     prove(house, clinic, "clinic.example")
-    house.owner.owner.set_rules(clinic, {"journal_to": RULE})
+    house.owner.owner.set_rules(clinic, {"journal_to": RULE}, "as agreed")
     return clinic
 
 
@@ -282,9 +282,9 @@ def test_copies_are_of_proven_domains_and_go_to_the_organisations_own_on_an_offi
     house = desk.house
     for entry, why in WRONG.items():
         with pytest.raises(Denied, match=why):
-            house.owner.owner.set_rules(org, {"journal_to": (entry,)})
+            house.owner.owner.set_rules(org, {"journal_to": (entry,)}, "as agreed")
     with pytest.raises(Denied, match="stands once"):
-        house.owner.owner.set_rules(org, {"journal_to": (*RULE, f"clinic.example {BOB}")})
+        house.owner.owner.set_rules(org, {"journal_to": (*RULE, f"clinic.example {BOB}")}, "as agreed")
     with pytest.raises(Denied, match="subscribers of this organisation only"):  # whoever asks the keeper
         house.keeper("owner").organisation_policy(org, f'{{"journal_to":["clinic.example {EVE}"]}}')
     with pytest.raises(Denied):

@@ -36,7 +36,7 @@ class Partners:
 
     def say(self, **said: Value) -> tuple[str, ...]:
         """Let the clinic say this of its rules; return its member domains as they are kept."""
-        return self.house.owner.owner.set_rules(self.clinic, said).held.member_domains
+        return self.house.owner.owner.set_rules(self.clinic, said, "as agreed").held.member_domains
 
     def decided(self, to: str, subject: str = "Results", author: str = ANN) -> str:
         message = self.house.submit(author, [to], self.house.mail(subject, author=author, to=[to]))

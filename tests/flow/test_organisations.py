@@ -68,7 +68,7 @@ ORDERS: list[Callable[[Organisations, Session, Staff], Any]] = [
     lambda flow, who, staff: flow.enable(who, staff.id(DORA), PASSWORD, SOURCE),
     lambda flow, who, staff: flow.hand_over(who, staff.id(DORA), CARL, PASSWORD, SOURCE),
     lambda flow, who, staff: flow.set_roles(who, staff.id(DORA), ["officer"], PASSWORD, SOURCE),
-    lambda flow, who, staff: flow.set_rules(who, {"life_days": 1}, "", None, PASSWORD, SOURCE),
+    lambda flow, who, staff: flow.set_rules(who, {"life_days": 1}, "as agreed", None, PASSWORD, SOURCE),
     lambda flow, who, staff: flow.ask_domain(who, "clinic.example"),
 ]
 
@@ -137,7 +137,7 @@ def test_without_a_second_step_the_keeper_does_nothing_for_an_officer(house: Hou
     olive, flow = house.session(OLIVE), house.portal.organisations
     assert not flow.is_ready(olive)
     for order in (
-        lambda: flow.set_rules(olive, {"life_days": 1}, "", None, PASSWORD, SOURCE),
+        lambda: flow.set_rules(olive, {"life_days": 1}, "as agreed", None, PASSWORD, SOURCE),
         lambda: flow.invite(olive, "new@x.example", ""),
         lambda: flow.disable(olive, house.account(CARL), PASSWORD, SOURCE),
         lambda: flow.set_roles(olive, house.account(CARL), ["manager"], PASSWORD, SOURCE),
@@ -151,7 +151,7 @@ def test_what_changes_an_organisation_takes_a_number_shown_in_the_last_five_minu
     house, flow, olive = staff.house, staff.flow, staff.olive
     keeper, k = house.keeper("portal"), house.owner.owner.k(OLIVE, PASSWORD)
     orders: list[Callable[[str], object]] = [
-        lambda code: flow.set_rules(olive, {"life_days": 9}, "", None, PASSWORD, SOURCE, code),
+        lambda code: flow.set_rules(olive, {"life_days": 9}, "as agreed", None, PASSWORD, SOURCE, code),
         lambda code: flow.set_roles(olive, staff.id(DORA), ["subscriber", "officer"], PASSWORD, SOURCE, code),
         lambda code: keeper.share_archive(olive.ticket, k, DORA, code),
         lambda code: flow.hand_over(olive, staff.id(CARL), DORA, PASSWORD, SOURCE, code),
@@ -164,7 +164,7 @@ def test_what_changes_an_organisation_takes_a_number_shown_in_the_last_five_minu
             order("000000")
         order(house.number(OLIVE))
     house.clock.forward(4 * MINUTE)
-    flow.set_rules(olive, {"life_days": 8}, "", None, PASSWORD, SOURCE)  # the last one was shown just now
+    flow.set_rules(olive, {"life_days": 8}, "as agreed", None, PASSWORD, SOURCE)  # the last one was shown just now
     assert staff.house.portal.policies.standing(staff.clinic).said == {"life_days": 8}
 
 

@@ -31,24 +31,26 @@ def run(house: House, *words: str, code: int = 0) -> Result:
 def test_the_commands_say_what_holds(make_house: MakeHouse) -> None:
     house = make_house(policy={"cleartext": "organisations"})
     house.organisation("Clinic")
-    assert "cleartext is allowed" in run(house, "policy", "set", "cleartext", "allow").output
-    refused = run(house, "policy", "set", "plain", "forbid", code=4).output
+    assert "cleartext is allowed" in run(house, "policy", "set", "cleartext", "allow", "--why", "as agreed").output
+    refused = run(house, "policy", "set", "plain", "forbid", "--why", "as agreed", code=4).output
     assert "cannot go unencrypted where nothing leaves plain" in refused
     shown = json.loads(run(house, "policy", "show", "--json").output)
     assert {name: shown[name] for name in ("default", "plain", "cleartext", "tls-replies")} == {
         "default": "vault", "plain": True, "cleartext": True, "tls-replies": True,
     }  # fmt: skip
-    assert "cleartext is forbidden" in run(house, "policy", "set", "cleartext", "inherit").output
-    assert "plain is forbidden" in run(house, "policy", "set", "plain", "forbid").output
+    assert "cleartext is forbidden" in run(house, "policy", "set", "cleartext", "inherit", "--why", "as agreed").output
+    assert "plain is forbidden" in run(house, "policy", "set", "plain", "forbid", "--why", "as agreed").output
 
 
 def test_what_the_installation_forbids_no_organisation_allows(house: House) -> None:
     house.organisation("Clinic")
-    assert "the installation forbids it" in run(house, "policy", "set", "cleartext", "allow").output
+    assert (
+        "the installation forbids it" in run(house, "policy", "set", "cleartext", "allow", "--why", "as agreed").output
+    )
 
 
 def test_without_an_organisation_there_is_nothing_to_set(house: House) -> None:
-    assert "[policy] decides" in run(house, "policy", "set", "plain", "forbid", code=4).output
+    assert "[policy] decides" in run(house, "policy", "set", "plain", "forbid", "--why", "as agreed", code=4).output
     assert "plain: allowed" in run(house, "policy", "show").output
 
 
@@ -59,7 +61,7 @@ def clinic(make_house: MakeHouse) -> House:
     org = house.organisation("Clinic")
     house.add_subscriber(ANN, organisation=org)
     house.add_subscriber(BOB, name="Bob")
-    run(house, "policy", "set", "cleartext", "allow")
+    run(house, "policy", "set", "cleartext", "allow", "--why", "as agreed")
     return house
 
 
@@ -88,8 +90,8 @@ def test_only_plain_mail_of_those_who_may_goes_in_clear(clinic: House, monkeypat
 
 
 def test_who_may_not_send_plain_has_it_sealed(clinic: House) -> None:
-    run(clinic, "policy", "set", "cleartext", "inherit")
-    run(clinic, "policy", "set", "plain", "forbid")
+    run(clinic, "policy", "set", "cleartext", "inherit", "--why", "as agreed")
+    run(clinic, "policy", "set", "plain", "forbid", "--why", "as agreed")
     message = clinic.submit(ANN, [PAT], clinic.mail(":: Results"))
     assert recipients(clinic, message)[PAT]["reason"] == "plain-not-allowed"
 

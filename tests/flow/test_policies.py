@@ -25,7 +25,7 @@ ANN, BOB, PAT = "ann@gmail.example", "bob@gmail.example", "pat@yahoo.example"
 
 def say(house: House, org: int, **said: Value) -> None:
     """Let an organisation say exactly this of its rules."""
-    house.owner.owner.set_rules(org, said)
+    house.owner.owner.set_rules(org, said, "as agreed")
 
 
 def policies(house: House) -> Policies:
@@ -320,13 +320,25 @@ def test_every_change_is_a_version_and_an_audit_row_and_can_be_taken_back(clinic
     assert [json.loads(row["detail"])["version"] for row in rows] == [1, 2, 3]
     assert json.loads(rows[1]["detail"])["changes"] == {"life_days": ["7", "9"], "plain_token": ["inherit", "no"]}
     assert {row["actor"] for row in rows} == {"owner"}
+    assert [json.loads(row["detail"])["reason"] for row in rows] == [
+        "a week is enough", "they were away", "back to version 1",
+    ]  # fmt: skip
     assert trail.verify(clinic.engine, org).broken is None
 
 
+@pytest.mark.parametrize("why", ["", "  \n", "\u2060\u3164"], ids=["none", "blank", "invisible"])
+def test_no_rule_changes_without_a_reason(clinic: House, org: int, why: str) -> None:
+    with pytest.raises(Denied, match="Say why the rules change"):
+        clinic.owner.owner.set_rules(org, {"life_days": 7}, why)
+    assert policies(clinic).standing(org).version == 0
+    done = CliRunner().invoke(main, ["policy", "set", "life-days", "7", "--home", str(clinic.home.path)])
+    assert (done.exit_code, "--why" in done.output) == (2, True)
+
+
 def test_a_change_based_on_an_older_version_is_refused(clinic: House, org: int) -> None:
-    clinic.owner.owner.set_rules(org, {"life_days": 7})
+    clinic.owner.owner.set_rules(org, {"life_days": 7}, "as agreed")
     with pytest.raises(Ended, match="Somebody else"):
-        clinic.owner.owner.set_rules(org, {"life_days": 8}, based_on=0)
+        clinic.owner.owner.set_rules(org, {"life_days": 8}, "as agreed", based_on=0)
     assert policies(clinic).standing(org).said == {"life_days": 7}
 
 
@@ -343,7 +355,7 @@ def test_what_contradicts_itself_or_is_no_rule_changes_nothing(
     clinic: House, org: int, said: dict[str, Value], why: str
 ) -> None:
     with pytest.raises(Denied, match=why):
-        clinic.owner.owner.set_rules(org, said)
+        clinic.owner.owner.set_rules(org, said, "as agreed")
     assert policies(clinic).standing(org).version == 0
 
 
@@ -374,7 +386,7 @@ def run(house: House, *words: str, code: int = 0) -> Result:
 
 def test_the_commands_tell_and_change_and_take_back(clinic: House, org: int) -> None:
     run(clinic, "policy", "set", "life-days", "7", "--why", "a week")
-    run(clinic, "policy", "set", "plain-people", f"{ANN}, {BOB}")
+    run(clinic, "policy", "set", "plain-people", f"{ANN}, {BOB}", "--why", "as agreed")
     shown = run(clinic, "policy", "show").output
     assert "life-days:              7  (the organisation's)" in shown
     told = run(clinic, "policy", "history").output
@@ -387,9 +399,9 @@ def test_the_commands_tell_and_change_and_take_back(clinic: House, org: int) -> 
     assert "as version 3" in run(clinic, "policy", "revert", "1").output
     assert json.loads(run(clinic, "policy", "show", "--json").output)["said"] == {"life_days": 7}
     assert "no such version" in run(clinic, "policy", "revert", "9", code=4).output
-    assert "lists them" in run(clinic, "policy", "set", "colour", "red", code=2).output
-    assert "from 1 to 2555" in run(clinic, "policy", "set", "life-days", "0", code=4).output
-    assert "goes first" in run(clinic, "policy", "set", "messages-per-day", "99999").output
+    assert "lists them" in run(clinic, "policy", "set", "colour", "red", "--why", "as agreed", code=2).output
+    assert "from 1 to 2555" in run(clinic, "policy", "set", "life-days", "0", "--why", "as agreed", code=4).output
+    assert "goes first" in run(clinic, "policy", "set", "messages-per-day", "99999", "--why", "as agreed").output
     assert "the organisation asked for 99999" in run(clinic, "policy", "show").output
     rules = CliRunner().invoke(main, ["policy", "rules"]).output
     assert "life-most-days" in rules

@@ -80,7 +80,7 @@ def test_an_installation_or_an_organisation_may_forbid_it(make_house: MakeHouse)
     org = house.organisation("Clinic")
     house.add_subscriber(ANN, organisation=org)
     choose(house)
-    run(house, "policy", "set", "tls-replies", "forbid")
+    run(house, "policy", "set", "tls-replies", "forbid", "--why", "as agreed")
     desk = Desk(house)
     with closing(desk.courier):
         answered(desk)

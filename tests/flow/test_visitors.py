@@ -168,7 +168,7 @@ def test_server_and_organisation_may_forbid_pages(make_house: MakeHouse) -> None
     pages = house.portal.visitors
     pages.save(ann, OPEN)
     sofia = visitor(house)
-    house.owner.owner.set_rules(org, {"visitor_pages": False})
+    house.owner.owner.set_rules(org, {"visitor_pages": False}, "as agreed")
     with pytest.raises(NoGrant):
         pages.page("dr-ruiz")
     with pytest.raises(Refusal):

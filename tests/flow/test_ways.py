@@ -210,7 +210,7 @@ def test_rows_of_earlier_versions_have_less_to_say() -> None:
 
 def policy(house: House, *words: str) -> Result:
     """Run `policy default` on a house's home."""
-    return CliRunner().invoke(main, ["policy", "default", *words, "--home", str(house.home.path)])
+    return CliRunner().invoke(main, ["policy", "default", *words, "--why", "as agreed", "--home", str(house.home.path)])
 
 
 def test_an_organisation_may_ask_for_proven_tls_of_its_own(make_house: MakeHouse) -> None:

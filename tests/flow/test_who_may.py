@@ -36,7 +36,7 @@ def org_of(house: House) -> int:
 
 def say(house: House, **said: Value) -> None:
     """Let the clinic say exactly this of its rules."""
-    house.owner.owner.set_rules(org_of(house), said)
+    house.owner.owner.set_rules(org_of(house), said, "as agreed")
 
 
 def decided(house: House, subject: str = "Results", author: str = ANN, to: str = PAT) -> str:
@@ -252,8 +252,10 @@ def test_each_rule_is_set_explained_and_audited_by_command(clinic: House) -> Non
     assert json.loads(run(clinic, *asked, ":: x").output)["reason"] == "plain-not-theirs"
     said = json.loads(run(clinic, "policy", "show", "--json").output)["said"]
     assert said["subscriber_domains"] == ["clinic.example", BEA]
-    assert "no address, and no role" in run(clinic, "policy", "set", "friends-people", "boss", code=4).output
-    assert BEA in run(clinic, "policy", "set", "subscriber-domains", "clinic.example", code=4).output
+    assert (
+        "no address, and no role" in run(clinic, "policy", "set", "friends-people", "boss", "--why", "x", code=4).output
+    )
+    assert BEA in run(clinic, "policy", "set", "subscriber-domains", "clinic.example", "--why", "x", code=4).output
     rows = clinic.engine.query("SELECT detail FROM audit WHERE action = 'policy.changed' ORDER BY seq")
     changed = [list(json.loads(row["detail"])["changes"]) for row in rows]
     assert changed == [["pdf_token"], ["code_instead"], ["friends_people"], ["plain_people"], ["subscriber_domains"]]

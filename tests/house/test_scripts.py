@@ -127,8 +127,8 @@ def test_every_command_answers_as_promised(
         assert ask(f"queue {act}", notice) == {"id": notice, "state": state}
     assert {each["state"] for each in ask("queue hold", "--kind", "receipt")} == {"held"}
     assert ask("policy explain", "--from", ANN, "--to", PAT)["decision"] == "vault"
-    assert ask("policy default", "tls-or-vault")["holds"] == "vault"
-    assert ask("policy set", "plain", "forbid")["holds"] is False
+    assert ask("policy default", "tls-or-vault", "--why", "x")["holds"] == "vault"
+    assert ask("policy set", "plain", "forbid", "--why", "x")["holds"] is False
     assert ask("policy show")["plain"] is False
     rules = CliRunner().invoke(main, ["policy", "rules", "--json"])  # of no home
     assert "life-most-days" in rules.stdout

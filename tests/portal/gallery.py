@@ -148,7 +148,12 @@ FORMS: list[tuple[str, str, dict[str, str], str]] = [  # who, page, what is type
     ("", "/f/password", {"#password": "copper lantern seven violins"}, "main form .button"),
     ("manager", "/organisation/look", {"#accent": "#ffcc00"}, "main form button[name='try']"),
     ("manager", "/organisation/look", {"#accent": "#0b5c73"}, "main form button[name='try']"),
-    ("officer", "/organisation/policy", {"#life_days": "0", "#password": PASSWORD}, "main form .button"),
+    (
+        "officer",
+        "/organisation/policy",
+        {"#life_days": "0", "#why": "A week is enough", "#password": PASSWORD},
+        "main form .button",
+    ),
     ("manager", "/organisation/people", {"#list": "eve@clinic.example oops"}, "main form:last-of-type .button"),
 ]
 
