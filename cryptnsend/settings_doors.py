@@ -59,7 +59,9 @@ class Portal:
         check=is_base_url,
         allowed="empty, or https://host or https://host:port without a path",
     )
-    threads: int = setting(16, "Requests under way at the same time.", low=1, high=512)
+    threads: int = setting(
+        16, "Pages made at the same time; as many uploads and downloads go on beside them.", low=1, high=512
+    )
     security_contact: str = setting(
         "",
         "Where /.well-known/security.txt sends who found a weakness; empty means postmaster of the server's domain.",

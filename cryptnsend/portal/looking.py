@@ -58,7 +58,8 @@ def look(message: int, part: str) -> Any:
 @needs_session
 def shown(message: int, part: str) -> Any:
     """Hand over the octets of a picture or PDF for that page."""
-    chunks = desk().pickup.part(signed_in(), message, part).chunks
+    found = desk().pickup.part(signed_in(), message, part)
+    chunks = found.chunks
     first = b""
     for chunk in chunks:
         first += chunk
@@ -68,6 +69,8 @@ def shown(message: int, part: str) -> Any:
     if not media_type:
         abort(404)
     response = Response(stream_with_context(chain([first], chunks)), mimetype=media_type)
+    if found.size is not None:  # what breaks off is not taken for a whole picture then
+        response.content_length = found.size
     response.headers["Content-Disposition"] = "inline"
     response.headers["Content-Security-Policy"] = SHOWN_POLICY
     response.headers["X-Frame-Options"] = "SAMEORIGIN"

@@ -26,6 +26,7 @@ from granian.server.mp import MPServer
 
 from cryptnsend.core.errors import ConfigError
 from cryptnsend.logs import logger
+from cryptnsend.portal.front import Front
 
 RENEW = 30.0  # seconds between two looks at the certificate's files
 DRAIN = 20  # seconds that open requests get when the server stops
@@ -83,8 +84,7 @@ def serve(
         raise ConfigError(f"[tls] certificate = {certificate}, key = {key}: cannot be used: {problem}.")
     granian = Holding(
         held,
-        interface=Interfaces.WSGI,
-        blocking_threads=threads,
+        interface=Interfaces.RSGI,
         websockets=False,
         # Where an upload breaks off over HTTP/2, granian's body never ends, and a thread waits for the rest for good.
         http=HTTPModes.http1,
@@ -105,15 +105,15 @@ def serve(
     ):
         threading.Thread(target=watch, name=name, daemon=True).start()
     try:
-        granian.serve(target_loader=partial(_load, make_app))
+        granian.serve(target_loader=partial(_load, make_app, threads))
     finally:
         ended.set()
         held.close()
 
 
-def _load(make_app: Callable[[], Any], _target: str) -> Any:
+def _load(make_app: Callable[[], Any], threads: int, _target: str) -> Any:
     try:
-        return make_app()
+        return Front(make_app(), threads)
     except Exception as error:
         # The worker would print the exception with its text, which may quote what it tripped over.
         log.critical("the pages cannot be made", exc_info=error)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,11 @@ from cryptnsend.home import bind
 from cryptnsend.portal.server import serve
 
 
-def pages(folder: Path) -> Callable[[dict[str, Any], Callable[..., Any]], list[bytes]]:
+def pages(folder: Path) -> Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]:
     """Return an application that is slow or broken when asked to be, and else says which process it is."""
     logs.configure(role="portal")
 
-    def app(environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
+    def app(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/slow":
             (folder / "slow").touch()
             threading.Event().wait(1.0)
@@ -28,10 +30,34 @@ def pages(folder: Path) -> Callable[[dict[str, Any], Callable[..., Any]], list[b
         if environ["PATH_INFO"] == "/body":
             while environ["wsgi.input"].read(65536):
                 pass
+        if environ["PATH_INFO"] == "/digest":
+            digest, size = hashlib.sha256(), 0
+            while block := environ["wsgi.input"].read(65536):
+                digest.update(block)
+                size += len(block)
+            start("200 OK", [("content-type", "text/plain")])
+            return [f"{size} {digest.hexdigest()}".encode()]
+        if environ["PATH_INFO"] in ("/large", "/large/breaks"):
+            start("200 OK", [("content-type", "application/octet-stream"), ("content-length", str(512 * 65536))])
+            return large(folder, environ["PATH_INFO"] == "/large/breaks")
+        if environ["PATH_INFO"] == "/fields":
+            start("200 OK", [("content-type", "application/json"), ("set-cookie", "a=1"), ("set-cookie", "b=2")])
+            return [json.dumps({name: value for name, value in environ.items() if isinstance(value, str)}).encode()]
         start("200 OK", [("content-type", "text/plain")])
         return [str(os.getpid()).encode()]
 
     return app
+
+
+def large(folder: Path, breaks: bool) -> Iterator[bytes]:
+    """Give 32 MiB, or break after half of it; a file says that it was closed."""
+    try:
+        for count in range(512):
+            if breaks and count == 256:
+                raise ValueError("kumquat-4712")
+            yield bytes([count % 256]) * 65536
+    finally:
+        (folder / "closed").touch()
 
 
 def main(folder: Path) -> None:

@@ -106,7 +106,7 @@ def test_a_request_under_way_is_finished_before_it_ends(portal):
 
 def test_an_exception_of_the_application_keeps_its_text_to_itself(portal):
     assert portal.ask("/broken") == (500, b"")
-    wait_for(lambda: "Application callable raised an exception" in portal.said(), "the line about it")
+    wait_for(lambda: "a page broke" in portal.said(), "the line about it")
     assert "kumquat" not in portal.said()
 
 

@@ -1,0 +1,136 @@
+"""Between granian and the pages: whoever is slow makes nobody wait, and what breaks off is not taken for whole."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cryptnsend.portal.front import SMALL, Patience
+from tests.house.test_portal_server import Portal
+from tests.support.homes import make_home
+from tests.support.waiting import wait_for
+
+
+@pytest.fixture(scope="module")
+def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
+    home = tmp_path_factory.mktemp("front") / "home"
+    make_home(home)
+    running = Portal(home)
+    yield running
+    running.process.terminate()
+    running.process.wait(60)
+    running.log.close()
+
+
+@pytest.fixture
+def connect(portal: Portal) -> Iterator[Callable[[], ssl.SSLSocket]]:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with ExitStack() as stack:
+
+        def connected() -> ssl.SSLSocket:
+            plain = stack.enter_context(socket.create_connection(("127.0.0.1", portal.port), 60))
+            return stack.enter_context(context.wrap_socket(plain))
+
+        yield connected
+
+
+def answered(connection: ssl.SSLSocket, request: bytes) -> tuple[int, bytes]:
+    connection.sendall(request)
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    return answer.status, answer.read()
+
+
+def post(path: str, body: bytes, length: int | None = None) -> bytes:
+    return b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (
+        path.encode(), len(body) if length is None else length,
+    ) + body  # fmt: skip
+
+
+@pytest.mark.parametrize("sent", [0, 5, SMALL + 100_000], ids=["a head", "half a form", "half a file"])
+def test_pages_answer_beside_many_who_sent_half_of_something(portal, connect, sent):
+    for _ in range(12):  # there are four threads
+        connect().sendall(post("/body", b"x" * sent, length=9_000_000))
+    assert portal.ask("/")[0] == 200
+    assert answered(connect(), post("/digest", b"name=pat"))[0] == 200
+
+
+def test_pages_answer_beside_many_who_do_not_read(portal, connect):
+    for _ in range(12):
+        connect().sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert portal.ask("/")[0] == 200
+
+
+def test_connections_that_say_nothing_are_nobodys_burden(portal, connect):
+    with ExitStack() as stack:
+        for _ in range(1_100):  # more than may wait to be taken
+            stack.enter_context(socket.create_connection(("127.0.0.1", portal.port), 60))
+        assert portal.ask("/")[0] == 200
+
+
+@pytest.mark.parametrize("size", [0, 1, SMALL - 1, SMALL, SMALL + 1, 3_000_001])
+def test_every_octet_of_a_body_arrives_whatever_its_size(connect, size):
+    body = bytes(range(251)) * (size // 251 + 1)
+    body = body[:size]
+    expected = f"{size} {hashlib.sha256(body).hexdigest()}".encode()
+    assert answered(connect(), post("/digest", body)) == (200, expected)
+
+
+def test_a_long_answer_arrives_whole_and_is_closed(portal, connect):
+    status, body = answered(connect(), b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert status == 200
+    assert body == b"".join(bytes([count % 256]) * 65536 for count in range(512))
+
+
+def test_an_answer_is_closed_when_its_reader_leaves(portal, connect):
+    (portal.folder / "closed").unlink(missing_ok=True)
+    leaving = connect()
+    leaving.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert leaving.recv(100)
+    leaving.close()
+    wait_for((portal.folder / "closed").exists, "the answer to be closed")
+
+
+def test_an_answer_that_breaks_off_does_not_pass_for_a_whole_one(portal, connect):
+    with pytest.raises((http.client.IncompleteRead, OSError)):
+        answered(connect(), b"GET /large/breaks HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert "kumquat" not in portal.said()
+
+
+def test_a_body_without_a_length_is_refused_since_nobody_can_tell_its_end_from_its_breaking_off(connect):
+    chunked = b"POST /digest HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n"
+    status, words = answered(connect(), chunked)
+    assert (status, b"Content-Length" in words) == (411, True)
+
+
+def test_fields_come_as_pep_3333_has_them_and_none_passes_for_another(connect):
+    status, said = answered(
+        connect(),
+        b"GET /fields?q=%C3%A9 HTTP/1.1\r\nHost: x\r\nCookie: a=1\r\nCookie: b=2\r\nX-A: 1\r\nX-A: 2\r\n"
+        b"Content_Length: 7\r\nX_A: 3\r\n\r\n",
+    )
+    environ = json.loads(said)
+    assert status == 200
+    assert environ["HTTP_COOKIE"] == "a=1; b=2"
+    assert environ["HTTP_X_A"] == "1,2"
+    assert environ["QUERY_STRING"] == "q=%C3%A9"
+    assert (environ["REMOTE_ADDR"], environ["wsgi.url_scheme"]) == ("127.0.0.1", "https")
+    assert "CONTENT_LENGTH" not in environ
+
+
+@given(st.floats(0, 1e5), st.integers(0, 10**10))
+def test_nobody_is_waited_for_longer_than_their_octets_allow(passed, done):
+    patience = Patience()
+    left = patience.left(0.0, passed, done)
+    assert left <= patience.idle
+    assert (left > 0) == (passed < patience.grace + done / patience.octets)
