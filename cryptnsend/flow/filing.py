@@ -18,6 +18,7 @@ from cryptnsend.core.model import Ids, PairCard, Random, account_holder
 from cryptnsend.core.seal import Sealer, pad, seal
 from cryptnsend.flow.copies import Copies, Print
 from cryptnsend.flow.mailboxes import Mailboxes, parse_flags
+from cryptnsend.flow.placing import Between, go_on
 from cryptnsend.flow.serving import LABEL, PART, SUMMARY
 from cryptnsend.flow.sessions import Session
 from cryptnsend.keeper.client import Keeper
@@ -72,9 +73,9 @@ class Filing:
             raise SealBroken("The keeper answered with another holder's card.")
         return card.pair(card.custody)
 
-    def _found_in_sent(self, incoming: Incoming, message: int) -> int:
+    def _found_in_sent(self, incoming: Incoming, message: int, between: Between) -> int:
         """Return the UID of a message of one's own in Sent, placing it there if it lies elsewhere by now."""
-        box = self._boxes.look(incoming.session, incoming.box)
+        box = self._boxes.look(incoming.session, incoming.box, between)
         uid = placements.where(self._engine, box.id, message, "author")
         if uid is not None:
             return uid
@@ -113,8 +114,8 @@ class Incoming:
         """Keep nothing; safe at any time."""
         self._writer.abort()
 
-    def finish(self) -> tuple[int, int]:
-        """Return UIDVALIDITY and UID once the message is durable; raise OverQuota, StoreBroken."""
+    def finish(self, between: Between = go_on) -> tuple[int, int]:
+        """Return UIDVALIDITY and UID once the message is durable; raise OverQuota, StoreBroken, or as `look` does."""
         house, index = self._house, self._indexer.finish()
         row: filed.Filed | None = None
         while True:
@@ -122,7 +123,7 @@ class Incoming:
             known = house._copies.original(self.session, asked, self.print.digest())
             if known is not None:
                 self._discard(row)
-                return self.box.uidvalidity, house._found_in_sent(self, known)
+                return self.box.uidvalidity, house._found_in_sent(self, known, between)
             if row is None:
                 self._writer.write(self._sealer.finalize())
                 row = self._row(index, self._writer.close())

@@ -13,7 +13,7 @@ from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.core.model import Ids, Random
 from cryptnsend.flow.opened import note_opened
-from cryptnsend.flow.placing import Placer
+from cryptnsend.flow.placing import Between, Placer, go_on
 from cryptnsend.flow.sessions import Session
 from cryptnsend.store.records import filed, listing, mailboxes, placements
 from cryptnsend.store.records.mailboxes import Mailbox
@@ -168,11 +168,15 @@ class Mailboxes:
 
     # -- what lies in one ---------------------------------------------------------------------------------------------
 
-    def look(self, session: Session, box: Mailbox) -> Mailbox:
-        """Place what is new, and return the mailbox as it is then; raise NoGrant if it was removed."""
+    def look(self, session: Session, box: Mailbox, between: Between = go_on) -> Mailbox:
+        """
+        Place what is new, and return the mailbox as it is then; raise NoGrant if it was removed.
+
+        *between* is called whenever some were placed; if it raises, that is where it ends.
+        """
         found = mailboxes.mailbox(self._engine, session.account, box.id)
         if found is not None:
-            self._placer.fill(session, found)
+            self._placer.fill(session, found, between)
             found = mailboxes.mailbox(self._engine, session.account, box.id)
         if found is None:
             raise NoGrant("This mailbox was removed.")
@@ -194,9 +198,9 @@ class Mailboxes:
         """Return the same as far as it changes: flags and sequences, which programs ask of all there is."""
         return placements.marks(self._engine, box.id, first, last)
 
-    def changes(self, session: Session, box: Mailbox, modseq: int) -> Changes:
-        """Return what happened after *modseq*."""
-        now = self.look(session, box)
+    def changes(self, session: Session, box: Mailbox, modseq: int, between: Between = go_on) -> Changes:
+        """Return what happened after *modseq*; see `look`."""
+        now = self.look(session, box, between)
         if now.modseq == modseq:
             return Changes(now, (), ())
         return Changes(

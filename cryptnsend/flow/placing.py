@@ -4,12 +4,15 @@ INBOX has what an account was sent, Sent what it sent; a placing gets the next U
 back. What is new is found from the newest message placed on, with room for those that were being written at that time.
 Now and then everything is looked at again: a message that ended makes place for a notice, one that opens takes its own.
 A message takes the place of the copy that a mail program put into Sent before it was submitted.
+
+A hundred thousand new messages take a minute. Whoever waits for them is told between two pages, and may end the work
+there: what was placed stays, and the next look goes on behind it.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
@@ -29,10 +32,16 @@ from cryptnsend.store.vault import Stored, Vault
 
 PAGE = 500
 LATE = 2 * 3_600_000  # milliseconds that a message may take from its id to its commit
+PROMPT = 20_000  # the same of nearly every message; what took longer is found within NOTHING_NEW
 AGAIN = 300.0  # seconds until everything is looked at again
 NOTHING_NEW = 10.0  # seconds in which the same grants mean that nothing is new; a message may be planned for later
 REMEMBERED = 10_000  # mailboxes
 ROLES = {"inbox": "recipient", "sent": "author"}
+Between = Callable[[int], None]  # called with how many were placed so far; what it raises ends the work there
+
+
+def go_on(_placed: int) -> None:
+    """Let long work go on to its end."""
 
 
 class Placer:
@@ -48,10 +57,14 @@ class Placer:
         self._renewed: dict[int, float] = {}  # mailbox → when everything was looked at
         self._marks: dict[int, tuple[object, float]] = {}  # mailbox → which grants there were, and until when it counts
 
-    def fill(self, session: Session, box: Mailbox) -> None:
-        """Place what is new, and, if that was not done for a while, look at all that lies there."""
+    def fill(self, session: Session, box: Mailbox, between: Between = go_on) -> None:
+        """
+        Place what is new, and, if that was not done for a while, look at all that lies there.
+
+        *between* is called between two pages; if it raises, what was placed stays, and nothing is passed over.
+        """
         if box.special in ROLES:
-            self._place_new(session, box)
+            self._place_new(session, box, between)
         if self._is_due(box.id):
             self.renew(session, box)
 
@@ -67,21 +80,27 @@ class Placer:
 
     # -- what is new --------------------------------------------------------------------------------------------------
 
-    def _place_new(self, session: Session, box: Mailbox) -> None:
+    def _place_new(self, session: Session, box: Mailbox, between: Between) -> None:
         role = ROLES[box.special]
         places = self._places(session, role)
         holders = " ".join(f"{each.holder}?{each.contact}" for each in places)
         # Whoever has one address more may have mail from long ago.
         after = first_id(time_of(box.looked) - LATE) if box.looked and holders == box.holders else 0
-        # After an hour of much mail the room for what comes late is full of what lies in its place for long.
-        mark = (holders, after, [placements.granted(self._engine, each.holder, role, after) for each in places])
+        # After an hour of much mail the room for what comes late is full of what lies in its place for long. Asked
+        # each time is whether anything came at its end.
+        near = max(after, first_id(time_of(box.looked) - PROMPT)) if after else 0
+        mark = (holders, near, [placements.granted(self._engine, each.holder, role, near) for each in places])
         if self._is_known(box.id, mark):
             return
+        placed = 0
         while found := self._unplaced(session, places, role, after):
-            self._place(session, box, role, [self._placing(session, row, role) for row in found], holders)
+            self._place(session, box, role, [self._placing(session, row, role) for row in found])
             after = found[-1]["message"]  # or each page would look at all before it once more
+            placed += len(found)
+            between(placed)
         self._remember(box.id, mark)
         if holders != box.holders:
+            # Only now: whoever breaks off while old mail of another address is placed has to find the rest again.
             newest = box.looked or first_id(self._clock.now())
             self._engine.write(lambda rows: mailboxes.looked(rows, box.id, newest, holders)).result()
 
@@ -96,7 +115,7 @@ class Placer:
                 self._marks.clear()
             self._marks[mailbox] = mark, self._clock.monotonic() + NOTHING_NEW
 
-    def _place(self, session: Session, box: Mailbox, role: str, placings: Sequence[Placing], holders: str) -> None:
+    def _place(self, session: Session, box: Mailbox, role: str, placings: Sequence[Placing]) -> None:
         """Place messages, each instead of the copies of it that a mail program brought; those go."""
         own = [each.message for each in placings if role == "author" and not each.served]
         copies = self._copies.of(session, box, own)
@@ -113,7 +132,7 @@ class Placer:
                 blobs += [filed.drop(rows, box.account, ident) for ident in lost]
                 fresh.append(_instead(each, brought))
             placements.place(rows, box, fresh)
-            mailboxes.looked(rows, box.id, placings[-1].message, holders)
+            mailboxes.looked(rows, box.id, placings[-1].message, box.holders)
             return blobs
 
         blobs = self._engine.write(write).result()

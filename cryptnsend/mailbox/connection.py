@@ -108,6 +108,7 @@ class Connection(asyncio.Protocol):
         self._reader: Reader | None = None
         self._failures = 0
         self._junk = 0
+        self._progress = 0  # of long work: how many messages are done
         self._task: asyncio.Task[None] | None = None
         self.deadline = math.inf  # loop time; the sweep ends connections that are past it
 
@@ -282,6 +283,12 @@ class Connection(asyncio.Protocol):
     async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         """Do something that may wait for the store or the keeper."""
         return await self._loop.run_in_executor(self._house.pool, work, *arguments)
+
+    def _between(self, done: int) -> None:
+        """Let long work go on, which calls this in its thread now and then; raise `Gone` if nobody waits for it."""
+        if self._closing:
+            raise Gone
+        self._progress = done
 
     async def _pour(self, pieces: Iterator[bytes]) -> None:
         """Write what an iterator yields, a piece at a time: it runs in a thread, and waits while the client reads."""

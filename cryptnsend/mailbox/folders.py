@@ -77,7 +77,7 @@ class Folders(Speaking):
         await self._done(command)
 
     async def _status(self, box: Mailbox, items: Sequence[str]) -> None:
-        now = await self._in_thread(self._house.rooms.boxes.look, self._session, box)
+        now = await self._at_length(self._house.rooms.boxes.look, self._session, box)
         values = {
             "MESSAGES": now.messages,
             "RECENT": 0,

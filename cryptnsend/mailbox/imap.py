@@ -155,7 +155,7 @@ class ImapSession(Selected, Folders):
         try:
             if failed is not None:
                 raise failed
-            validity, uid = await self._in_thread(incoming.finish)
+            validity, uid = await self._at_length(incoming.finish)
         except Exception as error:
             await self._failed(command.tag, error, "APPEND")
             return

@@ -19,6 +19,7 @@ class Limits(limits.Limits):
     idle: float = 1_860.0  # from one answer to the next command; RFC 9051 §5.4 asks for half an hour at least
     trickle: float = 180.0  # between two pieces of a command that has begun, or of what we write
     poll: float = 10.0  # between two looks for new mail while a program idles
+    reassure: float = 15.0  # until a program is told that its command is still worked on, and from then on
     threads: int = 8  # that look things up and open messages
     search_bodies: int = 2_000  # that one SEARCH opens
     search_seconds: float = 20.0  # that it takes at most if it opens bodies

@@ -182,7 +182,7 @@ class PopSession(Connection):
 
     def _snapshot(self, session: Session) -> Drop:
         boxes = self._house.rooms.boxes
-        box = boxes.look(session, boxes.named(session, "INBOX"))
+        box = boxes.look(session, boxes.named(session, "INBOX"), self._between)
         uids = boxes.uids(box)
         spans = ((uids[at], uids[min(at + CHUNK, len(uids)) - 1]) for at in range(0, len(uids), CHUNK))
         return Drop(box, (row for first, last in spans for row in boxes.rows(box, first, last)))

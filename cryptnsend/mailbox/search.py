@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 from cryptnsend.core import imap
 from cryptnsend.core.contracts import Clock
+from cryptnsend.flow.placing import Between
 from cryptnsend.flow.serving import Held
 from cryptnsend.flow.sessions import Session
 from cryptnsend.mailbox.connection import Rooms
@@ -60,8 +61,12 @@ class Searching:
         self._limits, self._clock = limits, clock
         self.highest = 0  # the highest modification sequence of what was found
 
-    def find(self) -> list[int]:
-        """Return the UIDs that fit; raise BadCommand, a NO, if that would take too long."""
+    def find(self, between: Between) -> list[int]:
+        """
+        Return the UIDs that fit; raise BadCommand, a NO, if that would take too long.
+
+        *between* is called now and then with how many were looked at; what it raises ends the search.
+        """
         view = self._view
         by_row, by_index, by_body = (self._test(step) for step in (imap.Need.ROW, imap.Need.INDEX, imap.Need.BODY))
         needed = imap.need(self._key)
@@ -72,6 +77,7 @@ class Searching:
         found: list[int] = []
         opened = 0
         for start in range(0, view.exists, CHUNK):
+            between(start)
             uids = view.uids[start : start + CHUNK]
             rows = self._rooms.boxes.rows(view.box, uids[0], uids[-1])
             ones = [One(row, number, None) for row in rows if (number := view.number(row.uid))]

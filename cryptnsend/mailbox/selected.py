@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from cryptnsend.core import imap
 from cryptnsend.core.errors import NoGrant
 from cryptnsend.flow.mailboxes import Changes, Flagging
+from cryptnsend.flow.placing import Between
 from cryptnsend.mailbox.connection import Farewell
 from cryptnsend.mailbox.fetch import Fetching
 from cryptnsend.mailbox.finished import Finished
@@ -41,11 +42,11 @@ class Selected(Speaking):
         self._view = None  # RFC 9051 §6.3.2: a SELECT that fails leaves none selected
         boxes, session = self._house.rooms.boxes, self._session
 
-        def look() -> tuple[Mailbox, list[int], int | None]:
-            box = boxes.look(session, boxes.named(session, command.mailbox))
+        def look(between: Between) -> tuple[Mailbox, list[int], int | None]:
+            box = boxes.look(session, boxes.named(session, command.mailbox), between)
             return box, boxes.uids(box), boxes.first_unseen(box)
 
-        box, uids, unseen = await self._in_thread(look)
+        box, uids, unseen = await self._at_length(look)
         self._condstore |= command.condstore
         view = self._view = View(box, uids, read_only=command.read_only)
         kept = "" if command.read_only else _FLAGS + " \\*"
@@ -81,7 +82,7 @@ class Selected(Speaking):
             return
         view = self._view
         try:
-            changes: Changes = await self._in_thread(
+            changes: Changes = await self._at_length(
                 self._house.rooms.boxes.changes, self._session, view.box, view.modseq
             )
         except NoGrant:
@@ -167,7 +168,7 @@ class Selected(Speaking):
             await self._use_condstore()
         searching = Searching(self._house.rooms, self._session, view, command.key, self._limits, self._house.clock)
         try:
-            uids = await self._in_thread(searching.find)
+            uids = await self._at_length(searching.find)
         except imap.BadCommand:
             if command.returns is not None and "SAVE" in command.returns:
                 view.saved = ()  # RFC 5182 §2.1

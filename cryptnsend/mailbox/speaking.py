@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from cryptnsend import metrics
 from cryptnsend.core import imap
@@ -20,6 +21,7 @@ AFTER_LOGIN = (
 )
 UNKNOWN = "UNKNOWN"  # what a command counts as that was not understood
 Handler = Callable[[Any, Any], Awaitable[None]]
+T = TypeVar("T")
 
 
 class Cut(Exception):
@@ -85,6 +87,23 @@ class Speaking(Connection):
         while (event := self._framer.next()) is None:
             self._framer.feed(await self._more(self._patience()))
         return event
+
+    async def _at_length(self, work: Callable[..., T], *arguments: Any) -> T:
+        """
+        Do in a thread what may take minutes; *work* gets `_between` as its last argument, to call now and then.
+
+        Many programs give up on a command after one or two minutes of silence. Untagged OKs may come at any time
+        (RFC 9051 §7.1.1); this must not be used in the middle of a response.
+        """
+        self._progress = 0
+        doing = self._loop.run_in_executor(self._house.pool, lambda: work(*arguments, self._between))
+        try:
+            while not (await asyncio.wait({doing}, timeout=self._limits.reassure))[0]:
+                await self._write(b"* OK Still at it: %d messages so far.\r\n" % self._progress)
+                await self._flush()
+        finally:
+            doing.cancel()  # the thread ends by itself, at its next look at `_between`
+        return doing.result()
 
     async def _line(self) -> bytes:
         """Return the next line where no command is due; raise `Farewell` for one that is too long."""

@@ -9,8 +9,11 @@ import re
 
 import pytest
 
+from cryptnsend.core.model import first_id
+from cryptnsend.flow.placing import NOTHING_NEW, PROMPT
+from cryptnsend.store.records import mailboxes
 from tests.mailbox.conftest import ANN, PAT, MailDoors, reply
-from tests.support.house import DAY, PASSWORD, House
+from tests.support.house import DAY, PASSWORD, SOURCE, House
 
 DRAFT = b"From: ann@gmail.example\r\nTo: pat@yahoo.example\r\nSubject: Not yet\r\n\r\nUnfinished\r\n"
 
@@ -311,3 +314,18 @@ def test_ten_connections_of_one_program_see_the_same(house: House, doors: MailDo
         each.noop()
         assert rb"\Flagged" in said(each.fetch("1", "(FLAGS)"))
         each.logout()
+
+
+@pytest.mark.parametrize("late", [10, 3_600], ids=["seconds", "an hour"])
+def test_a_message_whose_commit_came_late_is_placed_a_moment_later(house: House, ann: str, late: int) -> None:
+    session = house.mailbox.mail_gate.authenticate(ANN, PASSWORD, SOURCE).session
+    boxes, engine = house.mailbox.mailboxes, house.engine
+    reply(house, "On time.")
+    box = boxes.look(session, boxes.named(session, "INBOX"))
+    # As after a look that placed a message so much newer than the next.
+    newest = first_id(house.clock.now() + 1_000 * late)
+    engine.write(lambda rows: mailboxes.looked(rows, box.id, newest, box.holders)).result()
+    assert boxes.look(session, box).messages == 1
+    reply(house, "Late.")
+    house.clock.forward(0 if 1_000 * late < PROMPT else int(1_000 * NOTHING_NEW))
+    assert boxes.look(session, box).messages == 2
