@@ -292,7 +292,7 @@ def export(
         sessions = [app.exporting.sign_in(name, password) for name, password, _ in asked]
         (_, password, number), session = asked[0], sessions[0]
         glass, source = app.glass, "command line"
-        ident = glass.ask(session, password, number, address, reason, MINUTES, source)
+        ident = glass.ask(session, password, number, address, reason, MINUTES, source, second or "")
         if second:
             glass.agree(sessions[1], asked[1][1], asked[1][2], ident, source)
             glass.open(session, password, number, ident, source)

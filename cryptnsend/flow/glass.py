@@ -133,29 +133,47 @@ class GlassBreaks:
     # -- asking -------------------------------------------------------------------------------------------------------
 
     def ask(
-        self, session: Session, password: str, code: str, mailbox: str, reason: str, minutes: int, source: str
+        self,
+        session: Session,
+        password: str,
+        code: str,
+        mailbox: str,
+        reason: str,
+        minutes: int,
+        source: str,
+        second: str = "",
     ) -> int:
         """
         Ask for the mail of one address, and return the glass break's number; where no second officer is needed it is
-        open.
+        open. Where one is, *second* names them by an address, and the question waits for their yes for a day.
 
         Raises Denied to everybody but officers and without a reason, WrongSecret, Throttled, NoGrant.
         """
         name, why = _canonical(mailbox), legible(reason)[:REASON]
+        named = _canonical(second) if second else ""
         made = self._checked(
-            session, password, source, lambda k: self._keeper.glass_ask(session.ticket, k, code, name, why, minutes)
+            session,
+            password,
+            source,
+            lambda k: self._keeper.glass_ask(session.ticket, k, code, name, why, minutes, named),
         )
         said = made.glass
         holder, officers = account_holder(session.account), oversight.officers(self._engine, said.organisation)
-        detail = {"mailbox": name, "reason": why, "minutes": minutes}
+        detail: dict[str, object] = {"mailbox": name, "reason": why, "minutes": minutes}
+        if said.second is not None:
+            detail["second"] = account_holder(said.second)
+        whose, _ = self._concerned(said.organisation, name)
 
         def write(rows: Rows) -> None:
-            glass.put(rows, said.id, said.organisation, said.officer, said.mailbox, why, said.minutes, said.asked)
+            glass.put(
+                rows, said.id, said.organisation, said.officer, said.mailbox, why, said.minutes, said.asked, said.second
+            )
             self._append(rows, said.organisation, holder, "glass.asked", said.id, detail)
             if said.opened is None:
                 for each in officers:
-                    if each != session.account:
-                        self._alert(rows, "glass-asked", each)
+                    self._alert(rows, "glass-asked" if each == said.second else "glass-asked-other", each)
+                if whose is not None and whose["state"] in ("active", "weak"):
+                    self._alert(rows, "glass-asked-yours", whose["id"])
 
         self._engine.write(write).result()
         self._wake()
@@ -163,8 +181,14 @@ class GlassBreaks:
             self._open(session, made)
         return said.id
 
+    def others(self, session: Session) -> list[str]:
+        """Return the addresses of the other officers of one's organisation, one of whom may be named to agree."""
+        _check_officer(session)
+        others = (each for each in oversight.officers(self._engine, session.organisation) if each != session.account)
+        return [found[0] for each in others if (found := accounts.addresses(self._engine, each))]
+
     def agree(self, session: Session, password: str, code: str, ident: int, source: str) -> None:
-        """Say yes to another officer's glass break. Raises Denied, Ended, WrongSecret, Throttled."""
+        """Say yes to the glass break of an officer who named this one. Raises Denied, Ended, WrongSecret, Throttled."""
         said = self._checked(
             session, password, source, lambda k: self._keeper.glass_agree(session.ticket, k, code, ident)
         )

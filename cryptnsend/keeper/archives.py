@@ -55,6 +55,14 @@ def unshare(rows: Rows, account: Account) -> None:
             ledger.drop_wrap(rows, wrap)
 
 
+def is_shared(reads: ledger.Reads, account: Account) -> bool:
+    """Say whether an officer opens the archive: it is sealed to a pair of theirs that is current."""
+    own = {pair.id for pair in ledger.pairs(reads, account_holder(account.id)) if pair.state == "current"}
+    return any(
+        wrap.kind == wraps.OFFICER and wrap.ref in own for wrap in ledger.wraps(reads, archive_holder(account.org))
+    )
+
+
 def reshare(context: Context, rows: Rows, account: Account, seeds: Mapping[int, bytes]) -> None:
     """Seal the archive to the officer's current pair, if one of *seeds*, from before a reset, opens it."""
     if not account.has("officer"):

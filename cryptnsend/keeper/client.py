@@ -404,10 +404,6 @@ class Keeper(Posting, Ruling, GlassRequests, PasskeyRequests):
         """Make a recovery file of the archive, as an officer; *code* is the number of the second step, if there is."""
         return self._ask(q.RecoveryFile, "archive_recovery", ticket=ticket, k=k, code=code)
 
-    def share_archive(self, ticket: bytes, k: bytes, address: str, code: str = "") -> None:
-        """Let another officer of the organisation open its archive too."""
-        self._ask(type(None), "share_archive", ticket=ticket, k=k, address=address, code=code)
-
     def set_policy(self, ticket: bytes, k: bytes, text: str, code: str = "") -> q.PolicyTaken:
         """Say, as an officer with a second step, which rules the organisation has of its own."""
         return self._ask(q.PolicyTaken, "set_policy", ticket=ticket, k=k, text=text, code=code)

@@ -12,7 +12,8 @@ from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, Ended, Sentence
 from cryptnsend.core.model import new_id
 from cryptnsend.core.names import legible
-from cryptnsend.keeper import archives, everyone, glass_rows, ledger, policies, second, tickets
+from cryptnsend.keeper import archives, everyone, glass_rows, ledger, policies, tickets
+from cryptnsend.keeper import second as steps
 from cryptnsend.keeper.context import DAY, Context
 from cryptnsend.keeper.requests import GlassBreak, GlassOpened, Recovered, Witnessed
 from cryptnsend.keeper.rows import Account, Glass
@@ -28,13 +29,17 @@ TWO_FIRST = (
     "This archive opens with two officers, so a file alone opens nothing. `cryptnsend archive rule one` ends that, and "
     "stands in the audit trail."
 )
+NOT_ONESELF = "Another officer has to agree, not the one who asks."
 NO_REASON = "Say in a sentence why this mailbox has to be opened. It stands in the audit trail."
 
 
-def ask(context: Context, ticket: bytes, k: bytes, code: str, mailbox: str, reason: str, minutes: int) -> GlassOpened:
+def ask(
+    context: Context, ticket: bytes, k: bytes, code: str, mailbox: str, reason: str, minutes: int, second: str
+) -> GlassOpened:
     """
     Begin a glass break for one mailbox; it is open at once where the organisation asks for one officer only.
 
+    Where it asks for two, *second* is the address of the one who is to agree, and nobody else can.
     Raise `Denied` to everybody else and without a reason, `WrongSecret`, `NoGrant`, `Throttled`.
     """
     if len(legible(reason)) < REASON:
@@ -46,10 +51,11 @@ def ask(context: Context, ticket: bytes, k: bytes, code: str, mailbox: str, reas
             )
         )
     officer = _officer(context, ticket)
-    seeds = second.shown(context, officer, k, code)
+    seeds = steps.shown(context, officer, k, code)
     pair, seed = archives.opened(context.reads, officer, seeds)
     now = context.clock.now()
     alone = not needs_two(context.reads, officer.org)
+    named = None if alone else _named(context, officer, second).id
     made = Glass(
         id=new_id(now, context.rng),
         org=officer.org,
@@ -60,18 +66,21 @@ def ask(context: Context, ticket: bytes, k: bytes, code: str, mailbox: str, reas
         agreed_by=None,
         opened=now if alone else None,
         ends=now + minutes * MINUTE if alone else None,
+        second=named,
     )
     context.commit(lambda rows: ledger.insert(rows, "glass_breaks", made))
     return GlassOpened(_said(made), {pair.id: seed} if alone else {})
 
 
 def agree(context: Context, ticket: bytes, k: bytes, code: str, ident: int) -> GlassBreak:
-    """Let another officer of the same organisation say yes. Raise `Denied`, `Ended`, `WrongSecret`."""
+    """Let the officer whom the question names say yes, and nobody else. Raise `Denied`, `Ended`, `WrongSecret`."""
     officer = _officer(context, ticket)
     asked = _asked(context, context.reads, officer, ident)
-    if asked.officer == officer.id:
-        raise Denied("Another officer has to agree, not the one who asks.")
-    archives.opened(context.reads, officer, second.shown(context, officer, k, code))
+    if _are_one(context.reads, asked.officer, officer.id):
+        raise Denied(NOT_ONESELF)
+    if asked.second != officer.id:
+        raise Denied("Another officer was named to agree to this one.")
+    archives.opened(context.reads, officer, steps.shown(context, officer, k, code))
 
     def note(rows: Rows) -> Glass:
         now = _asked(context, rows, officer, ident)
@@ -90,7 +99,7 @@ def open_agreed(context: Context, ticket: bytes, k: bytes, code: str, ident: int
         raise Denied("Only the officer who asked for it can open it.")
     if asked.agreed_by is None and needs_two(context.reads, officer.org):
         raise Denied("Another officer has to agree first.")
-    pair, seed = archives.opened(context.reads, officer, second.shown(context, officer, k, code))
+    pair, seed = archives.opened(context.reads, officer, steps.shown(context, officer, k, code))
 
     def note(rows: Rows) -> Glass:
         now, at = _asked(context, rows, officer, ident), context.clock.now()
@@ -209,9 +218,35 @@ def _officer(context: Context, ticket: bytes) -> Account:
         raise Denied(archives.NOT_OFFICER)
     own = ledger.organisation(context.reads, account.org)
     # Somebody alone opens what is theirs anyway; whoever looks after others' mail has shown more than a password.
-    if (own is None or not own.single) and not second.is_on(context.reads, account.id):
+    if (own is None or not own.single) and not steps.is_on(context.reads, account.id):
         raise Denied(policies.SECOND)
     return account
+
+
+def _named(context: Context, officer: Account, address: str) -> Account:
+    """Return the officer whom another one names to agree: somebody else, who could do it at this moment."""
+    if not address:
+        raise Denied("Name the officer who is to agree: this archive opens with two.")
+    named = ledger.account_at(context.reads, address)
+    if named is not None and _are_one(context.reads, officer.id, named.id):
+        raise Denied(NOT_ONESELF)
+    is_able = named is not None and named.org == officer.org and named.has("officer") and named.state == "active"
+    if named is None or not is_able:
+        raise Denied("Whoever is to agree has to be an officer of your organisation.")
+    if not steps.is_on(context.reads, named.id) or not archives.is_shared(context.reads, named):
+        raise Denied("That officer cannot agree yet: it takes a second step, and a share in the archive.")
+    return named
+
+
+def _are_one(reads: ledger.Reads, one: int, other: int) -> bool:
+    """Say whether two accounts are one person's as far as can be told: the same, or with addresses of one mailbox."""
+    return one == other or bool(_mailboxes(reads, one) & _mailboxes(reads, other))
+
+
+def _mailboxes(reads: ledger.Reads, account: int) -> set[str]:
+    """Return whose mail an account gets: its addresses without what stands behind a plus (RFC 5233)."""
+    parts = (address.rpartition("@") for address in ledger.addresses(reads, account))
+    return {f"{local.partition('+')[0]}@{domain}" for local, _, domain in parts}
 
 
 def _known(reads: ledger.Reads, officer: Account, ident: int) -> Glass:
@@ -233,5 +268,5 @@ def _asked(context: Context, reads: ledger.Reads, officer: Account, ident: int) 
 def _said(known: Glass) -> GlassBreak:
     return GlassBreak(
         known.id, known.org, known.officer, known.mailbox, known.minutes, known.asked, known.agreed_by, known.opened,
-        known.ends,
+        known.ends, known.second,
     )  # fmt: skip

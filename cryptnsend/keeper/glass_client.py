@@ -9,13 +9,23 @@ from cryptnsend.keeper.channel import Channel
 class GlassRequests(Channel):
     """The requests about archives; which role may make them stands with each."""
 
-    def glass_ask(self, ticket: bytes, k: bytes, code: str, mailbox: str, reason: str, minutes: int) -> q.GlassOpened:
-        """Begin a glass break; raise `Denied`, `WrongSecret`, `NoGrant`, `Throttled` (portal, owner)."""
-        asked = {"mailbox": mailbox, "reason": reason, "minutes": minutes}
+    def glass_ask(
+        self, ticket: bytes, k: bytes, code: str, mailbox: str, reason: str, minutes: int, second: str = ""
+    ) -> q.GlassOpened:
+        """
+        Begin a glass break; raise `Denied`, `WrongSecret`, `NoGrant`, `Throttled` (portal, owner).
+
+        *second* is the address of the officer who is to agree, where two are needed.
+        """
+        asked = {"mailbox": mailbox, "reason": reason, "minutes": minutes, "second": second}
         return self._ask(q.GlassOpened, "glass_ask", ticket=ticket, k=k, code=code, **asked)
 
     def glass_agree(self, ticket: bytes, k: bytes, code: str, ident: int) -> q.GlassBreak:
-        """Say yes to another officer's glass break; raise `Denied`, `Ended`, `WrongSecret` (portal, owner)."""
+        """
+        Say yes to the glass break of an officer who named this one (portal, owner).
+
+        Raise `Denied`, `Ended`, `WrongSecret`.
+        """
         return self._ask(q.GlassBreak, "glass_agree", ticket=ticket, k=k, code=code, ident=ident)
 
     def glass_open(self, ticket: bytes, k: bytes, code: str, ident: int) -> q.GlassOpened:

@@ -273,23 +273,6 @@ def officers_recovery(context: Context, ticket: bytes, k: bytes, code: str = "")
     return archive_recovery(context, ticket, k, code)
 
 
-def share_archive(context: Context, ticket: bytes, k: bytes, address: str, code: str) -> None:
-    """Let another officer open the archive too; the password, and the number where there is one, are shown again."""
-    officer = tickets.signed_in_well(context, context.reads, ticket)
-    seeds = accounts.confirm_password(context, officer, k)
-    if second.is_on(context.reads, officer.id):
-        second.check_fresh(context, officer, code)
-
-    def share(rows: Rows) -> None:
-        other = ledger.account_at(rows, address)
-        if other is None or other.org != officer.org or not other.has("officer") or other.state != "active":
-            raise Denied("The archive can be shared with officers of the organisation only.")
-        _, seed = archives.opened(rows, officer, seeds)
-        archives.share(context, rows, seed, other)
-
-    context.commit(share)
-
-
 def close(context: Context, ticket: bytes, k: bytes) -> int:
     """
     Close the account for good: its addresses are free again and nothing opens its pairs any more.

@@ -93,7 +93,8 @@ def set_roles(context: Context, ticket: bytes, k: bytes, address: str, roles: li
         kept = [role for role in now.role_names if role not in GIVEN]
         ledger.set_account(rows, now.id, roles=",".join([*wanted, *kept]))
         renewed = accounts.row(rows, person.id)
-        if becomes:
+        # Whom the server's owner made an officer, or who reset their password, opens no archive until another says so.
+        if becomes or ("officer" in wanted and now.state == "active" and not archives.is_shared(rows, renewed)):
             _, seed = archives.opened(rows, by, seeds)
             archives.share(context, rows, seed, renewed)
         elif "officer" not in wanted:

@@ -119,6 +119,7 @@ class GlassBreak(Said, frozen=True):
     agreed_by: int | None
     opened: int | None
     ends: int | None
+    second: int | None = None  # the officer who is to agree, where two are needed
 
 
 class Recovered(Said, frozen=True):

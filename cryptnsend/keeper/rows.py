@@ -221,7 +221,7 @@ class PasskeyStep:
 
 @dataclass(frozen=True, slots=True)
 class Glass:
-    """A glass break: who asked for it, for whose mailbox, who agreed, and until when it is open."""
+    """A glass break: who asked for it, for whose mailbox, who is to agree and did, and until when it is open."""
 
     id: int
     org: int
@@ -232,3 +232,4 @@ class Glass:
     agreed_by: int | None
     opened: int | None
     ends: int | None
+    second: int | None = None  # who is to agree, where two are needed

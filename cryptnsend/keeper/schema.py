@@ -317,6 +317,12 @@ OWN_KEYS = Step(
     ),
 )
 
+GLASS_SECOND = Step(
+    "0014-glass-second",
+    # Who is to agree, where the organisation asks for two officers: one who is named, and nobody else.
+    ("ALTER TABLE glass_breaks ADD COLUMN second INTEGER REFERENCES accounts",),
+)
+
 STEPS: tuple[Step, ...] = (
     FIRST,
     OPEN_SIGN_UP,
@@ -331,4 +337,5 @@ STEPS: tuple[Step, ...] = (
     LOOKS,
     PASSKEYS,
     OWN_KEYS,
+    GLASS_SECOND,
 )

@@ -258,14 +258,23 @@ def release() -> Any:
 @needs_officer
 def glass() -> Any:
     """List glass breaks, and ask for one."""
-    page: dict[str, Any] = {"form": {"mailbox": "", "reason": ""}, "error": None, "password_error": None}
+    page: dict[str, Any] = {"form": {"mailbox": "", "reason": "", "second": ""}, "error": None, "password_error": None}
     if request.method != "POST":
         return _glass_page(**page)
-    page["form"] = form = {name: request.form.get(name, "").strip()[:LONGEST] for name in ("mailbox", "reason")}
+    page["form"] = form = {
+        name: request.form.get(name, "").strip()[:LONGEST] for name in ("mailbox", "reason", "second")
+    }
     minutes = request.form.get("minutes", type=int) or 0
     try:
         ident = officers().glass.ask(
-            officer(), request.form.get("password", ""), _number(), form["mailbox"], form["reason"], minutes, source()
+            officer(),
+            request.form.get("password", ""),
+            _number(),
+            form["mailbox"],
+            form["reason"],
+            minutes,
+            source(),
+            form["second"],
         )
     except Throttled:
         raise
@@ -279,8 +288,8 @@ def glass() -> Any:
 
 
 def _glass_page(**page: Any) -> str:
-    rows = officers().glass.listing(officer())
-    return render_template("glass.html", rows=rows, now=desk().now(), minutes=MINUTES, **page)
+    rows, others = officers().glass.listing(officer()), officers().glass.others(officer())
+    return render_template("glass.html", rows=rows, others=others, now=desk().now(), minutes=MINUTES, **page)
 
 
 @blueprint.route("/glass/<int:ident>", methods=["GET", "POST"])
@@ -304,10 +313,11 @@ def broken(ident: int) -> Any:
     try:
         seen = officers().glass.broken(officer(), ident)
     except Denied as closed:
-        is_mine = known["officer"] == officer().account
+        me = officer().account
         return render_template(
-            "glass-closed.html", row=known, why=say(closed), error=error, mine=is_mine, now=desk().now()
-        ), (WRONG if error else 200)
+            "glass-closed.html", row=known, why=say(closed), error=error, mine=known["officer"] == me,
+            asked=known["second"] == me, now=desk().now(),
+        ), (WRONG if error else 200)  # fmt: skip
     before = request.args.get("before", type=int)
     mails = officers().glass.mails(seen, before, PAGE + 1)
     return render_template(

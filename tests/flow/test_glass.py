@@ -31,10 +31,9 @@ def clinic(house: House) -> int:
     house.add_subscriber(BOB, organisation=org, name="Bob")
     house.add_subscriber(OTTO, organisation=org, name="Otto", roles=("officer",))
     house.add_subscriber(EVE, name="Eve")
-    olive = house.session(OLIVE)
-    k = house.owner.owner.k(OLIVE, PASSWORD)
-    house.keeper("portal").share_archive(olive.ticket, k, OTTO)
     house.second(OLIVE)
+    olive, number = house.session(OLIVE), house.number(OLIVE)
+    house.portal.organisations.set_roles(olive, house.account(OTTO), ["officer"], PASSWORD, SOURCE, number)
     house.second(OTTO)
     return org
 
@@ -50,8 +49,10 @@ def glass(house: House) -> GlassBreaks:
     return house.portal.glass
 
 
-def ask(house: House, session: Session, mailbox: str = ANN, reason: str = WHY, minutes: int = 30) -> int:
-    return glass(house).ask(session, PASSWORD, house.number(session.address), mailbox, reason, minutes, SOURCE)
+def ask(
+    house: House, session: Session, mailbox: str = ANN, reason: str = WHY, minutes: int = 30, second: str = ""
+) -> int:
+    return glass(house).ask(session, PASSWORD, house.number(session.address), mailbox, reason, minutes, SOURCE, second)
 
 
 def opened(house: House, mailbox: str = ANN) -> Broken:
@@ -101,9 +102,18 @@ def test_officers_and_whose_mail_it_is_are_told_at_once(house: House, clinic: in
 
 def test_with_two_officers_the_other_one_is_asked_and_has_to_agree(house: House, clinic: int, message: int) -> None:
     house.keeper("owner").glass_rule(clinic, True)
-    olive, otto = house.session(OLIVE), house.session(OTTO)
-    ident = ask(house, olive)
-    assert (OTTO, "glass-asked") in house.alerts()
+    olive, otto, before = house.session(OLIVE), house.session(OTTO), len(house.alerts())
+    with pytest.raises(Denied, match="Name the officer"):
+        ask(house, olive)
+    assert glass(house).others(olive) == [OTTO]
+    ident = ask(house, olive, second=" Otto@Clinic.example".strip())
+    assert sorted(house.alerts()[before:]) == sorted(
+        [(OTTO, "glass-asked"), (OLIVE, "glass-asked-other"), (ANN, "glass-asked-yours")]
+    )
+    (row,) = house.engine.query("SELECT detail FROM audit WHERE action = 'glass.asked'")
+    assert json.loads(row["detail"])["second"] == f"account:{house.account(OTTO)}"
+    waiting = glass(house).listing(otto)[0]
+    assert (waiting["named"], waiting["agreed"], waiting["second"]) == (OTTO, None, house.account(OTTO))
     with pytest.raises(Denied):
         glass(house).broken(olive, ident)
     with pytest.raises(Denied):

@@ -153,7 +153,7 @@ def test_what_changes_an_organisation_takes_a_number_shown_in_the_last_five_minu
     orders: list[Callable[[str], object]] = [
         lambda code: flow.set_rules(olive, {"life_days": 9}, "as agreed", None, PASSWORD, SOURCE, code),
         lambda code: flow.set_roles(olive, staff.id(DORA), ["subscriber", "officer"], PASSWORD, SOURCE, code),
-        lambda code: keeper.share_archive(olive.ticket, k, DORA, code),
+        lambda code: keeper.set_policy(olive.ticket, k, '{"life_days":9}', code),
         lambda code: flow.hand_over(olive, staff.id(CARL), DORA, PASSWORD, SOURCE, code),
     ]
     for order in orders:

@@ -13,6 +13,7 @@ from cryptnsend.keeper.providers import EnvProvider, FileProvider, NoMasterKey, 
 from cryptnsend.keeper.recovery import read
 
 from .conftest import PARAMS, Make, Person, Running, card, code_for, register, reset_by_mail, send, subscriber
+from .test_second import number
 
 ANN, BOB, PAT = "ann@clinic.example", "bob@clinic.example", "pat@home.example"
 
@@ -56,16 +57,24 @@ def test_an_archive_is_shared_by_an_officer_with_an_officer(keeper: Running) -> 
     with pytest.raises(NoGrant):
         keeper.owner.archive_recovery(second.ticket, second.k)
     member = subscriber(keeper, PAT, clinic.id)
-    for outsider in (PAT, "nobody@home.example"):
+    secret = keeper.portal.second_begin(first.ticket, first.k).secret
+    keeper.portal.second_begun(first.ticket, number(keeper, secret))
+    for outsider in ("nobody@home.example", ANN):
         with pytest.raises(Denied):
-            keeper.portal.share_archive(first.ticket, first.k, outsider)
+            keeper.portal.set_roles(first.ticket, first.k, outsider, ["officer"], "")
     with pytest.raises(Denied):
-        keeper.portal.share_archive(member.ticket, member.k, BOB)
-    keeper.portal.share_archive(first.ticket, first.k, BOB)
-    files = [keeper.owner.archive_recovery(each.ticket, each.k) for each in (first, second)]
+        keeper.portal.set_roles(member.ticket, member.k, BOB, ["officer"], "")
+    keeper.portal.set_roles(first.ticket, first.k, BOB, ["officer"], "")  # the number was shown just now
+    keeper.clock.forward(minutes=0.5)
+    files = [
+        keeper.owner.archive_recovery(each.ticket, each.k, code)
+        for each, code in ((first, number(keeper, secret)), (second, ""))
+    ]
     assert read(files[0].text, files[0].code).key == read(files[1].text, files[1].code).key
     with pytest.raises(Denied, match="second step"):  # on a page, a password alone gives out no such file
-        keeper.portal.archive_recovery(first.ticket, first.k)
+        keeper.portal.archive_recovery(second.ticket, second.k)
+    with pytest.raises(Denied, match="no such request"):
+        keeper.portal._ask(type(None), "share_archive", ticket=first.ticket, k=first.k, address=BOB, code="")
 
 
 def test_a_recovery_file_opens_with_its_own_code_only(keeper: Running) -> None:

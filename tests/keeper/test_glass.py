@@ -24,8 +24,8 @@ def clinic(keeper: Running) -> Clinic:
     made = keeper.owner.organisation_add("Clinic", "managed", "")
     first = subscriber(keeper, "olive@clinic.example", made.id, "officer")
     second = subscriber(keeper, "otto@clinic.example", made.id, "officer")
-    keeper.portal.share_archive(first.ticket, first.k, second.address)
     phone(keeper, first)
+    keeper.portal.set_roles(first.ticket, first.k, second.address, ["officer"], shown(keeper, first))
     phone(keeper, second)
     return made.id, first, second
 
@@ -54,8 +54,10 @@ def public(keeper: Running, org: int) -> bytes:
     return octets
 
 
-def ask(keeper: Running, who: Person, reason: str = WHY, minutes: int = 30, k: bytes = b"", code: str = ""):
-    return keeper.portal.glass_ask(who.ticket, k or who.k, code or shown(keeper, who), ANN, reason, minutes)
+def ask(
+    keeper: Running, who: Person, reason: str = WHY, minutes: int = 30, k: bytes = b"", code: str = "", second: str = ""
+):
+    return keeper.portal.glass_ask(who.ticket, k or who.k, code or shown(keeper, who), ANN, reason, minutes, second)
 
 
 def test_one_officer_opens_the_archive_where_one_is_enough(keeper: Running, clinic: Clinic) -> None:
@@ -69,9 +71,9 @@ def test_one_officer_opens_the_archive_where_one_is_enough(keeper: Running, clin
 def test_two_officers_are_needed_where_the_organisation_says_so(keeper: Running, clinic: Clinic) -> None:
     org, first, second = clinic
     keeper.owner.glass_rule(org, True)
-    asked = ask(keeper, first)
+    asked = ask(keeper, first, second=second.address)
     assert asked.seeds == {}
-    assert asked.glass.opened is None
+    assert (asked.glass.opened, asked.glass.second) == (None, second.account)
     with pytest.raises(Denied, match="Another officer has to agree first"):
         keeper.portal.glass_open(first.ticket, first.k, shown(keeper, first), asked.glass.id)
     with pytest.raises(Denied, match="not the one who asks"):
@@ -85,6 +87,79 @@ def test_two_officers_are_needed_where_the_organisation_says_so(keeper: Running,
     opened = keeper.portal.glass_open(first.ticket, first.k, shown(keeper, first), asked.glass.id)
     assert [keys.public_of(seed) for seed in opened.seeds.values()] == [public(keeper, org)]
     assert keeper.portal.glass_running(first.ticket, asked.glass.id).ends == keeper.clock.now() + 30 * 60_000
+
+
+def third_officer(keeper: Running, clinic: Clinic, address: str = "olga@clinic.example") -> Person:
+    """Make one more officer, who has a second step and opens the archive."""
+    org, first, _ = clinic
+    made = subscriber(keeper, address, org, "officer")
+    keeper.portal.set_roles(first.ticket, first.k, address, ["officer"], shown(keeper, first))
+    phone(keeper, made)
+    return made
+
+
+def test_nobody_but_the_officer_who_was_named_agrees(keeper: Running, clinic: Clinic) -> None:
+    org, first, second = clinic
+    third = third_officer(keeper, clinic)
+    keeper.owner.glass_rule(org, True)
+    asked = ask(keeper, first, second=second.address)
+    with pytest.raises(Denied, match="Another officer was named"):
+        keeper.portal.glass_agree(third.ticket, third.k, shown(keeper, third), asked.glass.id)
+    with pytest.raises(WrongSecret):
+        keeper.portal.glass_agree(second.ticket, second.k, "000000", asked.glass.id)
+    agreed = keeper.portal.glass_agree(second.ticket, second.k, shown(keeper, second), asked.glass.id)
+    assert (agreed.second, agreed.agreed_by, agreed.opened) == (second.account, second.account, None)
+
+
+def test_who_is_to_agree_is_named_and_is_somebody_else_who_can(keeper: Running, clinic: Clinic) -> None:
+    org, first, _ = clinic
+    keeper.owner.glass_rule(org, True)
+    subscriber(keeper, "max@clinic.example", org, "manager")
+    bare = subscriber(keeper, "bare@clinic.example", org, "officer")
+    elsewhere = keeper.owner.organisation_add("Other", "managed", "")
+    subscriber(keeper, "eve@other.example", elsewhere.id, "officer")
+    for named, why in (
+        ("", "Name the officer"),
+        (first.address, "not the one who asks"),
+        ("nobody@clinic.example", "has to be an officer of your organisation"),
+        ("max@clinic.example", "has to be an officer of your organisation"),
+        ("eve@other.example", "has to be an officer of your organisation"),
+        (bare.address, "cannot agree yet"),
+    ):
+        with pytest.raises(Denied, match=why):
+            ask(keeper, first, second=named)
+    phone(keeper, bare)  # but nobody shared the archive with them
+    with pytest.raises(Denied, match="cannot agree yet"):
+        ask(keeper, first, second=bare.address)
+    assert keeper.engine.query("SELECT * FROM glass_breaks") == []
+
+
+def test_nobody_agrees_to_their_own_by_an_account_at_the_same_mailbox(keeper: Running, clinic: Clinic) -> None:
+    org, first, second = clinic
+    keeper.owner.glass_rule(org, True)
+    twin = third_officer(keeper, clinic, "olive+2@clinic.example")
+    with pytest.raises(Denied, match="not the one who asks"):
+        ask(keeper, first, second=twin.address)
+    asked = ask(keeper, first, second=second.address)
+    keeper.engine.write(
+        lambda rows: rows.execute(
+            "INSERT INTO addresses VALUES ('olive+3@clinic.example', :otto, 'mail', 1)", {"otto": second.account}
+        )
+    ).result()  # an alias that came after the question
+    with pytest.raises(Denied, match="not the one who asks"):
+        keeper.portal.glass_agree(second.ticket, second.k, shown(keeper, second), asked.glass.id)
+
+
+def test_an_officers_word_lets_one_open_the_archive_whom_the_server_made_an_officer(
+    keeper: Running, clinic: Clinic
+) -> None:
+    org, _, _ = clinic
+    made = subscriber(keeper, "olga@clinic.example", org, "officer")
+    phone(keeper, made)
+    with pytest.raises(Denied, match="does not open the archive"):
+        ask(keeper, made)
+    third = third_officer(keeper, clinic, "odin@clinic.example")
+    assert [keys.public_of(seed) for seed in ask(keeper, third).seeds.values()] == [public(keeper, org)]
 
 
 def test_the_rule_of_two_needs_a_second_officer(keeper: Running) -> None:
@@ -116,7 +191,7 @@ def test_it_ends_by_itself_and_by_any_officers_word(keeper: Running, clinic: Cli
 def test_a_question_nobody_answers_is_over_after_a_day(keeper: Running, clinic: Clinic) -> None:
     org, first, second = clinic
     keeper.owner.glass_rule(org, True)
-    asked = ask(keeper, first)
+    asked = ask(keeper, first, second=second.address)
     keeper.clock.forward(hours=WAITS / 3_600_000)
     second.opened = keeper.portal.open_second(keeper.portal.hold(second.address, second.k), shown(keeper, second))
     with pytest.raises(Ended):
@@ -135,14 +210,16 @@ def test_an_officer_without_a_reason_is_refused(keeper: Running, clinic: Clinic)
 
 def test_an_officers_ticket_alone_opens_nothing(keeper: Running, clinic: Clinic) -> None:
     """A browser left open, or a stolen session, does not have the password."""
-    _, first, second = clinic
+    org, first, second = clinic
     with pytest.raises(WrongSecret):
         ask(keeper, first, k=os.urandom(32))
     opened = ask(keeper, first)
     with pytest.raises(WrongSecret):
         keeper.portal.glass_open(first.ticket, os.urandom(32), "", opened.glass.id)
+    keeper.owner.glass_rule(org, True)
+    asked = ask(keeper, first, second=second.address)
     with pytest.raises(WrongSecret):
-        keeper.portal.glass_agree(second.ticket, os.urandom(32), "", opened.glass.id)
+        keeper.portal.glass_agree(second.ticket, os.urandom(32), shown(keeper, second), asked.glass.id)
 
 
 def test_an_officers_second_step_is_asked_for_and_there_has_to_be_one(keeper: Running, clinic: Clinic) -> None:
@@ -211,7 +288,7 @@ def test_an_officer_with_whom_nobody_shared_the_archive_cannot_open_it_or_agree(
     opened = ask(keeper, first)
     with pytest.raises(Denied, match="does not open the archive"):
         ask(keeper, third)
-    with pytest.raises(Denied, match="does not open the archive"):
+    with pytest.raises(Denied, match="Another officer was named"):
         keeper.portal.glass_agree(third.ticket, third.k, shown(keeper, third), opened.glass.id)
 
 

@@ -9,7 +9,7 @@ import pytest
 from cryptnsend.portal import Portal
 from tests.portal.conftest import Visitor
 from tests.portal.real import first_visit, portal, signed_in, text
-from tests.support.house import PASSWORD, House
+from tests.support.house import PASSWORD, SOURCE, House
 
 ANN, BOB, PAT, EVE = "ann@clinic.example", "bob@clinic.example", "pat@yahoo.example", "eve@other.example"
 OLIVE, OTTO, MONA = "officer@clinic.example", "otto@clinic.example", "mona@clinic.example"
@@ -81,6 +81,35 @@ def test_a_wrong_password_and_a_missing_reason_open_nothing(app: Portal, house: 
         assert olive.post("/organisation/glass", form).status_code in (400, 422), more
         assert 'role="alert"' in text(olive) or 'class="error"' in text(olive)
     assert house.engine.query("SELECT * FROM glass_breaks") == []
+
+
+def test_the_officer_who_was_named_finds_the_question_and_agrees(
+    app: Portal, house: House, clinic: int, message: int
+) -> None:
+    house.add_subscriber(OTTO, organisation=clinic, name="Otto", roles=("officer",))
+    olive = signed_in(app, OLIVE)
+    if not house.number(OLIVE):
+        house.second(OLIVE)
+    house.portal.organisations.set_roles(
+        house.session(OLIVE), house.account(OTTO), ["officer"], PASSWORD, SOURCE, house.number(OLIVE)
+    )
+    otto = signed_in(app, OTTO)
+    house.second(OTTO)  # whoever signed in before stays so
+    house.keeper("owner").glass_rule(clinic, True)
+    assert OTTO in olive.get("/organisation/glass").text
+    form = {"mailbox": ANN, "reason": WHY, "minutes": "15", "password": PASSWORD}
+    unnamed = olive.post("/organisation/glass", {**form, "code": house.number(OLIVE)})
+    assert (unnamed.status_code, "Name the officer" in unnamed.text) == (422, True)
+    place = break_glass(olive, house, second=OTTO)
+    assert f"{OTTO} has to agree first" in text(olive)
+    assert "Waits for your yes" in otto.get("/organisation/glass").text
+    assert "I agree" in otto.get(place).text
+    yes = {"password": PASSWORD, "code": house.number(OTTO), "agree": "yes"}
+    assert otto.post(place, yes).status_code == 303
+    assert "I agree" not in otto.follow().text
+    assert "Open it here" in olive.get(place).text
+    assert olive.post(place, {"password": PASSWORD, "code": house.number(OLIVE)}).status_code == 303
+    assert "Lab result" in olive.follow().text
 
 
 def test_an_export_leaves_as_a_locked_file(app: Portal, house: House, message: int) -> None:

@@ -6,17 +6,22 @@ from cryptnsend.core.contracts import Reader, Row, Rows
 
 _WHOLE = (
     "SELECT b.id, b.org, b.officer, b.mailbox, b.reason, b.minutes, b.asked, b.agreed_by, b.agreed, b.opened, b.ends,"
-    " b.ended, b.session, b.sealed, (SELECT min(a.canonical) FROM addresses a WHERE a.account = b.officer) AS asker,"
-    " (SELECT min(a.canonical) FROM addresses a WHERE a.account = b.agreed_by) AS agreer FROM glass_breaks b"
+    " b.ended, b.session, b.sealed, b.second,"
+    " (SELECT min(a.canonical) FROM addresses a WHERE a.account = b.officer) AS asker,"
+    " (SELECT min(a.canonical) FROM addresses a WHERE a.account = b.agreed_by) AS agreer,"
+    " (SELECT min(a.canonical) FROM addresses a WHERE a.account = b.second) AS named FROM glass_breaks b"
 )
 
 
-def put(rows: Rows, ident: int, org: int, officer: int, mailbox: str, reason: str, minutes: int, asked: int) -> None:
-    """Note a glass break that somebody asked for."""
+def put(
+    rows: Rows, ident: int, org: int, officer: int, mailbox: str, reason: str, minutes: int, asked: int,
+    second: int | None,
+) -> None:  # fmt: skip
+    """Note a glass break that somebody asked for, and who is to agree if anybody is."""
     rows.execute(
-        "INSERT INTO glass_breaks(id, org, officer, mailbox, reason, minutes, asked) VALUES (?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT(id) DO NOTHING",
-        (ident, org, officer, mailbox, reason, minutes, asked),
+        "INSERT INTO glass_breaks(id, org, officer, mailbox, reason, minutes, asked, second)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(id) DO NOTHING",
+        (ident, org, officer, mailbox, reason, minutes, asked, second),
     )
 
 

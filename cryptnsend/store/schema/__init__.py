@@ -10,7 +10,7 @@ and random bits, so that inserts go to the right edge; times are UTC millisecond
 
 from __future__ import annotations
 
-from cryptnsend.store.schema.archive import ARCHIVE
+from cryptnsend.store.schema.archive import ARCHIVE, GLASS_SECOND
 from cryptnsend.store.schema.files import FILES
 from cryptnsend.store.schema.first import FIRST, Step
 from cryptnsend.store.schema.holds import HOLDS
@@ -66,4 +66,5 @@ STEPS: tuple[Step, ...] = (
     DOMAINS_AGAIN,
     VISITORS,
     OWN_KEYS,
+    GLASS_SECOND,
 )

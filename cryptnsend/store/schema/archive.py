@@ -99,3 +99,9 @@ ARCHIVE = Step(
         " BEGIN SELECT RAISE(ABORT, 'the archive keeps this message'); END",
     ),
 )
+
+GLASS_SECOND = Step(
+    "0028-glass-second",
+    # Who is to agree, where the archive opens with two officers, as the keeper has it.
+    ("ALTER TABLE glass_breaks ADD COLUMN second INTEGER",),
+)
