@@ -220,6 +220,28 @@ def scanners(config: Config) -> Iterator[Finding]:
             yield warning("scanners", words, "Have it on this machine.")
 
 
+def reading(config: Config) -> Iterator[Finding]:
+    """Let a confined process look into a mail, as it is done with mail that is to leave plain."""
+    from cryptnsend.dlp.inspector import Inspector  # which brings in all that reads files
+
+    ocr, inspector = Inspector.ocr() if config.dlp.ocr else "", Inspector()
+    try:
+        inspector.ping(ocr)
+    except ScannerGone as gone:
+        words = f"No process can look into mail that is to leave plain: {gone.why}. Such mail is put off."
+        remedy = "It takes Linux on x86-64 or ARM64 with seccomp. [dlp] look = false lets such mail leave unread."
+        yield error("reading", words, remedy) if config.dlp.look else warning("reading", words, remedy)
+        return
+    finally:
+        inspector.close()
+    if config.dlp.ocr and not ocr:
+        words = "Mail that is to leave plain is read, but not its pictures: tesseract is not installed."
+        yield warning("reading", words, "Install it (Debian: tesseract-ocr), or set [dlp] ocr = false.")
+    else:
+        what = "mail and its pictures" if ocr else "mail"
+        yield ok("reading", f"A confined process reads {what} before it leaves plain.")
+
+
 def doors(config: Config) -> Iterator[Finding]:
     """Knock at the doors of the server that runs on this home, or look whether their ports are free for it."""
     home = Home(config.server.home)
@@ -311,6 +333,7 @@ CHECKS: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     name_servers,
     publications,
     scanners,
+    reading,
     doors,
     users,
 )

@@ -61,9 +61,9 @@ class Inspector:
         """Wait for nobody any more: the process ends, and what is still looked at is put off."""
         self._workers.cut()
 
-    def ping(self) -> None:
-        """Look at a mail in which there is something; raise ScannerGone where it is not found."""
-        found = self.inspect((b"Subject: ping\r\n\r\nSSN 219-44-1234\r\n",), Job())
+    def ping(self, ocr: str = "") -> None:
+        """Look at a mail in which there is something; raise ScannerGone if it is not found. *ocr* as in a `Job`."""
+        found = self.inspect((b"Subject: ping\r\n\r\nSSN 219-44-1234\r\n",), Job(ocr=ocr))
         if [each.rule for each in found] != ["ssn"]:
             raise ScannerGone("it does not find what is there")
 

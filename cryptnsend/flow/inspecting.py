@@ -20,18 +20,22 @@ from cryptnsend import metrics
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.dlp.detect import RULES, Finding
 from cryptnsend.core.dlp.own import Own
+from cryptnsend.core.errors import ScannerGone
 from cryptnsend.core.model import INSTALLATION, KEEPER, Random, new_id
 from cryptnsend.core.organisation import Policy
 from cryptnsend.core.seal import seal
 from cryptnsend.dlp.nursery import Job
 from cryptnsend.flow.parcels import Moot
 from cryptnsend.flow.policies import Policies
-from cryptnsend.store.records import accounts, audit, holds, messages
+from cryptnsend.store.records import accounts, audit, holds, journals, messages
 
 PART = "findings"  # of a message, sealed under its key
 TEMPLATE = "held"
 BY_TIME = "time"
 HOUR = 3_600_000  # milliseconds
+DAY = 24 * HOUR
+FAILURES = 3  # looks in a row that came to nothing, before officers hear of it
+UNREAD = "mail-unread"  # what they hear
 AT_ONCE = 100  # messages whose time is over, in one transaction
 Verdict = Literal["leave", "held", "seal"]
 
@@ -61,6 +65,7 @@ class Inspecting:
         self._looked_at = Counter[int]()  # messages that threads look at now, or wait for
         self._locks: dict[int, threading.Lock] = {}
         self._guard = threading.Lock()
+        self._failures = 0  # looks in a row that nobody could take
 
     def verdict(self, row: Row, key: bytes | None, octets: Callable[[], Iterator[bytes]]) -> Verdict:
         """
@@ -69,6 +74,8 @@ class Inspecting:
         *octets* is the mail as it would leave, *key* its content key. Raises ScannerGone if nobody can look at it now,
         Moot if its author has thrown it away, and what *octets* raises.
         """
+        if row["form"] == "tls":
+            return self._arriving(row, octets)
         if row["kind"] != "relay" or key is None:
             return "leave"
         known = holds.of(self._engine, row["org"], row["message"])
@@ -108,10 +115,71 @@ class Inspecting:
         """End what looks were made with."""
         self._looks.close()
 
+    def _arriving(self, row: Row, octets: Callable[[], Iterator[bytes]]) -> Verdict:
+        """
+        Say whether what was sealed may arrive readable, over a proven way, in the inbox of somebody who wants that.
+
+        Where an organisation has even such mail looked at, its author's or its reader's, what is found in it makes it
+        arrive locked or as a link. Nobody is asked: nothing is held back by that.
+        """
+        reader = accounts.by_address(self._engine, row["recipient_address"])
+        houses = [accounts.organisation_of(self._engine, row["author"]), reader["org"] if reader else INSTALLATION]
+        for house in dict.fromkeys(houses):
+            held = self._policies.now(house)
+            if not is_looked_at(held, "proven"):
+                continue
+            rules = list(dict.fromkeys(each.rule for each in self._found(octets, house, held)))
+            log.info("looked at", message=row["message"], rules=rules)
+            if rules:
+                detail: dict[str, object] = {"rules": rules, "delivery": row["id"]}
+                now, about = self._clock.now(), str(row["message"])
+                self._engine.write(
+                    lambda rows: audit.append(rows, house, now, KEEPER, "handoff.locked", about, detail)  # noqa: B023
+                ).result()
+                return "seal"
+        return "leave"
+
+    def _found(self, octets: Callable[[], Iterator[bytes]], house: int, held: Policy) -> list[Finding]:
+        """Look into a mail by what an organisation looks for; raise ScannerGone, of which officers hear in time."""
+        try:
+            found = self._looks.inspect(octets(), job_of(held, self._ocr))
+        except ScannerGone:
+            metrics.count("mail_looked_at", found="unavailable")
+            self._fails(house)
+            raise
+        self._failures = 0
+        metrics.count("mail_looked_at", found="yes" if found else "no")
+        return found
+
+    def _fails(self, house: int) -> None:
+        """Let an organisation's officers hear, once a day, that its mail waits because nothing can read it."""
+        self._failures += 1
+        if self._failures < FAILURES:
+            return
+        log.error("nothing reads mail that is to leave plain", failures=self._failures, organisation=house)
+        now = self._clock.now()
+
+        def tell(rows: Rows) -> None:
+            untold = journals.untold(rows, house, UNREAD, now - DAY)
+            if not untold:
+                return
+            audit.append(rows, house, now, KEEPER, "dlp.unavailable", str(house), {"failures": self._failures})
+            messages.add_deliveries(
+                rows,
+                [
+                    messages.Delivery(
+                        new_id(now, self._random), INSTALLATION, "alert", "", None, None, each, UNREAD,
+                        "", "{}", "opportunistic", now, None, None, now,
+                    )
+                    for each in untold
+                ],
+            )  # fmt: skip
+
+        self._engine.write(tell).result()
+
     def _look(self, row: Row, key: bytes, octets: Callable[[], Iterator[bytes]], house: int, held: Policy) -> None:
-        found = self._looks.inspect(octets(), job_of(held, self._ocr))
+        found = self._found(octets, house, held)
         rules = list(dict.fromkeys(each.rule for each in found))
-        metrics.count("mail_looked_at", found="yes" if rules else "no")
         log.info("looked at", message=row["message"], rules=rules)
         now = self._clock.now()
         until = now + held.hold_hours * HOUR

@@ -72,10 +72,7 @@ class Outcomes:
         if row["kind"] == "relay":
             return self._into_vault(rows, row, letter, f"no-proven-way: {outcome.reply}")
         if row["kind"] == journalling.KIND and letter.copy_key is not None:
-            random, now = self._random, self._clock.now()
-            return journalling.relock(
-                rows, row, letter.copy_key, letter.recipient, self._holders, self._epochs, now, random
-            )
+            return self._relock(rows, row, letter, letter.copy_key)
         return self.as_link(rows, row)
 
     def _count(self, rows: Rows, outcome: Outcome) -> None:
@@ -122,9 +119,22 @@ class Outcomes:
             deliveries.untouched(rows, row["id"], row["fence"], self._clock.now())
 
     def sealed_instead(self, rows: Rows, row: Row, letter: Letter) -> bool:
-        """Keep for the recipient what was held, and send a notice instead, at once; return whether it leaves."""
+        """
+        Keep for the recipient what was held, and send a notice instead, at once; return whether it leaves.
+
+        What was sealed already, and should have arrived readable, arrives as a link; a copy for a journal locked.
+        """
+        if row["kind"] == journalling.KIND and letter.copy_key is not None:
+            return self._relock(rows, row, letter, letter.copy_key)
+        if row["kind"] != "relay":
+            return self.as_link(rows, row)
         is_new = self._into_vault(rows, row, letter, "held")
         return telling.let_go(rows, row, self._clock.now()) or is_new
+
+    def _relock(self, rows: Rows, row: Row, letter: Letter, key: bytes) -> bool:
+        """Let a journal's copy that was to arrive readable go locked, at once."""
+        now = self._clock.now()
+        return journalling.relock(rows, row, key, letter.recipient, self._holders, self._epochs, now, self._random)
 
     def as_link(self, rows: Rows, row: Row) -> bool:
         """Let a handoff go as a link instead, at once: the file is too large, or the peer does not take it."""

@@ -14,10 +14,10 @@ from cryptnsend.core.errors import Denied, NoGrant, ScannerGone
 from cryptnsend.delivery.courier import Outcome
 from cryptnsend.dlp.nursery import Job
 from cryptnsend.flow.holding import Choice
-from cryptnsend.flow.inspecting import is_looked_at
+from cryptnsend.flow.inspecting import FAILURES, is_looked_at
 from cryptnsend.store.records import trail
 from tests.flow.conftest import LATER, Desk, faces, links_in
-from tests.support.house import DAY, HOUR, House, MakeHouse
+from tests.support.house import DAY, HOUR, PASSWORD, SOURCE, House, MakeHouse
 
 ANN, BOB, PAT, KIM = "ann@gmail.example", "bob@gmail.example", "pat@yahoo.example", "kim@mail.example"
 SSN = "219-44-1234"
@@ -301,6 +301,55 @@ def test_mail_that_nobody_can_look_at_is_put_off_and_never_leaves_unread(desk: D
     desk.house.clock.forward(HOUR)
     desk.deliver()
     assert to_pat(desk) == [SUBJECT]
+
+
+def test_officers_hear_once_a_day_that_nothing_reads_their_mail(desk: Desk) -> None:
+    house = desk.house
+    org = house.organisation("Clinic")
+    house.add_subscriber(ANN, organisation=org)
+
+    def gone(octets: Iterable[bytes], job: Job) -> list[Finding]:
+        raise ScannerGone("no process to read mail stays alive")
+
+    vars(house.courier.inspector)["inspect"] = gone
+    for number in range(5):
+        plain(house, f"See you on Monday {number}.")
+        desk.deliver()
+        told = [each for each in house.alerts() if each[1] == "mail-unread"]
+        assert told == ([] if number < FAILURES - 1 else [("officer@clinic.example", "mail-unread")])
+    assert house.audited(org).count(("keeper", "dlp.unavailable")) == 1
+    (mail,) = desk.answers.mails("officer@clinic.example")
+    assert "nothing leaves unread" in faces(mail)[0].replace("\n", " ")
+    house.clock.forward(DAY)
+    desk.deliver()
+    assert len([each for each in house.alerts() if each[1] == "mail-unread"]) == 2
+
+
+@pytest.mark.parametrize("whose", ["reader", "author", "nobody"])
+def test_what_would_arrive_readable_is_looked_at_where_an_organisation_wants_even_that(desk: Desk, whose: str) -> None:
+    """A hit takes the readable form away, and asks and holds nobody."""
+    house = desk.house
+    clinic, lab = house.organisation("Clinic"), house.organisation("Lab")
+    house.add_subscriber(ANN, organisation=clinic)
+    house.add_subscriber(BOB, organisation=lab, name="Bob")
+    house.prove(house.session(BOB), BOB, house.submit(ANN, [BOB], house.mail(to=[BOB])))  # so that Bob is a member
+    house.accounts.set_profile(house.session(BOB), name="Bob", phone="", form="tls", password=PASSWORD, source=SOURCE)
+    desk.deliver()
+    if whose != "nobody":
+        org = {"reader": lab, "author": clinic}[whose]
+        house.owner.owner.set_rules(org, {"dlp_proven": True}, "as agreed")
+    for text in ("See you on Monday.", f"His SSN is {SSN}."):
+        house.submit(ANN, [BOB], house.mail("Insurance", text, to=[BOB]))
+        desk.deliver()
+    readable = [octets for _, way, octets in desk.answers.sent if way == "proven"]
+    assert any(b"See you on Monday." in octets for octets in readable)
+    leaked = any(SSN.encode() in octets for _, _, octets in desk.answers.sent)
+    assert leaked == (whose == "nobody")
+    forms = [row["form"] for row in house.queued("handoff")]
+    assert forms[-2:] == (["tls", "tls"] if whose == "nobody" else ["tls", "link"])
+    assert [row["state"] for row in house.queued("handoff")[-2:]] == ["delivered", "delivered"]
+    locked = [org for org in (clinic, lab) if ("keeper", "handoff.locked") in house.audited(org)]
+    assert locked == {"reader": [lab], "author": [clinic], "nobody": []}[whose]
 
 
 def test_what_is_taken_back_while_it_is_held_does_not_leave(held: tuple[Desk, int]) -> None:
