@@ -11,6 +11,7 @@
 #   make screenshots           a picture of every page, into docs/screenshots/all; ARGS="setup sent" for some
 #   make lighthouse            points of the main pages on a phone; fails under 95; ARGS="sent" for some
 #   make bench [ARGS=...]      benchmarks/accept.py; with BENCH=deliver, benchmarks/deliver.py, and so mailbox
+#   make bench-check           short runs; fails if a ratio of benchmarks/kept.json became worse by more than 30 %
 #   make clean                 remove everything that make made
 
 PYTHON ?= python3
@@ -31,7 +32,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: demo test test-long torture lint docs words screenshots lighthouse bench clean
+.PHONY: demo test test-long torture lint docs words screenshots lighthouse bench bench-check clean
 
 demo: .venv/.packages .venv/.npm
 	$(BIN)/cryptnsend demo $(ARGS)
@@ -68,6 +69,9 @@ lighthouse: .venv/.packages .venv/.debian .venv/.npm .venv/lighthouse
 
 bench: .venv/.packages .venv/.debian
 	$(BIN)/python benchmarks/$(or $(BENCH),accept).py $(ARGS)
+
+bench-check: .venv/.packages .venv/.debian
+	$(BIN)/python benchmarks/check.py $(ARGS)
 
 clean:
 	rm -rf .venv .demo build web/static/squire.js dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

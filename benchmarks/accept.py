@@ -29,7 +29,7 @@ import flushes
 import processes
 import verify
 from generator import KIB, MIB, Failed, Generator, Load, Taken
-from measuring import conditions, spread, work_folder
+from measuring import conditions, note, spread, work_folder
 from postfix import Postfix
 from server import Server, colleague, outsider
 
@@ -208,7 +208,7 @@ def table(bench: Bench, loads: Sequence[Load]) -> list[str]:
     for load in loads:
         ours = bench.measured[Server.name, load.name]
         theirs = bench.measured.get((Postfix.name, load.name), [])
-        cpu = [one.cpu / other.cpu for one, other in zip(ours, theirs, strict=False)]
+        cpu = ratios(bench, load)
         rate = [one.rate / other.rate for one, other in zip(ours, theirs, strict=False)]
         cells = [
             load.name,
@@ -226,12 +226,17 @@ def table(bench: Bench, loads: Sequence[Load]) -> list[str]:
     return lines
 
 
+def ratios(bench: Bench, load: Load) -> list[float]:
+    """Return the ratio of CPU of each round."""
+    pairs = zip(bench.measured[Server.name, load.name], bench.measured.get((Postfix.name, load.name), []), strict=False)
+    return [one.cpu / other.cpu for one, other in pairs]
+
+
 def missed(bench: Bench, loads: Sequence[Load]) -> list[str]:
     """Return what to tell about loads whose median ratio is over its target."""
     said = []
     for load in loads:
-        pairs = zip(bench.measured[Server.name, load.name], bench.measured[Postfix.name, load.name], strict=True)
-        ratio = statistics.median(one.cpu / other.cpu for one, other in pairs)
+        ratio = statistics.median(ratios(bench, load))
         if ratio > load.target:
             said.append(f"{load.name}: {ratio:.2f}, the target is {load.target:.2f}")
     return said
@@ -262,6 +267,7 @@ def main() -> int:
     parser.add_argument("--memory", nargs="?", type=int, const=MEMORY.sessions, metavar="SESSIONS")
     parser.add_argument("--check", action="store_true", help="fail if a median is over its target")
     parser.add_argument("--folder", type=Path, help="where to work, on the disk to be measured; default: under /tmp")
+    parser.add_argument("--figures", type=Path, help="write the ratios of CPU to this file, as JSON")
     asked = parser.parse_args()
     loads = [
         replace(load, messages=max(load.sessions, int(load.messages * asked.scale)))
@@ -280,6 +286,8 @@ def main() -> int:
             counted = bench.flushes(min(1.0, asked.scale)) if flushes.possible() else {}
             print(f"\n{conditions(asked.rounds)}\n")
             print("\n".join(table(bench, loads)))
+            found = {load.name: ratios(bench, load) for load in loads}
+            note(asked.figures, found, {load.name: load.target for load in loads})
             told = ", ".join(f"{name} {count:.2f}" for name, count in counted.items())
             print(f"\nFlushes per message, {LOADS[0].name}: {told or 'not counted, strace is missing'}")
             if bench.postfix in bench.servers:

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import processes
 from generator import KIB, Failed, Generator, Load
-from measuring import conditions, spread, work_folder
+from measuring import conditions, note, spread, work_folder
 from postfix import Relay
 from server import Server, outsider
 from sink import Arrived, Sink
@@ -157,6 +157,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--messages", type=int, default=MESSAGES, help="messages per round; each makes two mails")
     parser.add_argument("--folder", type=Path, help="where to work, on the disk to be measured; default: under /tmp")
+    parser.add_argument("--figures", type=Path, help="write the ratio of CPU to this file, as JSON")
     asked = parser.parse_args()
     folder = work_folder(asked.folder)
     measured: dict[str, list[Figures]] = {Ours.name: [], Theirs.name: []}
@@ -184,6 +185,8 @@ def main() -> int:
                     )
         print(f"\n{conditions(asked.rounds)}\n")
         print("\n".join(table(measured[Ours.name], measured[Theirs.name])))
+        pairs = zip(measured[Ours.name], measured[Theirs.name], strict=True)
+        note(asked.figures, {"a mail": [one.cpu / other.cpu for one, other in pairs]}, {})
         total = len(mails) * (2 * asked.rounds + 1)
         print(f"\nVerified: {total} mails arrived, each once; what Postfix delivered is what it was given.")
         print(f"Again: python {' '.join(sys.argv)}")

@@ -33,7 +33,7 @@ import processes
 from dovecot import Dovecot, Maildir, argon2id
 from generator import MIB, Failed, Sender
 from imap_client import Client, fetched, normal
-from measuring import conditions, spread, work_folder
+from measuring import conditions, note, spread, work_folder
 from server import ORGANISATIONS, PASSWORD, SETTINGS, Server, sender_address
 
 from cryptnsend.cli.owner import owned
@@ -313,6 +313,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="work in this folder, use what was filled there, and leave it there")
     parser.add_argument("--lists", action="store_true", help="only what a list of messages needs: no bodies, searches")
     parser.add_argument("--check", action="store_true", help="fail if a median misses its target")
+    parser.add_argument("--figures", type=Path, help="write the ratios of CPU to this file, as JSON")
     asked = parser.parse_args()
     sizes = tuple(asked.size or SIZES)
     folder = asked.keep or work_folder(asked.folder)
@@ -332,7 +333,8 @@ def main() -> int:
                 for side in (ours, theirs, fast):
                     sign_in(side, house.readers[0].address)
         print(f"\n{conditions(asked.rounds, 'Dovecot')}\n")
-        missed = report(ours, theirs, fast, sizes)
+        missed, ratios = report(ours, theirs, fast, sizes)
+        note(asked.figures, ratios, {name: TARGETS[what] for name in ratios if (what := _operation(name)) in TARGETS})
         print(f"\nVerified: {compared:,} answers of ours say what Dovecot's say.")
         print(f"Again: python {' '.join(sys.argv)}")
     except Failed as failed:
@@ -344,9 +346,10 @@ def main() -> int:
     return int(asked.check and missed)
 
 
-def report(ours: Side, theirs: Side, fast: Side, sizes: Sequence[int]) -> bool:
-    """Print the results as Markdown tables; say whether a target was missed."""
+def report(ours: Side, theirs: Side, fast: Side, sizes: Sequence[int]) -> tuple[bool, dict[str, list[float]]]:
+    """Print the results as Markdown tables; return whether a target was missed, and the ratios by name."""
     missed = False
+    found: dict[str, list[float]] = {}
     print("| messages | operation | CPU ratio | target | ours, ms | Dovecot, ms | MiB, ours | Dovecot |")
     print("|---|---|---|---|---|---|---|---|")
     for size in (*sizes, 0):
@@ -355,6 +358,7 @@ def report(ours: Side, theirs: Side, fast: Side, sizes: Sequence[int]) -> bool:
             other = fast if name.endswith(FAST) else theirs
             mine, yours = ([value * 1e3 for value in side.cpu[key]] for side in (ours, other))
             ratios = [one / two for one, two in zip(mine, yours, strict=True) if two]
+            found[f"{size:,} messages: {name}" if size else name] = ratios
             target = TARGETS.get(name)
             missed |= target is not None and statistics.median(ratios) > target
             memory = [max(side.memory.get(key, [0])) / MIB for side in (ours, other)]
@@ -363,7 +367,12 @@ def report(ours: Side, theirs: Side, fast: Side, sizes: Sequence[int]) -> bool:
                 f"| {size:,} | {name} | {spread(ratios)} | {'' if target is None else target} |"
                 f" {spread(mine)} | {spread(yours)} | {memory[0]:.0f} | {memory[1]:.0f} |"
             )
-    return missed
+    return missed, found
+
+
+def _operation(name: str) -> str:
+    """Return the operation of a name in the figures."""
+    return name.rpartition(" messages: ")[2]
 
 
 if __name__ == "__main__":

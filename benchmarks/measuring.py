@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -24,6 +25,18 @@ def conditions(rounds: int, peer: str = "Postfix") -> str:
         f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}, load average {load};"
         f" {rounds} rounds, medians (lowest-highest); ratio: ours by {peer}'s, per round"
     )
+
+
+def note(file: Path | None, ratios: Mapping[str, Sequence[float]], targets: Mapping[str, float]) -> None:
+    """Write what was found to *file*, if one was asked for: medians and ranges of ratios, and targets, as JSON."""
+    if file is None:
+        return
+    found = {
+        name: {"ratio": statistics.median(each), "least": min(each), "most": max(each), "target": targets.get(name)}
+        for name, each in ratios.items()
+        if each
+    }
+    file.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def spread(values: Sequence[float]) -> str:
