@@ -306,3 +306,68 @@ def test_nothing_of_a_message_is_in_the_log(house: House, doors: MailDoors, ann:
     assert "signed in" in logged
     for secret in ("dose", "Tuesday", PASSWORD, PAT):
         assert secret not in logged
+
+
+def test_half_a_message_that_a_program_brought_is_nowhere(house: House, doors: MailDoors, ann: str) -> None:
+    client = signed_in(doors)
+    client.send(b"a1 APPEND INBOX {1000000}\r\n")
+    assert client.readline().startswith(b"+")
+    client.send(b"x" * 500_000)
+    client.shutdown()
+    wait_for(lambda: not doors.server.house.sessions, 30)
+    client = signed_in(doors)
+    assert said(client.select("INBOX")) == b"0"
+    assert house.engine.query("SELECT count(*) AS n FROM filed") == [{"n": 0}]
+    client.logout()
+
+
+def test_one_account_holds_no_more_connections_than_it_may(
+    house: House, open_doors: Callable[..., MailDoors], ann: str
+) -> None:
+    doors = open_doors(per_account=2)
+    first, second, third = signed_in(doors), signed_in(doors), doors.imap()
+    third.send(f'a1 LOGIN {ANN} "{PASSWORD}"\r\n'.encode())
+    assert third.readline() == b"* BYE Too many connections of this account.\r\n"
+    second.logout()
+    wait_for(lambda: len(doors.server.house.sessions) == 1, 30)
+    fourth = signed_in(doors)
+    for client in (first, fourth):
+        client.logout()
+    third.shutdown()
+
+
+def test_by_pop_an_account_that_is_disabled_is_sent_away_and_keeps_what_it_marked(
+    house: House, doors: MailDoors, ann: str
+) -> None:
+    reply(house)
+    client = signed_in_by_pop(doors)
+    client.dele(1)
+    house.owner.owner.disable(ANN)
+    with pytest.raises(poplib.error_proto, match="AUTH"):
+        client.quit()
+    assert house.engine.query("SELECT flags FROM placed WHERE role = 'recipient'") == [{"flags": 0}]
+    client.close()
+
+
+def test_by_pop_a_message_that_was_taken_back_is_a_note(house: House, doors: MailDoors, ann: str) -> None:
+    house.add_subscriber(BOB, name="Bob")
+    message = house.submit(BOB, [ANN], house.mail("Hello", author=BOB, to=(ANN,)))
+    house.prove(house.session(ANN), ANN, message)
+    first = signed_in_by_pop(doors)
+    before = first.uidl(1)
+    house.pickup.expire(house.session(BOB), message)
+    with pytest.raises(poplib.error_proto):
+        first.retr(1)
+    first.quit()
+    house.clock.forward(10 * MINUTE)
+    second = signed_in_by_pop(doors)
+    assert b"was taken back" in b" ".join(second.retr(1)[1])
+    assert second.uidl(1) != before
+    second.quit()
+
+
+def signed_in_by_pop(doors: MailDoors) -> poplib.POP3_SSL:
+    client = doors.pop()
+    client.user(ANN)
+    client.pass_(PASSWORD)
+    return client
