@@ -6,10 +6,12 @@ says so instead of finding a part: an empty answer must mean that there is nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from cryptnsend.core import imap
 from cryptnsend.core.contracts import Clock
+from cryptnsend.core.mime_index import ImapText
 from cryptnsend.flow.placing import Between
 from cryptnsend.flow.serving import Held
 from cryptnsend.flow.sessions import Session
@@ -19,16 +21,18 @@ from cryptnsend.mailbox.view import View, flag_names
 from cryptnsend.store.records.placements import Placed
 
 CHUNK = 200
+WITH_BODY = 50  # messages that are brought at once with their content
 TEXT = 1024 * 1024  # octets of each text part that are looked through
 
 
 class One:
     """A message that is asked about; see `core.imap_match.Candidate`."""
 
-    def __init__(self, row: Placed, number: int, held: Held | None):
-        self.row, self._held = row, held
-        self.number = number
-        self.flags = frozenset(each.casefold() for each in flag_names(row))
+    __slots__ = ("flags", "number", "row", "shown")
+
+    def __init__(self, row: Placed, number: int):
+        self.row, self.number, self.flags = row, number, _flags(row)
+        self.shown: ImapText | Held | None = None  # what is known of it besides; None of what does not open
 
     @property
     def uid(self) -> int:
@@ -47,10 +51,11 @@ class One:
         return self.row.modseq
 
     def header(self) -> bytes:
-        return self._held.view.header() if self._held else b""
+        shown = self.shown
+        return shown.view.header() if isinstance(shown, Held) else shown.header if shown is not None else b""
 
     def texts(self) -> Iterable[str]:
-        return self._held.view.texts(TEXT) if self._held else ()
+        return self.shown.view.texts(TEXT) if isinstance(self.shown, Held) else ()
 
 
 class Searching:
@@ -68,9 +73,9 @@ class Searching:
         *between* is called now and then with how many were looked at; what it raises ends the search.
         """
         view = self._view
-        by_row, by_index, by_body = (self._test(step) for step in (imap.Need.ROW, imap.Need.INDEX, imap.Need.BODY))
-        needed = imap.need(self._key)
-        opens = needed > imap.Need.INDEX
+        row_key, index_key = (imap.weaken(self._key, step) for step in (imap.Need.ROW, imap.Need.INDEX))
+        by_row, by_index, by_body = (self._test(key) for key in (row_key, index_key, self._key))
+        opens = imap.need(self._key) > imap.Need.INDEX
         until = self._clock.monotonic() + (
             self._limits.search_seconds if opens else self._limits.search_headers_seconds
         )
@@ -79,13 +84,12 @@ class Searching:
         for start in range(0, view.exists, CHUNK):
             between(start)
             uids = view.uids[start : start + CHUNK]
+            numbers = view.numbers(uids)
             rows = self._rooms.boxes.rows(view.box, uids[0], uids[-1])
-            ones = [One(row, number, None) for row in rows if (number := view.number(row.uid))]
+            ones = [One(row, numbers[row.uid]) for row in rows if row.uid in numbers]
             ones = [one for one in ones if by_row(one)]
-            if needed > imap.Need.ROW and ones:
-                held = self._rooms.shelf.held(self._session, view.box, [one.row for one in ones])
-                ones = [One(one.row, one.number, held.get(one.uid)) for one in ones]
-                ones = [one for one in ones if by_index(one)]
+            if ones and index_key != row_key:
+                ones = [one for one in self._with_header(ones) if by_index(one)]
             if opens:
                 opened += len(ones)
                 ones = self._by_body(ones, by_body, opened, until)
@@ -97,21 +101,45 @@ class Searching:
             self._rooms.shelf.note_searched(self._session, opened)
         return found
 
-    def _test(self, step: imap.Need) -> Callable[[One], bool]:
+    def _test(self, key: imap.SearchKey) -> Callable[[One], bool]:
         view = self._view
-        key = imap.weaken(self._key, step)
         return imap.matcher(key, exists=view.exists, largest_uid=view.largest, saved=view.saved)
+
+    def _with_header(self, ones: Sequence[One]) -> Iterator[One]:
+        """Yield the same with their finished texts, as far as they are still there."""
+        asked = {one.uid: one for one in ones}
+        for row, shown in self._rooms.shelf.finished(self._session, self._view.box, array("I", asked)):
+            one = asked[row.uid]
+            one.shown = shown
+            yield one
 
     def _by_body(self, ones: list[One], test: Callable[[One], bool], opened: int, until: float) -> list[One]:
         if opened > self._limits.search_bodies:
             raise _too_much()
         left = []
-        for one in ones:
-            if self._clock.monotonic() > until:
-                raise _too_much()
-            if test(one):
-                left.append(one)
+        for start in range(0, len(ones), WITH_BODY):
+            several = ones[start : start + WITH_BODY]
+            held = self._rooms.shelf.held(self._session, self._view.box, [one.row for one in several], whole=True)
+            for one in several:
+                if self._clock.monotonic() > until:
+                    raise _too_much()
+                one.shown = held.get(one.uid)
+                if test(one):
+                    left.append(one)
+                one.shown = None  # or as many messages would be held as fit
         return left
+
+
+def _flags(row: Placed) -> frozenset[str]:
+    """Return flags and keywords, case-folded."""
+    return _folded(flag_names(row)) if row.keywords else _SYSTEM[row.flags & 31]
+
+
+def _folded(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(each.casefold() for each in names)
+
+
+_SYSTEM = [_folded(flag_names(Placed(0, 0, "", "", 0, bits, "", 0, 0))) for bits in range(32)]
 
 
 def _too_much() -> imap.BadCommand:

@@ -329,3 +329,14 @@ def test_a_message_whose_commit_came_late_is_placed_a_moment_later(house: House,
     reply(house, "Late.")
     house.clock.forward(0 if 1_000 * late < PROMPT else int(1_000 * NOTHING_NEW))
     assert boxes.look(session, box).messages == 2
+
+
+def test_a_search_looks_into_what_was_sent_filed_and_noted_too(house: House, client: imaplib.IMAP4_SSL) -> None:
+    house.submit(ANN, [PAT], house.mail("A blue letter", "Sky and sea.", author=ANN, to=(PAT,)))
+    client.append("Sent", "", None, b"X-Long: " + b"x" * 80_000 + b"\r\nSubject: A blue draft\r\n\r\nSky alone.\r\n")
+    client.select("Sent")
+    assert said(client.uid("SEARCH", "SUBJECT", "blue")) == b"1 2"
+    sent = said(client.uid("SEARCH", "SUBJECT", "blue", "TEXT", "sea"))
+    draft = said(client.uid("SEARCH", "TEXT", "sky", "NOT", "TEXT", "sea"))
+    assert {sent, draft} == {b"1", b"2"}
+    assert said(client.uid("SEARCH", "OR", "SUBJECT", "red", "KEYWORD", "none")) == b""

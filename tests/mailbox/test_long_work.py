@@ -68,7 +68,7 @@ def placed(house: House) -> list[int]:
     [
         (Placer, "_place", b"SELECT INBOX", b"* 1 EXISTS\r\n"),
         (Placer, "_place", b"STATUS INBOX (MESSAGES)", b'* STATUS "INBOX" (MESSAGES 1)\r\n'),
-        (Shelf, "held", b"SEARCH SUBJECT results", b"* SEARCH 1\r\n"),
+        (Shelf, "finished", b"SEARCH SUBJECT results", b"* SEARCH 1\r\n"),
     ],
     ids=["select", "status", "search"],
 )
