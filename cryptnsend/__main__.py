@@ -21,6 +21,7 @@ COMMANDS = {
         "Roles: officers set rules, read the audit trail and break glass; managers look after people and the look.",
     ),
     "device": ("device", "Device passwords: one per mail program, to be revoked one by one."),
+    "token": ("token", "Tokens by which programs send for a subscriber."),
     "message": ("message", "Messages in the vault."),
     "link": ("link", "Links by which anybody may have large files."),
     "queue": ("queue", "See and steer what waits to leave: notices, replies, receipts, plain mail."),

@@ -63,6 +63,7 @@ class Config:
     policy: settings.Policy = field(default_factory=settings.Policy)
     portal: settings_doors.Portal = field(default_factory=settings_doors.Portal)
     visitors: settings_doors.Visitors = field(default_factory=settings_doors.Visitors)
+    api: settings_doors.Api = field(default_factory=settings_doors.Api)
     metrics: settings.Metrics = field(default_factory=settings.Metrics)
     log: settings.Log = field(default_factory=settings.Log)
     source: Path = Path(FILE_NAME)  # the file that it came from

@@ -102,6 +102,16 @@ class Visitors:
 
 
 @dataclass(frozen=True, slots=True)
+class Api:
+    """Programs that send for a subscriber, by a token."""
+
+    tokens: bool = setting(True, "Let subscribers make tokens; organisations may forbid it to their people.")
+    requests_per_minute: int = setting(
+        120, "Requests of one token in a minute; each process of the portal counts for itself.", low=1, high=100_000
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Sessions:
     """How long somebody stays signed in to the portal."""
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from cryptnsend.flow import admit
     from cryptnsend.flow.account import Accounts
     from cryptnsend.flow.adoption import Adoption
+    from cryptnsend.flow.api_mail import ApiMail
+    from cryptnsend.flow.api_tokens import ApiTokens
     from cryptnsend.flow.archiving import Archiving
     from cryptnsend.flow.auditing import Auditing
     from cryptnsend.flow.begun import BegunElsewhere
@@ -374,6 +376,25 @@ class Desk(Foundation):
             most=self.config.limits.recipients,
             pause=self.config.portal.undo_seconds * 1000,
             keeper=self.keeper,
+        )
+
+    @cached_property
+    def api_tokens(self) -> ApiTokens:
+        from cryptnsend.flow.api_tokens import ApiTokens
+
+        return ApiTokens(**self.of_people())
+
+    @cached_property
+    def api_mail(self) -> ApiMail:
+        from cryptnsend.flow.api_mail import ApiMail
+
+        return ApiMail(
+            engine=self.engine,
+            admission=self.admission,
+            sent=self.sent,
+            clock=self.clock,
+            domain=self.config.server.domain,
+            most=self.config.limits.recipients,
         )
 
     @cached_property

@@ -183,6 +183,7 @@ def house_rules(config: Config) -> tuple[Policy, Leaves]:
         own_keys=rules.own_keys == "everybody",
         tls_replies=rules.tls_replies,
         visitor_pages=config.visitors.pages,
+        api=config.api.tokens,
         code_rule=config.codes.rule,
         code_on_receipt=config.codes.on_receipt,
         code_instead=config.codes.instead,

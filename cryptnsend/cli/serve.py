@@ -326,7 +326,7 @@ def _portal(config: Config, ready: Callable[[], None], inherited: Doors) -> None
 def pages(config: Config, secret: bytes) -> Any:
     """Make the portal's pages, in its worker process; *secret* signs the form cookie in each worker that follows."""
     from cryptnsend.portal import create_app
-    from cryptnsend.portal.flows import Officers, Pieces
+    from cryptnsend.portal.flows import Api, Officers, Pieces
 
     harden()  # a new program, and so a new decision
     logs.configure(config.log.level, config.log.file, "portal")
@@ -353,6 +353,7 @@ def pages(config: Config, secret: bytes) -> Any:
         looks=built.looks,
         visitors=built.visitors,
         officers=Officers(built.auditing, built.archiving, built.glass, built.casework, built.recalling),
+        api=Api(built.api_tokens, built.api_mail),
     )
     return create_app(pieces, config, secret=secret, ports=home.ports, spool=home.spool)
 

@@ -124,6 +124,9 @@ class Policy:
     visitor_pages: bool = rule(
         True, "yes", "forbids", "Whether people may have a page by which strangers write to them first.", group="ways"
     )
+    api: bool = rule(
+        True, "yes", "forbids", "Whether people may let programs send for them, by tokens (docs/api.md).", group="ways"
+    )
     code_rule: str = rule(
         "new-contact", "choice", "own", "When a recipient needs the sender's code.", choices=CODE_RULES, group="codes"
     )
@@ -258,6 +261,7 @@ CAREFUL: Mapping[str, Value] = {
     "tls_replies": False, "code_on_receipt": False, "code_instead": "code", "dlp_off": False, "dlp_as_is": False,
     "file_links": False, "own_keys": False,
     "visitor_pages": False,
+    "api": False,
     "members_in_clear": False,
 }  # fmt: skip
 

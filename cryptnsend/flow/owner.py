@@ -28,7 +28,17 @@ from cryptnsend.flow.roster import Line
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import MailProof, Opened, OrganisationRow, RecoveryFile
 from cryptnsend.languages import ENGLISH
-from cryptnsend.store.records import accounts, audit, deliveries, devices, invitations, messages, operator, oversight
+from cryptnsend.store.records import (
+    accounts,
+    api,
+    audit,
+    deliveries,
+    devices,
+    invitations,
+    messages,
+    operator,
+    oversight,
+)
 
 INVITED_ALREADY = "was invited already"
 BY_OWNER = oversight.OPERATOR  # who the audit says it was
@@ -317,6 +327,29 @@ class Owner:
 
         self._engine.write(write).result()
         self._keeper.revoke(device)
+        return now
+
+    # -- tokens of programs -------------------------------------------------------------------------------------------
+
+    def tokens(self, address: str) -> list[Row]:
+        """Return an account's tokens of programs that are not revoked."""
+        return api.listing(self._engine, self._row(address)["id"])
+
+    def revoke_token(self, token: int) -> int:
+        """Revoke a program's token, which fails at its very next use; return when that was. Raises NoGrant, Denied."""
+        row = api.named(self._engine, token)
+        if row is None:
+            raise NoGrant(f"There is no token {token}.")
+        self._keeper.revoke_token(token)
+        if row["revoked"] is not None:
+            raise Denied(f"Token {token} is revoked already, since {moment(row['revoked'], ENGLISH)}.")
+        now = self._clock.now()
+
+        def write(rows: Rows) -> None:
+            api.revoke(rows, token, now)
+            self._append(rows, row["org"], row["account"], "token.revoked", {"token": token})
+
+        self._engine.write(write).result()
         return now
 
     # -- what waits to leave ------------------------------------------------------------------------------------------

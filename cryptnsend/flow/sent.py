@@ -224,6 +224,10 @@ class Sent:
         self._engine.write(write).result()
         self._wake()
 
+    def reached(self, about: Row) -> tuple[Sequence[Reached], Sequence[int]]:
+        """Return how every recipient of a message stands, and until when its recall can be undone; opens nothing."""
+        return self._reached(about, None)
+
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _entry(self, session: Session, row: Row) -> SentEntry:

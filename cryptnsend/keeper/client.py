@@ -18,6 +18,7 @@ from cryptnsend.keeper.glass_client import GlassRequests
 from cryptnsend.keeper.passkey_client import PASSKEY_ONCE, PasskeyRequests
 from cryptnsend.keeper.posting import Posting
 from cryptnsend.keeper.ruling import Ruling
+from cryptnsend.keeper.tokens_client import TokenRequests
 
 ANCHORED = 30.0  # seconds for which anchors are remembered
 
@@ -29,6 +30,7 @@ ONCE = frozenset(
         "open_second",
         "second_begin",
         "device_add",
+        "token_add",
         "new_passphrase",
         "organisation_add",
         "invite",
@@ -44,7 +46,7 @@ ONCE = frozenset(
 _MAYBE_SIGNED: Any = Signed | None
 
 
-class Keeper(Posting, Ruling, GlassRequests, PasskeyRequests):
+class Keeper(Posting, Ruling, GlassRequests, PasskeyRequests, TokenRequests):
     """
     The keeper as one role sees it: thread-safe, one connection per thread, reconnecting once.
 

@@ -14,6 +14,7 @@ from cryptnsend.core.protected import KINDS
 from cryptnsend.core.seal import framed
 from cryptnsend.keeper import (
     accounts,
+    api_tokens,
     archives,
     cards,
     codes,
@@ -293,6 +294,7 @@ def close(context: Context, ticket: bytes, k: bytes) -> int:
         ledger.drop_addresses(rows, now.id)
         ledger.drop_wraps(rows, holder)
         ledger.revoke_devices(rows, now.id, context.clock.now())
+        api_tokens.end_all(rows, now.id, context.clock.now())
         passkey_rows.drop_all(rows, now.id)
         proofs.forget_networks(rows, now.id)
         ledger.set_account(rows, now.id, state="closed", credential_version=now.credential_version + 1)

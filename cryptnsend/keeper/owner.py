@@ -12,6 +12,7 @@ from cryptnsend.core.passwords import new_recovery_code, recovery_key
 from cryptnsend.core.seal import framed
 from cryptnsend.keeper import (
     accounts,
+    api_tokens,
     archives,
     cards,
     contacts,
@@ -145,6 +146,7 @@ def restored(context: Context) -> None:
             if entry.kind == "revoke":
                 for device in entry.ids:
                     ledger.revoke_device(rows, device, entry.at)
+                    api_tokens.end(rows, device, entry.at)
                     passkey_rows.drop(rows, device)  # ids are of both, and no two are the same
             elif entry.kind in ("disable", "enable", "credential", "weak"):
                 _replay(context, rows, entry)

@@ -283,6 +283,18 @@ class DeviceRow(Said, frozen=True):
     revoked: int | None
 
 
+class ApiTokenRow(Said, frozen=True):
+    """A program's token as the ledger has it."""
+
+    id: int
+    account: int
+    scopes: str
+    created: int
+    ends: int
+    revoked: int | None
+    current: bool  # whether the account's credentials are still those it was made under
+
+
 class PasskeyAsk(Said, frozen=True):
     """What a browser asks a passkey by, or makes one for."""
 

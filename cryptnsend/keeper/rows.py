@@ -179,6 +179,20 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiToken:
+    """The other half of a program's token."""
+
+    id: int
+    account: int
+    scopes: str  # of core.api_tokens.SCOPES, with blanks between
+    verifier: bytes = field(repr=False)
+    version: int  # of the account's credentials when it was made
+    created: int
+    ends: int
+    revoked: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Second:
     """A second step as the ledger has it. `made` is None until its owner has shown a first number."""
 

@@ -323,6 +323,23 @@ GLASS_SECOND = Step(
     ("ALTER TABLE glass_breaks ADD COLUMN second INTEGER REFERENCES accounts",),
 )
 
+API_TOKENS = Step(
+    "0015-api-tokens",
+    (
+        """CREATE TABLE api_tokens(
+            id INTEGER PRIMARY KEY,
+            account INTEGER NOT NULL REFERENCES accounts,
+            scopes TEXT NOT NULL,               -- send status expire list, with blanks between
+            verifier BLOB NOT NULL,             -- keyed MAC over account, token, scopes, end, secret
+            version INTEGER NOT NULL,           -- of the account's credentials; another one ends it
+            created INTEGER NOT NULL,
+            ends INTEGER NOT NULL,
+            revoked INTEGER
+        ) STRICT""",
+        "CREATE INDEX api_tokens_account ON api_tokens(account)",
+    ),
+)
+
 STEPS: tuple[Step, ...] = (
     FIRST,
     OPEN_SIGN_UP,
@@ -338,4 +355,5 @@ STEPS: tuple[Step, ...] = (
     PASSKEYS,
     OWN_KEYS,
     GLASS_SECOND,
+    API_TOKENS,
 )

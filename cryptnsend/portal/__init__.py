@@ -18,6 +18,8 @@ from werkzeug.routing import IntegerConverter, ValidationError
 from cryptnsend.config import Config, web_root
 from cryptnsend.portal import (
     account,
+    api,
+    api_tokens,
     arriving,
     compose,
     discovery,
@@ -111,6 +113,6 @@ def create_app(
     readers = (recipient, letters, papers, looking, fetching, filelinks, kept, writing, account, second, estate, signup)
     writers = (arriving, compose, library, subscriber, following, held, folders, programs, wishes, visitors)
     governing = (organisation, looks, wearing, oversight)
-    for module in (language, help, *readers, *writers, *governing, phone):
+    for module in (language, help, *readers, *writers, *governing, phone, api, api_tokens):
         app.register_blueprint(module.blueprint)
     return app

@@ -19,6 +19,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from cryptnsend import logs
 from cryptnsend.core.errors import CryptnSendError, Denied, Ended, NoGrant, Refusal, Temporary, Throttled, TooBig
+from cryptnsend.portal import api_problems
 from cryptnsend.portal.language import say
 from cryptnsend.portal.security import WrongForm
 from cryptnsend.portal.visits import visitor
@@ -82,8 +83,10 @@ def watch(app: Flask) -> None:
     app.register_error_handler(Exception, show)
 
 
-def show(error: Exception) -> tuple[str, int] | tuple[str, int, dict[str, str]]:
-    """Turn any exception into a page."""
+def show(error: Exception) -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
+    """Turn any exception into a page, or into a problem document for a program."""
+    if api_problems.is_ours(request.path):
+        return api_problems.problem(error)
     headers: dict[str, str] = {}
     if isinstance(error, CSRFError | WrongForm):
         status = 400

@@ -11,6 +11,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from cryptnsend.flow.api_mail import Letter as ApiLetter
+from cryptnsend.flow.api_mail import Told
+from cryptnsend.flow.api_tokens import NewToken, Program, Token
 from cryptnsend.flow.filelinks import Face, Offered, SharedLink
 from cryptnsend.flow.papers import Key
 from cryptnsend.flow.searching import Found
@@ -489,6 +492,36 @@ class Visitors(Protocol):
     def blocked(self, session: Any) -> Sequence[BlockedVisitor]: ...
 
 
+class ApiTokens(Protocol):
+    """Tokens of programs that act for a subscriber."""
+
+    def allowed(self, session: Any) -> bool: ...
+    def listing(self, session: Any) -> Sequence[Token]: ...
+    def add(
+        self, session: Any, *, name: str, scopes: Collection[str], days: int, password: str, source: str
+    ) -> NewToken: ...
+    def revoke(self, session: Any, token: int) -> None: ...
+    def authenticate(self, text: str, source: str) -> Program: ...
+    def check_scope(self, program: Program, scope: str) -> None: ...
+
+
+class ApiMail(Protocol):
+    """What such a program does with mail."""
+
+    def send(self, program: Program, letter: ApiLetter, files: Sequence[Upload], key: bytes) -> Told: ...
+    def status(self, program: Program, message: int) -> Told: ...
+    def listing(self, program: Program, before: int | None, limit: int) -> Sequence[Told]: ...
+    def expire(self, program: Program, message: int, address: str | None) -> Told: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """What programs are served with."""
+
+    tokens: ApiTokens
+    mail: ApiMail
+
+
 @dataclass(frozen=True, slots=True)
 class Pieces:
     """What the portal is built from; `App` of the composition root has these too."""
@@ -513,3 +546,4 @@ class Pieces:
     looks: Looks
     visitors: Visitors
     officers: Officers | None = None
+    api: Api | None = None

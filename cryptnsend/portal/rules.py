@@ -99,6 +99,10 @@ def labels() -> dict[str, tuple[str, str]]:
             _("Pages for visitors"),
             _("Whether people may have a page by which strangers write to them first."),
         ),
+        "api": (
+            _("Programs that send by tokens"),
+            _("Whether people may let the practice’s own system send for them. It opens nothing."),
+        ),
         "code_rule": (_("When recipients need a code"), _("The code proves that the right person opens the message.")),
         "code_on_receipt": (_("Codes by e-mail to the sender"), _("Else they are on the page of the message only.")),
         "code_instead": (

@@ -52,6 +52,8 @@ def vouched(said: dict[str, object], house: Policy = HOUSE, leaves: Leaves = Lea
         ("tls_replies", False, True, False),
         ("visitor_pages", True, False, False),
         ("visitor_pages", False, True, False),
+        ("api", True, False, False),
+        ("api", False, True, False),
         ("code_rule", "new-contact", "always", "always"),
         ("code_on_receipt", True, False, False),
         ("code_on_receipt", False, True, False),

@@ -111,6 +111,17 @@ def test_what_was_told_before_still_counts(upgraded: tuple[Running, dict[str, An
     assert bob.organisation == ann.organisation
 
 
+def test_a_token_of_a_program_still_counts_for_what_it_was_made(upgraded: tuple[Running, dict[str, Any]]) -> None:
+    keeper, known = upgraded
+    ann = keeper.portal.open("ann@clinic.example", octets(known["people"]["ann@clinic.example"]))
+    if "token" not in known:  # from before there were any
+        assert keeper.owner.token_list("ann@clinic.example") == []
+        return
+    token, secret = known["token"]
+    who = keeper.portal.check_token(token, octets(secret))
+    assert (who.account, who.scope) == (ann.account, "send list")
+
+
 def test_a_second_step_is_asked_for_after_an_upgrade_and_its_phone_still_counts(
     upgraded: tuple[Running, dict[str, Any]],
 ) -> None:

@@ -30,6 +30,7 @@ from tests.portal.fakes import (
     FakeUploads,
 )
 from tests.portal.fakes_accounts import FakeAccounts
+from tests.portal.fakes_api import fake_api
 from tests.portal.fakes_looks import FakeLooks
 from tests.portal.fakes_organisation import FakeOrganisations, FakePolicies
 from tests.portal.fakes_sent import FakeFolders, FakeFollowing, FakeHolding, FakeNewMail, FakeVisitors
@@ -111,6 +112,7 @@ def pieces(world: World, settings: Config | None = None) -> Pieces:
         library=FakeLibrary(world),
         looks=FakeLooks(world),
         visitors=FakeVisitors(),  # type: ignore[arg-type]
+        api=fake_api(),
     )
 
 

@@ -94,7 +94,15 @@ PAGES = [  # who looks, at what
     *(("", url) for url in ("/answer/objects", "/closed")),
     *(("weak", url) for url in ("/messages", "/account", "/account/unlock", "/forgot/done")),
     *(("ann", url) for url in ("/messages", "/messages/11", "/sent", "/sent/21", "/sent/19", "/m/known", "/account")),
-    *(("ann", url) for url in ("/setup", *(f"/setup?program={program}" for program in PROGRAMS), "/account/devices")),
+    *(
+        ("ann", url)
+        for url in (
+            "/setup",
+            *(f"/setup?program={program}" for program in PROGRAMS),
+            "/account/devices",
+            "/account/programs",
+        )
+    ),
     *(("ann", url) for url in ("/account/profile", "/account/passphrase")),
     *(
         ("officer", f"/organisation{url}")
@@ -132,6 +140,7 @@ FORMS: list[tuple[str, str, dict[str, str], str]] = [  # who, page, what is type
     ("pat", "/account/recovery", {"#password": PASSWORD}, "main form .button"),
     ("ann", "/sent/21", {}, ".person form .button"),
     ("ann", "/setup?program=outlook", {"#name": "Front desk"}, "main form .button"),
+    ("ann", "/account/programs", {"#name": "Practice", "#password": PASSWORD}, "main form.stack .button"),
     ("ann", "/account/passphrase", {"#password": PASSWORD}, "main form .button"),
     ("pat", "/messages/16/code", {"#code": "11111111"}, "main form .button"),
     ("pat", "/account/addresses", {"#address": "pat.lee@work.example"}, "main form .button"),

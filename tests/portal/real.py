@@ -8,7 +8,7 @@ import secrets
 from dataclasses import replace
 
 from cryptnsend.portal import Portal, create_app
-from cryptnsend.portal.flows import Officers, Pieces
+from cryptnsend.portal.flows import Api, Officers, Pieces
 from tests.portal.conftest import BASE, Visitor
 from tests.support.house import PASSWORD, House
 
@@ -38,6 +38,7 @@ def portal(house: House) -> Portal:
         looks=house.portal.looks,
         visitors=house.portal.visitors,
         officers=Officers(built.auditing, built.archiving, built.glass, built.casework, built.recalling),
+        api=Api(built.api_tokens, built.api_mail),
     )
     assert built.role == "portal"
     shown = replace(house.config, portal=replace(house.config.portal, base_url=BASE))

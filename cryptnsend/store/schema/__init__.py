@@ -10,6 +10,7 @@ and random bits, so that inserts go to the right edge; times are UTC millisecond
 
 from __future__ import annotations
 
+from cryptnsend.store.schema.api import API
 from cryptnsend.store.schema.archive import ARCHIVE, GLASS_SECOND
 from cryptnsend.store.schema.files import FILES
 from cryptnsend.store.schema.first import FIRST, Step
@@ -67,4 +68,5 @@ STEPS: tuple[Step, ...] = (
     VISITORS,
     OWN_KEYS,
     GLASS_SECOND,
+    API,
 )

@@ -1,0 +1,32 @@
+"""How do the portal and the owner's commands ask the keeper about tokens of programs?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cryptnsend.keeper import requests as q
+from cryptnsend.keeper.channel import Channel
+
+
+class TokenRequests(Channel):
+    """Requests about tokens of programs; see client.py."""
+
+    def token_add(self, ticket: bytes, k: bytes, scopes: Sequence[str], days: int) -> q.NewDevice:
+        """Make a token for who is signed in and typed the password again; its secret is in this answer only."""
+        return self._ask(q.NewDevice, "token_add", ticket=ticket, k=k, scopes=list(scopes), days=days)
+
+    def token_revoke(self, ticket: bytes, token: int) -> None:
+        """Revoke a token; it fails from the next check on."""
+        self._ask(type(None), "token_revoke", ticket=ticket, token=token)
+
+    def check_token(self, token: int, secret: bytes) -> q.Who:
+        """Return whose token it is, `scope` saying what for; raise `WrongSecret` for whatever is no live one."""
+        return self._ask(q.Who, "check_token", token=token, secret=secret)
+
+    def token_list(self, address: str) -> list[q.ApiTokenRow]:
+        """Return the tokens of an account (owner)."""
+        return self._ask(list[q.ApiTokenRow], "token_list", address=address)
+
+    def revoke_token(self, token: int) -> None:
+        """Revoke a token of any account (owner)."""
+        self._ask(type(None), "revoke_token", token=token)
