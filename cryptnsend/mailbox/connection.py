@@ -108,7 +108,8 @@ class Connection(asyncio.Protocol):
         self._reader: Reader | None = None
         self._failures = 0
         self._junk = 0
-        self._progress = 0  # of long work: how many messages are done
+        self._is_at_length = False  # long work is being done, and nothing said of its answer
+        self._progress = 0  # how many messages it has done
         self._task: asyncio.Task[None] | None = None
         self.deadline = math.inf  # loop time; the sweep ends connections that are past it
 
@@ -181,7 +182,7 @@ class Connection(asyncio.Protocol):
 
     def _leave(self, text: str) -> None:
         # In the middle of a literal these words would be taken for mail, and a client that does not read gets none.
-        if self._stalled is None and not self._outbox and self._waiter is not None:
+        if self._stalled is None and not self._outbox and (self._waiter is not None or self._is_at_length):
             self._transport.write(self._farewell(text))
         self._close()
 

@@ -95,13 +95,14 @@ class Speaking(Connection):
         Many programs give up on a command after one or two minutes of silence. Untagged OKs may come at any time
         (RFC 9051 §7.1.1); this must not be used in the middle of a response.
         """
-        self._progress = 0
+        self._is_at_length, self._progress = True, 0
         doing = self._loop.run_in_executor(self._house.pool, lambda: work(*arguments, self._between))
         try:
             while not (await asyncio.wait({doing}, timeout=self._limits.reassure))[0]:
                 await self._write(b"* OK Still at it: %d messages so far.\r\n" % self._progress)
                 await self._flush()
         finally:
+            self._is_at_length = False
             doing.cancel()  # the thread ends by itself, at its next look at `_between`
         return doing.result()
 

@@ -119,6 +119,7 @@ def test_a_server_that_stops_while_it_places_many_messages_stops_at_once_and_goe
         held.free.set()
         stopping.join(60)
         assert not stopping.is_alive()
+    assert client.readline() == b"* BYE The server is stopping; come back in a moment.\r\n"
     assert placed(house) == messages[:1]
     client.shutdown()
     client = signed_in(open_doors())
