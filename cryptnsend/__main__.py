@@ -21,6 +21,7 @@ COMMANDS = {
         "Roles: officers set rules, read the audit trail and break glass; managers look after people and the look.",
     ),
     "device": ("device", "Device passwords: one per mail program, to be revoked one by one."),
+    "passkey": ("passkey", "Passkeys: how people sign in without their password, to be removed one by one."),
     "token": ("token", "Tokens by which programs send for a subscriber."),
     "message": ("message", "Messages in the vault."),
     "link": ("link", "Links by which anybody may have large files."),

@@ -32,7 +32,7 @@ NO_PAGE = {
     "keeper": ("channel", "courier", "grants", "owner", "server", "wire"),
     "flow": (
         "arriving", "bounces", "destinations", "exporting", "gate", "joining", "journalmail", "keeping", "mailboxes",
-        "owner", "parcels", "serving",
+        "owner", "ownerkeys", "parcels", "serving",
     ),
 }  # fmt: skip
 OPTIONS = {"**.html": {"trimmed": "false"}, "**.j2": {"trim_blocks": "true"}}

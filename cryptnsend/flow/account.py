@@ -20,8 +20,8 @@ from cryptnsend.flow.belongings import Belongings
 from cryptnsend.flow.estate import Estate
 from cryptnsend.flow.mainrows import take_opened
 from cryptnsend.flow.oversight import Oversight
+from cryptnsend.flow.passkeys import Passkeys
 from cryptnsend.flow.people import Settings, canonical_or_nobody, notice_name
-from cryptnsend.flow.second import SecondSteps
 from cryptnsend.flow.sessions import Away, Session
 from cryptnsend.flow.views import SignedIn, Started
 from cryptnsend.flow.wishing import Wishing
@@ -49,7 +49,7 @@ class Proof:
         return cls(ticket, said.address, said.has_account, said.may_register)
 
 
-class Accounts(Belongings, Oversight, Estate, SecondSteps, Wishing):
+class Accounts(Belongings, Oversight, Estate, Passkeys, Wishing):
     """Everything about being somebody here. Shared by all requests of a process; thread-safe."""
 
     # -- in and out ---------------------------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ class Accounts(Belongings, Oversight, Estate, SecondSteps, Wishing):
         self._throttle.forgive(name, source)
         if opened.state == "weak" and "subscriber" in opened.roles:
             opened = self._confirmed_since(opened, k)
-        return self._signed_in(opened, name, source, agent)
+        return self._enters(opened, name, source, agent)
 
     def second_step(self, address: str, held: bytes, typed: str, source: str, agent: str) -> str:
         """
@@ -95,11 +95,14 @@ class Accounts(Belongings, Oversight, Estate, SecondSteps, Wishing):
                 opened = self._keeper.open_recovered(held, passwords.recovery_key(typed))
         if not is_number:
             self._alert(opened.account, "second-ended")
-        return self._signed_in(opened, canonical_or_nobody(address), source, agent)
+        return self._enters(opened, canonical_or_nobody(address), source, agent)
 
-    def _signed_in(self, opened: requests.Opened, name: str, source: str, agent: str) -> str:
+    def _enters(self, opened: requests.Opened, name: str, source: str, agent: str, by: str = "") -> str:
         known = sessions.known_agent(self._engine, opened.account, agent)
-        self._take(opened, "account.signed-in", {"source": source, "agent": agent})
+        detail: dict[str, object] = {"source": source, "agent": agent}
+        if by:
+            detail["by"] = by
+        self._take(opened, "account.signed-in", detail)
         self._seen(opened, source)
         if not known and wishes.of(self._engine, opened.account).get("new-sign-in", True):
             self._alert(opened.account, "new-sign-in")
@@ -246,7 +249,7 @@ class Accounts(Belongings, Oversight, Estate, SecondSteps, Wishing):
 
     def change_password(self, session: Session, old: str, new: str, source: str, agent: str) -> SignedIn:
         """Change the password; every other session ends, and devices stay."""
-        old_k = self._confirmed(session, old, source)
+        old_k = self._confirmed(session, old, source, itself=True)
         self._check_strength(new, [session.address, session.name], session.organisation)
         params, salt = self._settings.argon, self._random(passwords.SALT)
         self._engine.write(lambda rows: accounts.bump(rows, session.account)).result()
@@ -258,7 +261,7 @@ class Accounts(Belongings, Oversight, Estate, SecondSteps, Wishing):
 
     def recovery_code(self, session: Session, password: str, source: str) -> str:
         """Make a recovery code for every pair this session opens, and return it, this once."""
-        self._confirmed(session, password, source)
+        self._confirmed(session, password, source, itself=True)
         code = passwords.new_recovery_code(self._random)
         self._keeper.store_wraps(session.ticket, "recovery", passwords.recovery_key(code), session.seeds)
         self._note(session, "account.recovery-made", {})
@@ -274,7 +277,7 @@ class Accounts(Belongings, Oversight, Estate, SecondSteps, Wishing):
         `officer` (one has confirmed it) and `waited` (seven days in which nobody objected) need no *secret*.
         *password* is the present one. Raises WrongSecret, Throttled, or Denied with what else there is.
         """
-        current = self._confirmed(session, password, source)
+        current = self._confirmed(session, password, source, itself=True)
         if kind == "recovery":
             unlocked = self._keeper.unlock(session.ticket, kind, passwords.recovery_key(secret), current)
         elif kind == "device":
@@ -290,7 +293,20 @@ class Accounts(Belongings, Oversight, Estate, SecondSteps, Wishing):
             unlocked = self._keeper.unlock(session.ticket, kind, b"", current)
         else:
             unlocked = self._unlock_by_password(session, secret, current, source)
-        self._take(unlocked.opened, "account.unlocked", {"by": kind})
+        self._unlocked(session, unlocked, kind)
+
+    def unlock_by_passkey(self, session: Session, answer: bytes, output: bytes, password: str, source: str) -> None:
+        """Open pairs from before a reset again by a passkey from before it, with its *output*; raises as `unlock`."""
+        current = self._confirmed(session, password, source)
+        secret = msgspec.msgpack.encode((answer, output))
+        try:
+            unlocked = self._keeper.unlock(session.ticket, "passkey", secret, current)
+        except Ended as late:
+            raise WrongSecret(late.text) from None
+        self._unlocked(session, unlocked, "passkey")
+
+    def _unlocked(self, session: Session, unlocked: requests.Unlocked, by: str) -> None:
+        self._take(unlocked.opened, "account.unlocked", {"by": by})
         self._alert(session.account, "unlocked")
         fresh = self._sessions.refresh(session, unlocked.opened, self._version(session.account), unlocked.seeds)
         self._adoption.adopt(fresh.account, fresh.addresses, fresh.seeds, fresh.ticket)

@@ -1,4 +1,4 @@
-"""What may the owner of a home do about people? Add, invite, disable, reset, and manage their devices.
+"""What may the owner of a home do about people? Add, invite, disable, reset; ownerkeys.py has what they sign in with.
 
 The owner acts through commands on the machine itself, so their word is the proof of an address; opening anybody's mail
 still needs that person's password.
@@ -7,7 +7,6 @@ still needs that person's password.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -20,40 +19,20 @@ from cryptnsend.core.names import safe_display_name
 from cryptnsend.core.organisation import Value
 from cryptnsend.flow import roster
 from cryptnsend.flow.granting import Author
-from cryptnsend.flow.mailwords import moment
 from cryptnsend.flow.mainrows import take_opened
+from cryptnsend.flow.ownerkeys import OwnersKeys, canonical_or_denied
 from cryptnsend.flow.policies import Policies
 from cryptnsend.flow.policies import Standing as PolicyStanding
 from cryptnsend.flow.roster import Line
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import MailProof, Opened, OrganisationRow, RecoveryFile
-from cryptnsend.languages import ENGLISH
-from cryptnsend.store.records import (
-    accounts,
-    api,
-    audit,
-    deliveries,
-    devices,
-    invitations,
-    messages,
-    operator,
-    oversight,
-)
+from cryptnsend.store.records import accounts, audit, deliveries, devices, invitations, messages, operator, oversight
 
 INVITED_ALREADY = "was invited already"
 BY_OWNER = oversight.OPERATOR  # who the audit says it was
 
 
-@dataclass(frozen=True, slots=True)
-class NewDevice:
-    """A device password, shown this once."""
-
-    id: int
-    name: str
-    password: str
-
-
-class Owner:
+class Owner(OwnersKeys):
     """The owner's flows. The keeper commits first, main rows follow in one transaction."""
 
     def __init__(
@@ -147,7 +126,7 @@ class Owner:
         `recovery` of the answer is the archive's file, where this made an archive. Raises Denied for an address that is
         somebody's, or a weak password.
         """
-        who = _canonical(address)
+        who = canonical_or_denied(address)
         self.check_strength(password, [address, name], organisation or INSTALLATION)
         salt = self._random(passwords.SALT)
         k = passwords.derive(password, salt, self._argon)
@@ -157,7 +136,7 @@ class Owner:
 
     def newcomer(self, address: str) -> str:
         """Return the canonical form of an address that may be added. Raises Denied, as `add` does later."""
-        who = _canonical(address)
+        who = canonical_or_denied(address)
         check_elsewhere(who, self._domain)
         if accounts.by_address(self._engine, who) is not None:
             raise Denied(f"There is an account at {who} already.")
@@ -165,7 +144,7 @@ class Owner:
 
     def add_again(self, address: str, password: str) -> Opened:
         """Return what `add` returned, for an account that it made but whose answer was lost. Raises WrongSecret."""
-        who = _canonical(address)
+        who = canonical_or_denied(address)
         k = self.k(who, password)
         opened = self._keeper.open(who, k)
         file = self._keeper.archive_recovery(opened.ticket, k)
@@ -174,8 +153,8 @@ class Owner:
 
     def invite(self, address: str, organisation: int | None, name: str) -> int:
         """Mail an invitation to subscribe, and return its number."""
-        invited = self._keeper.invite(_canonical(address), organisation or INSTALLATION, name)
-        who, now = _canonical(address), self._clock.now()
+        invited = self._keeper.invite(canonical_or_denied(address), organisation or INSTALLATION, name)
+        who, now = canonical_or_denied(address), self._clock.now()
         self._engine.write(lambda rows: self._invited(rows, organisation, invited, who, name, now)).result()
         self._wake()
         return invited.id
@@ -214,12 +193,14 @@ class Owner:
         asked = []
         for each in people:
             shown = safe_display_name(each.name)
-            asked.append((self._keeper.invite(_canonical(each.address), organisation, shown), each.address, shown))
+            asked.append(
+                (self._keeper.invite(canonical_or_denied(each.address), organisation, shown), each.address, shown)
+            )
         now = self._clock.now()
 
         def write(rows: Rows) -> None:
             for made, address, shown in asked:
-                self._invited(rows, organisation, made, _canonical(address), shown, now)
+                self._invited(rows, organisation, made, canonical_or_denied(address), shown, now)
 
         self._engine.write(write).result()
         self._wake()
@@ -229,11 +210,11 @@ class Owner:
         row = self._row(address)
         # Every process re-reads the version at each sign-in, so it rises before the keeper acts.
         self._engine.write(lambda rows: accounts.bump(rows, row["id"])).result()
-        self._take(self._keeper.disable(_canonical(address)), "account.disabled", {}, ends_sessions=True)
+        self._take(self._keeper.disable(canonical_or_denied(address)), "account.disabled", {}, ends_sessions=True)
 
     def enable(self, address: str) -> None:
         """Let a disabled account sign in again."""
-        self._take(self._keeper.enable(_canonical(address)), "account.enabled", {})
+        self._take(self._keeper.enable(canonical_or_denied(address)), "account.enabled", {})
 
     def set_password(self, address: str, new: str, old: str | None) -> Opened:
         """
@@ -241,7 +222,7 @@ class Owner:
 
         Raises WrongSecret if *old* is not right.
         """
-        who, row = _canonical(address), self._row(address)
+        who, row = canonical_or_denied(address), self._row(address)
         self.check_strength(new, [address, row["name"]], row["org"])
         old_k = self.k(who, old) if old is not None else None
         salt = self._random(passwords.SALT)
@@ -261,7 +242,7 @@ class Owner:
         """Return one account with its devices. Raises NoGrant."""
         row = self._row(address)
         return {
-            "address": _canonical(address),
+            "address": canonical_or_denied(address),
             "account": row["id"],
             "name": row["name"],
             "phone": row["phone"],
@@ -273,84 +254,10 @@ class Owner:
 
     def author(self, address: str) -> Author:
         """Return who would submit as *address*, for explaining what would happen. Raises Denied, NoGrant."""
-        who, row = _canonical(address), self._row(address)
+        who, row = canonical_or_denied(address), self._row(address)
         if "subscriber" not in row["roles"].split(",") or row["state"] not in ("active", "weak"):
             raise Denied(f"{address} is no subscriber who may send.")
         return Author(row["id"], row["org"], who, frozenset(operator.addresses(self._engine, row["id"])), True)
-
-    # -- devices ------------------------------------------------------------------------------------------------------
-
-    def devices(self, address: str) -> list[Row]:
-        """Return an account's devices that are not revoked."""
-        return devices.listing(self._engine, self._row(address)["id"])
-
-    def add_device(self, address: str, password: str, name: str, scope: str) -> NewDevice:
-        """Make a device password for who has this account password; scope is a key of `DEVICE_USES`."""
-        who = _canonical(address)
-        opened = self._keeper.open(who, self.k(who, password))
-        made = self._keeper.device_add(opened.ticket, scope, opened.seeds if passwords.serves(scope, "read") else None)
-        now = self._clock.now()
-
-        def write(rows: Rows) -> None:
-            devices.add(rows, made.id, opened.organisation, opened.account, name, scope, now)
-            self._append(rows, opened.organisation, opened.account, "device.added", {"device": made.id})
-
-        self._engine.write(write).result()
-        return NewDevice(made.id, name, passwords.format_device_password(made.id, made.secret))
-
-    def device(self, address: str, which: str) -> int:
-        """Return the id of an account's device by its id or name. Raises NoGrant, Denied where a name is ambiguous."""
-        known = self.devices(address)
-        found = [row["id"] for row in known if str(row["id"]) == which]
-        found = found or [row["id"] for row in known if row["name"].casefold() == which.casefold()]
-        if len(found) > 1:
-            numbers = ", ".join(map(str, sorted(found)))
-            raise Denied(f"{address} has {len(found)} devices named {which!r}: {numbers}. Name one by its number.")
-        if found:
-            return int(found[0])
-        there = ", ".join(f"{row['name']!r} ({row['id']})" for row in reversed(known))
-        raise NoGrant(f"{address} has no device {which!r}. " + (f"There are: {there}." if there else "There is none."))
-
-    def revoke_device(self, device: int) -> int:
-        """Revoke a device password, which fails at its very next use; return when that was. Raises NoGrant, Denied."""
-        row = devices.named(self._engine, device)
-        if row is None:
-            raise NoGrant(f"There is no device {device}.")
-        if row["revoked"] is not None:
-            self._keeper.revoke(device)  # a command may have died before the keeper heard of it
-            raise Denied(f"Device {device} is revoked already, since {moment(row['revoked'], ENGLISH)}.")
-        now = self._clock.now()
-
-        def write(rows: Rows) -> None:
-            devices.revoke(rows, row["account"], device, now)
-            self._append(rows, row["org"], row["account"], "device.revoked", {"device": device})
-
-        self._engine.write(write).result()
-        self._keeper.revoke(device)
-        return now
-
-    # -- tokens of programs -------------------------------------------------------------------------------------------
-
-    def tokens(self, address: str) -> list[Row]:
-        """Return an account's tokens of programs that are not revoked."""
-        return api.listing(self._engine, self._row(address)["id"])
-
-    def revoke_token(self, token: int) -> int:
-        """Revoke a program's token, which fails at its very next use; return when that was. Raises NoGrant, Denied."""
-        row = api.named(self._engine, token)
-        if row is None:
-            raise NoGrant(f"There is no token {token}.")
-        self._keeper.revoke_token(token)
-        if row["revoked"] is not None:
-            raise Denied(f"Token {token} is revoked already, since {moment(row['revoked'], ENGLISH)}.")
-        now = self._clock.now()
-
-        def write(rows: Rows) -> None:
-            api.revoke(rows, token, now)
-            self._append(rows, row["org"], row["account"], "token.revoked", {"token": token})
-
-        self._engine.write(write).result()
-        return now
 
     # -- what waits to leave ------------------------------------------------------------------------------------------
 
@@ -421,7 +328,7 @@ class Owner:
             raise Denied(found.advice)
 
     def _row(self, address: str) -> Row:
-        row = accounts.by_address(self._engine, _canonical(address))
+        row = accounts.by_address(self._engine, canonical_or_denied(address))
         if row is None:
             raise NoGrant(f"There is no account with the address {address}.")
         return row
@@ -437,10 +344,3 @@ class Owner:
 
     def _audit(self, rows: Rows, org: int, action: str, about: str, detail: Mapping[str, object]) -> None:
         audit.append(rows, org, self._clock.now(), BY_OWNER, action, about, {**detail, **self._by})
-
-
-def _canonical(address: str) -> str:
-    try:
-        return canonical(address)
-    except ValueError as error:
-        raise Denied(f"{address!r} is not a mail address: {error}") from None

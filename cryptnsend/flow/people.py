@@ -29,6 +29,12 @@ MAILS_IN_ALL, MAILS_TO_ONE = 50, 8  # that one source may ask for in a row
 TRIES, MOST_TRIES = "mailed codes that were typed", 60  # from one source in a row: each costs a whole Argon2id
 
 
+class Shown(str):
+    """What stands for a password or a number that would be typed: the keeper's word that a passkey was shown."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What accounts need of the configuration."""
@@ -69,8 +75,18 @@ class People:
         salt = self._keeper.mail_salt(ident)
         return salt, passwords.derive(password, salt, self._settings.argon)
 
-    def _confirmed(self, session: Session, password: str, source: str) -> bytes:
-        """Return K of a password that was right, of who is signed in."""
+    def _confirmed(self, session: Session, password: str, source: str, *, itself: bool = False) -> bytes:
+        """
+        Return K of a password that was right, of who is signed in, or what stands for it in the keeper's eyes.
+
+        A session that began by a passkey has from then on all that the password opens. Where that is needed, it has to
+        be the password *itself*.
+        """
+        if isinstance(password, Shown):
+            if itself:
+                raise WrongSecret("Here the password itself is needed.")
+            self._keeper.step_up(session.ticket, password.encode())
+            return password.encode()
         self._throttle.check(session.address, source)
         k = self._k(session.address, password)
         try:
@@ -78,6 +94,8 @@ class People:
         except WrongSecret:
             self._throttle.failed(session.address, source, password)
             raise
+        if session.closed:
+            self._sessions.add_seeds(session, self._keeper.open_rest(session.ticket, k))
         return k
 
     def _seen(self, opened: Opened, source: str) -> None:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptnsend.core.contracts import Clock, Engine, Row
 from cryptnsend.core.errors import SealBroken
 from cryptnsend.core.keys import box, unbox
-from cryptnsend.core.model import INSTALLATION, Random
+from cryptnsend.core.model import INSTALLATION, Random, account_holder
 from cryptnsend.core.seal import framed
 from cryptnsend.flow.policies import Policies
 from cryptnsend.keeper.requests import LockedPair, Opened
@@ -37,11 +37,16 @@ class _Kept(msgspec.Struct):
     ticket: bytes
     address: str
     locked: tuple[LockedPair, ...]
+    closed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Somebody who is signed in. `ticket` is the keeper's; `seeds` open what was granted to them."""
+    """
+    Somebody who is signed in. `ticket` is the keeper's; `seeds` open what was granted to them.
+
+    `closed` are pairs that only the password opens, where somebody came in by a passkey that does not.
+    """
 
     account: int
     organisation: int
@@ -56,6 +61,7 @@ class Session:
     locked_pairs: tuple[LockedPair, ...] = field(repr=False)
     id_hash: bytes = field(repr=False)
     secret: bytes = field(repr=False)
+    closed: tuple[int, ...] = field(default=(), repr=False)
 
     @classmethod
     def unkept(cls, opened: Opened, address: str, id_hash: bytes = b"") -> Session:
@@ -110,7 +116,7 @@ class Sessions:
         """Make a session of what the keeper opened and return the cookie's value; *version* is the main row's."""
         ident, secret = self._random(32), self._random(32)
         id_hash = hashlib.sha256(ident).digest()
-        kept = _Kept(opened.seeds, opened.ticket, address, opened.locked)
+        kept = _Kept(opened.seeds, opened.ticket, address, opened.locked, _closed(opened))
         sealed = self._seal(kept, secret, id_hash)
         now = self._clock.now()
         self._engine.write(
@@ -157,6 +163,7 @@ class Sessions:
             kept.locked,
             id_hash,
             secret,
+            kept.closed,
         )
 
     def _times(self, org: int, roles: tuple[str, ...]) -> tuple[int, int]:
@@ -186,10 +193,20 @@ class Sessions:
         """Put a newer answer of the keeper into a session that goes on; *seeds* are added to those it has."""
         merged = session.seeds | opened.seeds | (seeds or {})
         locked = tuple(each for each in opened.locked if each.pair not in merged)
-        kept = _Kept(merged, opened.ticket or session.ticket, session.address, locked)
+        closed = tuple(pair for pair in session.closed if pair not in merged)
+        kept = _Kept(merged, opened.ticket or session.ticket, session.address, locked, closed)
         sealed = self._seal(kept, session.secret, session.id_hash)
         self._engine.write(lambda rows: sessions.replace(rows, session.id_hash, sealed, version)).result()
-        return replace(session, seeds=merged, ticket=kept.ticket, locked_pairs=locked, weak=opened.state == "weak")
+        return replace(
+            session, seeds=merged, ticket=kept.ticket, locked_pairs=locked, closed=closed, weak=opened.state == "weak"
+        )
+
+    def add_seeds(self, session: Session, seeds: dict[int, bytes]) -> None:
+        """Add what the password opens to a session that began without it, for this request and those to come."""
+        session.seeds.update(seeds)
+        kept = _Kept(session.seeds, session.ticket, session.address, session.locked_pairs)
+        sealed = self._seal(kept, session.secret, session.id_hash)
+        self._engine.write(lambda rows: sessions.reseal(rows, session.id_hash, sealed)).result()
 
     def end(self, cookie: str) -> None:
         """End the session that a cookie names; one that has ended already is fine."""
@@ -204,6 +221,13 @@ class Sessions:
 
     def _seal(self, kept: _Kept, secret: bytes, id_hash: bytes) -> bytes:
         return box(_key(secret), msgspec.msgpack.encode(kept), _place(id_hash), self._random)
+
+
+def _closed(opened: Opened) -> tuple[int, ...]:
+    """Return the pairs of an account that are in use and that this opening did not open."""
+    holder = account_holder(opened.account)
+    of_account = (pair for pair in opened.pairs if pair.holder == holder and pair.state in ("current", "retired"))
+    return tuple(pair.id for pair in of_account if pair.id not in opened.seeds)
 
 
 def _still_theirs(row: Row) -> bool:

@@ -87,6 +87,8 @@ def who(context: Context, account: Account) -> Who:
 
 def confirm_password(context: Context, account: Account, k: bytes) -> dict[int, bytes]:
     """Return the seeds of who is signed in and has typed their password again; raise `WrongSecret`."""
+    if len(k) != 32:  # a passkey that was shown opens no pair
+        raise WrongSecret("Here the password itself is needed.")
     try:
         return wraps.seeds(context, context.reads, account, k)
     except WrongSecret:

@@ -41,6 +41,7 @@ from cryptnsend.portal import (
     oversight,
     pages,
     papers,
+    passkeys,
     phone,
     programs,
     recipient,
@@ -110,9 +111,10 @@ def create_app(
     words.register(app)
     pages.register(app)
     discovery.register(app)
-    readers = (recipient, letters, papers, looking, fetching, filelinks, kept, writing, account, second, estate, signup)
+    readers = (recipient, letters, papers, looking, fetching, filelinks, kept, writing)
+    own = (account, second, passkeys, estate, signup)
     writers = (arriving, compose, library, subscriber, following, held, folders, programs, wishes, visitors)
     governing = (organisation, looks, wearing, oversight)
-    for module in (language, help, *readers, *writers, *governing, phone, api, api_tokens):
+    for module in (language, help, *readers, *own, *writers, *governing, phone, api, api_tokens):
         app.register_blueprint(module.blueprint)
     return app

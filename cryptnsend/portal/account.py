@@ -197,15 +197,22 @@ def unlock() -> Any:
     page: dict[str, Any] = {"error": None, "secret_error": None, "kind": "recovery"}
     page["has_second"] = signed_in().weak and desk().accounts.has_second_step(signed_in())
     page["is_trusted"] = page["has_second"] and bool(second.trust())
+    page["closed"] = not signed_in().weak and bool(signed_in().closed)
+    page["has_passkeys"] = bool(desk().accounts.passkeys(signed_in()))
+    page["passkey_error"] = recall("unlock-error")
+    forget("unlock-error")
     if request.method != "POST":
         return render_template("unlock.html", **page)
     asked = request.form.get("kind", "")
     page["kind"] = kind = asked if asked in WRONG_KEY else "recovery"
-    try:
+    try:  # which opens what a passkey did not
         desk().accounts.confirm(signed_in(), request.form.get("password", ""), source())
     except WrongSecret:
         page["error"] = gettext("That is not your present password.")
         return render_template("unlock.html", **page), WRONG
+    if asked == "present":
+        remember("saved", "unlocked")
+        return redirect(url_for("account.overview"), 303)
     try:
         typed = request.form.get("secret", "").strip()
         shown = "".join(each for each in typed if each not in " -.") if kind == "second" else typed

@@ -18,6 +18,7 @@ from cryptnsend.portal.account import ADDRESS_LENGTH
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.language import say
 from cryptnsend.portal.letters import ZIP_SECONDS, download, signer
+from cryptnsend.portal.passkeys import typed_number, typed_password
 from cryptnsend.portal.recipient import digits, not_the_code
 from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import (
@@ -48,6 +49,12 @@ DOINGS = {  # what the access log says of an action of the audit trail
     "account.second-ended": lazy_gettext("Ended signing in with a number"),
     "account.browser-trusted": lazy_gettext("Trusted a browser"),
     "account.browsers-forgotten": lazy_gettext("Trusted no browser any more"),
+    "account.passkey-step-begun": lazy_gettext("Began to sign in with a passkey, too"),
+    "account.passkey-step-ended": lazy_gettext("Ended signing in with a passkey, too"),
+    "passkey.added": lazy_gettext("Added a passkey"),
+    "passkey.opens": lazy_gettext("Let a passkey open messages by itself"),
+    "passkey.removed": lazy_gettext("Removed a passkey"),
+    "passkey.shown": lazy_gettext("Showed a passkey instead of typing"),
     "account.objected": lazy_gettext("Objected to a new password"),
     "account.profile": lazy_gettext("Changed name or number on notices"),
     "account.friends": lazy_gettext("Chose whose mail is ordinary mail"),
@@ -266,9 +273,7 @@ def recovery_file() -> Any:
     if request.method != "POST":
         return render_template("recovery-again.html", **page)
     try:
-        made = desk().accounts.recovery_file(
-            somebody, request.form.get("password", ""), digits(request.form.get("code", "")), source()
-        )
+        made = desk().accounts.recovery_file(somebody, request.form.get("password", ""), typed_number(), source())
     except Throttled:
         raise
     except WrongSecret:
@@ -326,7 +331,7 @@ def close() -> Any:
         page["unsure"] = gettext("Tick the box if you want this; it cannot be undone.")
         return render_template("close.html", **page), WRONG
     try:
-        desk().accounts.close(signed_in(), request.form.get("password", ""), source())
+        desk().accounts.close(signed_in(), typed_password(), source())
     except WrongSecret:
         page["error"] = gettext("That is not your password.")
         return render_template("close.html", **page), WRONG

@@ -21,6 +21,7 @@ from cryptnsend.core.logo import MOST_OCTETS, TYPES, Logo, take
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.language import say
 from cryptnsend.portal.organisation import STAFF, VERSIONS, needs, number
+from cryptnsend.portal.passkeys import typed_password
 from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.uploads import uploads
 from cryptnsend.portal.visits import forget, recall, remember, signed_in, source
@@ -78,7 +79,7 @@ def save(checked: Mapping[str, str], typed: Typed, version: int) -> Any:
             list(typed.pictures.values()),
             request.form.get("why", ""),
             based_on if based_on is not None else -1,
-            request.form.get("password", ""),
+            typed_password(),
             source(),
             number(),
         )

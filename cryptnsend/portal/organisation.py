@@ -21,7 +21,7 @@ from cryptnsend.core.organisation_typed import parse
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import Session
 from cryptnsend.portal.language import say
-from cryptnsend.portal.recipient import digits
+from cryptnsend.portal.passkeys import typed_number, typed_password
 from cryptnsend.portal.rules import GROUPS, described, in_words
 from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import forget, needs_session, recall, remember, signed_in, source
@@ -115,7 +115,7 @@ def policy() -> Any:
             said,
             why,
             based_on if based_on is not None else -1,
-            request.form.get("password", ""),
+            typed_password(),
             source(),
             number(),
         )
@@ -200,7 +200,7 @@ def revert(version: int) -> Any:
     why = request.form.get("why", "") or gettext("back to version %(number)d", number=version)
     try:
         desk().organisations.set_rules(
-            signed_in(), book.said_in(org, version), why, newest, request.form.get("password", ""), source(), number()
+            signed_in(), book.said_in(org, version), why, newest, typed_password(), source(), number()
         )
     except WrongSecret:
         return compare_page(version, newest, password_error=gettext("That is not your password.")), WRONG
@@ -408,4 +408,4 @@ def role_words(each: str) -> str:
 
 def number(field: str = "code") -> str:
     """Return the number from a phone as it was typed, "" without one."""
-    return digits(request.form.get(field, ""))
+    return typed_number(field)

@@ -28,7 +28,7 @@ from cryptnsend.portal.flows import Officers
 from cryptnsend.portal.language import say
 from cryptnsend.portal.letters import ZIP_SECONDS, download, signer
 from cryptnsend.portal.organisation import is_staff
-from cryptnsend.portal.recipient import digits
+from cryptnsend.portal.passkeys import typed_number
 from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import forget as drop
 from cryptnsend.portal.visits import needs_session, remember, signed_in, source, visitor
@@ -373,7 +373,7 @@ def export(ident: int) -> Any:
 
 
 def _number() -> str:
-    return digits(request.form.get("code", ""))
+    return typed_number()
 
 
 def _day(typed: str) -> int:

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response as Answer
 
 from cryptnsend.core.errors import Denied, Ended, SecondStep, Throttled, WrongSecret
+from cryptnsend.portal import passkeys
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import SignedIn
 from cryptnsend.portal.language import say
@@ -62,6 +63,13 @@ def number() -> Any:
     if not isinstance(begun, dict):
         return redirect(url_for("account.sign_in"), 303)
     page: dict[str, Any] = {"error": None, "days": desk().config.sessions.trusted_days}
+    try:
+        ways = desk().accounts.second_ways(base64.b64decode(begun["held"]))
+    except Ended:
+        return late()
+    asked = passkeys.getting(ways.passkey) if ways.passkey and passkeys.passkeys_here() else None
+    page |= {"ways": ways, "asked": asked, "passkey_error": recall("passkey-error")}
+    forget("passkey-error")
     if request.method != "POST":
         return render_template("number.html", **page)
     typed = _typed()
@@ -73,20 +81,50 @@ def number() -> Any:
             begun["address"], base64.b64decode(begun["held"]), typed, source(), agent()
         )
     except Ended:
-        forget("second")
-        remember("away", True)
-        return redirect(url_for("account.sign_in"), 303)
+        return late()
     except WrongSecret:
-        page["error"] = gettext("That is not the number, or it was used already. Wait for the next one.")
+        page["error"] = (
+            gettext("That is not the number, or it was used already. Wait for the next one.")
+            if ways.number
+            else gettext("That is not the recovery code. Check each group of four.")
+        )
         return render_template("number.html", **page), WRONG
-    answer = start_session(after_sign_in(), SignedIn(cookie))
+    return entered(cookie)
+
+
+@blueprint.post("/sign-in/number/passkey")
+def passkey() -> Any:
+    """Take a passkey after the password."""
+    begun = recall("second")
+    if not isinstance(begun, dict):
+        return redirect(url_for("account.sign_in"), 303)
+    held = base64.b64decode(begun["held"])
+    try:
+        cookie = desk().accounts.second_passkey(begun["address"], held, passkeys.answer()[0], source(), agent())
+    except Ended:
+        return late()
+    except WrongSecret as wrong:
+        remember("passkey-error", say(wrong))
+        return redirect(url_for("second.number"), 303)
+    return entered(cookie)
+
+
+def late() -> Answer:
+    """Lead back to the password, which was typed too long ago."""
+    forget("second")
+    remember("away", True)
+    return redirect(url_for("account.sign_in"), 303)
+
+
+def entered(cookie: str) -> Answer:
+    """Give the browser its session, and trust it from now on where that was asked for."""
+    answer, days = start_session(after_sign_in(), SignedIn(cookie)), desk().config.sessions.trusted_days
     somebody = desk().accounts.session(cookie)
-    if "trust" in request.form and somebody is not None and page["days"]:
+    if "trust" in request.form and somebody is not None and days:
         shown = base64.urlsafe_b64encode(desk().accounts.trust(somebody)).decode()
         answer.set_cookie(
-            TRUST_COOKIE, shown, max_age=page["days"] * DAY_SECONDS, secure=True, httponly=True, samesite="Lax",
-            path="/",
-        )  # fmt: skip
+            TRUST_COOKIE, shown, max_age=days * DAY_SECONDS, secure=True, httponly=True, samesite="Lax", path="/"
+        )
     return answer
 
 

@@ -16,6 +16,7 @@ from cryptnsend.flow.searching import LONGEST
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import Code, Reached, SentEntry, Status
 from cryptnsend.portal.language import say
+from cryptnsend.portal.passkeys import typed_password
 from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import forget, needs_subscriber, recall, remember, signed_in, source, thrown
 
@@ -266,8 +267,8 @@ def passphrase() -> Any:
     """Show the delivery passphrases after the password was typed again, or make a new one."""
     if request.method != "POST":
         return render_template("passphrase.html", phrases=None, error=None)
-    typed = request.form.get("password", "")
     try:
+        typed = typed_password()
         if "new" in request.form:
             desk().accounts.new_passphrase(signed_in(), typed, source())
         phrases = desk().accounts.passphrases(signed_in(), typed, source())

@@ -10,6 +10,7 @@ from flask_babel import gettext
 from cryptnsend.core.errors import Denied, Refusal, Throttled, WrongSecret
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.language import say
+from cryptnsend.portal.passkeys import typed_password
 from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import needs_subscriber, remember, signed_in, source
 
@@ -33,7 +34,7 @@ def overview() -> Any:
     wanted, way = request.form.getlist("mail"), request.form.get("way", usual)
     page |= {"mails": {mail: mail in wanted for mail in page["mails"]}, "way": way if way in WAYS else usual}
     try:
-        accounts.set_usual_way(somebody, page["way"], request.form.get("password", ""), source())
+        accounts.set_usual_way(somebody, page["way"], typed_password(), source())
     except WrongSecret:
         page["error"] = gettext("Type your password to let codes be e-mailed.")
         return render_template("mails.html", **page), WRONG
@@ -58,7 +59,7 @@ def friends() -> Any:
         return render_template("friends.html", **page)
     page["typed"] = typed = request.form.get("friends", "")[:20_000]
     try:
-        accounts.set_friends(somebody, " ".join(typed.split()), request.form.get("password", ""), source())
+        accounts.set_friends(somebody, " ".join(typed.split()), typed_password(), source())
     except WrongSecret:
         page["error"] = gettext("That is not your password.")
         return render_template("friends.html", **page), WRONG

@@ -17,10 +17,11 @@ import pytest
 from click.testing import CliRunner
 
 from cryptnsend.__main__ import main
-from cryptnsend.core.errors import Denied, Ended
+from cryptnsend.core.errors import Denied, Ended, WrongSecret
 from cryptnsend.reader import main as reader
 from cryptnsend.typist import typist
-from tests.support.house import PASSWORD, House
+from tests.support.authenticator import Passkey
+from tests.support.house import PASSWORD, SOURCE, House
 from tests.support.terminal import Operator
 
 ANN, BOB, PAT, CARL = "ann@gmail.example", "bob@gmail.example", "pat@yahoo.example", "carl@mail.example"
@@ -107,6 +108,29 @@ def test_nobody_types_a_password_for_what_cannot_be(house: House, operator: Oper
     assert "no account with the address" in refused("device", "add", "zoe@nowhere.example", "--name", "Outlook")
     assert "no account with the address" in refused("message", "export", message, "--account", "zoe@nowhere.example")
     assert "There is no message 1." in refused("message", "export", 1, "--account", ANN)
+
+
+# -- passkeys ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_passkey_is_listed_and_removed_by_its_number_or_name(house: House, operator: Operator) -> None:
+    house.add_subscriber(ANN)
+    session, passkey = house.session(ANN), Passkey()
+    for name in ("Phone", "Laptop"):
+        passkey = Passkey()
+        ask = house.accounts.begin_passkey(session, PASSWORD, SOURCE)
+        house.accounts.add_passkey(session, name, passkey.make(ask.challenge), b"")
+        house.clock.forward(1000)
+    first, second = operator.json("passkey", "list", ANN)
+    assert (first["name"], first["kept"], first["opens"], first["used"]) == ("Phone", "device", False, None)
+    assert "Laptop" in operator("passkey", "list", ANN)
+    assert "There are: 'Phone'" in operator("passkey", "revoke", ANN, "Tablet", code=4)
+    assert operator.json("passkey", "revoke", ANN, "laptop")["id"] == second["id"]
+    assert "is removed" in operator("passkey", "revoke", ANN, str(first["id"]))
+    assert "has no passkey" in operator("passkey", "list", ANN)
+    ask = house.accounts.ask_any_passkey(b"browser")
+    with pytest.raises(WrongSecret):
+        house.accounts.passkey_sign_in(b"browser", passkey.answer(ask.challenge), b"", SOURCE, "a browser")
 
 
 # -- devices ----------------------------------------------------------------------------------------------------------

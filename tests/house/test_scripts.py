@@ -19,7 +19,8 @@ from cryptnsend.flow.domains import Domains
 from cryptnsend.store.records import filelinks
 from docs import reference
 from tests.flow.conftest import Desk
-from tests.support.house import DAY, PASSWORD, House
+from tests.support.authenticator import Passkey
+from tests.support.house import DAY, PASSWORD, SOURCE, House
 from tests.support.terminal import Operator
 
 ANN, BOB, PAT = "ann@gmail.example", "bob@gmail.example", "pat@yahoo.example"
@@ -109,6 +110,11 @@ def test_every_command_answers_as_promised(
         {"revoked": revoked}
     ]
     assert ask("device list", ANN) == []
+    session, passkey = house.session(ANN), Passkey()
+    begun = house.accounts.begin_passkey(session, PASSWORD, SOURCE)
+    added = house.accounts.add_passkey(session, "Phone", passkey.make(begun.challenge), b"")
+    assert ask("passkey list", ANN)[0]["id"] == str(added.id)
+    assert ask("passkey revoke", ANN, "Phone")["id"] == str(added.id)
     assert ask("subscriber disable", BOB)["state"] == "disabled"
     assert ask("subscriber passwd", ANN, passwords=(PASSWORD, NEW))["state"] == "active"
     message = house.submit(ANN, [PAT], house.mail())

@@ -6,6 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
+
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal, SecondStep, Throttled, WrongSecret
 from cryptnsend.flow.views import (
     Blocked,
@@ -19,8 +21,10 @@ from cryptnsend.flow.views import (
     Started,
 )
 from cryptnsend.flow.wishing import USUAL
-from cryptnsend.keeper.requests import RecoveryFile
+from cryptnsend.keeper.requests import PasskeyAsk, PasskeyRow, RecoveryFile, SecondWays
 from tests.portal.world import ANN, CODE, DAY, NOW, PASSWORD, PAT, FakeSession, World
+
+ASKED = PasskeyAsk(b"c" * 56, "open.cryptnsend.example", b"i" * 32, b"u" * 32, (b"k" * 32,))
 
 
 class FakeAccounts:
@@ -43,6 +47,77 @@ class FakeAccounts:
         if typed not in (CODE, "recovery code of letters"):
             raise WrongSecret("Wrong.")
         return self.world.sign_in(address)
+
+    def ask_any_passkey(self, browser: bytes) -> PasskeyAsk:
+        self.world.calls.append("ask_any_passkey")
+        return ASKED
+
+    def passkey_sign_in(self, browser: bytes, answer: bytes, output: bytes, source: str, agent: str) -> str:
+        assert browser
+        if answer != b"right":
+            raise WrongSecret("This passkey does not open anything here.")
+        return self.world.sign_in()
+
+    def second_ways(self, held: bytes) -> SecondWays:
+        asked = ASKED if self.world.passkeys else None
+        return SecondWays(self.world.second_step and not self.world.passkey_step, asked)
+
+    def second_of(self, session: Any) -> SecondWays:
+        return SecondWays(self.world.second_step, ASKED if self.world.passkeys else None, self.world.passkey_step)
+
+    def second_passkey(self, address: str, held: bytes, answer: bytes, source: str, agent: str) -> str:
+        if answer != b"right":
+            raise WrongSecret("This passkey does not open anything here.")
+        return self.world.sign_in(address)
+
+    def passkeys(self, session: Any) -> list[PasskeyRow]:
+        return [each for each in self.world.passkeys if each.account == session.account]
+
+    def begin_passkey(self, session: Any, password: str, source: str) -> PasskeyAsk:
+        self.confirm(session, password, source)
+        return ASKED
+
+    def add_passkey(self, session: Any, name: str, answer: bytes, output: bytes) -> PasskeyRow:
+        if answer != b"right":
+            raise Denied("The passkey could not be made. Try again.")
+        made = PasskeyRow(len(self.world.passkeys) + 1, session.account, name, "device", bool(output), NOW, None, None)
+        self.world.passkeys.append(made)
+        return made
+
+    def seal_passkey(self, session: Any, answer: bytes, output: bytes) -> PasskeyRow:
+        if answer != b"right" or not output:
+            raise Denied("This passkey cannot keep keys, or the browser does not let it.")
+        self.world.passkeys[-1] = structs.replace(self.world.passkeys[-1], opens=True)
+        return self.world.passkeys[-1]
+
+    def remove_passkey(self, session: Any, passkey: int, password: str, source: str) -> None:
+        self.confirm(session, password, source)
+        self.world.passkeys = [each for each in self.world.passkeys if each.id != passkey]
+
+    def ask_passkey(self, session: Any, purpose: str) -> PasskeyAsk:
+        return ASKED
+
+    def show_passkey(self, session: Any, what: str, answer: bytes) -> str:
+        if answer != b"right":
+            raise WrongSecret("This passkey does not open anything here.")
+        return PASSWORD if what == "password" else CODE
+
+    def begin_passkey_step(self, session: Any, password: str, code: str, source: str) -> str:
+        self.end_passkey_step(session, password, code, source)
+        self.world.passkey_step = True
+        return "abcd-efgh"
+
+    def end_passkey_step(self, session: Any, password: str, code: str, source: str) -> None:
+        self.confirm(session, password, source)
+        if code != CODE:
+            raise WrongSecret("Wrong.")
+        self.world.passkey_step = False
+
+    def unlock_by_passkey(self, session: Any, answer: bytes, output: bytes, password: str, source: str) -> None:
+        self.confirm(session, password, source)
+        if answer != b"right":
+            raise WrongSecret("This passkey does not open anything here.")
+        self.world.calls.append("unlock_by_passkey")
 
     def password_age(self, session: Any) -> int:
         return self.world.password_age

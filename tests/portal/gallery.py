@@ -16,6 +16,7 @@ from werkzeug.serving import make_server
 from cryptnsend.config import Config
 from cryptnsend.flow.filelinks import SharedLink
 from cryptnsend.flow.views import Begun, Drafted, File, KeptFile, Turn, Wishes, Writing
+from cryptnsend.keeper.requests import PasskeyRow
 from cryptnsend.making import make_certificate
 from cryptnsend.portal import Portal, create_app
 from cryptnsend.portal.programs import PROGRAMS
@@ -75,6 +76,7 @@ PAGES = [  # who looks, at what
         for url in ("/messages", "/messages/11", "/messages/14", "/messages/15", "/messages/17", "/messages/16/code")
     ),
     ("pat", "/account/number"),
+    *(("ann", url) for url in ("/account/passkeys", "/account/passkeys/1/remove")),
     ("pat", "/to/dr-ruiz/write"),
     ("ann", "/account/visitors"),
     *(("", url) for url in ("/m/by-mail", "/m/free", "/m/known/shared")),
@@ -200,6 +202,10 @@ def inhabited() -> World:
     ]
     made.library = [KeptFile(61, f"Iron in food {'x' * 90}.pdf", "application/pdf", 214_000), replace(scan, id=62)]
     made.kept = kept_mails()
+    made.passkeys = [
+        PasskeyRow(1, 3, "The phone", "backed-up", True, NOW - 9 * DAY, NOW, None),
+        PasskeyRow(2, 3, "w" * 60, "device", False, NOW - DAY, None, NOW),
+    ]
     made.trash = {(16, "recipient"), (8, "recipient"), (20, "author")}
     endless = replace(made.letters[11], message=17, subject="x" * 120, text="https://" + "y" * 200, html=None)
     others = ("june.lindgren.home@icloud.example",)

@@ -28,6 +28,7 @@ VALUES = {
     "message": 11,
     "part": "2",
     "device": 1,
+    "passkey": 1,
     "draft": 511,
     "file": 7,
     "handle": "dr-ruiz",

@@ -25,6 +25,7 @@ from cryptnsend.flow.views import (
     Turn,
     Waiting,
 )
+from cryptnsend.keeper.requests import PasskeyRow
 
 NOW = 1_795_000_000_000  # 18 November 2026, 11:06:40 UTC
 DAY = 86_400_000
@@ -43,6 +44,7 @@ class FakeSession:
     weak: bool = False
     locked: tuple[int, ...] = ()
     locale: str = ""
+    closed: tuple[int, ...] = ()
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -95,6 +97,8 @@ class World:
     may_register: bool = True
     refuse: str = ""
     second_step: bool = False
+    passkeys: list[PasskeyRow] = field(default_factory=list)
+    passkey_step: bool = False
     password_age: int = 85
     recovery_safe: bool = False
     kept: list[KeptMail] = field(default_factory=list)

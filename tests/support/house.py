@@ -52,6 +52,7 @@ from tests.support.homes import make_home
 
 START = 1_795_000_000_000  # 18 November 2026, 11:06:40 UTC
 PASSWORD = "velvet acorn harvest dune pickle"
+ORIGIN = "https://secure.clinic.example"  # of the pages that passkeys are bound to
 OTHER = "gravel sunny pilot lemon basket"
 SOURCE, AGENT = "192.0.2.7", "Firefox on a phone"
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -166,6 +167,7 @@ class House:
         settings = Settings(
             journal=self.home.journal,
             domain=self.config.server.domain,
+            origin=lambda: ORIGIN,
             code_rule=codes.rule,
             codes_per_week=codes.per_week,
             tries=codes.tries,

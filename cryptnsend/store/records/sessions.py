@@ -42,6 +42,13 @@ def replace(rows: Rows, id_hash: bytes, sealed: bytes, version: int) -> None:
     )
 
 
+def reseal(rows: Rows, id_hash: bytes, sealed: bytes) -> None:
+    """Put another sealed content into a session that goes on as it is."""
+    rows.execute(
+        "UPDATE sessions SET sealed = :sealed WHERE id_hash = :id AND state = 'in'", {"sealed": sealed, "id": id_hash}
+    )
+
+
 def end(rows: Rows, id_hash: bytes) -> None:
     """End one session: its seeds go at once; that there was such a browser is remembered for a while."""
     rows.execute(
