@@ -15,6 +15,7 @@ from werkzeug.serving import make_server
 
 from cryptnsend.config import Config
 from cryptnsend.flow.filelinks import SharedLink
+from cryptnsend.flow.holding import Quarantined
 from cryptnsend.flow.views import Begun, Drafted, File, KeptFile, Turn, Wishes, Writing
 from cryptnsend.keeper.requests import PasskeyRow
 from cryptnsend.making import make_certificate
@@ -22,6 +23,7 @@ from cryptnsend.portal import Portal, create_app
 from cryptnsend.portal.programs import PROGRAMS
 from tests.portal.conftest import config, pieces
 from tests.portal.fakes_looks import CLINIC
+from tests.portal.fakes_oversight import fake_officers
 from tests.portal.furnished import furnished, kept_mails
 from tests.portal.world import ANN, CODE, DAY, NOW, PASSWORD, PAT, FakeSession, World
 
@@ -110,6 +112,12 @@ PAGES = [  # who looks, at what
         ("officer", f"/organisation{url}")
         for url in ("", "/policy", "/policy/history", "/policy/compare/1/2", "/people", "/people/11", "/people/12")
     ),
+    *(
+        ("officer", f"/organisation{url}")
+        for url in ("/audit", "/recall", "/archive", "/glass", "/glass/1", "/glass/2")
+    ),
+    *(("officer", f"/organisation/glass/{url}") for url in ("3", "4", "1/messages/50", "1/export")),
+    *(("officer", url) for url in ("/quarantine", "/quarantine?all=1")),
     *(("manager", f"/organisation{url}") for url in ("", "/people", "/people/3", "/people/13", "/domains")),
     *(("", url) for url in ("/phone", "/offline")),
     *(("ann", url) for url in ("/phone", "/write/shared/lost")),
@@ -165,6 +173,11 @@ FORMS: list[tuple[str, str, dict[str, str], str]] = [  # who, page, what is type
         {"#life_days": "0", "#why": "A week is enough", "#password": PASSWORD},
         "main form .button",
     ),
+    ("officer", "/organisation/audit", {}, "main form .button.second"),
+    ("officer", "/organisation/audit", {"#about": "nobody@x.example"}, "main form .button"),
+    ("officer", "/organisation/recall", {"#message": "50"}, "main form .button"),
+    ("officer", "/organisation/archive", {"#address": ANN}, "main form .button"),
+    ("officer", "/organisation/archive", {}, "form[action$='/release'] .button"),
     ("manager", "/organisation/people", {"#list": "eve@clinic.example oops"}, "main form:last-of-type .button"),
 ]
 
@@ -212,6 +225,10 @@ def inhabited() -> World:
     made.letters[17] = replace(
         endless, sender_name="", sender_address=f"{'z' * 60}@{'clinic.' * 9}example", others=others
     )
+    made.quarantined = [
+        Quarantined(21, 7, LONG, 12, 2_000_000, ["ssn", "card", "unreadable"], NOW, NOW + DAY, "held", None, "", ""),
+        Quarantined(22, 7, ANN, 1, 2000, ["icd"], NOW - DAY, NOW, "plain", NOW, ANN, "It is a made-up number."),
+    ]
     made.sessions.update({name: each for name, each in PEOPLE.items() if each})
     conversation(made)
     made.waiting["clinic"] = replace(made.waiting["new"], organisation="Clinic", org=CLINIC)
@@ -260,7 +277,9 @@ def application(world: World, folder: Path) -> tuple[Portal, Config]:
         tls=replace(plain.tls, certificate=folder / "certificate.pem", key=folder / "key.pem"),
     )
     return create_app(
-        pieces(world, settings), settings, ports=lambda: {"submissions": 465, "submission": 587}
+        replace(pieces(world, settings), officers=fake_officers()),
+        settings,
+        ports=lambda: {"submissions": 465, "submission": 587},
     ), settings
 
 
