@@ -145,6 +145,25 @@ def history(config: Config, organisation: str | None, limit: int, as_json: bool)
 
 
 @look.command()
+@click.argument("earlier", type=click.IntRange(0))
+@click.argument("later", type=click.IntRange(0))
+@organisation_option
+@home_option
+@json_option
+def compare(config: Config, earlier: int, later: int, organisation: str | None, as_json: bool) -> None:
+    """Show how two versions of an organisation's look differ; 0 is the time before the first."""
+    with owned(config) as app:
+        changes = app.looks.compare(_organisation(app, organisation), earlier, later)
+    if as_json:
+        show_json([_as_json(each) for each in changes])
+        return
+    for each in changes:
+        click.echo(printable(_in_words(each)))
+    if not changes:
+        click.echo("They look the same.")
+
+
+@look.command()
 @click.argument("version", type=click.IntRange(0))
 @organisation_option
 @why_option

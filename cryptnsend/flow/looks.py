@@ -225,6 +225,10 @@ class Looks:
         """Return the versions of an organisation, the newest first, each with what it changed."""
         return self._book.history(org, before, limit)
 
+    def compare(self, org: int, earlier: int, later: int) -> Sequence[Change]:
+        """Return how two versions look different; 0 is the time before the first. Raises NoGrant."""
+        return self._book.compare(org, earlier, later)
+
     # -- changing -----------------------------------------------------------------------------------------------------
 
     def check(self, org: int, said: Mapping[str, str], pictures: Sequence[Logo] = ()) -> Mapping[str, str]:

@@ -295,6 +295,8 @@ def test_the_command_shows_tries_sets_and_takes_back(staff: Staff, tmp_path: Pat
     assert "below no domain" in run("set", "--host", HOST, code=4)
     assert "There is no part" in run("set", "--without", "ears", code=2)
     assert "accent: - -> #8a2b6b" in run("history")
+    assert run("compare", "0", "1").startswith("accent: - -> #8a2b6b")
+    assert run("compare", "1", "1") == "They look the same.\n"
     assert "as version 3" in run("revert", "1")
     assert "as the house does again" in run("reset")
     assert [each["version"] for each in json.loads(run("history", "--json"))] == [4, 3, 2, 1]

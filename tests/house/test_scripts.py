@@ -152,6 +152,7 @@ def test_every_command_answers_as_promised(
     assert ask("look set", "--accent", "#8a2b6b")["version"] == 1
     assert ask("look show")["said"] == {"accent": "#8a2b6b"}
     assert [each["version"] for each in ask("look history")] == [1]
+    assert [each["after"] for each in ask("look compare", 0, 1)] == ["#8a2b6b"]
     assert ask("look reset")["version"] == 2
     assert ask("look revert", 1)["said"] == {"accent": "#8a2b6b"}
     assert ask("domain drop", "practice.example") == {"domain": "practice.example"}
