@@ -23,7 +23,7 @@ from cryptnsend.core.html import tidy
 from cryptnsend.flow.views import Addressed, Checked, Code, Drafted, KeptFile, Upload, Wishes, Writing
 from cryptnsend.portal.beside import arranged, most_octets, shared_octets
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.language import say
+from cryptnsend.portal.language import say, say_infected
 from cryptnsend.portal.security import WRONG, allow_saving, check_form
 from cryptnsend.portal.subscriber import codes_of
 from cryptnsend.portal.visits import (
@@ -202,11 +202,7 @@ def send() -> Any:
                     beside_words=gettext("Too large for mail, to be downloaded on the page of this message:"),
                 )  # fmt: skip
         except Infected as found:
-            problem = gettext(
-                "The virus scanner found %(finding)s in this message, so it was not sent. What you wrote is kept: take "
-                "the file out, and send it again.",
-                finding=found.finding,
-            )
+            problem = say_infected(found)
         except (Refusal, Ended, NoGrant) as refused:
             problem = say(refused)
         except Temporary as later:

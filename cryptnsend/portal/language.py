@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
 from cryptnsend.config import web_root
-from cryptnsend.core.errors import CryptnSendError, Sentence
+from cryptnsend.core.errors import CryptnSendError, Infected, Sentence
 from cryptnsend.languages import ENGLISH, LANGUAGES, catalogue, known
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.security import check_form
@@ -78,6 +78,15 @@ def _asked_for() -> str:
         if quality > 0 and primary in LANGUAGES:
             return primary
     return ENGLISH
+
+
+def say_infected(found: Infected) -> str:
+    """Say that a scanner found something in what somebody wrote, and what to do about it."""
+    return gettext(
+        "The virus scanner found %(finding)s in this message, so it was not sent. What you wrote is kept: take "
+        "the file out, and send it again.",
+        finding=found.finding,
+    )
 
 
 def here() -> str:

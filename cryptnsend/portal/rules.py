@@ -48,6 +48,11 @@ def GROUPS() -> list[tuple[str, tuple[str, ...]]]:
 
 def labels() -> dict[str, tuple[str, str]]:
     """Return (name, hint) of each setting."""
+    return _of_ways() | _of_keeping() | _of_people() | _of_looking()
+
+
+def _of_ways() -> dict[str, tuple[str, str]]:
+    """Return (name, hint) of what decides how mail leaves."""
     return {
         "default": (_("Mail that is not marked"), _("What happens when the subject asks for nothing.")),
         "plain_token": (_("“::” sends plain"), _("At the start of a subject.")),
@@ -103,6 +108,12 @@ def labels() -> dict[str, tuple[str, str]]:
             _("Programs that send by tokens"),
             _("Whether people may let the practice’s own system send for them. It opens nothing."),
         ),
+    }
+
+
+def _of_keeping() -> dict[str, tuple[str, str]]:
+    """Return (name, hint) of codes, and of how long mail is kept."""
+    return {
         "code_rule": (_("When recipients need a code"), _("The code proves that the right person opens the message.")),
         "code_on_receipt": (_("Codes by e-mail to the sender"), _("Else they are on the page of the message only.")),
         "code_instead": (
@@ -126,6 +137,12 @@ def labels() -> dict[str, tuple[str, str]]:
                 "journal@clinic.example. The mailbox is a subscriber of the organisation; copies arrive locked."
             ),
         ),
+    }
+
+
+def _of_people() -> dict[str, tuple[str, str]]:
+    """Return (name, hint) of limits, signing in and people."""
+    return {
         "message_octets": (_("Largest message"), _("In octets, as mail programs send it.")),
         "file_octets": (
             _("Largest file that is too large for a message"),
@@ -144,6 +161,12 @@ def labels() -> dict[str, tuple[str, str]]:
             _("Where subscribers have their addresses"),
             _("Domains, and single addresses, one a line. Nobody else can join, or send. Empty is everywhere."),
         ),
+    }
+
+
+def _of_looking() -> dict[str, tuple[str, str]]:
+    """Return (name, hint) of what is looked for, and of words on notices."""
+    return {
         "dlp_off": (_("Do not look at mail that leaves plain"), _("Then nothing holds it back.")),
         "dlp_proven": (_("Look also at mail over proven encryption"), _("It arrives readable, too.")),
         "dlp_as_is": (

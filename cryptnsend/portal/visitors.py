@@ -20,7 +20,7 @@ from cryptnsend.flow.visitors import GREETING, Letter, Own, Page, writing_of
 from cryptnsend.portal import work
 from cryptnsend.portal.account import ADDRESS_LENGTH
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.language import say, spoken
+from cryptnsend.portal.language import say, say_infected, spoken
 from cryptnsend.portal.recipient import not_the_code, too_weak
 from cryptnsend.portal.security import WRONG, allow_saving, check_form
 from cryptnsend.portal.visits import (
@@ -176,11 +176,7 @@ def send(handle: str) -> Any:
                 nonce=nonce_of(typed["nonce"]),
             )  # fmt: skip
         except Infected as found:
-            problem = gettext(
-                "The virus scanner found %(finding)s in this message, so it was not sent. What you wrote is kept: take "
-                "the file out, and send it again.",
-                finding=found.finding,
-            )
+            problem = say_infected(found)
         except (Refusal, NoGrant, Ended) as refused:
             problem = say(refused)
         except Enough as enough:

@@ -193,6 +193,7 @@ def author_of(reader: Reader, org: int, message: int) -> Row | None:
 
 def letters_of(reader: Reader, holder: str, limit: int) -> list[Row]:
     """Return the latest letters that *holder* wrote by such pages, over all organisations: their author's own list."""
+    # Both about the role: the index of lists is of what is no archive's, and only these words lead to it.
     return reader.query(
         "SELECT m.id, m.created, k.name, a.display FROM grants g JOIN messages m ON m.id = g.message"
         " JOIN threads t ON t.id = m.thread JOIN accounts k ON k.id = t.subscriber"
