@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from cryptnsend.flow.sent import Sent
     from cryptnsend.flow.serving import Shelf
     from cryptnsend.flow.sessions import Sessions
+    from cryptnsend.flow.trials import Trials
     from cryptnsend.flow.uploading import Uploads
     from cryptnsend.flow.visitors import Visitors
     from cryptnsend.ownkeys.locksmith import Locksmith
@@ -188,6 +189,13 @@ class Desk(Foundation):
         from cryptnsend.flow.ownkeys import OwnKeys
 
         return OwnKeys(locksmith=self.locksmith, **self.of_people())
+
+    @cached_property
+    def trials(self) -> Trials:
+        from cryptnsend.flow.trials import Trials
+
+        domain = self.config.server.domain
+        return Trials(admission=self.admission, domain=domain, web=web_root(), **self.of_people())
 
     @cached_property
     def locksmith(self) -> Locksmith:

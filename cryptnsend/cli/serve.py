@@ -348,6 +348,8 @@ def pages(config: Config, secret: bytes) -> Any:
         organisations=built.organisations,
         holding=built.holding,
         downloads=built.downloads,
+        ownkeys=built.ownkeys,
+        trials=built.trials,
         filelinks=built.filelinks,
         library=built.library,
         looks=built.looks,

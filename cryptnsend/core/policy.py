@@ -40,6 +40,7 @@ class Submission:
     subject: str  # decoded from encoded-words and folding
     recipients: tuple[RecipientFacts, ...]
     author_is_newcomer: bool = False  # signed up by themselves a few days ago, and nobody vouches for them yet
+    is_trial: bool = False  # its author wants to see how replies would reach them
     thread_vaulted: bool = False  # an earlier message of the thread was sealed for its recipients
 
 
@@ -170,6 +171,7 @@ MOST_NAMED = 5  # recipients in one sentence
 
 _WHY = {
     "blocked": Sentence("this recipient does not accept messages from this sender"),
+    "trial": "the recipient is the sender, who wants to see how replies arrive",
     "self": "the recipient is the sender, so no code is needed",
     "secure-token": "the subject begins with secure/",
     "secure-mark": "the subject begins with a word that asks for protection in this organisation",
@@ -219,7 +221,8 @@ def _decide(submission: Submission, rules: Rules, recipient: RecipientFacts, ask
     if recipient.blocked:
         return Refuse("blocked")
     if recipient.is_self:
-        return Vault("self")
+        is_trial = submission.is_trial and asked is None and not has_mark(submission.subject, rules.marks)
+        return Handoff(recipient.form, "trial") if is_trial and recipient.form in FORMS else Vault("self")
     if asked == "secure":
         return Vault("secure-token")
     if submission.author_is_subscriber and has_mark(submission.subject, rules.marks):

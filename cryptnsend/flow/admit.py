@@ -108,7 +108,7 @@ class Admission:
         visits: int | None = None,
     ) -> Draft:
         """
-        Start a message. *origin* is smtp, page, reply, mail or visitor; *parent* the message a reply answers.
+        Start a message. *origin* is smtp, page, reply, mail, visitor or trial; *parent* the message a reply answers.
 
         *visits* is the account of the subscriber by whose page a visitor starts a thread of that subscriber's. *nonce*
         is the form's, so that a form sent twice makes one message; *life* is how long recipients may open it, in
@@ -440,7 +440,7 @@ class Draft:
 
     def _decide(self, rows: Rows, sender: cards.Sender, index: mime.Index, now: int) -> Decided:
         return self._house.deciding.decide(
-            rows, self._author, sender, self._people, self._parent, index, now, self._visits
+            rows, self._author, sender, self._people, self._parent, index, now, self._visits, self._origin == "trial"
         )
 
     def _earlier(self, rows: Rows, sender: cards.Sender, now: int) -> int | None:

@@ -74,6 +74,7 @@ class Deciding:
         index: mime.Index,
         now: int,
         visits: int | None = None,
+        is_trial: bool = False,
     ) -> Decided:
         """
         Decide for everybody in *asked*, the recipients by canonical address; *visits* as in `Admission.begin`.
@@ -109,6 +110,7 @@ class Deciding:
             recipients=tuple(self._facts(rows, author, card, each, held) for each in people),
             author_is_newcomer=self._settings.is_newcomer(card, now),
             thread_vaulted=thread.vaulted,
+            is_trial=is_trial,
         )
         decisions = policy.decide(submission, rules_of(held, card))
         return Decided(card, thread, people, decisions, held, of_thread)

@@ -65,17 +65,14 @@ WRONG: Mapping[str, Sentence] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A key that is kept. `state` is good, ends (soon), over, or changed: its row is not what the card says."""
+class Looked:
+    """What a key says of itself."""
 
     kind: str  # smime, openpgp
-    address: str  # canonical, of the person whose key it is; "" for one's own
     fingerprint: str
     names: tuple[str, ...]
     algorithm: str
     ends: int | None
-    added: int
-    state: str
 
     @property
     def name(self) -> str:
@@ -84,14 +81,18 @@ class Held:
 
     @property
     def grouped(self) -> str:
-        """Return its fingerprint as people compare it, in groups of four."""
-        return grouped(self.fingerprint)
+        """Return its fingerprint as people compare it, in groups of four digits."""
+        digits = self.fingerprint.upper()
+        return " ".join(digits[at : at + 4] for at in range(0, len(digits), 4))
 
 
-def grouped(fingerprint: str) -> str:
-    """Return a fingerprint in groups of four digits."""
-    digits = fingerprint.upper()
-    return " ".join(digits[at : at + 4] for at in range(0, len(digits), 4))
+@dataclass(frozen=True, slots=True)
+class Held(Looked):
+    """A key that is kept. `state` is good, ends (soon), over, or changed: its row is not what the card says."""
+
+    address: str  # canonical, of the person whose key it is; "" for one's own
+    added: int
+    state: str
 
 
 class OwnKeys(People):
@@ -143,13 +144,10 @@ class OwnKeys(People):
         marks = {each.address: each for each in card.known_keys} if card else {}
         return [self._held(row, marks.get(row["address"])) for row in self._rows(session) if row["address"]]
 
-    def look(self, address: str, octets: bytes) -> OwnKey:
+    def look(self, address: str, octets: bytes) -> Looked:
         """Return what a key says that is somebody else's, whose fingerprint is to be compared; raise Refusal."""
-        key = self._read(octets)
-        name = _canonical(address)
-        if name not in key.addresses:
-            raise _names_nobody(key, name)
-        return key
+        key = self._theirs(_canonical(address), octets)
+        return Looked(key.kind, key.fingerprint, key.names, key.algorithm, key.ends)
 
     def set_known(
         self,
@@ -168,7 +166,8 @@ class OwnKeys(People):
         """
         if not self.may_use_others(session):
             raise Denied("The rules here do not let mail leave locked to keys of those who get it.")
-        name, key = _canonical(address), self.look(address, octets)
+        name = _canonical(address)
+        key = self._theirs(name, octets)
         if name in session.addresses:
             raise Refusal(Sentence("This is your own address. Hand in your own key under How replies come."))
         if fingerprint != key.fingerprint:
@@ -186,6 +185,12 @@ class OwnKeys(People):
         self._alert(session.account, "known-key-changed")
 
     # -- both ---------------------------------------------------------------------------------------------------------
+
+    def _theirs(self, name: str, octets: bytes) -> OwnKey:
+        key = self._read(octets)
+        if name not in key.addresses:
+            raise _names_nobody(key, name)
+        return key
 
     def _read(self, octets: bytes) -> OwnKey:
         try:
@@ -246,10 +251,8 @@ class OwnKeys(People):
         state = "good" if ends is None or ends > now + SOON else "ends" if ends > now else "over"
         if mark is None or mark.kind != row["kind"] or hashlib.sha256(row["octets"]).digest() != mark.mark:
             state = "changed"
-        return Held(
-            row["kind"], row["address"], row["fingerprint"], tuple(row["names"].split("\n")) if row["names"] else (),
-            row["algorithm"], ends, row["added"], state,
-        )  # fmt: skip
+        names = tuple(row["names"].split("\n")) if row["names"] else ()
+        return Held(row["kind"], row["fingerprint"], names, row["algorithm"], ends, row["address"], row["added"], state)
 
 
 def _canonical(address: str) -> str:

@@ -18,6 +18,7 @@ from cryptnsend.core.errors import Denied, NoGrant, SealBroken, Sentence
 from cryptnsend.core.mime import Index
 from cryptnsend.core.model import account_holder, contact_name
 from cryptnsend.core.organisation import less_instead
+from cryptnsend.core.protected import KINDS
 from cryptnsend.core.subject import peel
 from cryptnsend.flow import searching
 from cryptnsend.flow.adoption import NEWEST
@@ -348,6 +349,8 @@ def _state(row: Row, over: bool) -> tuple[str, int | None]:
     done = {"notice": "notified", "handoff": "handoff", "relay": "relayed"}
     if row["state"] == "delivered" and row["left_as"] == "tls":
         return "readable", row["settled"]
+    if row["state"] == "delivered" and row["left_as"] in KINDS:
+        return "handoff", row["settled"]
     if row["state"] == "delivered":
         return done[row["kind"]], row["settled"]
     if row["state"] in ("failed", "parked"):

@@ -55,6 +55,8 @@ class Way:
     automatic_at: int | None = None  # when a program answered
     automatic: int | None = None  # the mail that is kept apart with that answer
     awaits_word: bool = False  # something was found in it, and its author has to choose
+    form: str = ""  # in which it left: zip, pdf, link, tls, smime, openpgp
+    decided: str = ""  # in which it was to leave
 
     @property
     def told(self) -> str:
@@ -80,6 +82,8 @@ def way_of(row: Row) -> Way:
         automatic_at=_number(known.get("automatic_at")),
         automatic=_number(known.get("automatic")),
         awaits_word=row["state"] == "held" and row.get("steered", "-") == "",
+        form=row.get("left_as") or "",
+        decided=row.get("form") or "",
         **{
             name: known.get(name, "")
             for name in ("route", "host", "address", "tls", "cipher", "proof", "status", "code")

@@ -39,6 +39,7 @@ from cryptnsend.portal import (
     looks,
     organisation,
     oversight,
+    ownkeys,
     pages,
     papers,
     passkeys,
@@ -113,7 +114,7 @@ def create_app(
     discovery.register(app)
     readers = (recipient, letters, papers, looking, fetching, filelinks, kept, writing)
     own = (account, second, passkeys, estate, signup)
-    writers = (arriving, compose, library, subscriber, following, held, folders, programs, wishes, visitors)
+    writers = (arriving, compose, library, subscriber, following, held, folders, programs, wishes, visitors, ownkeys)
     governing = (organisation, looks, wearing, oversight)
     for module in (language, help, *readers, *own, *writers, *governing, phone, api, api_tokens):
         app.register_blueprint(module.blueprint)

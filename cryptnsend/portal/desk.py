@@ -30,11 +30,13 @@ from cryptnsend.portal.flows import (
     Looks,
     NewMail,
     Organisations,
+    OwnKeys,
     Pickup,
     Pieces,
     Policies,
     Replies,
     Session,
+    Trials,
     Uploads,
     Visitors,
 )
@@ -116,6 +118,14 @@ class Desk:
     @property
     def holding(self) -> Holding:
         return self.pieces.holding
+
+    @property
+    def ownkeys(self) -> OwnKeys:
+        return self.pieces.ownkeys
+
+    @property
+    def trials(self) -> Trials:
+        return self.pieces.trials
 
     @property
     def visitors(self) -> Visitors:

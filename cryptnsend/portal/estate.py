@@ -58,6 +58,8 @@ DOINGS = {  # what the access log says of an action of the audit trail
     "account.objected": lazy_gettext("Objected to a new password"),
     "account.profile": lazy_gettext("Changed name or number on notices"),
     "account.friends": lazy_gettext("Chose whose mail is ordinary mail"),
+    "key.added": lazy_gettext("Handed in a key"),
+    "key.removed": lazy_gettext("Took a key away"),
     "account.mails": lazy_gettext("Chose which mails to get"),
     "account.language": lazy_gettext("Chose a language"),
     "account.address-added": lazy_gettext("Added an address"),

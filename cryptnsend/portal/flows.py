@@ -15,6 +15,7 @@ from cryptnsend.flow.api_mail import Letter as ApiLetter
 from cryptnsend.flow.api_mail import Told
 from cryptnsend.flow.api_tokens import NewToken, Program, Token
 from cryptnsend.flow.filelinks import Face, Offered, SharedLink
+from cryptnsend.flow.ownkeys import Held, Looked
 from cryptnsend.flow.papers import Key
 from cryptnsend.flow.searching import Found
 from cryptnsend.flow.views import (
@@ -55,6 +56,7 @@ from cryptnsend.flow.views import (
 from cryptnsend.flow.visitors import BlockedVisitor, Own, Page, SentLetter, Wrote
 from cryptnsend.flow.visitors import Letter as VisitorsLetter
 from cryptnsend.keeper.requests import PasskeyAsk, PasskeyRow, SecondWays
+from cryptnsend.ownkeys.reading import OwnKey
 from cryptnsend.portal.governing import Holding, Looks, Officers, Organisations, Policies
 
 __all__ = [
@@ -481,6 +483,34 @@ class Accounts(Protocol):
     def new_passphrase(self, session: Any, password: str, source: str) -> None: ...
 
 
+class OwnKeys(Protocol):
+    """Keys of a subscriber's own, and of people whom they write to."""
+
+    def own(self, session: Any) -> Sequence[Held]: ...
+    def set_own(self, session: Any, octets: bytes, password: str, source: str, code: str = "") -> OwnKey: ...
+    def drop_own(self, session: Any, kind: str, password: str, source: str, code: str = "") -> None: ...
+    def may_use_others(self, session: Any) -> bool: ...
+    def known(self, session: Any) -> Sequence[Held]: ...
+    def look(self, address: str, octets: bytes) -> Looked: ...
+    def set_known(
+        self,
+        session: Any,
+        address: str,
+        octets: bytes,
+        fingerprint: str,
+        password: str,
+        source: str,
+        code: str = "",
+    ) -> OwnKey: ...
+    def drop_known(self, session: Any, address: str, password: str, source: str, code: str = "") -> None: ...
+
+
+class Trials(Protocol):
+    """Tests of how replies come."""
+
+    def send(self, session: Any, nonce: bytes, language: str) -> int: ...
+
+
 class Visitors(Protocol):
     """Pages by which strangers write to a subscriber first."""
 
@@ -565,5 +595,7 @@ class Pieces:
     library: Library
     looks: Looks
     visitors: Visitors
+    ownkeys: OwnKeys
+    trials: Trials
     officers: Officers | None = None
     api: Api | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask_babel import gettext
 
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Throttled, WrongSecret
@@ -228,32 +228,20 @@ def summary(entry: SentEntry) -> tuple[str, str, str]:
 @blueprint.route("/account/profile", methods=["GET", "POST"])
 @needs_subscriber
 def profile() -> Any:
-    """Change the name and number on notices, and the form in which replies come."""
+    """Change the name and number on notices."""
     known = desk().accounts.profile(signed_in())
-    page: dict[str, Any] = {"name": known.name, "phone": known.phone, "form": known.form, "error": None}
-    page |= {"was_tls": known.form == "tls", "may_tls": known.may_tls, "wrong": ""}
+    page: dict[str, Any] = {"name": known.name, "phone": known.phone, "error": None}
     if request.method != "POST":
         return render_template("profile.html", **page)
     page["name"] = " ".join(request.form.get("name", "").split())[:80]
     page["phone"] = " ".join(request.form.get("phone", "").split())[:40]
-    page["form"] = request.form.get("form", known.form)
-    if page["form"] not in ("zip", "pdf", "link", "tls"):
-        abort(400)
     if not page["name"]:
         page["error"] = gettext("Type the name that people know you by.")
         return render_template("profile.html", **page), WRONG
     try:
         desk().accounts.set_profile(
-            signed_in(),
-            name=page["name"],
-            phone=page["phone"],
-            form=page["form"],
-            password=request.form.get("password", ""),
-            source=source(),
+            signed_in(), name=page["name"], phone=page["phone"], form=known.form, password="", source=source()
         )
-    except WrongSecret:
-        page["wrong"] = gettext("Type your password to have replies arrive readable.")
-        return render_template("profile.html", **page), WRONG
     except Denied as denied:
         page["error"] = say(denied)
         return render_template("profile.html", **page), WRONG

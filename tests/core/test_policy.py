@@ -47,6 +47,7 @@ def test_decisions_are_as_the_table_says(case):
         recipients=tuple(RecipientFacts(**facts) for facts in case["recipients"]),
         author_is_newcomer=case.get("newcomer", False),
         thread_vaulted=case.get("thread_vaulted", False),
+        is_trial=case.get("is_trial", False),
     )
     decisions = decide(submission, Rules(**case.get("rules", {})))
     assert {address: spelt(decision) for address, decision in decisions.items()} == case["expect"]
@@ -76,6 +77,7 @@ facts = st.builds(
     blocked=st.booleans(),
     at_member_domain=st.booleans(),
     is_friend=st.booleans(),
+    own_key=st.sampled_from(["", "smime", "openpgp", "x"]),
 )
 subjects = st.sampled_from(
     ["", "hello", ":: hi", "Re: :: hi", "secure/ x", "encrypt/ x", "::1", "：： x", "std::x"]
@@ -88,6 +90,7 @@ submissions = st.builds(
     recipients=st.lists(facts, max_size=5).map(tuple),
     author_is_newcomer=st.booleans(),
     thread_vaulted=st.booleans(),
+    is_trial=st.booleans(),
 )
 rules = st.builds(
     Rules,
@@ -96,6 +99,7 @@ rules = st.builds(
     may_plain=st.booleans(),
     allow_friends=st.booleans(),
     allow_pdf=st.booleans(),
+    own_keys=st.booleans(),
     members_in_clear=st.booleans(),
     cleartext=st.booleans(),
     marks=st.sampled_from([(), ("[secure]",), ("#phi", "secure!")]),

@@ -29,7 +29,7 @@ from tests.portal.fakes import (
     FakeReplies,
     FakeUploads,
 )
-from tests.portal.fakes_accounts import FakeAccounts
+from tests.portal.fakes_accounts import FakeAccounts, FakeOwnKeys, FakeTrials
 from tests.portal.fakes_api import fake_api
 from tests.portal.fakes_looks import FakeLooks
 from tests.portal.fakes_organisation import FakeOrganisations, FakePolicies
@@ -113,6 +113,8 @@ def pieces(world: World, settings: Config | None = None) -> Pieces:
         looks=FakeLooks(world),
         visitors=FakeVisitors(),  # type: ignore[arg-type]
         api=fake_api(),
+        ownkeys=FakeOwnKeys(world),  # type: ignore[arg-type]
+        trials=FakeTrials(world),
     )
 
 

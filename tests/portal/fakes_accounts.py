@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import structs
 
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal, SecondStep, Throttled, WrongSecret
+from cryptnsend.flow.ownkeys import Held
 from cryptnsend.flow.views import (
     Blocked,
     Browser,
@@ -351,3 +352,29 @@ class FakeAccounts:
     def new_passphrase(self, session: Any, password: str, source: str) -> None:
         self.confirm(session, password, source)
         self.world.calls.append("new_passphrase")
+
+
+class FakeOwnKeys:
+    """Keys as pages show them; the real ones are tested over the real flows."""
+
+    def __init__(self, world: World):
+        self.world = world
+
+    def own(self, session: Any) -> Sequence[Held]:
+        return [each for each in self.world.own_keys if not each.address]
+
+    def known(self, session: Any) -> Sequence[Held]:
+        return [each for each in self.world.own_keys if each.address]
+
+    def may_use_others(self, session: Any) -> bool:
+        return True
+
+
+class FakeTrials:
+    """A test that is under way for good."""
+
+    def __init__(self, world: World):
+        self.world = world
+
+    def send(self, session: Any, nonce: bytes, language: str) -> int:
+        return 21

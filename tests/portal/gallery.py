@@ -16,6 +16,7 @@ from werkzeug.serving import make_server
 from cryptnsend.config import Config
 from cryptnsend.flow.filelinks import SharedLink
 from cryptnsend.flow.holding import Quarantined
+from cryptnsend.flow.ownkeys import Held
 from cryptnsend.flow.views import Begun, Drafted, File, KeptFile, Turn, Wishes, Writing
 from cryptnsend.keeper.requests import PasskeyRow
 from cryptnsend.making import make_certificate
@@ -126,6 +127,8 @@ PAGES = [  # who looks, at what
     *(("", f"/f/{which}") for which in ("secret", "password", "over")),
     ("ann", "/sent/21/links"),
     ("ann", "/library"),
+    ("ann", "/account/replies"),
+    ("ann", "/account/keys"),
     *(("ann", url) for url in ("/write", "/write/920", "/sent/21/proof", "/drafts", "/trash")),
 ]
 PIXEL = base64.b64decode(
@@ -212,6 +215,13 @@ def inhabited() -> World:
         SharedLink(42, place[:27], True, "active", 0, 0, NOW + 9 * DAY, NOW),
         SharedLink(41, "", False, "revoked", 0, 7, NOW + DAY, NOW - DAY),
         SharedLink(40, "", True, "ended", 1, 1, NOW - DAY, NOW - 9 * DAY),
+    ]
+    digits = "2f5a9c11d0b84e7706aa41b3c9d2e8f417a05b6c"
+    made.own_keys = [
+        Held("openpgp", digits, (f"Dr. Ann Ruiz <{ANN}>",), "EdDSA", NOW + 900 * DAY, "", NOW, "good"),
+        Held("smime", digits + digits[:24], ("Ann Ruiz", ANN), "RSA 3072", NOW + 9 * DAY, "", NOW, "ends"),
+        Held("openpgp", digits, (f"{'x' * 80} <{PAT}>",), "EdDSA", None, PAT, NOW, "good"),
+        Held("smime", digits + digits[:24], ("Joe",), "RSA 2048", NOW - DAY, "joe@x.example", NOW, "over"),
     ]
     made.library = [KeptFile(61, f"Iron in food {'x' * 90}.pdf", "application/pdf", 214_000), replace(scan, id=62)]
     made.kept = kept_mails()

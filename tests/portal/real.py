@@ -37,6 +37,8 @@ def portal(house: House) -> Portal:
         library=house.portal.library,
         looks=house.portal.looks,
         visitors=house.portal.visitors,
+        ownkeys=house.portal.ownkeys,
+        trials=house.portal.trials,
         officers=Officers(built.auditing, built.archiving, built.glass, built.casework, built.recalling),
         api=Api(built.api_tokens, built.api_mail),
     )

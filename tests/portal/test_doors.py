@@ -23,6 +23,7 @@ from tests.portal.fakes_looks import DRAWN
 from tests.portal.world import PASSWORD, World
 
 VALUES = {
+    "kind": "smime",
     "topic": "author",
     "token": "new",
     "message": 11,

@@ -58,7 +58,9 @@ FORBIDDEN = re.compile(
 
 def test_the_script_sends_nothing_but_drafts_and_opens_nothing() -> None:
     script = (web_root() / "static" / "pages.js").read_text()
-    assert re.findall(r"fetch\(([^,]*)", script) == ["form.dataset.draft"]
+    # The other one asks how a test goes, and is answered with words.
+    assert re.findall(r"fetch\(([^,]*)", script) == ["live.dataset.live", "form.dataset.draft"]
+    assert script.count("method:") == 1
     assert not FORBIDDEN.search(script)
     assert "XMLHttpRequest" not in script
 

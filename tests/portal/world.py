@@ -8,6 +8,7 @@ from typing import Any
 
 from cryptnsend.flow.filelinks import SharedLink
 from cryptnsend.flow.holding import HeldMessage, Quarantined
+from cryptnsend.flow.ownkeys import Held
 from cryptnsend.flow.views import (
     Begun,
     Blocked,
@@ -80,6 +81,7 @@ class World:
     beside: dict[int, list[KeptFile]] = field(default_factory=dict)
     downloaded: dict[int, list[Downloaded]] = field(default_factory=dict)
     library: list[KeptFile] = field(default_factory=list)
+    own_keys: list[Held] = field(default_factory=list)
     may_link: bool = True
     file_links: list[SharedLink] = field(default_factory=list)
     threads: dict[int, list[Turn]] = field(default_factory=dict)

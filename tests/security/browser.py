@@ -41,6 +41,8 @@ def portal(house: House) -> Portal:
         library=house.portal.library,
         looks=house.portal.looks,
         visitors=house.portal.visitors,
+        ownkeys=house.portal.ownkeys,
+        trials=house.portal.trials,
         officers=Officers(
             house.portal.auditing,
             house.portal.archiving,

@@ -12,12 +12,33 @@
     date: { day: "numeric", month: "short" },
   };
   const language = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
-  for (const time of document.querySelectorAll("time[data-style]")) {
-    const moment = new Date(time.dateTime);
-    const format = styles[time.dataset.style];
-    if (!isNaN(moment) && format) {
-      time.textContent = new Intl.DateTimeFormat(language, format).format(moment).replace(" at ", ", ").replace(/^([^ ,]+), /, "$1 ");
+  const localise = (part) => {
+    for (const time of part.querySelectorAll("time[data-style]")) {
+      const moment = new Date(time.dateTime);
+      const format = styles[time.dataset.style];
+      if (!isNaN(moment) && format) {
+        time.textContent = new Intl.DateTimeFormat(language, format).format(moment).replace(" at ", ", ").replace(/^([^ ,]+), /, "$1 ");
+      }
     }
+  };
+  localise(document);
+
+  // A part of the page that says how something goes, asked for again while that is under way.
+  const live = document.querySelector("[data-live]");
+  if (live) {
+    let left = 90, shown = "";
+    const ask = async () => {
+      if (!live.querySelector("[data-waits]") || !left--) return;
+      const answer = await fetch(live.dataset.live, { redirect: "error" }).catch(() => null); // the next may get through
+      const text = answer && answer.ok ? await answer.text() : shown;
+      if (text !== shown) {
+        shown = text;
+        live.replaceChildren(...new DOMParser().parseFromString(text, "text/html").body.childNodes);
+        localise(live);
+      }
+      setTimeout(ask, 2000);
+    };
+    setTimeout(ask, 1000);
   }
 
   // "Show what I type", one box after the last password field of each form.
