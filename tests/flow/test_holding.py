@@ -11,12 +11,14 @@ from click.testing import CliRunner
 from cryptnsend.__main__ import main
 from cryptnsend.core.dlp.detect import Finding
 from cryptnsend.core.errors import Denied, NoGrant, ScannerGone
+from cryptnsend.core.organisation import Value
 from cryptnsend.delivery.courier import Outcome
 from cryptnsend.dlp.nursery import Job
 from cryptnsend.flow.holding import Choice
 from cryptnsend.flow.inspecting import FAILURES, is_looked_at
 from cryptnsend.store.records import trail
 from tests.flow.conftest import LATER, Desk, faces, links_in
+from tests.flow.test_journals import prove
 from tests.support.house import DAY, HOUR, PASSWORD, SOURCE, House, MakeHouse
 
 ANN, BOB, PAT, KIM = "ann@gmail.example", "bob@gmail.example", "pat@yahoo.example", "kim@mail.example"
@@ -350,6 +352,29 @@ def test_what_would_arrive_readable_is_looked_at_where_an_organisation_wants_eve
     assert [row["state"] for row in house.queued("handoff")[-2:]] == ["delivered", "delivered"]
     locked = [org for org in (clinic, lab) if ("keeper", "handoff.locked") in house.audited(org)]
     assert locked == {"reader": [lab], "author": [clinic], "nobody": []}[whose]
+
+
+def test_a_readable_copy_in_which_something_is_found_arrives_locked(desk: Desk) -> None:
+    house, copies = desk.house, "copies@clinic.example"
+    org = house.organisation("Clinic")
+    for address in ("ann@clinic.example", copies):
+        house.add_subscriber(address, organisation=org)
+    prove(house, org, "clinic.example")
+    house.accounts.set_profile(
+        house.session(copies), name="Copies", phone="", form="tls", password=PASSWORD, source=SOURCE
+    )
+    rules: dict[str, Value] = {"journal_to": (f"clinic.example {copies}",), "dlp_proven": True}
+    house.owner.owner.set_rules(org, rules, "as agreed")
+    desk.deliver()
+    for text in ("See you on Monday.", f"His SSN is {SSN}."):
+        house.submit("ann@clinic.example", [PAT], house.mail("Insurance", text, author="ann@clinic.example"))
+        desk.deliver()
+    came = [octets for envelope, _, octets in desk.answers.sent if envelope.recipient == copies]
+    assert any(b"See you on Monday." in octets for octets in came)
+    assert not any(SSN.encode() in octets for octets in came)
+    assert [(row["form"], row["state"]) for row in house.queued("journal")] == [
+        ("tls", "delivered"), ("zip", "delivered"),
+    ]  # fmt: skip
 
 
 def test_what_is_taken_back_while_it_is_held_does_not_leave(held: tuple[Desk, int]) -> None:
