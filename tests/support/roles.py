@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from cryptnsend.config import Config
@@ -17,7 +19,9 @@ START_SECONDS = 120.0
 class Roles:
     """The roles of one home, each a process of its own that can be killed and started again."""
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, environments: Mapping[str, Mapping[str, str]] | None = None):
+        """*environments* has, by role, what its environment has besides ours."""
+        self.environments = environments or {}
         self.config, self.home = config, Home(config.server.home)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._lines: dict[str, socket.socket] = {}
@@ -34,6 +38,7 @@ class Roles:
                 stdout=self._log,
                 stderr=self._log,
                 stdin=subprocess.DEVNULL,
+                env={**os.environ, **self.environments.get(role, {})},
             )
             theirs.close()
             ours.settimeout(START_SECONDS)
