@@ -19,7 +19,7 @@ from cryptnsend.ownkeys.reading import MOST_INPUT
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.language import say, spoken
 from cryptnsend.portal.recipient import digits
-from cryptnsend.portal.security import WRONG, check_form
+from cryptnsend.portal.security import WRONG, allow_saving, check_form
 from cryptnsend.portal.uploads import uploads
 from cryptnsend.portal.visits import forget, needs_subscriber, recall, remember, signed_in, source
 
@@ -64,6 +64,8 @@ def page(status: int = 200, **more: Any) -> Any:
         "key_error": None,
         "dropping": "",
     }
+    if shown["trial"] and not shown["trial"]["is_settled"]:
+        allow_saving()
     return render_template("replies.html", **shown | more), status
 
 
