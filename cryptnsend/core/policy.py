@@ -130,6 +130,8 @@ class Relay:
 
     def explain(self) -> str:
         """Say the decision and why in one sentence."""
+        if self.tls == "proven":
+            return f"Sent readable where the way there is proven, else sealed with a notice: {_WHY[self.reason]}."
         return f"Sent as plain mail, not sealed for this recipient: {_WHY[self.reason]}."
 
 

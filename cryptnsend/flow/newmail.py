@@ -149,6 +149,7 @@ class NewMail:
                     needs_code=needs_code(person, decisions[person.canonical]),
                     meant=found.address if (found := near.get(person.canonical)) else "",
                     differs=found.what if found else "",
+                    is_proven=getattr(decisions[person.canonical], "tls", "") == "proven",
                 )
                 for person in draft.people
             ],

@@ -355,6 +355,7 @@ class Addressed:
     needs_code: bool
     meant: str = ""
     differs: str = ""
+    is_proven: bool = False  # relayed over a proven way only, else sealed
 
 
 @dataclass(frozen=True, slots=True)

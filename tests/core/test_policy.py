@@ -60,6 +60,11 @@ def test_the_tables_have_a_case_for_every_reason():
     assert reasons == set(policy._WHY) - {"default-unknown"} - on_the_way_out
 
 
+def test_mail_over_a_proven_way_is_not_called_plain():
+    assert Relay("proven", "member-domain").explain().startswith("Sent readable where the way there is proven, else")
+    assert Relay("opportunistic", "plain-token").explain().startswith("Sent as plain mail, not sealed")
+
+
 def test_a_refusal_names_whom_it_is_about_and_not_a_hundred_of_them():
     refusal = policy.Refuse("blocked")
     assert refusal.explain() == "Refused: this recipient does not accept messages from this sender."

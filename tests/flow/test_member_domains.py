@@ -12,6 +12,7 @@ from cryptnsend.core.errors import Denied
 from cryptnsend.core.model import INSTALLATION
 from cryptnsend.core.organisation import Value
 from cryptnsend.delivery.courier import Outcome
+from cryptnsend.flow.views import Writing
 from tests.flow.conftest import DELIVERED, Desk
 from tests.flow.inbound_door import Door
 from tests.flow.rows import deliveries, grants, recipients
@@ -206,6 +207,13 @@ def test_what_runs_the_server_may_forbid_readable_mail_to_all_member_domains(mak
     partners.say(member_domains=("lab.example",), members_in_clear=True)
     assert partners.decided(PAT) == "vault default-vault"
     assert partners.decided(EVE) == "handoff zip member"
+
+
+def test_who_writes_on_the_page_sees_that_it_goes_readable_over_a_proven_way(partners: Partners) -> None:
+    newmail, ann = partners.house.portal.newmail, partners.house.session(ANN)
+    checked = newmail.check(ann, Writing(subject="Results", text="All is well.", to=(f"{PAT}, {EVE}",)))
+    told = {each.address: (each.way, each.is_proven, each.needs_code) for each in checked.people}
+    assert told == {PAT: ("relay", True, False), EVE: ("handoff", False, False)}
 
 
 # -- answers ----------------------------------------------------------------------------------------------------------
