@@ -109,6 +109,13 @@ class Api:
     requests_per_minute: int = setting(
         120, "Requests of one token in a minute; each process of the portal counts for itself.", low=1, high=100_000
     )
+    private_hosts: tuple[str, ...] = setting(
+        (),
+        "Hosts that webhooks may go to though their addresses are private; no others of the kind are connected to.",
+        unit="list",
+        check=lambda value: all(is_host(entry) for entry in value),
+        allowed="a list of host names in lower case",
+    )
 
 
 @dataclass(frozen=True, slots=True)

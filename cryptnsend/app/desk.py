@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from cryptnsend.flow.trials import Trials
     from cryptnsend.flow.uploading import Uploads
     from cryptnsend.flow.visitors import Visitors
+    from cryptnsend.flow.webhooks import Webhooks
     from cryptnsend.ownkeys.locksmith import Locksmith
 
 
@@ -391,6 +392,12 @@ class Desk(Foundation):
         from cryptnsend.flow.api_tokens import ApiTokens
 
         return ApiTokens(**self.of_people())
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        from cryptnsend.flow.webhooks import Webhooks
+
+        return Webhooks(**self.of_people())
 
     @cached_property
     def api_mail(self) -> ApiMail:

@@ -113,6 +113,7 @@ class Post(Desk):
             smarthost=figures.smarthost,
             password_file=self.home.path / figures.smarthost_password_file if figures.smarthost_password_file else None,
             routes=figures.routes,
+            private_hosts=self.config.api.private_hosts,
             allow_private=figures.allow_private,
             proven_domains=figures.proven_domains,
             ca_file=self.home.path / figures.authorities if figures.authorities else None,

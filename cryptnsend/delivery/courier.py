@@ -31,6 +31,7 @@ from cryptnsend.delivery.verdicts import too_large
 __all__ = ["Courier", "CourierSettings", "Envelope", "Message", "Outcome", "Timeouts", "TlsClass"]
 
 
+GONE = 410  # what was there will not be again (RFC 9110 §15.5.11)
 _LATER = frozenset({408, 425, 429, *range(500, 600)})  # HTTP status codes after which another try may fare better
 
 
@@ -42,6 +43,7 @@ class CourierSettings:
     smarthost: str = ""  # smtp://[user@]host[:port], smtps://…; empty looks up MX records
     password_file: Path | None = None  # for a smarthost with a user
     routes: Mapping[str, str] = field(default_factory=dict)  # domain or .domain to host:port
+    private_hosts: Collection[str] = ()  # whose web servers may be told of events though their addresses are private
     allow_private: bool = False  # deliver to private addresses found by MX
     mx_port: int = SMTP_PORT
     proven_domains: Collection[str] | Mapping[str, Sequence[str]] = ()  # see tls.Vouched
@@ -84,6 +86,7 @@ class Courier:
             resolver,
             ca_file=settings.ca_file,
             allow_private=settings.allow_private,
+            private_hosts=settings.private_hosts,
             port=settings.https_port,
             seconds=settings.https_seconds,
             monotonic=clock.monotonic,
@@ -127,17 +130,27 @@ class Courier:
             wanted = Wanted(tls_class, cleartext, envelope.requiretls, envelope.tls_optional)
             return Attempt(self._gear, outgoing, route, wanted).run()
 
-    def post(self, url: str, octets: bytes, media_type: str) -> Outcome:
-        """Give *octets* to the web server of an https: *url*, and return how it ended. Nothing is redirected."""
+    def post(self, url: str, octets: bytes, headers: Mapping[str, str], *, patient: bool = False) -> Outcome:
+        """
+        Give *octets* to the web server of an https: *url*, and return how it ended. Nothing is redirected.
+
+        With *patient* only 410 is a no for good: whatever else a program answers may be another one tomorrow.
+        """
         place = web(url)
         if place is None:
             return Outcome("failed", None, "5.1.3", "that is no URL that anything can be sent to")
         host, port, path = place
         try:
-            status = self._https.post(host, port, path, octets, media_type=media_type)
+            status = self._https.post(host, port, path, octets, headers)
         except HttpsTrouble as trouble:
             return Outcome("delayed", None, "4.4.1", one_line(str(trouble)), host, route="https")
-        kind: Kind = "delivered" if 200 <= status < 300 else "delayed" if status in _LATER else "failed"
+        kind: Kind = (
+            "delivered"
+            if 200 <= status < 300
+            else "delayed"
+            if status in _LATER or (patient and status != GONE)
+            else "failed"
+        )
         digit = {"delivered": 2, "delayed": 4, "failed": 5}[kind]
         return Outcome(kind, status, f"{digit}.0.0", f"HTTP status {status}", host, route="https")
 

@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -46,12 +46,14 @@ class Https:
         *,
         ca_file: Path | None = None,
         allow_private: bool = False,
+        private_hosts: Collection[str] = (),
         port: int = HTTPS_PORT,
         seconds: float = 30.0,
         monotonic: Callable[[], float] = time.monotonic,
     ):
         self._resolver, self._ca_file, self._allow_private = resolver, ca_file, allow_private
         self._port, self._seconds, self._monotonic = port, seconds, monotonic
+        self._private_hosts = frozenset(each.lower() for each in private_hosts)
 
     @cached_property
     def _context(self) -> ssl.SSLContext:
@@ -74,9 +76,9 @@ class Https:
             raise HttpsTrouble(f"{host} has a file of more than {most:,} bytes there", status=200)
         return octets
 
-    def post(self, host: str, port: int, path: str, octets: bytes, *, media_type: str) -> int:
+    def post(self, host: str, port: int, path: str, octets: bytes, headers: Mapping[str, str]) -> int:
         """Give *octets* to https://*host*:*port*/*path* and return the status of the answer. Raises `HttpsTrouble`."""
-        with self._request("POST", host, port, path, octets, {"Content-Type": media_type}) as answer:
+        with self._request("POST", host, port, path, octets, headers) as answer:
             return answer.status
 
     @contextmanager
@@ -140,7 +142,8 @@ class Https:
             raise HttpsTrouble(f"there is no host {host}") from None
         except DnsTrouble as error:
             raise HttpsTrouble(str(error)) from None
-        return [each for each in found if self._allow_private or is_public(each)]
+        is_chosen = self._allow_private or host in self._private_hosts
+        return [each for each in found if is_chosen or is_public(each)]
 
 
 def _cut(sock: ssl.SSLSocket) -> None:

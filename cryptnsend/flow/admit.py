@@ -21,6 +21,7 @@ from cryptnsend.core.addresses import single_author
 from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.errors import CryptnSendError, NotAuthor, Sentence, StoreBroken, Temporary
 from cryptnsend.core.model import Ids, Random, account_holder
+from cryptnsend.flow import hooking
 from cryptnsend.flow.addressees import Addressees, canonical_or_none
 from cryptnsend.flow.deciding import Decided, Deciding
 from cryptnsend.flow.granting import Addressee, Author, Envelope, Making, Person, needs_code
@@ -425,6 +426,9 @@ class Draft:
         if author.account == thread.subscriber:
             making.receipt([each for each in people if asks and needs_code(each, decisions[each.canonical])], own)
         making.write(rows)
+        if author.account != thread.subscriber and not thread.new:
+            about = thread.parent or thread.id
+            hooking.ring(rows, thread.subscriber, "replied", about, now, house.random)
         if self._plan is not None:
             plans.add(rows, thread.organisation, self.message, begins, self._plan.tell, self._plan.way)
         audit.append(

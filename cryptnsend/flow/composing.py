@@ -6,8 +6,8 @@ and words. Nothing here writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ class Letter:
     tls_optional: bool = False  # its author says "TLS-Required: No" (RFC 8689)
     cleartext: bool = False  # class plain may go unencrypted where there is no TLS
     is_posted: bool = False
+    posted: Mapping[str, str] = field(default_factory=dict)  # header fields of such a file
     copy_key: bytes | None = None  # of a journal's readable copy, which may have to be locked after all
 
 

@@ -23,6 +23,7 @@ from cryptnsend.core.errors import CryptnSendError, NotYet, Refusal, ScannerGone
 from cryptnsend.core.model import KEEPER, Random
 from cryptnsend.delivery.courier import Courier, Outcome
 from cryptnsend.delivery.tlsrpt import MEDIA_TYPE
+from cryptnsend.flow import hooking
 from cryptnsend.flow.composing import Letter
 from cryptnsend.flow.inspecting import Inspecting, Verdict
 from cryptnsend.flow.letters import Letters
@@ -208,7 +209,9 @@ class Deliver:
             elif stopped is not None:
                 outcome = stopped
             elif letter.is_posted:
-                outcome = self._courier.post(letter.recipient, b"".join(octets()), MEDIA_TYPE)
+                fields = {"Content-Type": MEDIA_TYPE, **letter.posted}
+                patient = row["kind"] == hooking.KIND
+                outcome = self._courier.post(letter.recipient, b"".join(octets()), fields, patient=patient)
             else:
                 outcome = self._courier.send(envelope, letter.tls_class, octets, cleartext=letter.cleartext)
         except Moot as moot:

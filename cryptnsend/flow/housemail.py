@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from cryptnsend.core import hooks as hook
 from cryptnsend.core.addresses import Mailbox
 from cryptnsend.core.contracts import Row
 from cryptnsend.core.names import safe_display_name
@@ -20,7 +21,7 @@ from cryptnsend.flow.parcels import Moot
 from cryptnsend.flow.reports import Report, build_report
 from cryptnsend.flow.tlsreports import report_file, report_mail
 from cryptnsend.keeper.requests import Code
-from cryptnsend.store.records import deliveries, kept, listing, mailing, reports, transport
+from cryptnsend.store.records import deliveries, hooks, kept, listing, mailing, reports, transport
 
 
 class HouseMail(HeldMail):
@@ -260,6 +261,18 @@ class HouseMail(HeldMail):
         )
         path, bounce = self._bounces(row)
         return Letter(path, to, self._signed(mail, row), "report", links=(bounce,))
+
+    def _hook(self, row: Row) -> Letter:
+        """Tell a subscriber's program of an event; where, and by which secret it is signed, the keeper says."""
+        about = hooks.event(self._engine, row["subject_id"])
+        if about is None or not self._policies.now(about["org"]).api:
+            raise Moot("its webhook has ended, or the rules allow none any more")
+        place = self._keeper.hook(about["hook"])
+        octets = hook.body(about["event"], about["message"], about["created"])
+        signed = hook.headers(place.secrets, about["id"], octets, self._clock.now())
+        return Letter(
+            "", place.url, octets, "report", is_posted=True, posted={**signed, "Content-Type": hook.MEDIA_TYPE}
+        )
 
 
 def _newcomer(address: str, code: Code | None, language: str) -> dict[str, Any]:

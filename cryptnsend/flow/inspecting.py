@@ -25,6 +25,7 @@ from cryptnsend.core.model import INSTALLATION, KEEPER, Random, new_id
 from cryptnsend.core.organisation import Policy
 from cryptnsend.core.seal import seal
 from cryptnsend.dlp.nursery import Job
+from cryptnsend.flow import hooking
 from cryptnsend.flow.parcels import Moot
 from cryptnsend.flow.policies import Policies
 from cryptnsend.store.records import accounts, audit, holds, journals, messages
@@ -201,6 +202,7 @@ class Inspecting:
             )
             if rules:
                 self._tell(rows, row, now)
+                hooking.ring(rows, row["author"], "held", row["message"], now, self._random)
                 detail: dict[str, object] = {"rules": rules, "until": until}
                 audit.append(rows, house, now, KEEPER, "message.held", str(row["message"]), detail)
 

@@ -53,6 +53,7 @@ class Letters(HouseMail, Relayed, Readable, Encrypted, JournalMail):
             "alert": self._alert,
             "dsn": self._report,
             "tls-report": self._tls_report,
+            "hook": self._hook,
         }
         try:
             return kinds[row["kind"]](row)

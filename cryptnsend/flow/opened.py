@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.model import INSTALLATION, Random, account_holder, new_id
+from cryptnsend.flow import hooking
 from cryptnsend.store.records import audit, listing, messages, plans
 
 TEMPLATE = "opened"
@@ -29,6 +30,7 @@ def note_opened(
     if not listing.opened(rows, org, message, address, now):
         return False
     audit.append(rows, org, now, account_holder(account), "message.opened", str(message), detail or {})
+    hooking.ring_author(rows, message, "opened", now, random)
     author = plans.wants_to_hear(rows, org, message)
     if author is not None and author != account:
         told = messages.Delivery(

@@ -18,7 +18,7 @@ from cryptnsend.core.model import INSTALLATION, KEEPER, Random, address_holder, 
 from cryptnsend.core.protected import KINDS
 from cryptnsend.delivery.courier import Envelope, Outcome
 from cryptnsend.delivery.retry import Schedule, delay_is_due, next_try
-from cryptnsend.flow import journalling, telling
+from cryptnsend.flow import hooking, journalling, telling
 from cryptnsend.flow.composing import Letter
 from cryptnsend.flow.holders import Holders
 from cryptnsend.flow.parcels import asks_requiretls
@@ -190,11 +190,14 @@ class Outcomes:
             return
         if row["kind"] == journalling.KIND:
             journalling.failed(rows, row, KEEPER, self._clock.now(), self._random)
+        elif row["kind"] == hooking.KIND:
+            hooking.failed(rows, row["subject_id"], self._clock.now(), self._random)
         elif row["kind"] not in TELLING:
             log.error("own mail failed", delivery=row["id"], kind=row["kind"])
         if row["kind"] not in TELLING:
             return
         now, detail = self._clock.now(), {"delivery": row["id"]}
+        hooking.ring(rows, row["author"], "bounced", row["message"], now, self._random)
         audit.append(rows, row["org"], now, KEEPER, "delivery.failed", str(row["message"]), detail)
         if telling.wants(row, "FAILURE"):
             telling.tell(rows, row, "failed", now, self._random)

@@ -31,6 +31,8 @@ ONCE = frozenset(
         "second_begin",
         "device_add",
         "token_add",
+        "hook_add",
+        "hook_rotate",
         "new_passphrase",
         "organisation_add",
         "invite",

@@ -20,6 +20,7 @@ from cryptnsend.keeper import (
     codes,
     contacts,
     glass,
+    hooks,
     ledger,
     mailed,
     passkey_rows,
@@ -295,6 +296,7 @@ def close(context: Context, ticket: bytes, k: bytes) -> int:
         ledger.drop_wraps(rows, holder)
         ledger.revoke_devices(rows, now.id, context.clock.now())
         api_tokens.end_all(rows, now.id, context.clock.now())
+        hooks.drop_all(rows, now.id, context.clock.now())
         passkey_rows.drop_all(rows, now.id)
         proofs.forget_networks(rows, now.id)
         ledger.set_account(rows, now.id, state="closed", credential_version=now.credential_version + 1)

@@ -16,6 +16,7 @@ from cryptnsend.keeper import (
     archives,
     cards,
     contacts,
+    hooks,
     ledger,
     mailed,
     passkey_rows,
@@ -147,6 +148,7 @@ def restored(context: Context) -> None:
                 for device in entry.ids:
                     ledger.revoke_device(rows, device, entry.at)
                     api_tokens.end(rows, device, entry.at)
+                    hooks.drop(rows, device, entry.at)
                     passkey_rows.drop(rows, device)  # ids are of both, and no two are the same
             elif entry.kind in ("disable", "enable", "credential", "weak"):
                 _replay(context, rows, entry)

@@ -283,6 +283,20 @@ class DeviceRow(Said, frozen=True):
     revoked: int | None
 
 
+class NewHook(Secret, frozen=True):
+    """A webhook's id and what signs its events, this once."""
+
+    id: int
+    secret: str
+
+
+class HookPlace(Secret, frozen=True):
+    """Where a webhook's events go, and what signs them: the newest secret first."""
+
+    url: str
+    secrets: tuple[str, ...]
+
+
 class ApiTokenRow(Said, frozen=True):
     """A program's token as the ledger has it."""
 

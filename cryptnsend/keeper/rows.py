@@ -193,6 +193,21 @@ class ApiToken:
 
 
 @dataclass(frozen=True, slots=True)
+class Hook:
+    """Where events go, and what signs them."""
+
+    id: int
+    account: int
+    url: str
+    events: str  # of core.hooks.EVENTS, with blanks between
+    secret: bytes = field(repr=False)  # under the secret "outer"
+    earlier: bytes | None = field(repr=False)
+    earlier_until: int | None
+    created: int
+    ended: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Second:
     """A second step as the ledger has it. `made` is None until its owner has shown a first number."""
 

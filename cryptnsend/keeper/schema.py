@@ -340,6 +340,24 @@ API_TOKENS = Step(
     ),
 )
 
+HOOKS = Step(
+    "0016-hooks",
+    (
+        """CREATE TABLE hooks(
+            id INTEGER PRIMARY KEY,
+            account INTEGER NOT NULL REFERENCES accounts,
+            url TEXT NOT NULL,
+            events TEXT NOT NULL,               -- opened replied bounced held, with blanks between
+            secret BLOB NOT NULL,               -- under the secret "outer"; empty when it has ended
+            earlier BLOB,                       -- the one before, which signs too until then
+            earlier_until INTEGER,
+            created INTEGER NOT NULL,
+            ended INTEGER
+        ) STRICT""",
+        "CREATE INDEX hooks_account ON hooks(account)",
+    ),
+)
+
 STEPS: tuple[Step, ...] = (
     FIRST,
     OPEN_SIGN_UP,
@@ -356,4 +374,5 @@ STEPS: tuple[Step, ...] = (
     OWN_KEYS,
     GLASS_SECOND,
     API_TOKENS,
+    HOOKS,
 )

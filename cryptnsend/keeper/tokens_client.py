@@ -30,3 +30,19 @@ class TokenRequests(Channel):
     def revoke_token(self, token: int) -> None:
         """Revoke a token of any account (owner)."""
         self._ask(type(None), "revoke_token", token=token)
+
+    def hook_add(self, ticket: bytes, k: bytes, url: str, events: Sequence[str]) -> q.NewHook:
+        """Make a webhook for who is signed in and typed the password again (portal)."""
+        return self._ask(q.NewHook, "hook_add", ticket=ticket, k=k, url=url, events=list(events))
+
+    def hook_rotate(self, ticket: bytes, k: bytes, hook: int) -> q.NewHook:
+        """Make a new secret for a webhook; the one before signs beside it for some days (portal)."""
+        return self._ask(q.NewHook, "hook_rotate", ticket=ticket, k=k, hook=hook)
+
+    def hook_end(self, ticket: bytes, hook: int) -> None:
+        """End a webhook (portal)."""
+        self._ask(type(None), "hook_end", ticket=ticket, hook=hook)
+
+    def hook(self, hook: int) -> q.HookPlace:
+        """Return where a webhook's events go and what signs them; raise `NoGrant` for one that ended (courier)."""
+        return self._ask(q.HookPlace, "hook", hook=hook)

@@ -52,6 +52,7 @@ from cryptnsend.portal import (
     subscriber,
     visitors,
     wearing,
+    webhooks,
     wishes,
     words,
     writing,
@@ -116,6 +117,7 @@ def create_app(
     own = (account, second, passkeys, estate, signup)
     writers = (arriving, compose, library, subscriber, following, held, folders, programs, wishes, visitors, ownkeys)
     governing = (organisation, looks, wearing, oversight)
-    for module in (language, help, *readers, *own, *writers, *governing, phone, api, api_tokens):
+    programs_of_theirs = (api, api_tokens, webhooks)
+    for module in (language, help, *readers, *own, *writers, *governing, phone, *programs_of_theirs):
         app.register_blueprint(module.blueprint)
     return app

@@ -55,6 +55,7 @@ from cryptnsend.flow.views import (
 )
 from cryptnsend.flow.visitors import BlockedVisitor, Own, Page, SentLetter, Wrote
 from cryptnsend.flow.visitors import Letter as VisitorsLetter
+from cryptnsend.flow.webhooks import NewWebhook, Webhook
 from cryptnsend.keeper.requests import PasskeyAsk, PasskeyRow, SecondWays
 from cryptnsend.ownkeys.reading import OwnKey
 from cryptnsend.portal.governing import Holding, Looks, Officers, Organisations, Policies
@@ -564,12 +565,24 @@ class ApiMail(Protocol):
     def expire(self, program: Program, message: int, address: str | None) -> Told: ...
 
 
+class Webhooks(Protocol):
+    """Where such programs are told what happened."""
+
+    def allowed(self, session: Any) -> bool: ...
+    def listing(self, session: Any) -> Sequence[Webhook]: ...
+    def add(self, session: Any, *, url: str, events: Collection[str], password: str, source: str) -> NewWebhook: ...
+    def rotate(self, session: Any, hook: int, password: str, source: str) -> NewWebhook: ...
+    def remove(self, session: Any, hook: int) -> None: ...
+    def test(self, session: Any, hook: int) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Api:
     """What programs are served with."""
 
     tokens: ApiTokens
     mail: ApiMail
+    webhooks: Webhooks
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -144,8 +145,9 @@ def test_trouble_with_dns_is_asked_again(reporting: Reporting) -> None:
 def test_a_web_server_gets_the_file_itself(reporting: Reporting) -> None:
     posted: list[tuple[str, bytes, str]] = []
 
-    def post(url: str, octets: bytes, media_type: str) -> Any:
-        posted.append((url, octets, media_type))
+    def post(url: str, octets: bytes, headers: Mapping[str, str], *, patient: bool) -> Any:
+        assert not patient
+        posted.append((url, octets, headers["Content-Type"]))
         return DELIVERED
 
     vars(reporting.desk.answers)["post"] = post

@@ -56,6 +56,7 @@ def live(keeper: Running) -> dict[str, object]:
     code = keeper.portal.passkey_show(dora.ticket, "number", shown)
     keeper.portal.passkey_step(dora.ticket, dora.k, code, True)
     token = keeper.portal.token_add(ann.ticket, ann.k, ["send", "list"], 90)
+    hook = keeper.portal.hook_add(ann.ticket, ann.k, "https://practice.example/", ["opened"])
     allowed = send(keeper, ann, pat.address)
     keeper.portal.allow(ann.ticket, allowed.message, "mail")
     keeper.portal.set_own_key(ann.ticket, ann.k, "", "openpgp", MARK)
@@ -63,6 +64,7 @@ def live(keeper: Running) -> dict[str, object]:
         "now": keeper.clock.now(),
         "people": {each.address: text(each.k) for each in (ann, pat)},
         "device": [device.id, text(device.secret)],
+        "hook": [hook.id, hook.secret],
         "token": [token.id, text(token.secret)],
         "passphrase": keeper.portal.passphrase(ann.ticket, ann.k)[0].words,
         "code": code_for(keeper, ann, CARL),

@@ -119,3 +119,19 @@ def test_a_token_is_read_back_and_nothing_else_is_one() -> None:
     assert parse_token(text) == (1 << 62, secret)
     for other in ("", "cns_", text[4:], text[:-1], text + "0", text.replace("cns_", "cns-"), "cns_" + "é" * 40):
         assert parse_token(other) is None
+
+
+def test_a_webhooks_secret_rests_sealed_goes_to_the_courier_alone_and_is_gone_with_it(
+    keeper: Running, ann: Person
+) -> None:
+    made = keeper.portal.hook_add(ann.ticket, ann.k, "https://practice.example/", ["opened"])
+    [row] = keeper.engine.query("SELECT * FROM hooks")
+    assert made.secret.encode() not in row["secret"]
+    assert keeper.courier.hook(made.id).secrets == (made.secret,)
+    with pytest.raises(Denied):
+        keeper.portal.hook(made.id)
+    keeper.portal.hook_end(ann.ticket, made.id)
+    [row] = keeper.engine.query("SELECT * FROM hooks")
+    assert (row["secret"], row["earlier"]) == (b"", None)
+    with pytest.raises(NoGrant):
+        keeper.courier.hook(made.id)

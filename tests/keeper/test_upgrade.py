@@ -117,6 +117,9 @@ def test_a_token_of_a_program_still_counts_for_what_it_was_made(upgraded: tuple[
     if "token" not in known:  # from before there were any
         assert keeper.owner.token_list("ann@clinic.example") == []
         return
+    if "hook" in known:
+        hook, signs = known["hook"]
+        assert keeper.courier.hook(hook).secrets == (signs,)
     token, secret = known["token"]
     who = keeper.portal.check_token(token, octets(secret))
     assert (who.account, who.scope) == (ann.account, "send list")

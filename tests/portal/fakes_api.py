@@ -8,6 +8,7 @@ from typing import Any
 from cryptnsend.core.errors import Denied, WrongSecret
 from cryptnsend.flow.api_mail import Told
 from cryptnsend.flow.api_tokens import NewToken, Program, Token
+from cryptnsend.flow.webhooks import NewWebhook, Try, Webhook
 from cryptnsend.portal.flows import Api
 from tests.portal.world import DAY, NOW, PASSWORD
 
@@ -61,5 +62,34 @@ class FakeApiMail:
         raise Denied("no")
 
 
+class FakeWebhooks:
+    """One webhook that works, and one that does not."""
+
+    def allowed(self, session: Any) -> bool:
+        return True
+
+    def listing(self, session: Any) -> Sequence[Webhook]:
+        good = [Try("opened", NOW - 3_600_000, "delivered", 1, "HTTP status 204")]
+        bad = [Try("test", NOW - 60_000, "due", 0, ""), Try("held", NOW - DAY, "delayed", 3, "it cannot be reached")]
+        return [
+            Webhook(2, "https://practice.example/hooks/secure-mail", ("opened", "replied"), NOW - DAY, good),
+            Webhook(1, "https://old.practice.example/" + "x" * 60, ("opened", "held"), NOW - 9 * DAY, bad),
+        ]
+
+    def add(self, session: Any, *, url: str, events: Collection[str], password: str, source: str) -> NewWebhook:
+        if password != PASSWORD:
+            raise WrongSecret("no")
+        return NewWebhook(3, url, "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" * 2)
+
+    def rotate(self, session: Any, hook: int, password: str, source: str) -> NewWebhook:
+        return self.add(session, url="", events=(), password=password, source=source)
+
+    def remove(self, session: Any, hook: int) -> None:
+        pass
+
+    def test(self, session: Any, hook: int) -> None:
+        pass
+
+
 def fake_api() -> Api:
-    return Api(FakeApiTokens(), FakeApiMail())
+    return Api(FakeApiTokens(), FakeApiMail(), FakeWebhooks())

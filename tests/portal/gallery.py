@@ -153,6 +153,7 @@ FORMS: list[tuple[str, str, dict[str, str], str]] = [  # who, page, what is type
     ("pat", "/account/recovery", {"#password": PASSWORD}, "main form .button"),
     ("ann", "/sent/21", {}, ".person form .button"),
     ("ann", "/setup?program=outlook", {"#name": "Front desk"}, "main form .button"),
+    ("ann", "/account/webhooks", {"#url": "https://a.example/", "#password": PASSWORD}, "#new-hook .button"),
     ("ann", "/account/programs", {"#name": "Practice", "#password": PASSWORD}, "main form.stack .button"),
     ("ann", "/account/passphrase", {"#password": PASSWORD}, "main form .button"),
     ("pat", "/messages/16/code", {"#code": "11111111"}, "main form .button"),

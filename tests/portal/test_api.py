@@ -378,3 +378,22 @@ def test_nobody_removes_tokens_of_others_or_has_any_who_only_reads(app: Portal, 
     message = house.submit(ANN, [PAT], house.mail())
     pat: Visitor = first_visit(app, house, message)
     assert pat.get("/account/programs").status_code == 404
+
+
+def test_a_webhook_is_made_with_the_password_tried_and_removed_on_its_page(app: Portal, house: House) -> None:
+    ann = signed_in(app, ANN)
+    ann.get("/account/webhooks")
+    form = {"url": "https://practice.example/hook", "event": ["opened"]}
+    assert ann.post("/account/webhooks", form | {"password": "wrong"}).status_code == 422
+    assert ann.post("/account/webhooks", form | {"url": "http://a.example/", "password": PASSWORD}).status_code == 422
+    page = ann.post("/account/webhooks", form | {"password": PASSWORD}).text
+    secret = page[page.index("whsec_") :][:50]
+    [row] = [row for table, row in house.rows() if table == "hooks"]
+    ann.post(f"/account/webhooks/{row['id']}/test")
+    page = ann.follow().text
+    assert secret not in page
+    assert "on its way" in page
+    assert ann.post(f"/account/webhooks/{row['id']}/test").status_code == 422
+    ann.post(f"/account/webhooks/{row['id']}/remove")
+    assert "None yet." in ann.follow().text
+    assert ann.post(f"/account/webhooks/{row['id']}/remove").status_code == 404

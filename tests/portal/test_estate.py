@@ -132,10 +132,10 @@ def test_every_action_of_people_has_words() -> None:
 
 
 def test_every_action_of_the_operator_on_people_has_words() -> None:
-    from cryptnsend.flow import filelinks, owner, sent
+    from cryptnsend.flow import filelinks, owner, ownerkeys, sent
 
     said = set()
-    for module in (filelinks, owner, sent):
+    for module in (filelinks, owner, ownerkeys, sent):
         with open(str(module.__file__)) as file:
             said |= set(re.findall(r'"((?:account|device|delivery|grant|link|token)\.[a-z-]+)"', file.read()))
     # Who is invited has no account yet; links are made and used by others than who runs the server.

@@ -71,6 +71,7 @@ def cancel(rows: Rows, deliveries: Sequence[int], at: int) -> None:
 
 
 def revoke(rows: Rows, devices: Sequence[int], at: int) -> None:
-    """Mark devices, and tokens of programs, as revoked."""
+    """Mark devices, and tokens and webhooks of programs, as revoked."""
+    rows.many("UPDATE hooks SET ended = ? WHERE id = ? AND ended IS NULL", [(at, ident) for ident in devices])
     rows.many("UPDATE api_tokens SET revoked = ? WHERE id = ? AND revoked IS NULL", [(at, ident) for ident in devices])
     rows.many("UPDATE devices SET revoked = ? WHERE id = ? AND revoked IS NULL", [(at, ident) for ident in devices])

@@ -228,6 +228,7 @@ def forget_stale(rows: Rows, now: int) -> dict[str, int]:
         "sessions": ("created < ?", (now - 90 * day,)),  # ended long before; what is left is which browsers were known
         "form_nonces": ("created < ?", (now - 2 * day,)),
         "api_sent": ("created < ?", (now - 2 * day,)),
+        "hook_events": ("created < ?", (now - 30 * day,)),
         "throttle": ("until < ? AND last < ?", (now, now - day)),
         "counters": ("day < ?", (now // day - 8,)),
     }

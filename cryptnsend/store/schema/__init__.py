@@ -10,7 +10,7 @@ and random bits, so that inserts go to the right edge; times are UTC millisecond
 
 from __future__ import annotations
 
-from cryptnsend.store.schema.api import API
+from cryptnsend.store.schema.api import API, HOOKS
 from cryptnsend.store.schema.archive import ARCHIVE, GLASS_SECOND
 from cryptnsend.store.schema.files import FILES
 from cryptnsend.store.schema.first import FIRST, Step
@@ -69,4 +69,5 @@ STEPS: tuple[Step, ...] = (
     OWN_KEYS,
     GLASS_SECOND,
     API,
+    HOOKS,
 )

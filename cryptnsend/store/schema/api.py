@@ -29,3 +29,31 @@ API = Step(
         "CREATE INDEX api_sent_created ON api_sent(created)",
     ),
 )
+
+HOOKS = Step(
+    "0030-hooks",
+    (
+        """CREATE TABLE hooks(                     -- where programs are told; the URL that counts, the keeper has
+            id INTEGER PRIMARY KEY,
+            org INTEGER NOT NULL REFERENCES organisations,
+            account INTEGER NOT NULL REFERENCES accounts,
+            url TEXT NOT NULL,
+            events TEXT NOT NULL,               -- with blanks between
+            created INTEGER NOT NULL,
+            told INTEGER,                       -- when its owner was last told that it does not work
+            ended INTEGER
+        ) STRICT""",
+        "CREATE INDEX hooks_account ON hooks(account)",
+        """CREATE TABLE hook_events(               -- what is told; the deliveries of kind hook name them
+            id INTEGER PRIMARY KEY,
+            org INTEGER NOT NULL REFERENCES organisations,
+            hook INTEGER NOT NULL REFERENCES hooks,
+            event TEXT NOT NULL,
+            message INTEGER,
+            delivery INTEGER NOT NULL,
+            created INTEGER NOT NULL
+        ) STRICT""",
+        "CREATE INDEX hook_events_hook ON hook_events(hook, id)",
+        "CREATE INDEX hook_events_created ON hook_events(created)",
+    ),
+)

@@ -1,0 +1,46 @@
+"""When is a program told of something? In the transaction that writes it, for those webhooks that want to hear it."""
+
+from __future__ import annotations
+
+from cryptnsend.core.contracts import Rows
+from cryptnsend.core.model import INSTALLATION, Random, new_id
+from cryptnsend.store.records import hooks, messages
+
+KIND = "hook"
+FAILED = "hook-failed"
+DAY = 86_400_000  # milliseconds
+
+
+def ring(rows: Rows, account: int, event: str, message: int | None, now: int, random: Random) -> bool:
+    """Queue an event about a message for every webhook of *account* that wants it; False where none does."""
+    wanted = [each for each in hooks.of(rows, account) if event in each["events"].split()]
+    for each in wanted:
+        queue(rows, each["org"], each["id"], event, message, now, random)
+    return bool(wanted)
+
+
+def ring_author(rows: Rows, message: int, event: str, now: int, random: Random) -> bool:
+    """Do what `ring` does for who sent a message, and not for who opens their own."""
+    author = hooks.author(rows, message)
+    return author is not None and ring(rows, author, event, message, now, random)
+
+
+def queue(rows: Rows, org: int, hook: int, event: str, message: int | None, now: int, random: Random) -> None:
+    """Queue one event for one webhook."""
+    ident, delivery = new_id(now, random), new_id(now, random)
+    hooks.put(rows, ident, org, hook, event, message, delivery, now)
+    due = messages.Delivery(
+        delivery, INSTALLATION, KIND, "", None, None, ident, event, "", "{}", "report", now, None, None, now
+    )
+    messages.add_deliveries(rows, [due])
+
+
+def failed(rows: Rows, event: int, now: int, random: Random) -> None:
+    """Tell the owner of a webhook, once a day, that an event was given up."""
+    account = hooks.to_tell(rows, event, now, DAY)
+    if account is not None:
+        told = messages.Delivery(
+            new_id(now, random), INSTALLATION, "alert", "", None, None, account, FAILED,
+            "", "{}", "opportunistic", now, None, None, now,
+        )  # fmt: skip
+        messages.add_deliveries(rows, [told])

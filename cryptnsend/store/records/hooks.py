@@ -1,0 +1,77 @@
+"""Rows of webhooks: who is told what, and what came of it. URLs and secrets that count, the keeper has."""
+
+from __future__ import annotations
+
+from cryptnsend.core.contracts import Engine, Row, Rows
+
+
+def add(rows: Rows, ident: int, org: int, account: int, url: str, events: str, now: int) -> None:
+    """Remember a new webhook."""
+    rows.execute(
+        "INSERT INTO hooks(id, org, account, url, events, created) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT(id) DO NOTHING",
+        (ident, org, account, url, events, now),
+    )
+
+
+def end(rows: Rows, ident: int, now: int) -> None:
+    """Mark a webhook as ended."""
+    rows.execute("UPDATE hooks SET ended = coalesce(ended, :now) WHERE id = :id", {"now": now, "id": ident})
+
+
+def listing(engine: Engine, account: int) -> list[Row]:
+    """Return the webhooks of an account that have not ended, newest first."""
+    return engine.query(
+        "SELECT id, url, events, created FROM hooks WHERE account = :account AND ended IS NULL ORDER BY id DESC",
+        account=account,
+    )
+
+
+def of(rows: Rows, account: int) -> list[Row]:
+    """Return an account's webhooks with what they are told, inside a transaction."""
+    return rows.query(
+        "SELECT id, org, events FROM hooks WHERE account = :account AND ended IS NULL", {"account": account}
+    )
+
+
+def author(rows: Rows, message: int) -> int | None:
+    """Return whose message it is."""
+    found = rows.query("SELECT author FROM messages WHERE id = :id", {"id": message})
+    return int(found[0]["author"]) if found else None
+
+
+def put(rows: Rows, ident: int, org: int, hook: int, event: str, message: int | None, delivery: int, now: int) -> None:
+    """Remember an event that is to be told."""
+    rows.execute(
+        "INSERT INTO hook_events VALUES (?, ?, ?, ?, ?, ?, ?)", (ident, org, hook, event, message, delivery, now)
+    )
+
+
+def event(engine: Engine, ident: int) -> Row | None:
+    """Return an event with the account and organisation it is about, None if it or its webhook has ended."""
+    found = engine.query(
+        "SELECT e.id, e.org, e.hook, e.event, e.message, e.created, h.account FROM hook_events e"
+        " JOIN hooks h ON h.id = e.hook WHERE e.id = :id AND h.ended IS NULL",
+        id=ident,
+    )
+    return found[0] if found else None
+
+
+def tries(engine: Engine, hook: int, limit: int) -> list[Row]:
+    """Return the latest events of a webhook and how telling them went, newest first."""
+    return engine.query(
+        "SELECT e.id, e.event, e.created, d.state, d.attempts, d.reply, d.settled FROM hook_events e"
+        " LEFT JOIN deliveries d ON d.id = e.delivery WHERE e.hook = :hook ORDER BY e.id DESC LIMIT :limit",
+        hook=hook,
+        limit=limit,
+    )
+
+
+def to_tell(rows: Rows, event: int, now: int, every: int) -> int | None:
+    """Return whom to tell that a webhook does not work, None if they were told less than *every* ms ago; note it."""
+    found = rows.query(
+        "UPDATE hooks SET told = :now WHERE id = (SELECT hook FROM hook_events WHERE id = :event)"
+        " AND ended IS NULL AND (told IS NULL OR told <= :before) RETURNING account",
+        {"now": now, "event": event, "before": now - every},
+    )
+    return int(found[0]["account"]) if found else None
