@@ -106,6 +106,7 @@ PAGES = [  # who looks, at what
             *(f"/setup?program={program}" for program in PROGRAMS),
             "/account/devices",
             "/account/programs",
+            "/account/webhooks",
         )
     ),
     *(("ann", url) for url in ("/account/profile", "/account/passphrase")),
