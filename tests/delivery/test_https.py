@@ -226,7 +226,7 @@ def test_a_report_is_posted(site: MakeSite, ca_file: Path) -> None:
         wire.sock.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
 
     made = site(take)
-    status = https(made, ca_file).post(HOST, made.peer.port, "/in?x=1", b"report", media_type="application/x")
+    status = https(made, ca_file).post(HOST, made.peer.port, "/in?x=1", b"report", {"Content-Type": "application/x"})
     assert (status, got) == (201, [b"report"])
     assert made.requests[0].startswith("POST /in?x=1 HTTP/1.1")
     assert "Content-Type: application/x" in made.requests[0]

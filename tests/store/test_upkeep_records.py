@@ -91,7 +91,7 @@ def test_what_only_mattered_for_a_while_is_forgotten(house: House) -> None:
 
     house.engine.write(write).result(30)
     gone = house.engine.write(lambda rows: upkeep.forget_stale(rows, NOW)).result(30)
-    assert gone == {"sessions": 1, "form_nonces": 1, "throttle": 1, "counters": 1}
+    assert gone == {"sessions": 1, "form_nonces": 1, "throttle": 1, "counters": 1, "api_sent": 0, "hook_events": 0}
     assert upkeep.stale_links(house.engine, NOW) == [b"\0"]
     house.engine.write(lambda rows: upkeep.drop_links(rows, [b"\0"])).result(30)
     assert house.engine.query("SELECT id FROM links") == [{"id": b"\x01"}]
