@@ -115,6 +115,10 @@ def test_every_command_answers_as_promised(
     added = house.accounts.add_passkey(session, "Phone", passkey.make(begun.challenge), b"")
     assert ask("passkey list", ANN)[0]["id"] == str(added.id)
     assert ask("passkey revoke", ANN, "Phone")["id"] == str(added.id)
+    wanted = {"name": "Practice", "scopes": ["send"], "days": 30, "password": PASSWORD, "source": SOURCE}
+    token = house.portal.api_tokens.add(session, **wanted).id
+    assert [(each["id"], each["scopes"]) for each in ask("token list", ANN)] == [(str(token), ["send"])]
+    assert ask("token revoke", token)["revoked"]
     assert ask("subscriber disable", BOB)["state"] == "disabled"
     assert ask("subscriber passwd", ANN, passwords=(PASSWORD, NEW))["state"] == "active"
     message = house.submit(ANN, [PAT], house.mail())
