@@ -195,8 +195,9 @@ def recovery() -> Any:
 def unlock() -> Any:
     """Open what an earlier password or the recovery code still locks."""
     page: dict[str, Any] = {"error": None, "secret_error": None, "kind": "recovery"}
-    page["has_second"] = signed_in().weak and desk().accounts.has_second_step(signed_in())
-    page["is_trusted"] = page["has_second"] and bool(second.trust())
+    asks = signed_in().weak and desk().accounts.has_second_step(signed_in())
+    page["has_second"] = asks and desk().accounts.second_of(signed_in()).number
+    page["is_trusted"] = asks and bool(second.trust())
     page["closed"] = not signed_in().weak and bool(signed_in().closed)
     page["has_passkeys"] = bool(desk().accounts.passkeys(signed_in()))
     page["passkey_error"] = recall("unlock-error")

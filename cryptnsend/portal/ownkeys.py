@@ -18,7 +18,7 @@ from cryptnsend.flow.trials import TRIAL
 from cryptnsend.ownkeys.reading import MOST_INPUT
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.language import say, spoken
-from cryptnsend.portal.recipient import digits
+from cryptnsend.portal.passkeys import typed_number
 from cryptnsend.portal.security import WRONG, allow_saving, check_form
 from cryptnsend.portal.uploads import uploads
 from cryptnsend.portal.visits import forget, needs_subscriber, recall, remember, signed_in, source
@@ -270,7 +270,7 @@ def password() -> str:
 
 def number() -> str:
     """Return the number of the second step, if one was typed."""
-    return digits(request.form.get("code", ""))
+    return typed_number()
 
 
 def not_shown() -> str:

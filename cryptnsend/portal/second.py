@@ -133,7 +133,7 @@ def entered(cookie: str) -> Answer:
 def overview() -> Any:
     """Say what a number after the password does, and begin with the password; show what the phone photographs, once."""
     somebody = signed_in()
-    page: dict[str, Any] = {"on": desk().accounts.has_second_step(somebody), "error": None, "code_error": None}
+    page: dict[str, Any] = {"on": desk().accounts.second_of(somebody).number, "error": None, "code_error": None}
     page["days"] = desk().config.sessions.trusted_days
     if request.method != "POST":
         return render_template("second.html", **page)
@@ -170,8 +170,8 @@ def first() -> Any:
 def end() -> Any:
     """End the second step, by password and number."""
     page: dict[str, Any] = {"on": True, "error": None, "code_error": None, "days": desk().config.sessions.trusted_days}
-    typed = _typed()
     try:
+        typed = passkeys.typed_number() if request.form.get("shown-code") else _typed()
         desk().accounts.end_second_step(signed_in(), request.form.get("password", ""), typed, source())
     except WrongSecret:
         page["error"] = gettext("Password and number do not fit. Each number counts once: wait for the next one.")

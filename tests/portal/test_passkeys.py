@@ -192,3 +192,12 @@ def test_who_came_in_by_a_passkey_opens_the_rest_with_the_password(pat: Visitor,
     assert pat.post("/account/unlock", {"kind": "present", "password": "wrong"}).status_code == 422
     pat.post("/account/unlock", {"kind": "present", "password": PASSWORD})
     assert "That opened it." in pat.follow().text
+
+
+def test_a_passkey_stands_for_a_number_where_one_is_asked_for(ann: Visitor, keyed: World) -> None:
+    keyed.second_step = True
+    assert "Use a passkey instead" in ann.get("/account/number").text
+    wrong = ann.post("/account/number/end", {"password": PASSWORD, "shown-code": "wrong"})
+    assert wrong.status_code == 422
+    assert ann.post("/account/number/end", {"password": PASSWORD, "shown-code": "right"}).status_code == 303
+    assert not keyed.second_step
