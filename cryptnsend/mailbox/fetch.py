@@ -34,7 +34,7 @@ from cryptnsend.store.records.placements import SEEN, Placed
 from cryptnsend.store.records.serving import Standing
 
 WITH_BODY = 50  # messages looked up at once, with their content
-WHOLES = 100  # the same, where all of each is read
+WHOLES = 200  # the same, where all of each is read
 NOTED = 200  # messages whose fetching is noted at once: each time costs as much as several
 ROWS = 2_000  # the same, where their rows say everything; of lists it is a page of UIDs
 SPARSE = 10  # UIDs for each message that are looked through at most
