@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import email
+import logging
+import tempfile
 from collections.abc import Iterator
 from email import policy
 from email.message import EmailMessage
 from pathlib import Path
 
+import dkim
 import pytest
 
-from cryptnsend.core.errors import Denied, Refusal, WrongSecret
+from cryptnsend.core.cards import read_card
+from cryptnsend.core.errors import CryptnSendError, Denied, Refusal, WrongSecret
+from cryptnsend.core.model import account_holder
+from cryptnsend.delivery.dkim import dns_record
 from cryptnsend.ownkeys.locksmith import Locksmith
 from tests.flow.conftest import Desk, faces, links_in
 from tests.flow.letters import sent, words
 from tests.flow.rows import recipients
+from tests.flow.test_canary import variants
 from tests.support.house import DAY, PASSWORD, SOURCE, House, MakeHouse
 from tests.support.ownkeys import Gnupg, certificate, gnupg, lend, locksmith, openssl_opens, private_pem
 
@@ -50,7 +57,10 @@ def replied(desk: Desk, text: str = CANARY) -> EmailMessage:
     house = desk.house
     message = house.submit(ANN, [PAT], house.mail("Results of Canarysubject", to=[PAT]))
     desk.deliver()
-    session = house.register(PAT, message)
+    is_known = any(
+        row["account"] for row in house.engine.query("SELECT account FROM addresses WHERE canonical = :a", a=PAT)
+    )
+    session = house.session(PAT) if is_known else house.register(PAT, message)
     house.replies.send(session, message, everybody=False, text=text, files=(), nonce=b"1" * 16)
     return sent(desk, ANN)
 
@@ -84,15 +94,28 @@ def checked(mail: EmailMessage, inside: EmailMessage) -> None:
     assert CANARY in "".join(part.get_content() for part in whole.walk() if part.get_content_type() == "text/plain")
 
 
+def signed(desk: Desk) -> bool:
+    """Say whether DKIM holds for the newest mail, as it left."""
+    octets = next(each for _, _, each in reversed(desk.answers.sent) if b"Subject: You have a secure" in each)
+    keys = desk.house.courier.signers.own()
+    records = {f"{each.selector}._domainkey.{each.domain}.": dns_record(each).encode() for each in keys}
+    assert octets.count(b"DKIM-Signature: ") == len(keys) == 2
+    indexes = [n for n, each in enumerate(keys) if each.algorithm == "rsa-sha256"]
+    verifier = dkim.DKIM(octets)
+    return all(verifier.verify(n, dnsfunc=lambda name, timeout=5: records[name.decode()]) for n in indexes)
+
+
 def test_gpg_opens_a_reply(desk: Desk, ann: int, gnupg: Gnupg, ann_key: bytes) -> None:
     has_key(desk.house, ann_key, "openpgp")
     mail = replied(desk)
     checked(mail, opened(gnupg, mail))
+    assert signed(desk)
 
 
 def test_openssl_opens_a_reply(desk: Desk, ann: int, tmp_path: Path) -> None:
     has_key(desk.house, certificate(ANN), "smime")
     mail = replied(desk)
+    assert signed(desk)
     octets = desk.answers.sent[-1][2]
     inside = email.message_from_bytes(openssl_opens(octets, tmp_path), policy=policy.SMTP)
     assert isinstance(inside, EmailMessage)
@@ -295,3 +318,80 @@ def test_keys_go_with_their_account(desk: Desk, ann: int, ann_key: bytes) -> Non
     has_key(house, ann_key, "openpgp")
     house.accounts.close(house.session(ANN), PASSWORD, SOURCE)
     assert house.engine.query("SELECT 1 AS one FROM own_keys") == []
+
+
+# -- what rests, and who may ask --------------------------------------------------------------------------------------
+
+
+def test_nothing_clear_rests_or_is_logged_while_mail_is_encrypted(
+    allowing: Desk,
+    ann_key: bytes,
+    pat_key: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    spool = tmp_path / "tmp"
+    spool.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(spool))
+    caplog.set_level(logging.DEBUG)
+    house, mails = allowing.house, []
+    for key, form in ((ann_key, "openpgp"), (certificate(ANN), "smime")):
+        has_key(house, key, form)
+        mails.append(replied(allowing).as_bytes())
+        house.clock.forward(DAY)
+    knows(house, pat_key)
+    house.submit(ANN, [PAT], house.mail("Canarysubject", to=[PAT], text=CANARY))
+    mails.append(sent(allowing, PAT).as_bytes())
+    said = caplog.text + "".join(capfd.readouterr())
+    looked_at = [path for folder in (house.home.path, spool) for path in folder.rglob("*") if path.is_file()]
+    assert len(looked_at) > 5
+    for word in (CANARY, "Canarysubject"):
+        for variant in variants(word):
+            assert [path.name for path in looked_at if variant in path.read_bytes()] == []
+            assert all(variant not in mail for mail in mails)
+        assert word not in said
+
+
+def test_no_role_but_the_portal_chooses_keys_and_none_without_the_password(desk: Desk, ann: int) -> None:
+    """What a taken-over process may ask for: nothing that turns replies to a key of its own."""
+    house = desk.house
+    session = house.session(ANN)
+    for role in ("submission", "courier", "mailbox", "inbound"):
+        for ask in (
+            lambda keeper: keeper.set_own_key(session.ticket, b"k" * 32, "", "openpgp", b"m" * 32),
+            lambda keeper: keeper.set_known_key(session.ticket, b"k" * 32, "", PAT, "openpgp", b"m" * 32),
+        ):
+            with pytest.raises(CryptnSendError):
+                ask(house.keeper(role))
+    with pytest.raises(WrongSecret):
+        house.keeper("portal").set_own_key(session.ticket, b"k" * 32, "", "openpgp", b"m" * 32)
+    with pytest.raises(WrongSecret):
+        house.keeper("portal").set_known_key(session.ticket, b"k" * 32, "", PAT, "openpgp", b"m" * 32)
+    signed = house.card(account_holder(ann))
+    assert signed is not None
+    card = read_card(signed, house.keeper("portal").anchors().card_key)
+    assert (card.own_keys, card.known_keys) == ((), ())
+
+
+def test_a_card_that_was_edited_or_put_back_sends_nothing_to_another_key(
+    desk: Desk, ann: int, ann_key: bytes, gnupg: Gnupg, locksmith: Locksmith
+) -> None:
+    house = desk.house
+    has_key(house, gnupg.make(f"Ann of before <{ANN}>"), "openpgp")
+    before = house.card(account_holder(ann))
+    octets = house.engine.query("SELECT octets FROM own_keys")[0]["octets"]
+    assert before is not None
+    has_key(house, ann_key, "openpgp")
+    message = house.submit(ANN, [PAT], house.mail("x", to=[PAT]))
+    desk.deliver()
+    pat = house.register(PAT, message)
+    house.replies.send(pat, message, everybody=False, text=CANARY, files=(), nonce=b"1" * 16)
+    house.tamper("UPDATE own_keys SET octets = :octets", octets=octets)
+    house.tamper(
+        "UPDATE cards SET body = :body, signature = :signature WHERE holder = :holder",
+        body=before.body, signature=before.signature, holder=account_holder(ann),
+    )  # fmt: skip
+    desk.deliver()
+    assert [each for each in desk.answers.mails(ANN) if each.get_content_type() == "multipart/encrypted"] == []
