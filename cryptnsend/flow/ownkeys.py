@@ -118,9 +118,14 @@ class OwnKeys(People):
         """
         Keep a key, in the place of the one of its kind, and return it; the owner is told by mail.
 
-        Raises Refusal for what can be no key of theirs, WrongSecret, Throttled, and Denied after a reset by mail.
+        Raises Refusal for what can be no key of theirs, WrongSecret, Throttled, and Denied after a reset by mail. With
+        the revocation of a key that is kept, their own or somebody else's, that key is taken away.
         """
-        key = self._read(octets)
+        try:
+            key = self._read(octets)
+        except _Revoked as revoked:
+            self._forget_revoked(session, revoked.fingerprint, password, source, code)
+            raise
         if not {*key.addresses} & {*session.addresses}:
             raise _names_nobody(key, session.address)
         self._keep(session, "", key, password, source, code)
@@ -196,9 +201,17 @@ class OwnKeys(People):
         try:
             return self._locksmith.read(octets, self._clock.now())
         except Unusable as unusable:
+            if unusable.word == "revoked":
+                raise _Revoked(WRONG["revoked"], unusable.fingerprint) from None
             raise Refusal(self._why_not(unusable.word)) from None
         except NotNow:
             raise Refusal(Sentence("No key can be read on this server now. Try again later.")) from None
+
+    def _forget_revoked(self, session: Session, fingerprint: str, password: str, source: str, code: str) -> None:
+        for row in self._rows(session):
+            if row["kind"] == "openpgp" and row["fingerprint"] == fingerprint:
+                self._forget(session, row["address"], row["kind"], password, source, code)
+                self._alert(session.account, "known-key-changed" if row["address"] else "own-key-changed")
 
     def _why_not(self, word: str) -> Sentence:
         return WRONG.get(word, WRONG["no-key"])
@@ -253,6 +266,14 @@ class OwnKeys(People):
             state = "changed"
         names = tuple(row["names"].split("\n")) if row["names"] else ()
         return Held(row["kind"], row["fingerprint"], names, row["algorithm"], ends, row["address"], row["added"], state)
+
+
+class _Revoked(Refusal):
+    """The key was revoked by its owner."""
+
+    def __init__(self, words: str, fingerprint: str):
+        super().__init__(words)
+        self.fingerprint = fingerprint
 
 
 def _canonical(address: str) -> str:

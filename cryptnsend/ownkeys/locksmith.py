@@ -41,7 +41,7 @@ class Locksmith:
         """Return the key that somebody handed in; raise Unusable, or NotNow."""
         answer = self._asked(Read(now), octets[: MOST_INPUT + 1])
         if answer.key is None:
-            raise Unusable(answer.wrong or "no-key")
+            raise Unusable(answer.wrong or "no-key", answer.fingerprint)
         return answer.key
 
     def lock(self, kind: str, key: bytes, content: bytes, now: int) -> bytes:

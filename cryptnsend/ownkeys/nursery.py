@@ -60,7 +60,7 @@ def work(encoded: bytes, octets: BinaryIO) -> bytes:
         else:
             answer = Answer(key=read(octets.read(MOST_INPUT + 1), job.now))
     except Unusable as wrong:
-        answer = Answer(wrong=wrong.word)
+        answer = Answer(wrong=wrong.word, fingerprint=wrong.fingerprint)
     return msgspec.msgpack.encode(answer)
 
 

@@ -57,7 +57,7 @@ def read(octets: bytes, now: int) -> OwnKey:
     algorithm = _checked(packets)
     try:
         if cert.is_revoked:
-            raise Unusable("revoked")
+            raise Unusable("revoked", cert.fingerprint.lower())
         names = tuple(str(each)[:NAME] for each in cert.user_ids)
         ends = _ends(cert, packets)
     except RuntimeError:  # its policy wants nothing of it

@@ -51,16 +51,17 @@ class Answer(msgspec.Struct, frozen=True):
     """What came of a job: a key, or encrypted octets, or a word for what is wrong."""
 
     wrong: str = ""
+    fingerprint: str = ""  # of the key that is wrong, where that matters
     key: OwnKey | None = None
     locked: bytes = b""
 
 
 class Unusable(Exception):
-    """The key cannot be used; *word* says why."""
+    """The key cannot be used; *word* says why, and *fingerprint* which it is, where that matters."""
 
-    def __init__(self, word: str):
+    def __init__(self, word: str, fingerprint: str = ""):
         super().__init__(word)
-        self.word = word
+        self.word, self.fingerprint = word, fingerprint
 
 
 def check_time(starts: int, ends: int | None, now: int) -> None:

@@ -395,3 +395,17 @@ def test_a_card_that_was_edited_or_put_back_sends_nothing_to_another_key(
     )  # fmt: skip
     desk.deliver()
     assert [each for each in desk.answers.mails(ANN) if each.get_content_type() == "multipart/encrypted"] == []
+
+
+def test_the_revocation_of_a_key_takes_it_away(allowing: Desk, gnupg: Gnupg) -> None:
+    house = allowing.house
+    has_key(house, gnupg.make(f"Ann who revokes <{ANN}>"), "openpgp")
+    knows(house, gnupg.make(f"Pat who revokes <{PAT}>"))
+    keys, session = house.portal.ownkeys, house.session(ANN)
+    for name, left in (("Pat who revokes", [ANN]), ("Ann who revokes", [])):
+        with pytest.raises(Refusal, match="was revoked"):
+            keys.set_own(session, gnupg.revoke(name), PASSWORD, SOURCE)
+        assert [each.address or ANN for each in (*keys.own(session), *keys.known(session))] == left
+    assert house.accounts.profile(session).form == "zip"
+    with pytest.raises(Refusal, match="was revoked"):
+        keys.set_own(session, gnupg.public("Ann who revokes"), PASSWORD, SOURCE)

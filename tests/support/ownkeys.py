@@ -52,6 +52,14 @@ class Gnupg:
         """Return a key as armored text."""
         return self.run("--armor", "--export", name)
 
+    def revoke(self, name: str) -> bytes:
+        """Revoke a key by the certificate that gpg made with it; return it as armored text."""
+        listed = self.run("--with-colons", "--list-keys", name).decode()
+        fingerprint = listed.split("\nfpr:")[1].split("\n")[0].strip(":").upper()
+        revocation = self.folder / "openpgp-revocs.d" / f"{fingerprint}.rev"
+        self.run("--import", octets=revocation.read_bytes().replace(b"\n:-----", b"\n-----"))
+        return self.public(name)
+
     def end(self) -> None:
         """End gpg's own servers, and forget the keys."""
         subprocess.run(["gpgconf", "--kill", "all"], env={**os.environ, "GNUPGHOME": str(self.folder)}, check=True)
