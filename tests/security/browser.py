@@ -10,7 +10,7 @@ from typing import Any
 
 from cryptnsend.demo.visitor import Page, Visitor, _Reader
 from cryptnsend.portal import Portal, create_app
-from cryptnsend.portal.flows import Officers, Pieces
+from cryptnsend.portal.flows import Api, Officers, Pieces
 from tests.support.house import House
 from tests.support.templates import keep_compiled
 
@@ -50,6 +50,7 @@ def portal(house: House) -> Portal:
             house.portal.casework,
             house.portal.recalling,
         ),
+        api=Api(house.portal.api_tokens, house.portal.api_mail),
     )
     shown = replace(house.config, portal=replace(house.config.portal, base_url=BASE))
     return create_app(pieces, shown, secret=b"s" * 32, ports=dict, spool=house.home.run)
