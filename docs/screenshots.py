@@ -1,7 +1,7 @@
 """Take a picture of every page: `make screenshots`, or with words of addresses, `make screenshots ARGS="setup sent"`.
 
-Pictures go to docs/screenshots/all/LANGUAGE/WIDTH-SCHEME/WHO-PAGE.png, which git does not keep; those that README and
-the manuals show lie beside it. Pages are the tests' own, with something on each, in a real browser over TLS.
+Pictures go to docs/screenshots/all/LANGUAGE/WIDTH-SCHEME/WHO-PAGE.png, which git does not keep; those that README shows
+lie beside it, and are taken with all others. Pages are the tests' own, with something on each, in a real browser.
 """
 
 from __future__ import annotations
@@ -25,6 +25,12 @@ from tests.support.chromium import FLAGS  # noqa: E402
 FOLDER = ROOT / "docs" / "screenshots" / "all"
 WIDTHS = (360, 768, 1280)  # CSS pixels: a phone, a tablet, a desk
 TALLEST = 2400  # CSS pixels of a page that a picture shows
+README = {
+    "code": ("", "/m/new", 360),
+    "read": ("pat", "/messages/11", 360),
+    "sent": ("ann", "/sent/21", 1100),
+    "write": ("ann", "/write", 1100),
+}
 MAIN = re.compile(r"/(m/.*|sign-in|messages(/11)?|sent(/21)?|setup.*|compose.*|account|forgot|)$")  # in all languages
 
 
@@ -41,6 +47,8 @@ def main(asked: list[str]) -> None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 page.screenshot(path=path)
                 taken += 1
+        if not asked:
+            _readme(browser, base)
         browser.close()
     print(f"{taken} pictures in {FOLDER.relative_to(ROOT)}")
 
@@ -77,8 +85,30 @@ def _pages(
             page.goto(url)
             tall = page.evaluate("document.documentElement.scrollHeight")
             page.set_viewport_size({"width": width, "height": min(max(tall, 800), TALLEST)})
-            page.wait_for_load_state("networkidle")
+            _settle(page)
             yield who, page
+        context.close()
+
+
+def _settle(page: Page) -> None:
+    """Wait until frames and pictures are there."""
+    for frame in page.frames:
+        frame.wait_for_load_state("load")
+    page.wait_for_function("[...document.images].every(each => each.complete)")
+
+
+def _readme(browser: Browser, base: str) -> None:
+    """Take the pictures that README shows."""
+    for name, (who, url, width) in README.items():
+        context = browser.new_context(
+            base_url=base, ignore_https_errors=True, viewport={"width": width, "height": 780}, color_scheme="light"
+        )
+        if who:
+            context.add_cookies([{"name": SESSION_COOKIE, "value": who, "url": base, "secure": True, "httpOnly": True}])
+        page = context.new_page()
+        page.goto(url)
+        _settle(page)
+        page.screenshot(path=FOLDER.parent / f"{name}.png")
         context.close()
 
 
