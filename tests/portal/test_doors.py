@@ -30,6 +30,7 @@ VALUES = {
     "part": "2",
     "device": 1,
     "passkey": 1,
+    "hook": 1,
     "draft": 511,
     "file": 7,
     "handle": "dr-ruiz",
