@@ -28,10 +28,11 @@ TEXT = 1024 * 1024  # octets of each text part that are looked through
 class One:
     """A message that is asked about; see `core.imap_match.Candidate`."""
 
-    __slots__ = ("flags", "number", "row", "shown")
+    __slots__ = ("_hurry", "flags", "number", "row", "shown")
 
-    def __init__(self, row: Placed, number: int):
+    def __init__(self, row: Placed, number: int, hurry: Callable[[], None]):
         self.row, self.number, self.flags = row, number, _flags(row)
+        self._hurry = hurry  # raises once the search has taken too long: hundreds of keys can ask about one long text
         self.shown: ImapText | Held | None = None  # what is known of it besides; None of what does not open
 
     @property
@@ -51,11 +52,14 @@ class One:
         return self.row.modseq
 
     def header(self) -> bytes:
+        self._hurry()
         shown = self.shown
         return shown.view.header() if isinstance(shown, Held) else shown.header if shown is not None else b""
 
-    def texts(self) -> Iterable[str]:
-        return self.shown.view.texts(TEXT) if isinstance(self.shown, Held) else ()
+    def texts(self) -> Iterator[str]:
+        for text in self.shown.view.texts(TEXT) if isinstance(self.shown, Held) else ():
+            self._hurry()
+            yield text
 
 
 class Searching:
@@ -79,6 +83,11 @@ class Searching:
         until = self._clock.monotonic() + (
             self._limits.search_seconds if opens else self._limits.search_headers_seconds
         )
+
+        def hurry() -> None:
+            if self._clock.monotonic() > until:
+                raise _too_much()
+
         found: list[int] = []
         opened = 0
         for start in range(0, view.exists, CHUNK):
@@ -86,15 +95,14 @@ class Searching:
             uids = view.uids[start : start + CHUNK]
             numbers = view.numbers(uids)
             rows = self._rooms.boxes.rows(view.box, uids[0], uids[-1])
-            ones = [One(row, numbers[row.uid]) for row in rows if row.uid in numbers]
+            ones = [One(row, numbers[row.uid], hurry) for row in rows if row.uid in numbers]
             ones = [one for one in ones if by_row(one)]
             if ones and index_key != row_key:
                 ones = [one for one in self._with_header(ones) if by_index(one)]
             if opens:
                 opened += len(ones)
-                ones = self._by_body(ones, by_body, opened, until)
-            if self._clock.monotonic() > until:
-                raise _too_much()
+                ones = self._by_body(ones, by_body, opened, hurry)
+            hurry()
             found += [one.uid for one in ones]
             self.highest = max([self.highest, *(one.modseq for one in ones)])
         if opened:
@@ -113,7 +121,9 @@ class Searching:
             one.shown = shown
             yield one
 
-    def _by_body(self, ones: list[One], test: Callable[[One], bool], opened: int, until: float) -> list[One]:
+    def _by_body(
+        self, ones: list[One], test: Callable[[One], bool], opened: int, hurry: Callable[[], None]
+    ) -> list[One]:
         if opened > self._limits.search_bodies:
             raise _too_much()
         left = []
@@ -121,8 +131,7 @@ class Searching:
             several = ones[start : start + WITH_BODY]
             held = self._rooms.shelf.held(self._session, self._view.box, [one.row for one in several], whole=True)
             for one in several:
-                if self._clock.monotonic() > until:
-                    raise _too_much()
+                hurry()
                 one.shown = held.get(one.uid)
                 if test(one):
                     left.append(one)

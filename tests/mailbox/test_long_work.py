@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import imaplib
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 
@@ -175,3 +176,19 @@ def test_a_pop_program_that_gave_up_finds_more_the_next_time(
     assert client.stat()[0] == MANY
     assert placed(house) == messages
     client.quit()
+
+
+@pytest.mark.parametrize("key", ["TEXT", "SUBJECT"])
+def test_a_search_of_hundreds_of_keys_ends_in_time_within_one_message(
+    house: House, open_doors: Callable[..., MailDoors], ann: str, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    reply(house)
+    monkeypatch.setattr(house.clock, "monotonic", itertools.count().__next__)  # a second at each look at it
+    client = open_doors(search_seconds=20, search_headers_seconds=20).imap()
+    client.login(ann, PASSWORD)
+    client.select("INBOX")
+    few, many = (" ".join(f'NOT {key} "nowhere{number}"' for number in range(keys)) for keys in (3, 30))
+    assert client.search(None, few) == ("OK", [b"1"])
+    kind, (text,) = client.search(None, many)
+    assert (kind, text[:7]) == ("NO", b"[LIMIT]")
+    client.logout()
