@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.errors import Denied, NoGrant
+from cryptnsend.core.imap_text import MAX_NAME
 from cryptnsend.core.model import Ids, Random
 from cryptnsend.flow.opened import note_opened
 from cryptnsend.flow.placing import Between, Placer, go_on
@@ -23,6 +24,7 @@ from cryptnsend.store.vault import Vault
 STANDARD = {"INBOX": "inbox", "Sent": "sent", "Drafts": "drafts", "Trash": "trash"}
 MOST = 1_000  # mailboxes of an account
 MOST_KEYWORDS = 64  # of one message
+MOST_LEVELS = 20  # of the name of one
 PAGE = 500
 FLAGS = {"\\seen": SEEN, "\\answered": ANSWERED, "\\flagged": FLAGGED, "\\deleted": DELETED, "\\draft": DRAFT}
 # What programs call the four, where they do not ask for special uses (RFC 6154).
@@ -115,8 +117,7 @@ class Mailboxes:
         name = name.rstrip("/")
         if _known_as(name) in STANDARD and name not in STANDARD:
             return _known_as(name)
-        levels = name.split("/")
-        if not all(levels) or len(levels) > 20:
+        if not _is_name(name):
             raise Denied("This is not the name of a mailbox.")
         if len(self.listing(session)) >= MOST:
             raise Denied(f"There are {MOST} mailboxes at most.")
@@ -145,13 +146,21 @@ class Mailboxes:
             raise Denied("This mailbox keeps its name.")
         new = new.rstrip("/")
         every = self.listing(session)
-        if not all(new.split("/")) or any(each.name == new for each in every) or _known_as(new) in STANDARD:
+        if not _is_name(new) or any(each.name == new for each in every) or _known_as(new) in STANDARD:
             raise Denied("There is such a mailbox already, or this is not the name of one.")
         below = [each for each in every if each.name.startswith(f"{box.name}/")]
+        names = {each.id: new + each.name[len(box.name) :] for each in (box, *below)}
+        if not all(map(_is_name, names.values())):
+            raise Denied("The name of a mailbox below this one would be too long.")
+        if any(each.name in names.values() for each in every if each.id not in names):
+            raise Denied("There is a mailbox of the name that one below this one would have.")
 
         def write(rows: Rows) -> None:
-            for each in (box, *below):
-                mailboxes.rename(rows, session.account, each.id, new + each.name[len(box.name) :])
+            # First out of the way: one may take the name that another leaves.
+            for ident in names:
+                mailboxes.rename(rows, session.account, ident, f"/{ident}")
+            for ident, name in names.items():
+                mailboxes.rename(rows, session.account, ident, name)
 
         self._engine.write(write).result()
 
@@ -334,6 +343,12 @@ class Mailboxes:
 def _pages(uids: Sequence[int]) -> Iterator[Sequence[int]]:
     for start in range(0, len(uids), PAGE):
         yield uids[start : start + PAGE]
+
+
+def _is_name(name: str) -> bool:
+    """Say whether a mailbox may be called that: no program could ask for it by a longer name."""
+    levels = name.split("/")
+    return all(levels) and len(levels) <= MOST_LEVELS and len(name) <= MAX_NAME
 
 
 def _known_as(name: str) -> str:
