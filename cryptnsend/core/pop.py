@@ -14,6 +14,7 @@ from cryptnsend.core.imap_text import BadCommand
 
 MAX_LINE = 2048  # octets; RFC 2449 §4 asks for 255, and a SASL response can be longer
 _NUMBER = re.compile(rb"[0-9]{1,10}")
+_LINES = re.compile(rb"[0-9]{1,100}")  # of TOP: programs that want all ask for the largest number they know
 _MECHANISM = re.compile(rb"[A-Za-z0-9_-]{1,20}")
 
 
@@ -64,7 +65,7 @@ def _maybe(name: str, rest: bytes) -> PopCommand:
 def _top(name: str, rest: bytes) -> PopCommand:
     number, _, lines = rest.partition(b" ")
     lines = lines.strip(b" ")
-    if not _NUMBER.fullmatch(lines):
+    if not _LINES.fullmatch(lines):
         raise BadLine("TOP takes a message number and a number of lines.")
     return PopCommand(name, number=_number(number), lines=int(lines))
 

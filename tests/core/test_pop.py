@@ -21,6 +21,7 @@ from cryptnsend.core.pop import MAX_LINE, NAMES, BadLine, Lines, PopCommand, dot
         (b"UIDL 10 ", PopCommand("UIDL", number=10)),
         (b"TOP 1 0", PopCommand("TOP", number=1, lines=0)),
         (b"TOP 1  20", PopCommand("TOP", number=1, lines=20)),
+        (b"TOP 1 99999999999999999999", PopCommand("TOP", number=1, lines=10**20 - 1)),
         (b"retr 3", PopCommand("RETR", number=3)),
         (b"AUTH", PopCommand("AUTH")),
         (b"AUTH plain", PopCommand("AUTH", text=b"PLAIN")),
