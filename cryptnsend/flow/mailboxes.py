@@ -346,9 +346,13 @@ def _pages(uids: Sequence[int]) -> Iterator[Sequence[int]]:
 
 
 def _is_name(name: str) -> bool:
-    """Say whether a mailbox may be called that: no program could ask for it by a longer name."""
+    """
+    Say whether a mailbox may be called that: no program could ask for it by a longer name.
+
+    Programs that keep mailboxes as folders refuse all of an account in which one goes by "..".
+    """
     levels = name.split("/")
-    return all(levels) and len(levels) <= MOST_LEVELS and len(name) <= MAX_NAME
+    return all(levels) and not {".", ".."} & set(levels) and len(levels) <= MOST_LEVELS and len(name) <= MAX_NAME
 
 
 def _known_as(name: str) -> str:

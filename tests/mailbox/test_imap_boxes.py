@@ -169,9 +169,10 @@ def test_mailboxes_are_made_named_and_removed(client: imaplib.IMAP4_SSL) -> None
 def test_a_mailbox_takes_its_name_with_those_below_it_or_keeps_it(client: imaplib.IMAP4_SSL) -> None:
     for name in ("a", "a/b", "a/c/b", "z/b"):
         said(client.create(name))
-    for name in ("z", "x" * 499, "/".join("x" * 20), "y//y", "z/b"):  # taken, or too long, by it or one below it
+    for name in ("z", "x" * 499, "/".join("x" * 20), "y//y", "../y", "z/b"):  # taken, too long, or no name
         kind, (text,) = client.rename("a", name)
         assert (kind, text[:8]) == ("NO", b"[CANNOT]"), name
+    assert client.create("y/../..")[0] == "NO"
     said(client.rename("a", "a/c"))  # where a/b takes the name that a/c/b leaves
     names = {line.rpartition(b" ")[2].strip(b'"') for line in client.list('""', "*")[1]}
     assert names == {b"INBOX", b"Sent", b"Drafts", b"Trash", b"a/c", b"a/c/b", b"a/c/c/b", b"z/b"}
