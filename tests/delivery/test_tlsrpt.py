@@ -157,7 +157,9 @@ def test_a_web_server_takes_a_report_or_does_not(tmp_path: Path, status: int, ki
         made = courier(
             names=Names(hosts={"peer.example": ["127.0.0.1"]}), allow_private=True, ca_file=tmp_path / "ca.pem"
         )
-        outcome = made.post(f"https://peer.example:{host.port}/in", b"octets", "application/tlsrpt+gzip")
+        outcome = made.post(
+            f"https://peer.example:{host.port}/in", b"octets", {"Content-Type": "application/tlsrpt+gzip"}
+        )
         made.close()
     assert (outcome.kind, outcome.code, outcome.host) == (kind, status, "peer.example")
     assert "Content-Type: application/tlsrpt+gzip" in got
@@ -165,6 +167,6 @@ def test_a_web_server_takes_a_report_or_does_not(tmp_path: Path, status: int, ki
 
 def test_a_web_server_that_cannot_be_reached_is_a_delay_and_a_bad_url_a_failure() -> None:
     made = courier()
-    assert made.post("https://nowhere.example/", b"", "application/x").kind == "delayed"
-    assert made.post("https://127.0.0.1/", b"", "application/x").kind == "failed"
+    assert made.post("https://nowhere.example/", b"", {"Content-Type": "application/x"}).kind == "delayed"
+    assert made.post("https://127.0.0.1/", b"", {"Content-Type": "application/x"}).kind == "failed"
     made.close()

@@ -19,12 +19,14 @@ RECORDS = HOUSE / "store" / "records"
 SQL = re.compile(r"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|DROP|PRAGMA|WITH)\s")
 # Where else statements may stand: schemas, the engine itself, and the keeper's own database.
 ELSEWHERE = {
+    "store/schema/api.py",
     "store/schema/first.py",
     "store/schema/files.py",
     "store/schema/holds.py",
     "store/schema/journals.py",
     "store/schema/later.py",
     "store/schema/organisations.py",
+    "store/schema/ownkeys.py",
     "store/schema/uploads.py",
     "store/schema/visitors.py",
     "store/schema/wishes.py",
@@ -35,6 +37,9 @@ ELSEWHERE = {
     "keeper/ledger.py",
     "keeper/proofs.py",
     "keeper/glass_rows.py",
+    "keeper/api_tokens.py",
+    "keeper/hooks.py",
+    "keeper/passkey_rows.py",
     "store/schema/archive.py",
 }
 # What PostgreSQL would not understand, or would understand otherwise.
