@@ -68,6 +68,7 @@ class Searching:
     def __init__(self, rooms: Rooms, session: Session, view: View, key: imap.SearchKey, limits: Limits, clock: Clock):
         self._rooms, self._session, self._view, self._key = rooms, session, view, key
         self._limits, self._clock = limits, clock
+        self._opened = 0  # messages whose text was looked through
         self.highest = 0  # the highest modification sequence of what was found
 
     def find(self, between: Between) -> list[int]:
@@ -89,24 +90,24 @@ class Searching:
                 raise _too_much()
 
         found: list[int] = []
-        opened = 0
-        for start in range(0, view.exists, CHUNK):
-            between(start)
-            uids = view.uids[start : start + CHUNK]
-            numbers = view.numbers(uids)
-            rows = self._rooms.boxes.rows(view.box, uids[0], uids[-1])
-            ones = [One(row, numbers[row.uid], hurry) for row in rows if row.uid in numbers]
-            ones = [one for one in ones if by_row(one)]
-            if ones and index_key != row_key:
-                ones = [one for one in self._with_header(ones) if by_index(one)]
-            if opens:
-                opened += len(ones)
-                ones = self._by_body(ones, by_body, opened, hurry)
-            hurry()
-            found += [one.uid for one in ones]
-            self.highest = max([self.highest, *(one.modseq for one in ones)])
-        if opened:
-            self._rooms.shelf.note_searched(self._session, opened)
+        try:
+            for start in range(0, view.exists, CHUNK):
+                between(start)
+                uids = view.uids[start : start + CHUNK]
+                numbers = view.numbers(uids)
+                rows = self._rooms.boxes.rows(view.box, uids[0], uids[-1])
+                ones = [One(row, numbers[row.uid], hurry) for row in rows if row.uid in numbers]
+                ones = [one for one in ones if by_row(one)]
+                if ones and index_key != row_key:
+                    ones = [one for one in self._with_header(ones) if by_index(one)]
+                if opens:
+                    ones = self._by_body(ones, by_body, hurry)
+                hurry()
+                found += [one.uid for one in ones]
+                self.highest = max([self.highest, *(one.modseq for one in ones)])
+        finally:  # what was opened stands in the trail, also where the search was given up
+            if self._opened:
+                self._rooms.shelf.note_searched(self._session, self._opened)
         return found
 
     def _test(self, key: imap.SearchKey) -> Callable[[One], bool]:
@@ -121,14 +122,13 @@ class Searching:
             one.shown = shown
             yield one
 
-    def _by_body(
-        self, ones: list[One], test: Callable[[One], bool], opened: int, hurry: Callable[[], None]
-    ) -> list[One]:
-        if opened > self._limits.search_bodies:
+    def _by_body(self, ones: list[One], test: Callable[[One], bool], hurry: Callable[[], None]) -> list[One]:
+        if self._opened + len(ones) > self._limits.search_bodies:
             raise _too_much()
         left = []
         for start in range(0, len(ones), WITH_BODY):
             several = ones[start : start + WITH_BODY]
+            self._opened += len(several)
             held = self._rooms.shelf.held(self._session, self._view.box, [one.row for one in several], whole=True)
             for one in several:
                 hurry()

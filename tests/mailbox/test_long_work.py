@@ -191,4 +191,6 @@ def test_a_search_of_hundreds_of_keys_ends_in_time_within_one_message(
     assert client.search(None, few) == ("OK", [b"1"])
     kind, (text,) = client.search(None, many)
     assert (kind, text[:7]) == ("NO", b"[LIMIT]")
+    opened = house.engine.query("SELECT count(*) AS n FROM audit WHERE action = 'mailbox.searched'")[0]["n"]
+    assert opened == (2 if key == "TEXT" else 0), "a text that was looked through stands in the trail, given up or not"
     client.logout()
