@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -57,6 +58,8 @@ def test_the_document_is_openapi_and_says_of_each_operation_which_scope_it_takes
     assert found == set(OPERATIONS)
 
 
+# werkzeug's test client keeps forms of more than 500 KB in temporary files, which it leaves to the collector.
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["allowed", "not-allowed"])
 @pytest.mark.parametrize("many", [8, pytest.param(400, marks=pytest.mark.long)])
@@ -78,6 +81,7 @@ def test_the_interface_answers_as_its_document_says(
         seen.add(answer.status_code)
 
     check()
+    gc.collect()
     assert seen - {401, 403, 429, 503}, "the token was let in, and something was asked"
     if name == "list" and mode is GenerationMode.POSITIVE:
         assert 200 in seen
