@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-LEFT, WIDE, ROW, HEAD, RIGHT = 250, 420, 26, 56, 70
+LEFT, WIDE, ROW, HEAD, RIGHT = 310, 420, 26, 56, 70
 BETTER, NEITHER, OVER = "#1f7a4d", "#5b6b7b", "#b4541a"
 
 
