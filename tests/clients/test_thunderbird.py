@@ -36,7 +36,8 @@ def test_thunderbird_sends_ten_with_a_file_finds_its_copies_and_reads_the_reply(
         text, files = program.read("Inbox", subject)
         assert "Thank you, I am relieved." in text
         assert files == ["note.txt"]
-    assert desk.flags("INBOX") == [{"\\Seen"}]
+        # It says so in its own time, and not at all once it was closed.
+        wait_for(lambda: desk.flags("INBOX") == [{"\\Seen"}], "the reply to count as seen", step=0.5)
 
 
 def wait_for_one_draft(desk: Desk, subject: str) -> None:
