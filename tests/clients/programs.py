@@ -241,6 +241,13 @@ class Fetchmail(Program):
         return taken.read_text()
 
 
+# Getmail waits for its child's end only from some moment after its start, and for three minutes if it misses that: the
+# child stays until its parent handles SIGCHLD (a bit of SigCgt) and sleeps.
+STAYING = """cat >"$1"
+until grep -q '^State:.S' /proc/$PPID/status && grep -q '^SigCgt:.*[13579bdf]....$' /proc/$PPID/status; do :; done
+"""
+
+
 class Getmail(Program):
     """Takes mail by IMAP, then by POP, and hands it to a program."""
 
@@ -253,12 +260,13 @@ class Getmail(Program):
 
     def _take(self, door: str, kind: str) -> str:
         desk, taken = self.desk, self.folder / f"taken-{door}"
+        script = self.private("staying", STAYING)
         rc = self.private(
             f"getmail-{door}",
             f"[retriever]\ntype = {kind}\nserver = localhost\nport = {desk.ports[door]}\nusername = {desk.ann}\n"
             f"password = {desk.device}\nca_certs = {desk.authority}\n\n"
             # It hands nothing to programs of root's without being told twice.
-            f"[destination]\ntype = MDA_external\npath = /usr/bin/tee\narguments = ('{taken}',)\n"
+            f"[destination]\ntype = MDA_external\npath = /bin/sh\narguments = ('{script}', '{taken}')\n"
             "allow_root_commands = true\nignore_stderr = true\n\n[options]\nread_all = true\ndelete = false\n",
         )
         self.run("--getmaildir", self.folder, "--rcfile", rc)
