@@ -15,13 +15,25 @@ from cryptnsend.store.records import audit, messages, oversight, ownkeys, sessio
 
 def follow(rows: Rows, org: int, account: int, now: int, told: messages.Delivery) -> None:
     """Write down that an account is closed, and let its owner be told by the mail *told*."""
+    _shut(rows, account, now)
+    audit.append(rows, org, now, account_holder(account), "account.closed", str(account), {})
+    messages.add_deliveries(rows, [told])
+
+
+def again(rows: Rows, account: int, now: int) -> None:
+    """Close an account that came back from a backup and had been closed since; its owner was told then."""
+    org = oversight.open_account(rows, account)
+    if org is not None:
+        _shut(rows, account, now)
+        audit.append(rows, org, now, account_holder(account), "account.closed", str(account), {"by": "restore"})
+
+
+def _shut(rows: Rows, account: int, now: int) -> None:
     sessions.end_all(rows, account)
     ownkeys.drop_all(rows, account)
     throttle.forget(rows, SEEN, account)  # from where they signed in; before the addresses are let go of
     oversight.close(rows, account, now)
     oversight.unmark(rows, account, oversight.CLOSING)
-    audit.append(rows, org, now, account_holder(account), "account.closed", str(account), {})
-    messages.add_deliveries(rows, [told])
 
 
 def finish(engine: Engine, keeper: Keeper, clock: Clock, random: Random, before: int) -> None:

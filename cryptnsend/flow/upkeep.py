@@ -374,6 +374,8 @@ class Upkeep:
                 endings.cancel(rows, entry.ids, entry.at)
             elif entry.kind == "revoke":
                 endings.revoke(rows, entry.ids, entry.at)
+            elif entry.kind == "close":
+                closing.again(rows, entry.ids[0], now)
             elif entry.kind == "shred":
                 return _bury(rows, endings.shred(rows, entry.ids, before))
             return []

@@ -17,10 +17,10 @@ import msgspec
 
 from cryptnsend.core.errors import StoreBroken
 
-# Of the main database: grants and messages, deliveries. Of the ledger: devices, then accounts with the credential
-# version that the ending leads to.
+# Of the main database: grants and messages, deliveries. Of the ledger: devices, accounts with the credential version
+# that the ending leads to, and, for roles, accounts with the version of their card and the roles that are left.
 KINDS = frozenset(
-    {"suspend", "undo", "shred", "cancel", "revoke", "disable", "enable", "credential", "weak"},
+    {"suspend", "undo", "shred", "cancel", "revoke", "disable", "enable", "credential", "weak", "close", "roles"},
 )
 
 

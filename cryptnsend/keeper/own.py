@@ -285,25 +285,30 @@ def close(context: Context, ticket: bytes, k: bytes) -> int:
     """
     account = tickets.signed_in_well(context, context.reads, ticket)
     passkeys.confirm(context, account, k)
-    context.journal.append(context.clock.now(), "disable", (account.id, account.credential_version + 1))
+    context.journal.append(context.clock.now(), "close", (account.id, account.credential_version + 1))
 
     def end(rows: Rows) -> int:
         now = tickets.signed_in_well(context, rows, ticket)
-        holder = account_holder(now.id)
         word = mailed.last_word(context, rows, now.id, ledger.addresses(rows, now.id)[0])
-        contacts.unprove(rows, now)
-        ledger.drop_addresses(rows, now.id)
-        ledger.drop_wraps(rows, holder)
-        ledger.revoke_devices(rows, now.id, context.clock.now())
-        api_tokens.end_all(rows, now.id, context.clock.now())
-        hooks.drop_all(rows, now.id, context.clock.now())
-        passkey_rows.drop_all(rows, now.id)
-        proofs.forget_networks(rows, now.id)
-        ledger.set_account(rows, now.id, state="closed", credential_version=now.credential_version + 1)
-        cards.renew(context, rows, holder)
+        end_for_good(context, rows, now, now.credential_version + 1)
         return word
 
     return context.commit(end)
+
+
+def end_for_good(context: Context, rows: Rows, account: Account, version: int) -> None:
+    """Take from an account whatever opens it and whatever is its own; *version* is that of its credentials then."""
+    now, holder = context.clock.now(), account_holder(account.id)
+    contacts.unprove(rows, account)
+    ledger.drop_addresses(rows, account.id)
+    ledger.drop_wraps(rows, holder)
+    ledger.revoke_devices(rows, account.id, now)
+    api_tokens.end_all(rows, account.id, now)
+    hooks.drop_all(rows, account.id, now)
+    passkey_rows.drop_all(rows, account.id)
+    proofs.forget_networks(rows, account.id)
+    ledger.set_account(rows, account.id, state="closed", credential_version=version)
+    cards.renew(context, rows, holder)
 
 
 def reset_by_owner(context: Context, address: str, password: accounts.Password, old_k: bytes | None) -> Opened:

@@ -19,6 +19,7 @@ from cryptnsend.keeper import (
     hooks,
     ledger,
     mailed,
+    own,
     passkey_rows,
     policies,
     recovery,
@@ -31,6 +32,7 @@ from cryptnsend.keeper.requests import Opened, OrganisationRow, RecoveryFile
 from cryptnsend.keeper.rows import Account
 
 CUSTODIES = ("managed", "strict")
+GIVEN = ("subscriber", "officer", "manager")  # roles that are given and taken; their order is that of the journal
 
 
 def organisation_add(context: Context, name: str, custody: str, code_rule: str) -> OrganisationRow:
@@ -143,6 +145,9 @@ def restored(context: Context) -> None:
 
     def apply(rows: Rows) -> None:
         ledger.raise_era(rows, context.clock.now())
+        # Before anything else gives cards new versions: these tell which changes of roles the backup has already.
+        for roles in {entry.ids[0]: entry for entry in entries.entries if entry.kind == "roles"}.values():
+            _take_roles(context, rows, roles)
         for entry in entries.entries:
             if entry.kind == "revoke":
                 for device in entry.ids:
@@ -150,10 +155,36 @@ def restored(context: Context) -> None:
                     api_tokens.end(rows, device, entry.at)
                     hooks.drop(rows, device, entry.at)
                     passkey_rows.drop(rows, device)  # ids are of both, and no two are the same
-            elif entry.kind in ("disable", "enable", "credential", "weak"):
+            elif entry.kind in ("disable", "enable", "credential", "weak", "close"):
                 _replay(context, rows, entry)
 
     context.commit(apply)
+
+
+def journal_roles(context: Context, rows: Rows, account: Account) -> None:
+    """Renew the card of an account whose roles are others now, and write into the journal which it has left."""
+    holder = account_holder(account.id)
+    cards.renew(context, rows, holder)
+    version, _, _ = ledger.card(rows, holder) or (0, b"", b"")
+    left = sum(1 << place for place, role in enumerate(GIVEN) if account.has(role))
+    context.journal.append(context.clock.now(), "roles", (account.id, version, left))
+
+
+def _take_roles(context: Context, rows: Rows, entry: Entry) -> None:
+    """Take the roles from an account that were taken since the backup; none is given, nor a share in an archive."""
+    if len(entry.ids) != 3:
+        return
+    ident, version, left = entry.ids
+    account, written = ledger.account(rows, ident), ledger.card(rows, account_holder(ident))
+    if account is None or account.state == "closed" or (written is not None and written[0] >= version):
+        return  # it was made after the backup, or the backup has this already
+    kept = [role for role in account.role_names if role not in GIVEN or left >> GIVEN.index(role) & 1]
+    if len(kept) == len(account.role_names):
+        return
+    if account.has("officer") and "officer" not in kept:
+        archives.unshare(rows, account)
+    ledger.set_account(rows, ident, roles=",".join(kept or ["recipient"]))
+    cards.renew(context, rows, account_holder(ident))
 
 
 def _replay(context: Context, rows: Rows, entry: Entry) -> None:
@@ -163,6 +194,9 @@ def _replay(context: Context, rows: Rows, entry: Entry) -> None:
     account = ledger.account(rows, ident)
     if account is None or account.state == "closed" or account.credential_version >= version:
         return  # it was made after the backup, or the backup has this already
+    if entry.kind == "close":
+        own.end_for_good(context, rows, account, version)
+        return
     values: dict[str, str | int | None] = {"credential_version": version}
     if entry.kind == "disable":
         values["state"] = "disabled"

@@ -29,7 +29,7 @@ from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.requests import MailProof, Opened
 from cryptnsend.keeper.rows import Account
 
-GIVEN = frozenset({"subscriber", "officer", "manager"})
+GIVEN = frozenset(owner.GIVEN)
 NOT_STAFF = "Only officers and managers of the organisation may do this."
 NOBODY = "There is no such person in your organisation."
 OFFICERS_FIRST = "Only an officer may do this to an officer."
@@ -76,7 +76,7 @@ def set_roles(context: Context, ticket: bytes, k: bytes, address: str, roles: li
     by = policies.officer_of(context, ticket)
     seeds = accounts.confirm_password(context, by, k)
     person = _person(context, by, address)
-    wanted = [role for role in ("subscriber", "officer", "manager") if role in roles]
+    wanted = [role for role in owner.GIVEN if role in roles]
     if not wanted or not set(roles) <= GIVEN:
         raise Denied("An account cannot have these roles.")
     if person.has("officer") and "officer" not in wanted:
@@ -99,7 +99,7 @@ def set_roles(context: Context, ticket: bytes, k: bytes, address: str, roles: li
             archives.share(context, rows, seed, renewed)
         elif "officer" not in wanted:
             archives.unshare(rows, renewed)
-        cards.renew(context, rows, account_holder(now.id))
+        owner.journal_roles(context, rows, renewed)
 
     context.commit(change)
     return accounts.opened(context, accounts.row(context.reads, person.id), {}, with_ticket=False)

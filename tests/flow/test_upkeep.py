@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from cryptnsend.core.errors import CryptnSendError, Denied, Ended, NoGrant
-from cryptnsend.store.records import audit
+from cryptnsend.flow import closing
+from cryptnsend.store.records import audit, oversight
 from cryptnsend.store.vault import hold_deletions
 from tests.support.house import DAY, HOUR, MINUTE, OTHER, PASSWORD, House, MakeHouse
 from tests.support.waiting import wait_for
@@ -325,6 +326,25 @@ def test_it_runs_in_a_thread_until_it_is_stopped(house: House, ann: int) -> None
 
 
 # -- after a restore --------------------------------------------------------------------------------------------------
+
+
+def test_an_account_that_was_closed_since_the_backup_leaves_nothing_when_that_comes_back(
+    house: House, ann: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = house.submit(ANN, [PAT], house.mail())
+    pat = house.register(PAT, message)
+    with monkeypatch.context() as backup:  # its rows know nothing of what the keeper has closed
+        backup.setattr(closing, "follow", lambda *_: None)
+        house.accounts.close(pat, PASSWORD, "203.0.113.9")
+        house.engine.write(lambda rows: oversight.unmark(rows, pat.account, oversight.CLOSING)).result()
+    house.courier.upkeep.restored()
+    house.courier.upkeep.once()
+    assert house.engine.query("SELECT state FROM accounts WHERE id = :id", id=pat.account) == [{"state": "closed"}]
+    assert not house.engine.query("SELECT id FROM grants WHERE holder = :holder", holder=f"account:{pat.account}")
+    assert not house.engine.query("SELECT id FROM addresses WHERE account = :id", id=pat.account)
+    assert house.pickup.show(house.session(ANN), message).subject == "Results"
+    house.courier.upkeep.restored()
+    assert [action for _, action in house.audited(pat.organisation)].count("account.closed") == 1
 
 
 def test_what_ended_stays_ended_when_a_backup_comes_back(house: House, ann: int) -> None:

@@ -25,6 +25,7 @@ from .conftest import (
     send,
     subscriber,
 )
+from .test_second import number as totp
 
 ANN, PAT = "ann@clinic.example", "pat@home.example"
 
@@ -105,7 +106,7 @@ def test_a_journal_in_a_folder_that_is_gone_says_so(tmp_path: Path) -> None:
 def test_other_roles_write_only_endings_of_the_main_database(keeper: Running) -> None:
     for role in ("submission", "inbound", "mailbox", "portal", "courier", "owner"):
         keeper.role(role).ended("shred", [4, 5])
-        for kind in ("disable", "enable", "credential", "weak", "revoke", "x"):
+        for kind in ("disable", "enable", "credential", "weak", "revoke", "close", "roles", "x"):
             with pytest.raises(Denied):
                 keeper.role(role).ended(kind, [1, 99])
     entries = replay(keeper.folder / "journal.log").entries
@@ -202,6 +203,57 @@ def test_after_a_restore_a_weak_reset_is_not_undone(keeper: Running) -> None:
     for person in (ann, again):
         with pytest.raises(WrongSecret):
             person.sign_in(keeper)
+
+
+def test_after_a_restore_an_account_that_was_closed_is_opened_by_nobody(keeper: Running) -> None:
+    ann, pat = subscriber(keeper, ANN), Person(PAT)
+    register(keeper, send(keeper, ann, PAT), code_for(keeper, ann, PAT), pat)
+    back_up(keeper, "backup.db")
+    keeper.portal.close_account(pat.ticket, pat.k)
+    restore(keeper, "backup.db")
+    with pytest.raises(WrongSecret):
+        pat.sign_in(keeper)
+    with pytest.raises(Denied):
+        keeper.owner.enable(PAT)
+    holder = account_holder(pat.account)
+    assert not keeper.engine.query(
+        "SELECT w.pair FROM wraps w JOIN pairs p ON p.id = w.pair WHERE holder = :h", h=holder
+    )
+    assert keeper.engine.query("SELECT recovery_wrap FROM pairs WHERE holder = :h", h=holder) == [
+        {"recovery_wrap": None}, {"recovery_wrap": None}
+    ]  # fmt: skip
+
+
+def test_after_a_restore_who_was_made_no_officer_any_more_opens_no_archive(keeper: Running) -> None:
+    clinic = keeper.owner.organisation_add("Clinic", "managed", "")
+    first, second = (subscriber(keeper, each, clinic.id, "subscriber", "officer") for each in (ANN, PAT))
+    secret = keeper.portal.second_begin(first.ticket, first.k).secret
+    keeper.portal.second_begun(first.ticket, totp(keeper, secret))
+    keeper.portal.set_roles(first.ticket, first.k, PAT, ["subscriber", "officer"], "")
+    assert keeper.owner.archive_recovery(second.ticket, second.k).text
+    back_up(keeper, "backup.db")
+    keeper.portal.set_roles(first.ticket, first.k, PAT, ["subscriber"], "")
+    restore(keeper, "backup.db")
+    second.sign_in(keeper)
+    assert second.opened is not None
+    assert second.opened.roles == ("subscriber",)
+    with pytest.raises(Denied):
+        keeper.owner.archive_recovery(second.ticket, second.k)
+    assert len(keeper.engine.query("SELECT ref FROM wraps WHERE kind = 'officer'")) == 1
+    keeper.owner.restored()  # once more, over what has it already
+    assert second.sign_in(keeper).roles == ("subscriber",)
+
+
+def test_after_a_restore_a_role_that_was_given_back_is_not_taken(keeper: Running) -> None:
+    clinic = keeper.owner.organisation_add("Clinic", "managed", "")
+    first, second = (subscriber(keeper, each, clinic.id, "subscriber", "officer") for each in (ANN, PAT))
+    secret = keeper.portal.second_begin(first.ticket, first.k).secret
+    keeper.portal.second_begun(first.ticket, totp(keeper, secret))
+    back_up(keeper, "backup.db")
+    for roles in (["subscriber"], ["subscriber", "officer"]):
+        keeper.portal.set_roles(first.ticket, first.k, PAT, roles, "")
+    restore(keeper, "backup.db")
+    assert second.sign_in(keeper).roles == ("subscriber", "officer")
 
 
 def test_a_restore_ends_tickets_and_mailed_codes_and_raises_the_era(keeper: Running) -> None:

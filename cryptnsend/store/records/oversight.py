@@ -178,6 +178,12 @@ def unblock(rows: Rows, account: int, contact: int) -> bool:
     )
 
 
+def open_account(rows: Rows, account: int) -> int | None:
+    """Return the organisation of an account that is not closed, None for one that is, or is not there."""
+    found = rows.query("SELECT org FROM accounts WHERE id = :account AND state <> 'closed'", {"account": account})
+    return int(found[0]["org"]) if found else None
+
+
 def close(rows: Rows, account: int, now: int) -> None:
     """Close an account's rows: nobody signs in to it, no device sends for it, and its addresses are free again."""
     rows.execute(
