@@ -21,7 +21,7 @@ from cryptnsend.core.errors import Denied, Ended, WrongSecret
 from cryptnsend.reader import main as reader
 from cryptnsend.typist import typist
 from tests.support.authenticator import Passkey
-from tests.support.house import PASSWORD, SOURCE, House
+from tests.support.house import DAY, PASSWORD, SOURCE, House
 from tests.support.terminal import Operator
 
 ANN, BOB, PAT, CARL = "ann@gmail.example", "bob@gmail.example", "pat@yahoo.example", "carl@mail.example"
@@ -347,6 +347,36 @@ def test_a_missing_blob_is_found(house: House, operator: Operator) -> None:
     ((key, _),) = house.portal.blobs.keys()
     house.portal.blobs.delete(key)
     assert f"missing: blob {key}" in operator("vault", "verify", code=1)
+
+
+def damage(house: House, octets: bytes) -> None:
+    """Let the raw part of the only message rest as these octets, as a disk or somebody with the files leaves it."""
+    (row,) = house.engine.query("SELECT blob_key FROM contents WHERE part = 'raw'")
+    if row["blob_key"] is None:
+        house.spoil("UPDATE contents SET body = :body WHERE part = 'raw'", body=octets)
+    else:
+        place = next(path for path in house.home.blobs.rglob("*") if path.name == row["blob_key"])
+        place.chmod(0o600)
+        place.write_bytes(octets)
+
+
+@pytest.mark.parametrize("words", [1, 20_000], ids=["in its row", "in a blob"])
+def test_the_vault_is_verified_to_the_last_octet(house: House, operator: Operator, words: int) -> None:
+    house.add_subscriber(ANN)
+    message = house.submit(ANN, [PAT], house.mail(text="long " * words))
+    for _ in range(2):  # a day later the archive has listed it
+        house.clock.forward(DAY)
+        house.upkeep.once()
+    assert operator.json("vault", "verify") == {"missing": [], "wrong": [], "litter": 0}
+    (row,) = house.engine.query("SELECT body, blob_key FROM contents WHERE part = 'raw'")
+    octets = row["body"] or b"".join(house.portal.blobs.open(row["blob_key"]))
+    damage(house, octets[:-1] + bytes([octets[-1] ^ 1]))
+    said = operator("vault", "verify", code=1)
+    assert said.startswith(f"changed: message {message}: not what its archive has listed\n1 things are wrong")
+    damage(house, octets[:-1])
+    assert operator("vault", "verify", code=1).startswith(f"cut: message {message}, raw: ")
+    damage(house, octets)
+    assert "0 things are wrong" in operator("vault", "verify")
 
 
 def test_a_backup_needs_a_folder_that_can_be_made(house: House, operator: Operator, tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ UNPORTABLE = re.compile(
 # Walks over a whole table on purpose: by hand, once in a long while, or over a table that stays small.
 WALKS = {
     ("upkeep", "blobs_in_use"),
+    ("upkeep", "count_parts"),
     ("upkeep", "organisations"),
     ("upkeep", "forget_stale"),
     ("upkeep", "stale_links"),

@@ -143,6 +143,14 @@ def parts(reader: Reader, message: int) -> list[Row]:
     )
 
 
+def digests(reader: Reader, message: int) -> list[bytes]:
+    """Return what archives have listed as the digest of a message's sealed content; nothing of a message without."""
+    found = reader.query(
+        "SELECT DISTINCT content FROM archived WHERE message = :message AND length(content) = 32", message=message
+    )
+    return [row["content"] for row in found]
+
+
 def envelope(reader: Reader, message: int) -> tuple[Row, list[str]] | None:
     """Return a message (message_id, size, created, author) and everybody it was for, Bcc included; None if gone."""
     found = reader.query(

@@ -265,6 +265,34 @@ def named_blobs(reader: Reader, keys: Sequence[str]) -> set[str]:
     return found
 
 
+def dangling(reader: Reader) -> int:
+    """Return how many rows point at one that is not there."""
+    return len(reader.query("PRAGMA foreign_key_check"))
+
+
+def count_parts(reader: Reader) -> int:
+    """Return how many sealed parts of messages there are."""
+    return int(reader.query("SELECT count(*) AS n FROM contents")[0]["n"])
+
+
+def parts(reader: Reader) -> Iterator[Row]:
+    """Yield every sealed part (message, part, size, body, blob_key), those of a message together and in order."""
+    message, part = -1, ""
+    while page := reader.query(
+        "SELECT message, part, size, body, blob_key FROM contents"
+        " WHERE (message, part) > (:message, :part) ORDER BY message, part LIMIT 100",  # a body has up to 32 KiB
+        message=message,
+        part=part,
+    ):
+        yield from page
+        message, part = page[-1]["message"], page[-1]["part"]
+
+
+def is_kept(reader: Reader, message: int) -> bool:
+    """Say whether a message has content still."""
+    return bool(reader.query("SELECT 1 AS one FROM contents WHERE message = :message LIMIT 1", message=message))
+
+
 def blobs_in_use(reader: Reader) -> Iterator[Row]:
     """
     Yield (org, message, part, blob_key) of every part that rests in a blob, reading a page at a time.
