@@ -180,6 +180,8 @@ def tidy(html: str) -> str:
         clean_content_tags=_DROPPED,
         attributes={"a": {"href"}},
         url_schemes={"http", "https", "mailto"},
+        # "//host" and "https:host" lead away, though one has no scheme to look at and the other no host.
+        attribute_filter=lambda _, name, value: value if name != "href" or _HREF.fullmatch(value) else None,
         link_rel="noopener noreferrer nofollow",
     ).clean(printable(html[:MAX_OCTETS]))
     return cleaned.strip() if to_text(cleaned).strip() else ""

@@ -250,7 +250,9 @@ class Indexer:
             frame = self._open.pop()
             self._digest.pop()
             part = frame.part
-            part.body_end = max(end, part.body_start)
+            # The CRLF of a delimiter can be the blank line of a header: a part so cut off ends behind it, and whatever
+            # encloses that part does not end before.
+            part.body_end = max(end, part.body_start, part.parts[-1].body_end if part.parts else 0)
             if frame.lines_before >= 0:
                 self._count_to(part.body_end)
                 part.lines = self._lines - frame.lines_before
