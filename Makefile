@@ -12,6 +12,7 @@
 #   make lighthouse            points of the main pages on a phone; fails under 95; ARGS="sent" for some
 #   make bench [ARGS=...]      benchmarks/accept.py; with BENCH=deliver, benchmarks/deliver.py, and so mailbox
 #   make bench-check           short runs; fails if a ratio of benchmarks/kept.json became worse by more than 30 %
+#   make fuzz [ARGS=seconds]   each target of tests/fuzz for a minute, or so many seconds; what fails becomes a vector
 #   make clean                 remove everything that make made
 
 PYTHON ?= python3
@@ -32,7 +33,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: demo test test-long torture lint docs words screenshots lighthouse bench bench-check clean
+.PHONY: demo test test-long torture lint docs words screenshots lighthouse bench bench-check fuzz clean
 
 demo: .venv/.packages .venv/.npm
 	$(BIN)/cryptnsend demo $(ARGS)
@@ -73,6 +74,10 @@ bench: .venv/.packages .venv/.debian
 bench-check: .venv/.packages .venv/.debian
 	$(BIN)/python benchmarks/check.py $(ARGS)
 
+# The corpus is kept in ~/.cache/cryptnsend/fuzz, or below CRYPTNSEND_CORPUS. TARGET=html runs one.
+fuzz: .venv/.fuzz
+	$(BIN)/python -m tests.fuzz.run $(TARGET) $(ARGS)
+
 clean:
 	rm -rf .venv .demo build web/static/squire.js dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find cryptnsend tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -97,6 +102,10 @@ clean:
 	    grep -v '^//# sourceMappingURL' .venv/npm/node_modules/squire-rte/dist/squire.js; } >web/static/squire.js && \
 	  touch $@; \
 	fi
+
+.venv/.fuzz: pyproject.toml | .venv/.packages
+	$(BIN)/python -m pip install --quiet -e '.[dev,fuzz]'
+	@touch $@
 
 .venv/lighthouse: | .venv/.packages
 	@command -v npm >/dev/null || { echo "npm is missing. On Debian: sudo apt-get install npm" >&2; exit 1; }

@@ -11,7 +11,6 @@ from cryptnsend.core.imap import (
     Appended,
     BadCommand,
     Chunk,
-    Event,
     Framer,
     Limits,
     Line,
@@ -21,36 +20,10 @@ from cryptnsend.core.imap import (
     Refused,
     after_login,
 )
+from tests.support.imap_framing import run, said
 
 TOO_LARGE = b"a NO [TOOBIG] This command is too large.\r\n"
 SMALL = Limits(line=300, literal=20, literals=3, held=40, message=50, thrown=400)
-
-
-def run(octets: bytes, limits: Limits, sizes: list[int] | None = None) -> list[Event]:
-    """Feed *octets* in pieces; let every message in; stop where the line would be cut."""
-    framer, found, at, turn = Framer(limits), [], 0, 0
-    while at < len(octets):
-        step = (sizes or [len(octets)])[turn % len(sizes or [1])]
-        framer.feed(octets[at : at + step])
-        at, turn = at + step, turn + 1
-        while (event := framer.next()) is not None:
-            found.append(event)
-            if isinstance(event, Message):
-                framer.stream()
-            if isinstance(event, Overrun):
-                return found
-    return found
-
-
-def said(events: list[Event]) -> list[object]:
-    """Make events comparable: neighbouring chunks are one, errors are their answers."""
-    out: list[object] = []
-    for event in events:
-        if isinstance(event, Chunk) and out and isinstance(out[-1], Chunk):
-            out[-1] = Chunk(out[-1].octets + event.octets)
-        else:
-            out.append(event.error.answer() if isinstance(event, Refused) else event)
-    return out
 
 
 pieces = st.sampled_from(

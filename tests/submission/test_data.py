@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from cryptnsend.core.errors import Malformed, Refusal, TooBig
 from cryptnsend.submission.data import Content, Header, receive
 from cryptnsend.submission.limits import Limits
+from tests.support.framing import by_pieces, reference
 
 WORDS = [
     b"\r\n",
@@ -30,36 +31,6 @@ WORDS = [
     b".x.",
 ]
 WELL_FORMED = [b"\r\n", b".", b"\r\n.", b"\r\n..", b"x", b"\r\n\r\n", b"....", b"\xc3\xa9", b"some text. And more."]
-
-
-def reference(octets: bytes) -> tuple[bytes, bytes] | None:
-    """Return (content, what follows the end) by looking at one line after the other; None for what is refused."""
-    content, at = bytearray(), 0
-    while True:
-        end = octets.find(b"\r\n", at)
-        assert end >= 0, "the end of data is in every example"
-        line = octets[at:end]
-        if any(octet in b"\r\n\0" for octet in line):
-            return None
-        at = end + 2
-        if line == b".":
-            return bytes(content), octets[at:]
-        content += line.removeprefix(b".") + b"\r\n"
-
-
-def by_pieces(octets: bytes, cuts: list[int]) -> tuple[bytes, bytes] | None:
-    """Feed *octets* cut at *cuts*, as `receive` does."""
-    borders = sorted({0, len(octets), *(cut % (len(octets) + 1) for cut in cuts)})
-    content, kept, at = Content(), bytearray(), 0
-    try:
-        for start, end in itertools.pairwise(borders):
-            kept += content.feed(octets[start:end])
-            at = end
-            if content.ended:
-                return bytes(kept), content.rest + octets[at:]
-    except Malformed:
-        return None
-    raise AssertionError("the end of data was not seen")
 
 
 CUTS = st.lists(st.integers(0, 10_000), max_size=12)
