@@ -1,11 +1,12 @@
-"""What does accepting a message cost, compared with Postfix that merely queues it?
+"""What does accepting a message cost, compared with Postfix, Exim and aiosmtpd that merely queue it?
 
-Both servers run at the same time on this machine and take the same messages in turn, load by load and round by round,
-so that whatever else the machine does hits both alike. Server CPU is that of the whole process tree: keeper and doors
+The servers run at the same time on this machine and take the same messages in turn, load by load and round by round,
+so that whatever else the machine does hits all alike. Server CPU is that of the whole process tree: keeper and doors
 here, Postfix and Dovecot's auth there. Ratios are made per round; what is printed is their median and range. Stored
 mail is opened and compared at the end, and the run fails if a single message is not as it was sent.
 
-    make bench                              all loads, five rounds
+    make bench                              beside Postfix alone: all loads, five rounds
+    make bench ARGS="--beside postfix --beside exim --beside aiosmtpd"
     make bench ARGS="--rounds 2 --load 4k-8 --load 4k-32"
     make bench ARGS=--memory                one hundred submissions of 25 MiB at once, ours only
 """
@@ -13,6 +14,7 @@ mail is opened and compared at the end, and the run fails if a single message is
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import shutil
 import statistics
@@ -28,8 +30,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 import flushes
 import processes
 import verify
+from exim import Exim
 from generator import KIB, MIB, Failed, Generator, Load, Taken
 from measuring import conditions, note, spread, work_folder
+from plain_aiosmtpd import Plain
 from postfix import Postfix
 from server import Server, colleague, outsider
 
@@ -42,13 +46,19 @@ LOADS = (
     Load("100k-8", 100 * KIB, sessions=8, messages=400, target=0.7),
     Load("1m-4", MIB, sessions=4, messages=60, target=0.65, sampled=10),
     Load("25m-2", 25 * MIB, sessions=2, messages=6, target=0.5, sampled=2),
+    Load("4k-one", 4 * KIB, sessions=1, messages=300),
+    Load("4k-100", 4 * KIB, sessions=100, messages=2000),
+    Load("4k-8-to50", 4 * KIB, sessions=8, messages=160, recipients=50),
+    Load("100k-32", 100 * KIB, sessions=32, messages=400),
 )
+PEERS = {"postfix": Postfix, "exim": Exim, "aiosmtpd": Plain}
+Peer = Postfix | Exim | Plain
 MEMORY = Load("memory", 25 * MIB, sessions=100, messages=100, sampled=2)
 MEMORY_TARGET = 300 * MIB
 PEOPLE = 200
 SETTLE = 0.2  # seconds after the last goodbye, in which servers put connections away
 WARM_UP = 4  # messages per session before a load counts
-FLUSH_MESSAGES = 800
+FLUSH_MESSAGES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,7 @@ class Figures:
     rate: float  # messages per second
     memory: int  # peak PSS
     written: float
-    median: float  # from MAIL to the last reply
+    median: float  # from the last octet of data to the reply
     slow: float  # the same, 99th percentile
     client: float
 
@@ -77,39 +87,45 @@ class Numbers:
 
     def people(self, load: Load, people: int) -> list[str]:
         """Return the recipients of one run: newcomers, or for each session a colleague or one and the same outsider."""
+        each = load.recipients
         if load.fresh:
-            self.person += load.messages
-            return [outsider(self.person - each) for each in range(load.messages)]
-        return [outsider(9_000_000 + at) if at % 2 else colleague(at, people) for at in range(load.people)]
+            self.person += load.messages * each
+            return [outsider(self.person - at) for at in range(load.messages * each)]
+        return [
+            outsider(9_000_000 + at) if at % each or at // each % 2 else colleague(at // each, people)
+            for at in range(load.people * each)
+        ]
 
 
 class Bench:
-    """One run: both servers, the client, and what was measured so far."""
+    """One run: our server and its peers, the client, and what was measured so far."""
 
-    def __init__(self, folder: Path, *, with_postfix: bool, people: int):
+    def __init__(self, folder: Path, *, beside: Sequence[str], people: int):
         self.generator = Generator(folder)
         self.server = Server(folder / "home")
         print(f"Making a home with {people} subscribers ...", flush=True)
         self.server.make(people)
         tls = self.server.config.tls
-        self.postfix = Postfix(folder / "postfix", tls.certificate, tls.key, self.server.senders)
-        self.servers: list[Server | Postfix] = [self.server, *([self.postfix] if with_postfix else [])]
+        self.peers = [PEERS[each](folder / each, tls.certificate, tls.key, self.server.senders) for each in beside]
+        self.servers: list[Server | Peer] = [self.server, *self.peers]
         self.numbers = Numbers()
         self.batches: list[verify.Batch] = []
         self.measured: dict[tuple[str, str], list[Figures]] = {}
+        self.flushed: dict[tuple[str, str], float] = {}
 
     @contextmanager
-    def running(self, servers: Sequence[Server | Postfix], wrap: Sequence[str] = ()) -> Iterator[None]:
-        """Keep servers running; at the end everything that Postfix took must be on hold."""
+    def running(self, servers: Sequence[Server | Peer], wrap: Sequence[str] = ()) -> Iterator[None]:
+        """Keep servers running; at the end peers must hold everything they took."""
         before = len(self.batches)
         try:
             for each in servers:
                 each.start(wrap)
             yield
-            if self.postfix in servers:
-                promised = sum(len(batch.taken) for batch in self.batches[before:] if batch.name.startswith("Postfix"))
-                if self.postfix.held() != promised:
-                    raise Failed(f"Postfix promised {promised} messages and holds {self.postfix.held()}.")
+            for peer in self.peers:
+                ran = [batch for batch in self.batches[before:] if batch.name.startswith(peer.name)]
+                promised = sum(len(batch.taken) for batch in ran)
+                if peer in servers and peer.held() != promised:
+                    raise Failed(f"{peer.name} promised {promised} messages and holds {peer.held()}.")
         finally:
             for each in servers:
                 each.stop()
@@ -118,13 +134,14 @@ class Bench:
         """Run every load once on each server; who comes first changes."""
         with self.running(self.servers):
             for at, load in enumerate(loads):
-                order = self.servers if (turn + at) % 2 else self.servers[::-1]
+                first = (turn + at) % len(self.servers)
+                order = self.servers[first:] + self.servers[:first]
                 for server in order:
                     figures = self.measure(server, load)
                     self.measured.setdefault((server.name, load.name), []).append(figures)
                     print(f"  round {turn + 1}  {load.name:9} {server.name:10} {_line(figures)}", flush=True)
 
-    def measure(self, server: Server | Postfix, load: Load) -> Figures:
+    def measure(self, server: Server | Peer, load: Load) -> Figures:
         """Run one load on one server."""
         warm_up = replace(load, messages=load.sessions * WARM_UP, sampled=2)
         self.submit(server, warm_up, lambda _: None)
@@ -153,7 +170,7 @@ class Bench:
             self.generator.client / count,
         )
 
-    def submit(self, server: Server | Postfix, load: Load, mark: Callable[[str], None]) -> list[Taken]:
+    def submit(self, server: Server | Peer, load: Load, mark: Callable[[str], None]) -> list[Taken]:
         """Run the client once and remember what was promised to it."""
         recipients = self.numbers.people(load, len(self.server.senders))
         first = self.numbers.messages(load.messages)
@@ -162,24 +179,20 @@ class Bench:
         self.batches.append(verify.Batch(name, self.generator.message(load), taken, load.sampled))
         return taken
 
-    def flushes(self, scale: float) -> dict[str, float]:
-        """Return flushes per message of the first load, counted under strace, which is too slow to time."""
-        load = replace(LOADS[0], messages=max(LOADS[0].sessions, int(FLUSH_MESSAGES * scale)))
-        found = {}
+    def flushes(self, loads: Sequence[Load]) -> None:
+        """Count flushes per message of all *loads*, in small, under strace, which is too slow to time."""
         for server in self.servers:
             with (
                 flushes.Count(Path(self.server.home.path).parent / "strace") as count,
                 self.running([server], count.wrap),
             ):
-                before = 0
-
-                def mark(word: str, count: flushes.Count = count) -> None:
-                    nonlocal before
-                    before = count.so_far() - (before if word == "done" else 0)
-
-                self.submit(server, load, mark)
-            found[server.name] = before / load.messages
-        return found
+                for load in loads:
+                    few = replace(
+                        load, messages=min(load.messages, max(FLUSH_MESSAGES // load.sessions, 2) * load.sessions)
+                    )
+                    so_far: list[int] = []
+                    self.submit(server, few, lambda _, so_far=so_far: so_far.append(count.so_far()))
+                    self.flushed[server.name, load.name] = (so_far[1] - so_far[0]) / few.messages
 
     def check(self) -> verify.Report:
         """Open samples of what our server took, and count all of it."""
@@ -194,7 +207,7 @@ def _line(figures: Figures) -> str:
     return (
         f"{figures.cpu * 1e3:8.3f} ms CPU  {figures.rate:7.1f}/s  PSS {figures.memory / MIB:4.0f} MiB"
         f"  written {figures.written / KIB:8.1f} KiB  p50 {figures.median * 1e3:.1f} p99 {figures.slow * 1e3:.1f} ms"
-        f"  client {figures.client * 1e3:.2f} ms"
+        f"  client {figures.client * 1e3:.2f} ms, busy {figures.client * figures.rate:.0%}"
     )
 
 
@@ -213,7 +226,7 @@ def table(bench: Bench, loads: Sequence[Load]) -> list[str]:
         cells = [
             load.name,
             spread(cpu),
-            f"{load.target:.2f}",
+            f"{load.target:.2f}" if load.target else "",
             spread([each.cpu * 1e3 for each in ours]),
             spread([each.cpu * 1e3 for each in theirs]),
             spread(rate),
@@ -226,9 +239,42 @@ def table(bench: Bench, loads: Sequence[Load]) -> list[str]:
     return lines
 
 
-def ratios(bench: Bench, load: Load) -> list[float]:
+def everything(bench: Bench, loads: Sequence[Load]) -> list[str]:
+    """Return all figures of all servers as a Markdown table, a line for each load and server: medians, and peaks."""
+    lines = [
+        "| load | server | CPU ms | ours is | messages/s | MB/s | p50 ms | p99 ms | peak PSS MiB | KiB written | flushes"
+        " | client's CPU ms | client busy |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for load in loads:
+        for server in bench.servers:
+            found = bench.measured[server.name, load.name]
+
+            def middle(value: Callable[[Figures], float], found: Sequence[Figures] = found) -> float:
+                return statistics.median(value(each) for each in found)
+
+            cells = [
+                load.name,
+                server.name,
+                f"{middle(lambda each: each.cpu) * 1e3:.2f}",
+                "" if server is bench.server else spread(ratios(bench, load, server.name)),
+                f"{middle(lambda each: each.rate):.0f}",
+                f"{middle(lambda each: each.rate) * load.size / 1e6:.1f}",
+                f"{middle(lambda each: each.median) * 1e3:.1f}",
+                f"{middle(lambda each: each.slow) * 1e3:.1f}",
+                f"{max(each.memory for each in found) / MIB:.0f}",
+                f"{middle(lambda each: each.written) / KIB:.1f}",
+                f"{bench.flushed.get((server.name, load.name), math.nan):.2f}",
+                f"{middle(lambda each: each.client) * 1e3:.2f}",
+                f"{middle(lambda each: each.client * each.rate):.0%}",
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def ratios(bench: Bench, load: Load, peer: str = Postfix.name) -> list[float]:
     """Return the ratio of CPU of each round."""
-    pairs = zip(bench.measured[Server.name, load.name], bench.measured.get((Postfix.name, load.name), []), strict=False)
+    pairs = zip(bench.measured[Server.name, load.name], bench.measured.get((peer, load.name), []), strict=False)
     return [one.cpu / other.cpu for one, other in pairs]
 
 
@@ -237,7 +283,7 @@ def missed(bench: Bench, loads: Sequence[Load]) -> list[str]:
     said = []
     for load in loads:
         ratio = statistics.median(ratios(bench, load))
-        if ratio > load.target:
+        if load.target is not None and ratio > load.target:
             said.append(f"{load.name}: {ratio:.2f}, the target is {load.target:.2f}")
     return said
 
@@ -262,7 +308,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--load", action="append", choices=[load.name for load in LOADS], help="only these; repeatable")
     parser.add_argument("--scale", type=float, default=1.0, help="so much of each load's messages")
-    parser.add_argument("--without-postfix", action="store_true", help="measure and verify ours alone")
+    parser.add_argument("--beside", action="append", choices=[*PEERS, "nobody"], help="repeatable; default: postfix")
     parser.add_argument("--people", type=int, default=PEOPLE, help="subscribers, a multiple of twenty")
     parser.add_argument("--memory", nargs="?", type=int, const=MEMORY.sessions, metavar="SESSIONS")
     parser.add_argument("--check", action="store_true", help="fail if a median is over its target")
@@ -277,20 +323,24 @@ def main() -> int:
     folder = work_folder(asked.folder)
     good = True
     try:
-        bench = Bench(folder, with_postfix=not asked.without_postfix, people=asked.people)
+        beside = [each for each in asked.beside or ["postfix"] if each != "nobody"]
+        bench = Bench(folder, beside=beside, people=asked.people)
         if asked.memory is not None:
             good = memory(bench, asked.memory)
         else:
             for turn in range(asked.rounds):
                 bench.round(loads, turn)
-            counted = bench.flushes(min(1.0, asked.scale)) if flushes.possible() else {}
+            if flushes.possible():
+                bench.flushes(loads)
+            else:
+                print("strace is missing: flushes are not counted.")
             print(f"\n{conditions(asked.rounds)}\n")
-            print("\n".join(table(bench, loads)))
+            if Postfix.name in (peer.name for peer in bench.peers):
+                print("\n".join([*table(bench, loads), ""]))
+            print("\n".join(everything(bench, loads)))
             found = {load.name: ratios(bench, load) for load in loads}
-            note(asked.figures, found, {load.name: load.target for load in loads})
-            told = ", ".join(f"{name} {count:.2f}" for name, count in counted.items())
-            print(f"\nFlushes per message, {LOADS[0].name}: {told or 'not counted, strace is missing'}")
-            if bench.postfix in bench.servers:
+            note(asked.figures, found, {load.name: load.target for load in loads if load.target is not None})
+            if any(found.values()):
                 over = missed(bench, loads)
                 print("Over target: " + "; ".join(over) if over else "All medians keep their targets.")
                 good = not (over and asked.check)

@@ -36,7 +36,8 @@ class Load:
     per_connection: int = 0  # 0: sessions stay open
     fresh: bool = False  # each message goes to somebody nobody has written to
     subscribers: int = 0  # that take turns; 0: one per session
-    target: float = 0.0  # server CPU per message, as a part of Postfix's
+    recipients: int = 1  # of each message
+    target: float | None = None  # server CPU per message, as a part of Postfix's
     sampled: int = 20  # stored messages opened and compared per round
 
     @property
@@ -59,9 +60,10 @@ class Taken:
 
     number: int
     sender: str
-    recipient: str
-    seconds: float
+    recipient: str  # the first
+    seconds: float  # from the last octet of data to the reply
     reply: str
+    others: tuple[str, ...] = ()  # the recipients behind the first
 
 
 @dataclass
@@ -180,6 +182,7 @@ class Generator:
         files["patches"].write_text(self.message(load).patches())
         command = [str(self._program), *("-c", str(load.sessions)), *("-n", str(load.messages))]
         command += ["-k", str(load.per_connection), "-b", str(first), *(["-f"] if load.fresh else [])]
+        command += ["-m", str(load.recipients)]
         command += ["-a", str(files["accounts"]), "-r", str(files["recipients"]), "-t", str(files["template"])]
         command += ["-p", str(files["patches"]), "-o", str(files["log"]), "127.0.0.1", str(port)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -197,10 +200,10 @@ class Generator:
             raise Failed(f"{load.name}: the client gave up; its words are above.")
         taken = []
         for line in files["log"].read_text().splitlines():
-            number, sender, recipient, micros, reply = line.split(" ", 4)
-            taken.append(
-                Taken(int(number), senders[int(sender)].address, recipients[int(recipient)], int(micros) / 1e6, reply)
-            )
+            number, sender, at, micros, reply = line.split(" ", 4)
+            one, *others = (recipients[(int(at) + each) % len(recipients)] for each in range(load.recipients))
+            who = senders[int(sender)].address
+            taken.append(Taken(int(number), who, one, int(micros) / 1e6, reply, tuple(others)))
         if len(taken) != load.messages:
             raise Failed(f"{load.name}: {len(taken)} of {load.messages} messages were taken.")
         return taken

@@ -2,19 +2,20 @@
  * A submission client that is cheap enough never to be what a benchmark measures: one thread per session, TLS, AUTH
  * PLAIN, one message after the other, no pipelining, as mail programs do it.
  *
- *   load HOST PORT -c SESSIONS -n MESSAGES -k PER_CONNECTION -b FIRST -a ACCOUNTS -r RECIPIENTS -f -t TEMPLATE -p PATCHES
- *        -o LOG
+ *   load HOST PORT -c SESSIONS -n MESSAGES -k PER_CONNECTION -b FIRST -a ACCOUNTS -r RECIPIENTS -m EACH -f -t TEMPLATE
+ *        -p PATCHES -o LOG
  *
  * ACCOUNTS has lines "address base64-of-AUTH-PLAIN", RECIPIENTS one address per line, TEMPLATE the octets that follow
  * the 354, dots stuffed, final dot included. PATCHES has lines "S|R|N offset": there go the sender, the recipient and
  * the 12 digits of the message's number (FIRST, FIRST+1, ...), all of fixed width. Without -f a session writes to the
- * recipient of its account's line; with -f ("fresh") each message goes to the next recipient.
+ * recipient of its account's line; with -f ("fresh") each message goes to the next recipient. With -m a message goes to
+ * so many recipients, those of the lines that follow.
  *
  * PER_CONNECTION 0 keeps sessions open. Then "ready" is said once all are signed in, "go" is waited for, "done" is said
  * before anybody signs off, and a last line is waited for: the caller measures the messages and nothing else.
  *
- * LOG gets a line per acknowledged message: number, line of the account, line of the recipient, microseconds from MAIL
- * to the last reply, and that reply. Anything but the expected replies ends the program with 1.
+ * LOG gets a line per acknowledged message: number, line of the account, line of the first recipient, microseconds from
+ * the last octet of data to the reply, and that reply. Anything but the expected replies ends the program with 1.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -52,7 +53,7 @@ static struct patch patches[32];
 static struct record *records;
 static char *template;
 static long account_count, recipient_count, patch_count, template_size, head_size, tail_size;
-static long sessions, messages, per_connection, first;
+static long sessions, messages, per_connection, first, each_goes_to = 1;
 static int fresh;
 static atomic_long next_message, next_connection;
 static pthread_mutex_t one_by_one = PTHREAD_MUTEX_INITIALIZER;
@@ -158,18 +159,20 @@ static void submit(struct session *s, long turn)
 {
     char line[1024];
     struct record *record = &records[turn];
-    long recipient = (fresh ? turn : s->account) % recipient_count;
+    long recipient = (fresh ? turn : s->account) * each_goes_to % recipient_count;
     long number = first + turn, begun;
     patch(s, number, accounts[s->account].address, recipients[recipient]);
-    begun = now_micros();
     snprintf(line, sizeof line, "MAIL FROM:<%s>\r\n", accounts[s->account].address);
     say(s, line, "250");
-    snprintf(line, sizeof line, "RCPT TO:<%s>\r\n", recipients[recipient]);
-    say(s, line, "250");
+    for (long i = 0; i < each_goes_to; i++) {
+        snprintf(line, sizeof line, "RCPT TO:<%s>\r\n", recipients[(recipient + i) % recipient_count]);
+        say(s, line, "250");
+    }
     say(s, "DATA\r\n", "354");
     put(s, s->head, head_size);
     put(s, template + head_size, template_size - head_size - tail_size);
     put(s, s->tail, tail_size);
+    begun = now_micros();
     snprintf(record->reply, sizeof record->reply, "%s", reply(s, "250", "end of data"));
     record->micros = now_micros() - begun;
     record->number = number;
@@ -294,7 +297,7 @@ int main(int argc, char **argv)
 {
     char *account_file = "", *recipient_file = "", *template_file = "", *patch_file = "", *log_file = "";
     int option;
-    while ((option = getopt(argc, argv, "c:n:k:b:a:r:ft:p:o:")) != -1) {
+    while ((option = getopt(argc, argv, "c:n:k:b:a:r:m:ft:p:o:")) != -1) {
         switch (option) {
         case 'c': sessions = atol(optarg); break;
         case 'n': messages = atol(optarg); break;
@@ -302,6 +305,7 @@ int main(int argc, char **argv)
         case 'b': first = atol(optarg); break;
         case 'a': account_file = optarg; break;
         case 'r': recipient_file = optarg; break;
+        case 'm': each_goes_to = atol(optarg); break;
         case 'f': fresh = 1; break;
         case 't': template_file = optarg; break;
         case 'p': patch_file = optarg; break;
@@ -309,7 +313,7 @@ int main(int argc, char **argv)
         default: return 2;
         }
     }
-    if (argc - optind != 2 || sessions < 1 || messages < 1)
+    if (argc - optind != 2 || sessions < 1 || messages < 1 || each_goes_to < 1)
         fail("usage", "load HOST PORT -c SESSIONS -n MESSAGES ...");
     server.sin_family = AF_INET;
     server.sin_port = htons((unsigned short)atoi(argv[optind + 1]));

@@ -75,16 +75,15 @@ class Postfix:
             place.mkdir(parents=True)
             place.chmod(0o755)
         shutil.chown(self.folder / "data", "postfix")
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self._write_config()
         self._start_auth(wrap)
         command = [*wrap, "/usr/sbin/postfix", "-c", str(self._config), "start"]
         subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
         mark = self.queue / "pid" / "master.pid"
-        _wait(lambda: mark.exists() and mark.read_text().strip() != "", f"Postfix starts (see {self.folder}/mail.log)")
+        wait(lambda: mark.exists() and mark.read_text().strip() != "", f"Postfix starts (see {self.folder}/mail.log)")
         self._master = int(mark.read_text())
-        _wait(lambda: processes.answers(self.port), f"Postfix answers (see {self.folder}/mail.log)")
+        wait(lambda: processes.answers(self.port), f"Postfix answers (see {self.folder}/mail.log)")
 
     def stop(self) -> None:
         """End everything that was started."""
@@ -175,7 +174,7 @@ service auth {{
 """
         )
         self._auth = subprocess.Popen([*wrap, "/usr/sbin/dovecot", "-F", "-c", str(file)])
-        _wait(lambda: (self.queue / "private" / "auth").exists(), f"Dovecot starts (see {self._dovecot}/log)")
+        wait(lambda: (self.queue / "private" / "auth").exists(), f"Dovecot starts (see {self._dovecot}/log)")
 
 
 class Relay(Postfix):
@@ -223,7 +222,15 @@ def _path() -> str:
     return os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 
-def _wait(until: Callable[[], bool], what: str) -> None:
+def free_port() -> int:
+    """Return a port of loopback that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait(until: Callable[[], bool], what: str) -> None:
+    """Wait at most 30 seconds; raise `Failed`."""
     deadline = time.monotonic() + 30
     while not until():
         if time.monotonic() > deadline:
