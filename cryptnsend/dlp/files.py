@@ -15,11 +15,16 @@ from cryptnsend.core.charsets import decode_text
 from cryptnsend.core.mime_names import safe_filename
 from cryptnsend.dlp import office, pictures, sheets
 from cryptnsend.dlp.budget import Budget, Encrypted, NotRead, TooMuch
+from cryptnsend.dlp.enclosed import TooMany, enclosed, unfolded
 from cryptnsend.dlp.kinds import is_honest, kind_of
-from cryptnsend.dlp.markup import text_of_html
+from cryptnsend.dlp.markup import has_tags, text_of_html
 from cryptnsend.dlp.rtf import text_of_rtf
 from cryptnsend.dlp.tnef import rich_text, unpack
 
+_MARKS = (
+    (b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"),
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+)  # fmt: skip
 PART = " > "  # between a file and what is in it
 LONGEST_PLACE = 160  # characters
 # What cannot be unpacked says so in many ways.
@@ -53,6 +58,7 @@ def _read(kind: str, octets: bytes, name: str, where: str, budget: Budget, depth
             from cryptnsend.dlp import pdf
 
             pdf.read(octets, where, budget, lambda inner, called: _inside(inner, called, where, budget, depth))
+            _read_behind(octets[max(0, octets.rfind(b"%%EOF")) :], where, budget, depth)
         case "zip":
             _read_zip(octets, where, budget, depth)
         case "rtf":
@@ -63,11 +69,13 @@ def _read(kind: str, octets: bytes, name: str, where: str, budget: Budget, depth
             raise Encrypted if "EncryptedPackage".encode("utf-16-le") in octets else NotRead
         case "picture":
             pictures.read(octets, where, budget)
+            _read_behind(octets, where, budget, depth)
         case "pgp":
             raise Encrypted
         case "html":
-            text = decode_text(octets)
+            text = text_of(octets)
             budget.add(where, text_of_html(text))
+            _read_hidden(text, where, budget, depth)
             if not name.casefold().endswith((".htm", ".html", ".xhtml")) and media_type != "text/html":
                 budget.add(where, text)  # shown as it is, also what would be hidden in HTML
         case "text" if name.casefold().endswith(".eml") or media_type == "message/rfc822":
@@ -75,18 +83,49 @@ def _read(kind: str, octets: bytes, name: str, where: str, budget: Budget, depth
 
             read_mail(octets, where, budget, depth + 1)
         case "text":
-            budget.add(where, plain_text(octets, name))
+            _read_text(text_of(octets), name, where, budget, depth)
         case _:
             raise NotRead
 
 
-def plain_text(octets: bytes, name: str) -> str:
-    """Return a text file's text; markup without its tags as well, since a tag may part a number."""
-    is_wide = octets.startswith((b"\xff\xfe", b"\xfe\xff"))
-    text = octets.decode("utf-16", "replace") if is_wide else decode_text(octets)
-    if name.casefold().endswith((".xml", ".svg", ".xhtml", ".htm", ".html")):
-        return f"{text_of_html(text)}\n{text}"
-    return text
+def text_of(octets: bytes, charset: str = "") -> str:
+    """Decode text by the mark that it begins with, else as its label says or it looks."""
+    for mark, codec in _MARKS:
+        if octets.startswith(mark):
+            return octets.decode(codec, "replace")
+    return decode_text(octets, charset)
+
+
+def read_enclosed(text: str, where: str, budget: Budget, depth: int) -> None:
+    """Read what is encoded in a text. Raises TooMuch."""
+    try:
+        for name, inner in enclosed(text):
+            _inside(inner, name, where, budget, depth)
+    except TooMany:
+        raise TooMuch("encoded") from None
+
+
+def _read_text(text: str, name: str, where: str, budget: Budget, depth: int) -> None:
+    budget.add(where, text)
+    if has_tags(text):
+        budget.add(where, text_of_html(text))  # without tags, since one may part a number
+    if name.casefold().endswith((".ics", ".ifb", ".vcf", ".vcard")) or text[:200].lstrip().upper().startswith(
+        "BEGIN:V"
+    ):
+        budget.add(where, unfolded(text))
+    _read_hidden(text, where, budget, depth)
+
+
+def _read_hidden(text: str, where: str, budget: Budget, depth: int) -> None:
+    read_enclosed(text, where, budget, depth)
+    if "<!ENTITY" in text:
+        raise NotRead("entities")  # words stand elsewhere than where they are shown
+
+
+def _read_behind(octets: bytes, where: str, budget: Budget, depth: int) -> None:
+    """Read a ZIP file that hides behind a file of another kind: both programs open what they know."""
+    if zipfile.is_zipfile(io.BytesIO(octets)):
+        _read_zip(octets, where, budget, depth)
 
 
 def place(where: str, name: str) -> str:
@@ -97,19 +136,26 @@ def place(where: str, name: str) -> str:
 def _inside(octets: bytes, name: str, where: str, budget: Budget, depth: int) -> None:
     budget.unpack(len(octets))
     budget.add(where, name)
-    read_file(octets, name, place(where, name), budget, depth + 1)
+    read_file(octets, name, place(where, name) if name else where, budget, depth + 1)
 
 
 def _read_zip(octets: bytes, where: str, budget: Budget, depth: int) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(octets)) as archive:
-            members = [each for each in archive.infolist() if not each.is_dir()]
-            if len(members) > budget.limits.files:
+            listed = archive.infolist()
+            if len(listed) > budget.limits.files:
                 raise TooMuch("files")
+            said = [archive.comment, *(each.comment for each in listed)]
+            budget.add(
+                where, "\n".join((*map(decode_text, said), *(each.filename for each in listed if each.is_dir())))
+            )
+            members = [each for each in listed if not each.is_dir() or each.file_size]
             names = {each.filename for each in members}
             if any(each.flag_bits & 1 for each in members):
                 raise Encrypted
             if office.is_package(names):
+                if len(names) < len(members):
+                    raise NotRead("two parts of one name")  # which of them is shown, each program says for itself
                 unpacked = office.Package({each.filename: each for each in members}, archive, budget)
                 if "xl/workbook.xml" in names or any(each.startswith("xl/worksheets/") for each in names):
                     sheets.read(unpacked, where, budget)
@@ -127,6 +173,7 @@ def _read_zip(octets: bytes, where: str, budget: Budget, depth: int) -> None:
 def _read_rtf(octets: bytes, where: str, budget: Budget) -> None:
     rich = text_of_rtf(octets)
     budget.add(where, rich.text)
+    budget.add(where, rich.unseen)
     if rich.has_pictures:
         budget.pictures.append(where)
     if rich.has_objects:
@@ -141,6 +188,7 @@ def _read_tnef(octets: bytes, where: str, budget: Budget, depth: int) -> None:
         else:
             text = words.decode("utf-16-le", "replace") if is_wide else decode_text(words)
             budget.add(where, text_of_html(text) if kind == "html" else text.rstrip("\0"))
+            read_enclosed(text, where, budget, depth)
     for file in unpacked.files:
         if file.octets or file.name:
             name = file.name or "attachment"

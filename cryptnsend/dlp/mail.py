@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from urllib.parse import unquote
 
-from cryptnsend.core.charsets import decode_text, decode_words, guess_text
+from cryptnsend.core.charsets import decode_words, guess_text
 from cryptnsend.core.mime_decode import decode_part, is_decodable
 from cryptnsend.core.mime_headers import header_end
 from cryptnsend.core.mime_index import Part, is_message
 from cryptnsend.core.mime_indexer import index_message
 from cryptnsend.dlp.budget import Budget, Encrypted, NotRead, TooMuch
-from cryptnsend.dlp.files import place, read_file
+from cryptnsend.dlp.files import place, read_enclosed, read_file, text_of
 from cryptnsend.dlp.kinds import kind_of
-from cryptnsend.dlp.markup import text_of_html
+from cryptnsend.dlp.markup import has_tags, text_of_html
 from cryptnsend.dlp.signatures import is_signature
 
 HEADER, SUBJECT, TEXT = "header", "subject", "text"  # places that people are told in their own language
@@ -31,6 +32,24 @@ _NAMING = frozenset((b"message-id", b"in-reply-to", b"references"))  # a person 
 _MESSAGE_ID = re.compile(r"<[^\s<>@]++@[^\s<>@]++>")
 _ENVELOPED = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
 _ENCRYPTED = frozenset({"application/pgp-encrypted", "multipart/encrypted"})
+_USUAL = frozenset({"", "7bit", "8bit", "binary", "base64", "quoted-printable"})
+_OTHERWISE = re.compile(r"utf-?(?:7|16|32)|ibm|cp\d|ebcdic|iso-2022|hz", re.IGNORECASE)  # no extension of ASCII
+_PARAMETER = re.compile(r";\s*([^\s=;\"]{1,60})\s*=\s*(?:\"([^\"]*+)\"|([^\s;]*+))")
+_TECHNICAL = frozenset(
+    (
+        "boundary",
+        "charset",
+        "format",
+        "delsp",
+        "size",
+        "protocol",
+        "micalg",
+        "smime-type",
+        "method",
+        "reply-type",
+        "type",
+    )
+)
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 
 
@@ -49,8 +68,10 @@ def _read_part(part: Part, octets: bytes, where: str, budget: Budget, depth: int
     if depth > budget.limits.depth:
         raise TooMuch("depth")
     _read_header(octets[part.header_start : part.body_start], where, budget)
-    for said in (part.name, part.description):
+    for said in (part.name, part.description, *_parameters(octets[part.header_start : part.body_start])):
         budget.add(where or HEADER, said)
+    if part.type == "message/partial" or _is_ambiguous(octets[part.header_start : part.body_start]):
+        budget.notes.append((NotRead.rule, _place(part, where)))
     if part.type in _ENCRYPTED or (part.type in _ENVELOPED and part.params.get("smime-type") != "signed-data"):
         budget.notes.append((Encrypted.rule, place(where, part.name) if part.name else where or TEXT))
         return
@@ -71,17 +92,41 @@ def _read_part(part: Part, octets: bytes, where: str, budget: Budget, depth: int
     if is_signature(part.type, body):
         return
     if _is_words(part, body):
-        charset = part.params.get("charset", "")
-        text = decode_text(body, charset)
-        is_html = part.type == "text/html"
-        if is_html or kind_of(body) == "html":
-            budget.add(_place(part, where), text_of_html(text))
-        if not is_html:  # its reader sees all of it, also what would be hidden in HTML
-            budget.add(_place(part, where), text)
-        if part.type == "text/plain" and part.params.get("format", "").casefold() == "flowed":
-            budget.add(_place(part, where), text.replace(" \r\n", " "))
+        _read_words(part, body, _place(part, where), budget, depth)
+        if part.encoding not in _USUAL:  # not every program knows it, and who does not shows the body as it came
+            budget.add(_place(part, where), guess_text(octets[part.body_start : part.body_end]))
         return
     read_file(body, part.name, _place(part, where), budget, depth, part.type)
+
+
+def _read_words(part: Part, body: bytes, where: str, budget: Budget, depth: int) -> None:
+    charset = part.params.get("charset", "")
+    text = text_of(body, charset)
+    if part.type == "text/html" or has_tags(text):
+        budget.add(where, text_of_html(text))
+    if part.type != "text/html":  # its reader sees all of it, also what would be hidden in HTML
+        budget.add(where, text)
+    if _OTHERWISE.match(charset) and body.isascii():
+        budget.add(where, guess_text(body))  # a label that is not true, or a program that does not know it
+    if part.type == "text/plain" and part.params.get("format", "").casefold() == "flowed":
+        joined = "" if part.params.get("delsp", "").casefold() == "yes" else " "
+        budget.add(where, text.replace(" \r\n", joined))
+    read_enclosed(text, where, budget, depth)
+
+
+def _parameters(block: bytes) -> Iterator[str]:
+    """Yield what stands behind the type and the disposition of a part, in every form that programs read."""
+    for name, value in _fields(block[: header_end(block)]):
+        if name in (b"content-type", b"content-disposition"):
+            for each in _PARAMETER.findall(guess_text(value)):
+                if each[0].casefold().rstrip("*0123456789") not in _TECHNICAL:
+                    yield decode_words(unquote(each[1] or each[2]))
+
+
+def _is_ambiguous(block: bytes) -> bool:
+    """Say whether a part says twice what it is or how it is encoded: programs differ in which they believe."""
+    names = [name for name, _ in _fields(block[: header_end(block)])]
+    return any(names.count(each) > 1 for each in (b"content-type", b"content-transfer-encoding"))
 
 
 def _read_gaps(part: Part, octets: bytes, where: str, budget: Budget, *, is_root: bool) -> None:
@@ -128,3 +173,5 @@ def _fields(block: bytes) -> Iterator[tuple[bytes, bytes]]:
         name, colon, value = line.partition(b":")
         if colon:
             yield name.strip().lower(), value.strip()
+        elif line.strip():
+            yield b"", line.strip()  # no field, but it travels

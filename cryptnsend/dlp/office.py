@@ -6,19 +6,22 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping, Set
 
-from cryptnsend.dlp.budget import Budget, Encrypted, NotRead
+from cryptnsend.dlp.budget import Budget, Encrypted
+from cryptnsend.dlp.kinds import kind_of
 from cryptnsend.dlp.markup import text_of_xml
 
 _CHUNK = 1 << 20
-# Parts without words of their author: layout, fonts, how parts belong together. Whatever is not named here is read.
+# Parts without words of their author: layout, fonts, how parts belong together. Whatever is not named here is read, and
+# so is one of these that is no XML and a kind of file in which people write.
 _LAYOUT = re.compile(
-    r"(?:^|/)(?:\[content_types\]\.xml|(?:word|ppt|xl)/(?:theme/|styles|fonttable|websettings|settings"
-    r"|numbering|presprops|viewprops|tablestyles|calcchain|stylesWithEffects)[^/]*|mimetype|manifest\.rdf|settings\.xml"
+    r"(?:^|/)(?:\[content_types\]\.xml|(?:word|ppt|xl)/(?:theme/|styles|fonttable|websettings"
+    r"|numbering|presprops|viewprops|tablestyles|calcchain|stylesWithEffects)[^/]*|mimetype|manifest\.rdf|(?<!word/)settings\.xml"
     r"|layout-cache|meta-inf/manifest\.xml|thumbnails?/[^/]*|docprops/thumbnail\.\w+|ppt/slidelayouts/[^/]*"
     r"|.*printersettings\d*\.bin|.*vbaproject(?:signature)?\w*\.bin|.*\.(?:odttf|fntdata|ttf|otf))$",
     re.IGNORECASE,
 )
 _SHEETS = re.compile(r"^xl/(?:worksheets/sheet\d*|sharedStrings|workbook)[^/]*\.xml$", re.IGNORECASE)
+_XML = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,64}<(?:\?xml|[a-zA-Z]{1,20}:)")
 
 
 class Package:
@@ -54,11 +57,17 @@ def read(package: Package, where: str, budget: Budget) -> Iterator[tuple[str, by
         raise Encrypted
     has_sheets = any(_SHEETS.match(name) for name in package.members)
     for name in package.members:
-        if _LAYOUT.search(name) or (has_sheets and _SHEETS.match(name)):
+        if has_sheets and _SHEETS.match(name):
+            continue
+        if _LAYOUT.search(name) and (name.casefold().endswith((".xml", ".rdf")) or not _is_written(package, name)):
             continue
         if name.casefold().endswith((".xml", ".rels", ".vml")):
             budget.add(where, text_of_xml(package.octets(name), budget.limits.text))
-        elif (octets := package.octets(name)) and octets.lstrip()[:5] == b"<?xml":
-            raise NotRead("XML under another name")
+        elif (octets := package.octets(name)) and _XML.match(octets):
+            budget.add(where, text_of_xml(octets, budget.limits.text))  # the package says which part is what
         else:
             yield name.rpartition("/")[2], octets
+
+
+def _is_written(package: Package, name: str) -> bool:
+    return kind_of(package.octets(name)) not in ("empty", "unknown", "ole", "picture")

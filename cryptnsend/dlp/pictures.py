@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 
 from cryptnsend.core.charsets import decode_text
@@ -12,8 +13,14 @@ SECONDS = 40
 _EMF, _WMF = b"\1\0\0\0", b"\xd7\xcd\xc6\x9a"
 
 
+_RUN = re.compile(rb"[\x20-\x7e\t]{8,}")
+_WIDE_RUN = re.compile(rb"(?:[\x20-\x7e]\0){8,}")
+
+
 def read(octets: bytes, where: str, budget: Budget) -> None:
-    """Read a picture's words into the budget's pieces."""
+    """Read a picture's words into the budget's pieces: what was noted in it, then what it shows."""
+    budget.add(where, b"\n".join(_RUN.findall(octets)).decode("ascii"))
+    budget.add(where, b"\n\0".join(_WIDE_RUN.findall(octets)).decode("utf-16-le"))
     if len(octets) < SMALLEST:
         return
     if not budget.ocr or octets.startswith((_EMF, _WMF)):

@@ -14,7 +14,7 @@ _TOKEN = re.compile(
 )
 _UNSEEN = frozenset(
     b"fonttbl colortbl stylesheet listtable listoverridetable rsidtbl generator themedata colorschememapping datastore"
-    b" latentstyles xmlnstbl mmathPr pgptbl filetbl revtbl pict fldinst objdata".split()
+    b" latentstyles xmlnstbl mmathPr pgptbl filetbl revtbl pict objdata".split()
 )
 _SEEN = frozenset(b"shptxt footnote fldrslt annotation shpinst".split())  # seen although marked as not important
 _SIGNS = {
@@ -23,11 +23,14 @@ _SIGNS = {
     b"bullet": "*", b"lquote": "'", b"rquote": "'", b"ldblquote": '"', b"rdblquote": '"',
 }  # fmt: skip
 
+_SHOWN, _ASIDE, _NOTHING = 0, 1, 2  # what becomes of the text of a group
+
 
 class Rich(NamedTuple):
     """What a document says, and what is in it that nobody reads."""
 
     text: str
+    unseen: str  # what stands where programs look: the ends of links, variables, notes of a program
     has_pictures: bool
     has_objects: bool  # embedded files, or octets that are no picture's
 
@@ -36,9 +39,10 @@ def text_of_rtf(octets: bytes) -> Rich:
     """Return the text, and whether there are pictures or embedded objects in it, which are not read."""
     out: list[str] = []
     waiting = bytearray()  # octets of the document's own charset
-    charset, hidden, skip = "cp1252", False, 0
+    aside = bytearray()  # what stands where programs look
+    charset, hidden, skip = "cp1252", _SHOWN, 0
     has_pictures = has_objects = False
-    stack: list[tuple[bool, int]] = []
+    stack: list[tuple[int, int]] = []
     unicode_skip, important, at = 1, True, 0
 
     def flush() -> None:
@@ -57,6 +61,8 @@ def text_of_rtf(octets: bytes) -> Rich:
             if brace == b"{":
                 stack.append((hidden, unicode_skip))
             elif stack:
+                if hidden == _ASIDE and stack[-1][0] == _SHOWN:
+                    aside += b"\n"
                 hidden, unicode_skip = stack.pop()
             important = True
         elif (word := found["word"]) is not None:
@@ -65,15 +71,20 @@ def text_of_rtf(octets: bytes) -> Rich:
                 at += number
                 has_objects = has_objects or not hidden  # in a picture, octets are the picture
             elif word == b"pict":
-                hidden = has_pictures = True
+                hidden, has_pictures = _NOTHING, True
             elif word == b"objdata":
-                hidden = has_objects = True
-            elif word in _UNSEEN or (not important and word not in _SEEN):
-                hidden = True
+                hidden, has_objects = _NOTHING, True
+            elif word in _UNSEEN:
+                hidden = _NOTHING
+            elif word == b"fldinst" or (not important and word not in _SEEN):
+                hidden = max(hidden, _ASIDE)
             elif word == b"ansicpg" and number:
                 charset = f"cp{number}"
             elif word == b"uc" and number is not None:
                 unicode_skip = min(max(number, 0), 10)
+            elif word == b"u" and number is not None and hidden == _ASIDE:
+                aside += _character(number).encode("utf-8", "replace")
+                skip = unicode_skip
             elif word == b"u" and number is not None and not hidden:
                 flush()
                 out.append(_character(number))
@@ -85,18 +96,18 @@ def text_of_rtf(octets: bytes) -> Rich:
         elif found["hex"] is not None:
             if skip:
                 skip -= 1
-            elif not hidden:
-                waiting += bytes.fromhex(found["hex"].decode())
+            elif hidden != _NOTHING:
+                (aside if hidden else waiting).extend(bytes.fromhex(found["hex"].decode()))
         elif (sign := found["sign"]) is not None:
             if sign == b"*":
                 important = False
             elif not hidden and sign in b"\\{}_~-":
                 waiting += {b"_": b"-", b"~": b" ", b"-": b""}.get(sign, sign)
-        elif (text := found["text"]) is not None and not hidden:
-            waiting += text[skip:]
+        elif (text := found["text"]) is not None and hidden != _NOTHING:
+            (aside if hidden else waiting).extend(text[skip:])
             skip = max(0, skip - len(text))
     flush()
-    return Rich(_paired("".join(out)), has_pictures, has_objects)
+    return Rich(_paired("".join(out)), decode_text(bytes(aside), charset), has_pictures, has_objects)
 
 
 def _character(number: int) -> str:

@@ -34,7 +34,8 @@ class Enclosed:
 class Unpacked:
     """What was inside: texts by their kind (text subject html rtf), and files."""
 
-    texts: list[tuple[str, bytes, bool]] = field(default_factory=list)  # kind, octets, whether UTF-16
+    # Kind, octets, whether UTF-16; besides the message itself whatever its sender or a program wrote as text.
+    texts: list[tuple[str, bytes, bool]] = field(default_factory=list)
     files: list[Enclosed] = field(default_factory=list)
 
 
@@ -58,20 +59,23 @@ def unpack(octets: bytes) -> Unpacked:
         elif ident == _DATA:
             found.files[-1].octets = found.files[-1].octets or data
         elif ident == _PROPERTIES:
-            _describe(found.files[-1], data)
+            found.texts += _describe(found.files[-1], data)
         elif ident == _SUBJECT:
             found.texts.append(("subject", data.rstrip(b"\0"), False))
         elif ident == _BODY:
             found.texts.append(("text", data.rstrip(b"\0"), False))
         elif ident == _OF_MESSAGE:
             for name, kind, value in _properties(data):
-                if name in _WORDS:
-                    found.texts.append((_WORDS[name], value, kind == _UNICODE))
+                if name in _WORDS or kind in (_STRING, _UNICODE):
+                    found.texts.append((_WORDS.get(name, "text"), value, kind == _UNICODE))
     return found
 
 
-def _describe(file: Enclosed, data: bytes) -> None:
+def _describe(file: Enclosed, data: bytes) -> Iterator[tuple[str, bytes, bool]]:
+    """Fill in what a file is, and yield what else is said of it."""
     for name, kind, value in _properties(data):
+        if kind in (_STRING, _UNICODE):
+            yield "text", value, kind == _UNICODE
         if name in _NAMES and (name == _NAMES[0] or not file.name):
             file.name = value.decode("utf-16-le", "replace").rstrip("\0") if kind == _UNICODE else _text(value)
         elif name == _CONTENT and kind in (_OBJECT, _BINARY) and not file.octets:

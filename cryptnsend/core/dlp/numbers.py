@@ -7,15 +7,25 @@ on issuers and the Luhn check, CMS on the forms of NPI and MBI, and the DEA's ch
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from cryptnsend.core.dlp.text import Reading, context
 
 Span = tuple[int, int]
 
-_GROUPED = re.compile(r"(?<![\w])(?<!\d[-./])(\d{3})([- .])(\d{2})\2(\d{4})(?!\w)(?![-/.]\d)")
-_NINE = re.compile(r"(?<![\w])(?<!\d[-./])(\d{3})(\d{2})(\d{4})(?!\w)(?![-/.]\d)")
+# What may stand beside a number: an underline, as in names of files, or its label without a blank.
+_GLUED = r"(?:(?<![^\W_])|(?<=ssn)|(?<=itin)|(?<=tin)|(?<=card)|(?<=visa)|(?<=amex))(?<!\d[-./])"
+_FREE = r"(?![^\W_])(?![-/.]\d)"
+_GROUPED = re.compile(rf"{_GLUED}(\d{{3}})([- .]|[ ]-[ ])(\d{{2}})\2(\d{{4}}){_FREE}", re.IGNORECASE)
+_NINE = re.compile(rf"{_GLUED}(\d{{3}})(\d{{2}})(\d{{4}}){_FREE}", re.IGNORECASE)
+# Right behind their name, nine digits are that number however they are parted: 2 1 9 4 4 1 2 3 4, 219/44/1234, cells.
+_TOLD = re.compile(
+    r"(?<![^\W_])(?P<name>ssns?|s\.s\.n\.?|ss ?#|soc(?:ial)?\.? ?sec(?:urity)?\.?|seguro social|itin)"
+    r"[\s:#=|(]{0,4}(?:number|num\.?|no\.?|nr\.?|is|es|#)?[\s:#=|(]{0,4}"
+    r"(?P<value>\d(?:[-\s./_|\u00b7\u2022*]{0,3}\d){8})(?![-\s./_|]{0,3}\d)(?![^\W_])",
+    re.IGNORECASE,
+)
 _SOCIAL = context(
     r"\bssns?\b|\bs\.s\.n|\bss ?#|\bsoc(?:ial)?[. ]{1,2}sec|\bsocial(?: (?:is|number|no|nr))?[:# ]*$|\bsocial\b"
     r"|seguro social|\bitins?\b|\btax(?:payer)?[ -]?(?:id|identification)|\btin\b"
@@ -40,6 +50,13 @@ def ssns(reading: Reading) -> Iterator[Span]:
     for found in _NINE.finditer(reading.text):
         if is_ssn(found[0]) and _is_named(reading, found.start(), found.end(), _SOCIAL):
             yield found.span()
+    yield from _told(reading, is_ssn)
+
+
+def _told(reading: Reading, is_one: Callable[[str], bool]) -> Iterator[Span]:
+    for found in _TOLD.finditer(reading.text):
+        if is_one(re.sub(r"\D", "", found["value"])):
+            yield found.span("value")
 
 
 def is_ssn(digits: str) -> bool:
@@ -57,6 +74,7 @@ def itins(reading: Reading) -> Iterator[Span]:
     for found in _NINE.finditer(reading.text):
         if is_itin(found[0]) and _is_named(reading, found.start(), found.end(), _TAXPAYER):
             yield found.span()
+    yield from _told(reading, is_itin)
 
 
 def is_itin(digits: str) -> bool:
@@ -66,12 +84,15 @@ def is_itin(digits: str) -> bool:
 
 
 _CARDS = re.compile(
-    r"(?<![\w])(?<!\d[-./])(?:"
+    rf"{_GLUED}(?:"
     r"\d{4}([- .])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?"  # most
     r"|3[47]\d\d([- .])\d{6}\2\d{5}"  # American Express
     r"|3\d{3}([- .])\d{6}\3\d{4}"  # Diners
-    r"|\d{13,19})(?!\w)(?![-/.]\d)"
+    rf"|\d{{13,19}}){_FREE}",
+    re.IGNORECASE,
 )
+# Parted in other ways, by blanks and hyphens that differ or digit by digit, it takes a word beside them.
+_LOOSE = re.compile(rf"{_GLUED}\d(?:[- ]{{0,3}}\d){{12,18}}{_FREE}", re.IGNORECASE)
 _PAYING = context(
     r"\b(?:card|visa|master ?card|mc|amex|american express|discover|diners|jcb|union ?pay|credit|debit|payment"
     r"|pay|ccn?"
@@ -110,6 +131,9 @@ def cards(reading: Reading) -> Iterator[Span]:
         is_usual = is_grouped or len(digits) in USUAL  # others are more often something else
         if (_is_meant if is_usual else _is_named)(reading, start, end, _PAYING):
             yield start, end
+    for found in _LOOSE.finditer(reading.text):
+        if is_card(re.sub(r"\D", "", found[0])) and _is_named(reading, *found.span(), _PAYING):
+            yield found.span()
 
 
 def is_card(digits: str) -> bool:
@@ -128,7 +152,7 @@ def luhn(digits: str) -> bool:
     return total % 10 == 0
 
 
-_TEN = re.compile(r"(?<![\w])(?<!\d[-./])[12]\d{9}(?!\w)(?![-/.]\d)")
+_TEN = re.compile(r"(?:(?<![^\W_])|(?<=NPI))(?<!\d[-./])[12]\d{9}(?!\w)(?![-/.]\d)")
 _PROVIDER = context(r"\bnpis?\b|\bnational provider\b|\bprovider (?:identifier|id|number)\b")
 
 
@@ -140,7 +164,9 @@ def npis(reading: Reading) -> Iterator[Span]:
 
 
 _L, _AN = "AC-HJKMNP-RT-Y", "0-9AC-HJKMNP-RT-Y"  # neither S, L, O, I, B nor Z
-_MBI = re.compile(rf"(?<![\w-])[1-9][{_L}][{_AN}]\d(-?)[{_L}][{_AN}]\d\1[{_L}]{{2}}\d\d(?![\w])(?!-\w)", re.IGNORECASE)
+_MBI = re.compile(
+    rf"(?<![\w-])[1-9][{_L}][{_AN}]\d([- ]?)[{_L}][{_AN}]\d\1[{_L}]{{2}}\d\d(?![\w])(?!-\w)", re.IGNORECASE
+)
 _MEDICARE = context(r"\bmbis?\b|\bmedicare\b|\bbeneficiary\b")
 
 

@@ -16,15 +16,24 @@ from typing import Any
 import re2
 
 BLANKS = dict.fromkeys(
-    map(ord, "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"), " "
+    map(ord, "\u00a0\u1680\u2800\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"),
+    " ",
 )
-DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"), "-")
-# Soft hyphens, joiners, direction marks: what a reader does not see does not part a number.
-NOTHING = dict.fromkeys(
-    [0xAD, 0x34F, 0x61C, 0x180E, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070)]
-)
+DASHES = dict.fromkeys(map(ord, "\u02d7\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\ufe58\ufe63\uff0d"), "-")
+# Controls, soft hyphens, joiners, direction marks, fillers, tags: what a reader does not see does not part a number.
+_UNSEEN = (
+    (0x00, 0x08), (0x0E, 0x1F), (0x7F, 0x84), (0x86, 0x9F), (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C),
+    (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F),
+    (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF9, 0xFFFB), (0x1BCA0, 0x1BCA3),
+    (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
+)  # fmt: skip
+NOTHING: dict[int, None] = dict.fromkeys(code for first, last in _UNSEEN for code in range(first, last + 1))
 LINE_ENDS = {0x0D: "\n", 0x0B: "\n", 0x0C: "\n", 0x85: "\n", 0x2028: "\n", 0x2029: "\n"}
-_FORMS: dict[int, str | None] = {**BLANKS, **DASHES, **NOTHING, **LINE_ENDS}
+_FORMS: dict[int, str | None] = {**NOTHING, **BLANKS, **DASHES, **LINE_ENDS}
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
+_FOREIGN_DIGIT = re.compile(r"(?![0-9])\d")
+# Lines through and below digits, and the frames of emoji keys; other marks make letters.
+_MARKED = re.compile("(?<=[0-9-])[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]+")
 _CELLS = re.compile(r"\t|  |[|;,]")
 _LINK = re.compile(r"(?:://|@|www\.|\.(?:com|org|net|gov|edu)\b)", re.IGNORECASE)
 MEMORY = 8 << 20  # octets of an automaton
@@ -36,9 +45,12 @@ HEADING = 400  # characters of a heading that are read
 
 def plain_form(text: str) -> str:
     """Return *text* with one form for each blank, dash, digit and line end, and without what cannot be seen."""
+    text = text.replace("\r\n", "\n")
     if text.isascii():
-        return text.replace("\r\n", "\n").replace("\r", "\n").replace("\x0b", "\n").replace("\x0c", "\n")
-    return unicodedata.normalize("NFKC", text.replace("\r\n", "\n").translate(_FORMS)).translate(_FORMS)
+        text = text.replace("\r", "\n").replace("\x0b", "\n").replace("\x0c", "\n")
+        return _CONTROL.sub("", text) if _CONTROL.search(text) else text
+    text = unicodedata.normalize("NFKC", text.translate(_FORMS)).translate(_FORMS)
+    return _MARKED.sub("", _FOREIGN_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text))
 
 
 def context(words: str) -> Any:
