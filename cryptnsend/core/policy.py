@@ -197,6 +197,7 @@ _WHY = {
     "default-plain": "the organisation sends plain unless protection is asked for",
     "tls-or-vault": "the organisation sends over proven encryption in transit, and seals where there is none",
     "no-proven-way": "it was to go over proven encryption in transit, and there is none to the recipient's server",
+    "too-large": "it is larger than the recipient's server takes, so that it waits here as a link",
     "held": "something was found in it that should not leave in clear",
     "not-subscriber": "only subscribers can send plain mail",
     "default-unknown": "the organisation's default is not known here",

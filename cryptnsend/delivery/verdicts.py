@@ -41,7 +41,8 @@ def judged(outcome: Outcome, content: bool = True) -> Outcome:
     """
     if outcome.kind != "failed":
         return outcome
-    if outcome.status in ("5.3.4", "5.2.3"):
+    # RFC 1870 §6.1: 552 alone says the same, by hosts that give no enhanced code.
+    if outcome.status in ("5.3.4", "5.2.3") or (outcome.code, outcome.status) == (552, "5.0.0"):
         return replace(outcome, reason=Outcome.TOO_LARGE)
     if outcome.status == "5.7.30":
         return replace(outcome, reason=Outcome.PROOF_MISSING)

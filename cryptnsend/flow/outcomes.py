@@ -70,7 +70,8 @@ class Outcomes:
             self._failed(rows, row, outcome)
             return False
         if row["kind"] == "relay":
-            return self._into_vault(rows, row, letter, f"no-proven-way: {outcome.reply}")
+            found = "too-large" if outcome.reason == Outcome.TOO_LARGE else "no-proven-way"
+            return self._into_vault(rows, row, letter, f"{found}: {outcome.reply}")
         if row["kind"] == journalling.KIND and letter.copy_key is not None:
             return self._relock(rows, row, letter, letter.copy_key)
         return self.as_link(rows, row)
@@ -266,7 +267,7 @@ def replaces(row: Row, outcome: Outcome) -> bool:
         return False
     unprotected = outcome.reason in (Outcome.PROOF_MISSING, Outcome.TLS_MISSING)
     if row["kind"] == "relay":
-        return unprotected
+        return unprotected or outcome.reason == Outcome.TOO_LARGE
     if row["kind"] == journalling.KIND:
         return row["form"] == "tls" and (unprotected or outcome.reason == Outcome.CONTENT)
     return _can_be_link(row) and (unprotected or outcome.reason in (Outcome.TOO_LARGE, Outcome.CONTENT))

@@ -82,7 +82,10 @@ PAGES = {
         (
             _("Send the files in two or three messages."),
             _("Make pictures smaller: most mail programs offer it when you attach them."),
+            _("Or write it here, on the page “Write”: what is too large for a message becomes a link to the file by"
+              " itself, up to two gigabytes as a rule."),
         ),
+        place="compose.new",
     ),
     "header": Page(
         _("The head of the message is too long"),

@@ -138,6 +138,7 @@ def test_consent_where_it_means_nothing_is_told_as_that() -> None:
         ("554 spam, perhaps", Outcome.CONTENT),
         ("550 5.6.0 bad mime", Outcome.CONTENT),
         ("552 5.3.4 too large", Outcome.TOO_LARGE),
+        ("552 message size exceeds fixed limit", Outcome.TOO_LARGE),
         ("550 5.7.26 not authenticated", ""),  # another form of the same mail fares no better
         ("550 5.7.509 not authenticated", ""),
         ("550 5.1.1 unknown after all", ""),

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+import trustme
 
 from cryptnsend.flow.deliver import Deliver
-from tests.delivery.peers import Peer, Wire, courier
+from tests.delivery.peers import EHLO, Peer, Wire, courier, server_context
+from tests.flow.rows import recipients
 from tests.support.house import MINUTE, House
 
 ANN = "ann@gmail.example"
@@ -22,10 +24,10 @@ def ann(house: House) -> int:
 
 
 @contextmanager
-def delivering(house: House, peer: Peer) -> Iterator[Deliver]:
-    """Let a courier that knows *peer* work for the house."""
-    app = house.process("courier")
-    vars(app)["courier"] = courier(peer, routes={"example": peer.route, ".example": peer.route})
+def delivering(house: House, peer: Peer, **others: Peer) -> Iterator[Deliver]:
+    """Let a courier that knows *peer* work for the house; *others* are those of names below .example."""
+    app, routes = house.process("courier"), {f"{name}.example": each.route for name, each in others.items()}
+    vars(app)["courier"] = courier(peer, routes={"example": peer.route, ".example": peer.route} | routes)
     yield app.deliver
     app.deliver.close()
 
@@ -115,3 +117,22 @@ def test_a_greylisting_host_takes_the_mail_at_the_second_try(house: House, ann: 
     assert notices(house) == {"pat@peer.example": ("delivered", 2)}
     assert len(host.idents) == 2, "the notice and the receipt, each once"
     assert set(host.refused.values()) == {1}
+
+
+def test_who_has_room_gets_a_large_plain_mail_and_everybody_else_a_link_to_it(house: House, ann: int) -> None:
+    """Nothing comes back: what a server has no room for waits sealed, for its own recipient only."""
+    roomy, narrow = "pat@roomy.example", "eva@narrow.example"
+    message = house.submit(ANN, [roomy, narrow], house.mail(":: A scan", text="scanned lines\r\n" * 20_000))
+    context = server_context(trustme.CA(), "127.0.0.1")
+    small = EHLO.replace("SIZE 10000000", "SIZE 200000")
+    little = Peer({"EHLO": small}, context=context)
+    with Peer(context=context) as large, little, delivering(house, large, narrow=little) as worker:
+        worker.once()
+    assert sum(b"scanned lines" in each for each in large.bodies) == 1
+    assert len(little.bodies) == 1
+    assert b"scanned" not in little.bodies[0]
+    found = recipients(house, message)
+    assert [found[each]["decision"] for each in (roomy, narrow)] == ["relay", "vault"]
+    assert found[narrow]["reason"].startswith("too-large: the message has ")
+    assert not house.queued("dsn")
+    assert house.pickup.show(house.register(narrow, message), message).subject == "A scan"

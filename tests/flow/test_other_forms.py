@@ -120,6 +120,22 @@ def test_plain_mail_that_was_taken_back_meanwhile_does_not_turn_up_in_the_vault(
     assert f"address:{PAT}" not in {holder for holder, _ in grants(house, message)}
 
 
+def test_plain_mail_that_is_too_large_for_the_recipients_server_waits_as_a_link_and_says_why(
+    desk: Desk, ann: int
+) -> None:
+    house = desk.house
+    message = house.submit(ANN, [PAT], house.mail(":: Results"))
+    desk.say(TOO_LARGE, DELIVERED)
+    desk.deliver()
+    said = recipients(house, message)[PAT]
+    assert (said["decision"], said["reason"]) == ("vault", "too-large: too large")
+    assert (house.queued("relay"), house.queued("dsn")) == ([], [])
+    house.clock.forward(GATHERED)
+    desk.deliver()
+    assert house.code(ANN, PAT) in faces(desk.answers.mails(ANN)[-1])[0].replace(" ", "")
+    assert house.pickup.show(house.register(PAT, message), message).subject == "Results"
+
+
 def test_plain_mail_that_is_refused_comes_back_and_its_key_is_destroyed(desk: Desk, ann: int) -> None:
     house = desk.house
     house.submit(ANN, [PAT], house.mail(":: Results"))
