@@ -46,6 +46,7 @@ METRICS = (
     Metric("smtp_refusals", "counter", ("role", "code", "status"), "Replies 4yz and 5yz of the SMTP doors."),
     Metric("delivery_attempts", "counter", ("kind", "outcome", "status"), "Attempts to deliver, by how they ended."),
     Metric("mail_looked_at", "counter", ("found",), "Looks of data-loss prevention into mail, by what came of them."),
+    Metric("file_links", "counter", ("result",), "Links for anyone: opened, wrong, throttled, damaged."),
     Metric("delivery_tls", "counter", ("kind", "tls", "proof"), "Mail that left, by TLS and by what proved the host."),
     Metric("keeper_requests", "counter", ("caller", "request", "result"), "What the keeper was asked."),
     Metric("scans", "counter", ("where", "result"), "Mail that scanners looked at, by its way and what came of it."),

@@ -512,6 +512,7 @@ class Desk(Foundation):
             argon=self.argon,
             clock=self.clock,
             random=os.urandom,
+            wake=self.wake,
         )
 
     @cached_property

@@ -18,23 +18,26 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import msgspec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from cryptnsend import metrics
 from cryptnsend.core import keys
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
-from cryptnsend.core.errors import Denied, Ended, NoGrant, SealBroken, Sentence, Throttled, WrongSecret
+from cryptnsend.core.errors import Denied, Ended, NoGrant, SealBroken, Sentence, WrongSecret
 from cryptnsend.core.model import Random, account_holder, new_id
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.core.passwords import SALT, Argon, check_strength, derive
 from cryptnsend.core.seal import framed, open_sealed, pad, seal, unpad
+from cryptnsend.flow import linkmarks
 from cryptnsend.flow.downloads import NOTHING, TICKET, Download, download_of, ident_of, key_of, typed
 from cryptnsend.flow.filereading import FileReading, LinkedFile, chosen, files_beside, read, written
+from cryptnsend.flow.guessing import Guesses, subject_of
 from cryptnsend.flow.opening import Opener
 from cryptnsend.flow.ownpair import own_pair
 from cryptnsend.flow.policies import Policies
@@ -49,7 +52,6 @@ OPEN_DAYS = 7  # the longest life of a link without a password
 MOST = 20  # links of one message that hold
 MOST_DOWNLOADS = 1000
 PASS = 60 * MINUTE
-GUESSES = 100  # wrong passwords for one link in a day, wherever they come from
 OPENED = 200  # times that one source may open a link in a day: each leaves an entry in the audit trail
 LOCATOR, SECRET = 20, 32  # octets
 PART, LABEL = "link", "file link"
@@ -63,11 +65,12 @@ class SharedLink:
     id: int
     place: str  # what its address ends in; "" once it is over, or where this session does not open it
     has_password: bool
-    state: str  # active, revoked, ended
+    state: str  # active, revoked, ended; damaged where its row is, so that it opens nothing
     most: int  # downloads, 0 for any number
     spent: int
     ends: int
     created: int
+    guesses: int = 0  # wrong passwords that were typed for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,9 @@ class FileLinks:
         argon: Argon,
         clock: Clock,
         random: Random,
+        wake: Callable[[], None],
     ):
+        self._guesses = Guesses(engine=engine, throttle=throttle, clock=clock, random=random, wake=wake)
         self._engine, self._keeper, self._opener, self._reading, self._sent = engine, keeper, opener, reading, sent
         self._policies, self._throttle, self._argon = policies, throttle, argon
         self._clock, self._random = clock, random
@@ -141,12 +146,12 @@ class FileLinks:
         k = derive(password, salt, self._argon) if password else secret
         pair, holder = own_pair(self._engine, self._keeper, session), account_holder(session.account)
         sealed = seal(_key_of(k, locator, ident), ident, PART, pad(written(files)))
-        link = filelinks.LinkRow(
+        link = _marked(filelinks.LinkRow(
             ident, about["org"], message, hashlib.sha256(locator).digest(), "password" if password else "secret",
             salt, self._argon.encode() if password else "", sealed,
             keys.seal_to(pair.public, locator + secret, label=LABEL, owner=holder, holder=holder, ref=ident),
             pair.id, "active", most, 0, until, now,
-        )  # fmt: skip
+        ))  # fmt: skip
         said = {"link": str(ident), "way": link.way, "until": until, "most": most, "files": len(files)}
 
         def write(rows: Rows) -> None:
@@ -165,11 +170,14 @@ class FileLinks:
         for row in filelinks.of(self._engine, about["org"], message):
             holds = filelinks.holds(self._engine, about["org"], row["id"], now)
             state = row["state"] if holds or row["state"] != "active" else "ended"
-            place = self._place(session, row) if holds else ""
+            if holds and not linkmarks.is_whole(row):
+                linkmarks.tell(row)
+                state = "damaged"
+            place = self._place(session, row) if state == "active" else ""
             found.append(
                 SharedLink(
                     row["id"], place, row["way"] == "password", state, row["most"], row["spent"], row["ends"],
-                    row["created"],
+                    row["created"], row["guesses"],
                 )
             )  # fmt: skip
         return found
@@ -202,18 +210,23 @@ class FileLinks:
         """
         Return the files of a link to who has its *secret*: what stands behind the #, or the password.
 
-        *browser* is what only this browser knows. Raises as `look`, WrongSecret, and Throttled after too many tries.
+        *browser* is what only this browser knows. Raises as `look`, WrongSecret, Throttled after too many tries (Shut
+        for good), SealBroken where the row is damaged, whatever was typed.
         """
         octets = _locator(locator)
         row = self._found(octets)
-        self._throttle.ask(f"{_subject(row)} opened", source, OPENED)
+        self._throttle.ask(f"{subject_of(row)} opened", source, OPENED)
+        if not linkmarks.is_whole(row):
+            linkmarks.tell(row)
+            raise SealBroken("The row of the link is damaged.")
         key = _key_of(self._k(row, secret, source), octets, row["id"])
         try:
             files = read(unpad(open_sealed(key, row["id"], PART, row["files"])))
         except SealBroken:
             raise self._wrong(row, source) from None
         if row["way"] == "password":
-            self._throttle.forgive(_subject(row), source)
+            self._guesses.right(row, source)
+        metrics.count("file_links", result="opened")
         now, token = self._clock.now(), self._random(SECRET)
         # A pass rests like a ticket, of its first file; what is sealed in it is no ticket's.
         made = filelinks.TicketRow(
@@ -337,22 +350,14 @@ class FileLinks:
             if not octets:
                 raise WrongSecret("This link is not whole. Copy all of it, to its last character.")
             return octets
-        self._throttle.check(_subject(row), source)
-        self._throttle.check(_subject(row), "")
+        self._guesses.check(row, source)
         return derive(secret, row["salt"], Argon.decode(row["params"]))
 
     def _wrong(self, row: Row, source: str) -> Denied:
-        """Count a wrong secret, and return what to say of it."""
+        """Count a wrong secret, and return what to say of it; raise Throttled."""
         if row["way"] == "secret":
             return WrongSecret("This link is not whole. Copy all of it, to its last character.")
-        try:
-            self._throttle.ask(_subject(row), "", GUESSES)
-            self._throttle.failed(_subject(row), source)
-        except Throttled as wait:
-            self._engine.write(
-                partial(self._note, row=row, action="link.guessed", detail={"network": network_of(source)})
-            ).result()
-            return wait
+        self._guesses.wrong(row, source)
         return WrongSecret("This password is not right.")
 
     def _passed(self, locator: str, token: str, browser: bytes) -> tuple[Row, bytes, Sequence[LinkedFile]]:
@@ -384,8 +389,8 @@ def _key_of(k: bytes, locator: bytes, ident: int) -> bytes:
     return HKDF(SHA256(), 32, salt=locator, info=framed(LABEL, ident)).derive(k)
 
 
-def _subject(row: Row) -> str:
-    return f"file link {row['id']}"
+def _marked(link: filelinks.LinkRow) -> filelinks.LinkRow:
+    return replace(link, mark=linkmarks.mark_of(link))
 
 
 def _spelt(octets: bytes) -> str:

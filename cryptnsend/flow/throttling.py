@@ -82,12 +82,15 @@ class Throttle:
         if until > now:
             self._refuse(until - now)
 
+    def knows(self, subject: str, source: str) -> bool:
+        """Say whether a network is known as one that somebody came from before, all steps done."""
+        return throttle.paused_until(self._engine, SEEN, subject, _network(source)) > self._clock.now()
+
     def judged(self, subject: str, source: str) -> str:
         """Return whose password is looked at: the subject's, or nobody's while its network waits and is new to it."""
         if not self._wait_of_network(source):
             return subject
-        known = throttle.paused_until(self._engine, SEEN, subject, _network(source))
-        return subject if known > self._clock.now() else NOBODY
+        return subject if self.knows(subject, source) else NOBODY
 
     def failed(self, subject: str, source: str, secret: str | None = None) -> None:
         """

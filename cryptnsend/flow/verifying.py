@@ -16,6 +16,7 @@ from typing import NamedTuple
 from cryptnsend.core.contracts import Engine, Row
 from cryptnsend.core.errors import BlobGone, SealBroken, StoreBroken
 from cryptnsend.core.seal import framed, plain_size, sealed_size
+from cryptnsend.flow import linkmarks
 from cryptnsend.store import backup
 from cryptnsend.store.records import archive, upkeep
 from cryptnsend.store.vault import Stored, Vault
@@ -49,6 +50,8 @@ def verify(engine: Engine, vault: Vault, progress: Progress = lambda what, done,
         yield from _message(engine, vault, message, rows)
         done += len(rows)
         progress("content", min(done, total), total)
+    for link in linkmarks.damaged(engine):
+        yield Wrong("damaged", f"link {link}: it opens nothing, and whoever made it can make another one")
     for kind, key in vault.verify(engine):
         yield Wrong(kind, key)
 

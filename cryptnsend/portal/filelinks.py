@@ -14,8 +14,9 @@ from typing import Any
 from flask import Blueprint, Response, redirect, render_template, request, session, url_for
 from flask_babel import gettext, ngettext
 
-from cryptnsend.core.errors import Denied, Ended, NoGrant, Throttled, WrongSecret
+from cryptnsend.core.errors import Denied, Ended, NoGrant, SealBroken, Throttled, WrongSecret
 from cryptnsend.flow.filelinks import MOST_DOWNLOADS, OPEN_DAYS, Face, Offered
+from cryptnsend.flow.guessing import MOST, Shut
 from cryptnsend.home import Home
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.fetching import handed_over
@@ -28,7 +29,7 @@ blueprint = Blueprint("filelinks", __name__)
 blueprint.before_request(check_form)
 
 DAY = 86_400_000  # milliseconds
-GONE = 410
+GONE, BROKEN = 410, 500
 PLACE = "/f/"  # short: it is read aloud, and typed
 
 
@@ -92,6 +93,7 @@ def _page(message: int, problem: str = "") -> str:
         until=_moment(request.form.get("until", ""), "") or now + OPEN_DAYS * DAY,
         days=OPEN_DAYS,
         most=MOST_DOWNLOADS,
+        shut=MOST,
         now=now,
     )
 
@@ -132,6 +134,11 @@ def open_link(locator: str) -> Any:
         return _offer(locator, desk().filelinks.open(locator, typed, source(), _browser()))
     except Ended:
         return _face(locator, None), GONE
+    except SealBroken:
+        said = gettext("What this link opens is damaged on our side. Ask who sent it for another one.")
+        return _face(locator, desk().filelinks.look(locator), said), BROKEN
+    except Shut as shut:
+        return _face(locator, desk().filelinks.look(locator), say(shut)), 429, {"Retry-After": str(shut.retry_after)}
     except Throttled as wait:
         minutes = max(1, -(-wait.retry_after // 60))
         said = ngettext(

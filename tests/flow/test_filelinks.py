@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from structlog.testing import capture_logs
 
-from cryptnsend.core.errors import Denied, Ended, NoGrant, Throttled, WrongSecret
+from cryptnsend.core.errors import Denied, Ended, NoGrant, SealBroken, Throttled, WrongSecret
 from cryptnsend.flow.downloads import TICKET, Download
-from cryptnsend.flow.filelinks import GUESSES, MOST, PASS, FileLinks, Offered, SharedLink
+from cryptnsend.flow.filelinks import MOST, PASS, FileLinks, Offered, SharedLink
+from cryptnsend.flow.guessing import FEW, IN_NETWORK, MANY, Shut
+from cryptnsend.flow.guessing import MOST as MOST_GUESSES
 from cryptnsend.store.records import endings
 from tests.flow.test_beside import ANN, FILE, JUNE, PAT, PIECE, Share, whole
 from tests.flow.test_plain_rules import run
@@ -125,7 +128,7 @@ def test_the_organisation_allows_links_and_not_to_allow_them_any_more_ends_those
         sharing.links.get(ticket, MINE)
 
 
-def test_guesses_are_counted_for_each_source_and_for_the_link(sharing: Sharing) -> None:
+def test_guesses_are_counted_for_each_source_and_its_network(sharing: Sharing) -> None:
     _, locator, _ = sharing.make(password=WORDS)
     free = sharing.house.config.limits.sign_in_failures
     for number in range(free - 1):
@@ -136,12 +139,54 @@ def test_guesses_are_counted_for_each_source_and_for_the_link(sharing: Sharing) 
     with pytest.raises(Throttled):
         sharing.open(locator, WORDS)  # it has to wait, too
     assert sharing.audit("link.guessed") == 1
-    assert whole(sharing.have_from("198.51.100.9", locator)) == FILE
-    sharing.house.spoil("UPDATE throttle SET failures = :n WHERE source = '' AND door = 'link'", n=GUESSES)
-    with pytest.raises(WrongSecret):
-        sharing.open(locator, "from elsewhere", source="198.51.100.10")
+    for number in range(IN_NETWORK - free):
+        with pytest.raises(WrongSecret):
+            sharing.open(locator, "from beside", source=f"192.0.2.{number + 100}")
     with pytest.raises(Throttled):
-        sharing.open(locator, WORDS, source="192.0.2.1")
+        sharing.open(locator, WORDS, source="192.0.2.99")
+    assert whole(sharing.have_from("198.51.100.9", locator)) == FILE
+
+
+def test_no_stranger_shuts_a_link_to_who_has_its_password_and_its_author_hears_of_them(sharing: Sharing) -> None:
+    ident, locator, _ = sharing.make(password=WORDS)
+    assert whole(sharing.have_from("198.51.100.9", locator)) == FILE
+    for number in range(MANY):
+        with pytest.raises(WrongSecret):
+            sharing.open(locator, f"guess {number}", source=f"203.0.{number // 9}.{number}")
+    assert sharing.house.alerts().count((ANN, "link-guessed")) == 1
+    assert sharing.shown(ident).guesses == MANY
+    for _ in range(FEW):  # each other network has a few now
+        with pytest.raises(WrongSecret):
+            sharing.open(locator, "one more", source="2001:db8:1:2::3")
+    with pytest.raises(Throttled):
+        sharing.open(locator, WORDS, source="2001:db8:1:ffff::4")
+    assert whole(sharing.have_from("2001:db8:2::1", locator)) == FILE
+    assert whole(sharing.have_from("192.0.2.200", locator)) == FILE
+    sharing.house.spoil("UPDATE file_links SET guesses = :n WHERE id = :id", n=MOST_GUESSES - 1, id=ident)
+    with pytest.raises(WrongSecret):
+        sharing.open(locator, "the last", source="203.0.113.7")
+    assert sharing.house.alerts().count((ANN, "link-closed")) == 1
+    with pytest.raises(Shut):
+        sharing.open(locator, WORDS, source="203.0.113.8")
+    for known in ("198.51.100.77", "192.0.2.200"):
+        assert whole(sharing.have_from(known, locator)) == FILE, "it was opened there before"
+    another, locator, _ = sharing.make(password=WORDS)
+    assert (whole(sharing.have_from("203.0.113.8", locator)), sharing.shown(another).guesses) == (FILE, 0)
+
+
+@pytest.mark.parametrize("column", ["files", "salt", "params", "own", "way"])
+def test_a_damaged_row_is_told_from_a_wrong_password_and_found_by_verify(sharing: Sharing, column: str) -> None:
+    ident, locator, _ = sharing.make(password=WORDS)
+    value = "'secret'" if column == "way" else "params || ' '" if column == "params" else f"zeroblob(length({column}))"
+    sharing.house.spoil(f"UPDATE file_links SET {column} = {value} WHERE id = :id", id=ident)  # noqa: S608
+    with capture_logs() as logged, pytest.raises(SealBroken):
+        sharing.open(locator, WORDS)
+    assert [(each["event"], each["link"]) for each in logged] == [("the row of a file link is damaged", ident)]
+    shown = sharing.shown(ident)
+    assert (shown.state, shown.place, shown.guesses) == ("damaged", "", 0)
+    assert f"damaged: link {ident}" in run(sharing.house, "vault", "verify", code=1).output
+    sharing.links.revoke(sharing.ann, sharing.message, ident)
+    assert json.loads(run(sharing.house, "vault", "verify", "--json").output)["wrong"] == []
 
 
 def test_secrets_passes_and_tickets_are_good_for_their_own_link_and_browser_only(sharing: Sharing) -> None:
@@ -311,6 +356,9 @@ def test_links_are_their_authors_alone_and_rows_that_were_edited_open_nothing(sh
         "UPDATE file_links SET files = (SELECT o.files FROM file_links o WHERE o.id = :other) WHERE id = :id",
         other=first, id=sharing.links.listing(sharing.ann, sharing.message)[0].id,
     )  # fmt: skip
+    with pytest.raises(SealBroken):
+        sharing.open(another, its)
+    sharing.house.spoil("UPDATE file_links SET mark = :nothing", nothing=b"")  # of somebody who hashes, too
     with pytest.raises(WrongSecret):
         sharing.open(another, its)
     assert whole(sharing.have(locator, secret)) == FILE

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from cryptnsend.flow.guessing import MOST
 from tests.portal.conftest import BASE, Visitor
 from tests.portal.real import ANN, JUNE, signed_in, text
 from tests.portal.test_fetching import FILE, Scene, get
@@ -126,6 +127,26 @@ def test_a_password_works_without_a_script_and_is_not_guessed(shared: Shared) ->
     assert "too many tries at this link" in answers[-1].text
     assert int(answers[-1].headers["Retry-After"]) > 60
     assert stranger.post(path, {"password": WORDS}).status_code == 429
+
+
+def test_a_link_that_is_damaged_or_guessed_at_too_often_says_so_and_not_that_the_password_is_wrong(
+    shared: Shared,
+) -> None:
+    path, _ = shared.make(password=WORDS)
+    shared.house.spoil("UPDATE file_links SET guesses = :n", n=MOST)
+    stranger = Visitor(shared.app)
+    stranger.get(path)
+    answer = stranger.post(path, {"password": WORDS})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "86400")
+    assert "Too many wrong passwords were typed for this link." in answer.text
+    assert "1000 wrong passwords were typed for it." in shared.ann.visitor.get(shared.path()).text
+    shared.house.spoil("UPDATE file_links SET guesses = 0, salt = zeroblob(16)")
+    answer = stranger.post(path, {"password": WORDS})
+    assert answer.status_code == 500
+    assert "is damaged on our side. Ask who sent it for another one." in answer.text
+    page = shared.ann.visitor.get(shared.path()).text
+    assert "nobody has a file by it" in page
+    assert path not in page
 
 
 def test_what_does_not_fit_makes_no_link_and_says_why(shared: Shared) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 
 from cryptnsend.core.contracts import Reader, Row, Rows
 
 NOTHING = b""  # what is sealed of a link that is over
 _COLUMNS = (
-    "l.id, l.org, l.message, l.way, l.salt, l.params, l.files, l.own, l.pair, l.state, l.most, l.spent, l.ends,"
-    " l.created"
+    "l.id, l.org, l.message, l.locator, l.way, l.salt, l.params, l.files, l.own, l.pair, l.state, l.most, l.spent,"
+    " l.ends, l.created, l.mark, l.guesses"
 )
 # Whoever takes a message back from everybody, or lets its time run out, ends its links. What a single person sent to
 # themselves has no recipient who could lose it.
@@ -38,6 +39,8 @@ class LinkRow:
     spent: int
     ends: int
     created: int
+    mark: bytes = NOTHING  # of all that never changes, see flow.linkmarks
+    guesses: int = 0  # wrong passwords so far
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class DownloadRow:
 
 def add(rows: Rows, link: LinkRow) -> None:
     """Write a link."""
-    rows.execute("INSERT INTO file_links VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(link))
+    rows.execute("INSERT INTO file_links VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(link))
 
 
 def count(rows: Rows, org: int, message: int, now: int) -> int:
@@ -91,6 +94,30 @@ def by_id(reader: Reader, ident: int) -> Row | None:
     """Return a link by its number, for the owner of the home."""
     found = reader.query(f"SELECT {_COLUMNS} FROM file_links l WHERE l.id = :id", id=ident)  # noqa: S608 - from above
     return found[0] if found else None
+
+
+def every_active(reader: Reader, page: int = 500) -> Iterator[Row]:
+    """Yield the links of all organisations that are not over by their rows, for `vault verify`."""
+    last = 0
+    while True:
+        found = reader.query(
+            f"SELECT {_COLUMNS} FROM file_links l WHERE l.state = 'active' AND l.id > :last ORDER BY l.id LIMIT :page",  # noqa: S608
+            last=last,
+            page=page,
+        )
+        yield from found
+        if not found:
+            return
+        last = found[-1]["id"]
+
+
+def guessed(rows: Rows, org: int, ident: int) -> int:
+    """Count a wrong password; return how many that are."""
+    found = rows.query(
+        "UPDATE file_links SET guesses = guesses + 1 WHERE id = :id AND org = :org RETURNING guesses",
+        {"id": ident, "org": org},
+    )
+    return int(found[0]["guesses"]) if found else 0
 
 
 def of(reader: Reader, org: int, message: int) -> list[Row]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from cryptnsend.store.schema.api import API, HOOKS
 from cryptnsend.store.schema.archive import ARCHIVE, GLASS_SECOND
-from cryptnsend.store.schema.files import FILES
+from cryptnsend.store.schema.files import FILES, LINK_MARKS
 from cryptnsend.store.schema.first import FIRST, Step
 from cryptnsend.store.schema.holds import HOLDS
 from cryptnsend.store.schema.journals import JOURNALS
@@ -70,4 +70,5 @@ STEPS: tuple[Step, ...] = (
     GLASS_SECOND,
     API,
     HOOKS,
+    LINK_MARKS,
 )

@@ -59,3 +59,11 @@ FILES = Step(
         "ALTER TABLE uploads ADD COLUMN library INTEGER NOT NULL DEFAULT 0",  # kept to be attached again
     ),
 )
+
+LINK_MARKS = Step(
+    "0031-link-marks",
+    (
+        "ALTER TABLE file_links ADD COLUMN mark BLOB NOT NULL DEFAULT x''",  # tells a damaged row from a wrong password
+        "ALTER TABLE file_links ADD COLUMN guesses INTEGER NOT NULL DEFAULT 0",  # wrong passwords, in its whole life
+    ),
+)
