@@ -21,7 +21,7 @@ from cryptnsend.store import backup
 from cryptnsend.store.records import archive, upkeep
 from cryptnsend.store.vault import Stored, Vault
 
-PADDED = frozenset({"index", "author_index"})
+PADDED = frozenset({"index", "author_index", "files"})
 Progress = Callable[[str, int, int], None]  # what is looked at, how much is done, of how much
 
 
