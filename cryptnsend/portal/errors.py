@@ -21,6 +21,7 @@ from cryptnsend import logs
 from cryptnsend.core.errors import CryptnSendError, Denied, Ended, NoGrant, Refusal, Temporary, Throttled, TooBig
 from cryptnsend.portal import api_problems
 from cryptnsend.portal.language import say
+from cryptnsend.portal.returning import page_of_form
 from cryptnsend.portal.security import WrongForm
 from cryptnsend.portal.visits import visitor
 
@@ -104,6 +105,8 @@ def show(error: Exception) -> Response | tuple[str, int] | tuple[str, int, dict[
         status = error.code or 500
         if status in (301, 302, 303, 304, 307, 308):
             return error.get_body(), status, dict(error.get_headers())
+        if status == 405 and request.method == "GET" and (back := page_of_form()):
+            return "", 303, {"Location": back}
         headers = {"Allow": ", ".join(sorted(methods))} if (methods := getattr(error, "valid_methods", None)) else {}
     else:
         status = 500

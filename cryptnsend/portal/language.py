@@ -18,6 +18,7 @@ from cryptnsend.config import web_root
 from cryptnsend.core.errors import CryptnSendError, Infected, Sentence
 from cryptnsend.languages import ENGLISH, LANGUAGES, catalogue, known
 from cryptnsend.portal.desk import desk
+from cryptnsend.portal.returning import page_of_form
 from cryptnsend.portal.security import check_form
 from cryptnsend.portal.visits import visitor
 
@@ -90,8 +91,19 @@ def say_infected(found: Infected) -> str:
 
 
 def here() -> str:
-    """Return the page to come back to after choosing a language: this one, unless a form led to it."""
-    return request.full_path.rstrip("?") if request.method == "GET" else url_for("home")
+    """Return the page to come back to after choosing a language: this one, or the one whose form led to it."""
+    return _looked_at() or page_of_form() or url_for("home")
+
+
+def _looked_at() -> str | None:
+    """Return the address of this page if it can be asked for as it is: of a form's answer, that it has a page, too."""
+    if request.method == "GET":
+        return request.full_path.rstrip("?")
+    try:
+        current_app.create_url_adapter(request).match(method="GET")  # type: ignore[union-attr]
+    except (HTTPException, RequestRedirect):
+        return None
+    return request.path
 
 
 @blueprint.post("/language")

@@ -352,8 +352,11 @@ def test_looking_at_sent_mail_changes_nothing(ann: Visitor, world: World) -> Non
     world.calls.clear()
     for url in ("/write", "/sent", "/sent/21", "/sent/21/proof", "/drafts"):
         assert ann.get(url).status_code == 200
-    for url in ("/sent/21/unsend", "/sent/21/delete", "/sent/21/remind", "/sent/21/extend", "/write/send"):
+    for url in ("/sent/21/unsend", "/sent/21/expire", "/sent/21/restore"):
         assert ann.get(url).status_code == 405
+    for url in ("/sent/21/delete", "/sent/21/remind", "/sent/21/extend"):
+        assert ann.get(url).location == "/sent/21"
+    assert ann.get("/write/send").location == "/drafts"
     assert world.calls == []
 
 
