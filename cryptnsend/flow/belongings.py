@@ -31,9 +31,10 @@ class Belongings(People):
         return [_code(each) for each in said]
 
     def next_code(self, session: Session, address: str) -> Code:
-        """Replace a recipient's code; at most a few a week."""
+        """Replace a recipient's code; state "limit" when those of a week are used up: the one before stays as it is."""
         said = self._keeper.next_code(session.ticket, address)
-        self._note(session, "code.replaced", {"address": address})
+        if said.state == "live":
+            self._note(session, "code.replaced", {"address": address})
         return _code(said)
 
     # -- devices ------------------------------------------------------------------------------------------------------
@@ -159,5 +160,5 @@ def _phone(number: str) -> str:
 
 
 def _code(said: requests.Code) -> Code:
-    state = {"live": "live", "proven": "none", "waived": "none"}.get(said.state, "used-up")
+    state = {"live": "live", "limit": "limit", "proven": "none", "waived": "none"}.get(said.state, "used-up")
     return Code(said.address, said.code, said.tries_left, said.expires, state)

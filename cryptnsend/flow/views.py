@@ -105,13 +105,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A sender's code for one recipient; `code` is None when it is used up or not needed."""
+    """A sender's code for one recipient; `code` is None unless it is live. Of a limit, `expires` is when it ends."""
 
     address: str
     code: str | None = field(repr=False)
     tries_left: int
     expires: int | None
-    state: str  # live · used-up · none
+    state: str  # live · used-up · none · limit (of next codes in a week)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from cryptnsend.keeper.context import HOUR, WEEK, Context
 from cryptnsend.keeper.requests import Code
 from cryptnsend.keeper.rows import Account, Contact
 
+TWICE = 10_000  # milliseconds in which a button that is pressed again was pressed once too often
+
 
 def show(context: Context, rows: Rows, subscriber: Account, address: str) -> Code:
     """
@@ -35,9 +37,15 @@ def following(context: Context, rows: Rows, subscriber: Account, address: str) -
     """Replace a contact's code by the next, and return that."""
     row = ledger.contact(rows, address, subscriber.id)
     state = standing(context, rows, row, subscriber, address)
-    if state in ("proven", "waived"):
+    if state in ("proven", "waived") or (row is not None and state == "live" and _pressed_twice(context, row)):
         return _told(context, row, address, state)
     return _issue(context, rows, row, subscriber, address, is_next=state != "none")
+
+
+def _pressed_twice(context: Context, row: Contact) -> bool:
+    """Say whether the live code is itself a next one that was made this moment: one press makes one code."""
+    age = context.clock.now() - (row.expires - context.settings.code_hours * HOUR)
+    return row.week_count > 0 and row.digits == context.settings.next_digits and not row.tries and 0 <= age < TWICE
 
 
 def standing(context: Context, reads: ledger.Reads, row: Contact | None, subscriber: Account, address: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask_babel import gettext
 
-from cryptnsend.core.errors import Denied, Ended, NoGrant, Throttled, WrongSecret
+from cryptnsend.core.errors import Denied, Ended, NoGrant, WrongSecret
 from cryptnsend.flow.searching import LONGEST
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import Code, Reached, SentEntry, Status
@@ -74,6 +74,10 @@ def searched() -> Any:
 def status(message: int) -> Any:
     """Show what became of one message, recipient by recipient; just after it was sent, with the codes to tell."""
     found = desk().pickup.status(signed_in(), message)
+    renewed = recall("renewed")
+    forget("renewed")
+    if isinstance(renewed, dict) and renewed["message"] == str(message):
+        return status_page(found, codes_of([renewed["address"]]), limit=renewed["limit"])
     if recall("sent") != str(message):
         return status_page(found)
     forget("sent")
@@ -93,20 +97,16 @@ def codes(message: int) -> Any:
 @blueprint.post("/sent/<int:message>/next-code")
 @needs_subscriber
 def next_code(message: int) -> Any:
-    """Make a recipient's next code; the one before stops working."""
+    """Make a recipient's next code; the one before stops working. It is shown by the page that this leads to."""
     found = desk().pickup.status(signed_in(), message)
     address = recipient_of(found)
     try:
-        made = [desk().accounts.next_code(signed_in(), address)]
-        problem = None
-    except Throttled:
-        made, problem = (
-            [],
-            gettext("This week’s codes for this person are used up. A new one can be made in some days."),
-        )
+        made = desk().accounts.next_code(signed_in(), address)
     except (Denied, Ended) as denied:
-        made, problem = [], say(denied)
-    return status_page(found, made, problem)
+        return status_page(found, problem=say(denied))
+    limit = made.expires if made.state == "limit" else None
+    remember("renewed", {"message": str(message), "address": address, "limit": limit})
+    return redirect(url_for("subscriber.status", message=message), 303)
 
 
 @blueprint.post("/sent/<int:message>/expire")
@@ -145,8 +145,19 @@ def codes_of(addresses: Sequence[str]) -> Sequence[Code]:
         return ()
 
 
-def status_page(found: Status, shown: Sequence[Code] = (), problem: str | None = None, *, sent: bool = False) -> str:
-    """Render one sent message with the codes that are to be seen now; *sent*: its author has just sent it."""
+def status_page(
+    found: Status,
+    shown: Sequence[Code] = (),
+    problem: str | None = None,
+    *,
+    sent: bool = False,
+    limit: int | None = None,
+) -> str:
+    """
+    Render one sent message with the codes that are to be seen now.
+
+    *sent*: its author has just sent it; *limit*: when there can be another code, for who has used up those of a week.
+    """
     saved = recall("saved")
     forget("saved")
     return render_template(
@@ -154,6 +165,7 @@ def status_page(found: Status, shown: Sequence[Code] = (), problem: str | None =
         status=found,
         codes={each.address: each for each in shown},
         problem=problem,
+        limit=limit,
         saved=saved,
         sent=sent,
         in_trash=desk().folders.is_thrown_away(signed_in(), found.message, "author"),

@@ -308,8 +308,14 @@ def test_the_next_code_replaces_a_used_up_one_five_times_a_week(house: House, an
     with pytest.raises(Ended):
         house.pickup.prove(token, "000000", SOURCE)
     assert house.accounts.codes(session, [PAT])[0].state == "used-up"
-    made = [house.accounts.next_code(session, PAT) for _ in range(6)]
+    made = []
+    for _ in range(6):
+        house.clock.forward(60_000)
+        made.append(house.accounts.next_code(session, PAT))
     assert [len(each.code or "") for each in made] == [8, 8, 8, 8, 8, 0]
+    assert [each.state for each in made] == ["live"] * 5 + ["limit"]
+    assert made[5].expires == house.clock.now() - 6 * 60_000 + 7 * DAY
+    assert [each.action for each in house.accounts.access_log(session, None, 20)].count("code.replaced") == 5
     assert house.pickup.prove(token, made[4].code or "", SOURCE).may_register
 
 

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from cryptnsend.core.errors import Denied, Ended, WrongSecret
+from cryptnsend.keeper.requests import Code
 
 from .conftest import Make, Person, Running, code_for, register, reset_by_mail, send, subscriber
 
@@ -151,10 +152,24 @@ def test_a_code_works_for_72_hours_from_its_first_showing(keeper: Running) -> No
     assert (after.state, after.digits) == ("live", 8)
 
 
+def _pressed(keeper: Running, ticket: bytes) -> Code:
+    """Ask for the next code as somebody does who takes their time."""
+    keeper.clock.forward(minutes=1)
+    return keeper.portal.next_code(ticket, PAT)
+
+
+def test_a_button_that_is_pressed_twice_makes_one_next_code(keeper: Running) -> None:
+    ann = subscriber(keeper, "ann@clinic.example")
+    first = code_for(keeper, ann, PAT)
+    pressed = [keeper.portal.next_code(ann.ticket, PAT).code for _ in range(2)]
+    assert pressed[0] == pressed[1] != first
+    assert _pressed(keeper, ann.ticket).code not in (first, pressed[0])
+
+
 def test_a_contact_gets_at_most_five_next_codes_a_week(keeper: Running) -> None:
     ann = subscriber(keeper, "ann@clinic.example")
     code_for(keeper, ann, PAT)
-    assert [keeper.portal.next_code(ann.ticket, PAT).state for _ in range(6)] == ["live"] * 5 + ["limit"]
+    assert [_pressed(keeper, ann.ticket).state for _ in range(6)] == ["live"] * 5 + ["limit"]
     live = keeper.portal.codes(ann.ticket, [PAT])[0]
     assert live.state == "live"
     keeper.clock.forward(days=7, minutes=1)

@@ -219,10 +219,13 @@ class FakeAccounts:
 
     def codes(self, session: Any, addresses: Sequence[str]) -> Sequence[Code]:
         self.world.calls.append("codes")
-        return [Code(each, CODE, 5, NOW + 3 * DAY, "live") for each in addresses]
+        return [Code(each, self.world.told.get(each, CODE), 5, NOW + 3 * DAY, "live") for each in addresses]
 
     def next_code(self, session: Any, address: str) -> Code:
         self.world.calls.append(f"next_code {address}")
+        if self.world.limit is not None:
+            return Code(address, None, 0, self.world.limit, "limit")
+        self.world.told[address] = "48291357"
         return Code(address, "48291357", 5, NOW + 3 * DAY, "live")
 
     def list_devices(self, session: Any) -> Sequence[Device]:

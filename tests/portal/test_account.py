@@ -14,7 +14,7 @@ from cryptnsend.flow.views import Reached
 from cryptnsend.flow.ways import Way
 from cryptnsend.portal import Portal
 from tests.portal.conftest import Visitor, config
-from tests.portal.world import ANN, CODE, NOW, PASSWORD, PAT, World
+from tests.portal.world import ANN, CODE, DAY, NOW, PASSWORD, PAT, World
 
 FRESH = "marble otter lantern quilt"
 
@@ -183,10 +183,23 @@ def test_codes_are_shown_after_a_button_and_marked_as_spoken(ann: Visitor, world
 
 def test_the_next_code_is_for_recipients_of_this_message_only(ann: Visitor, world: World) -> None:
     ann.get("/sent/21")
-    assert "4829 1357" in ann.post("/sent/21/next-code", {"address": PAT}).text
+    assert ann.post("/sent/21/next-code", {"address": PAT}).location == "/sent/21"
     assert f"next_code {PAT}" in world.calls
+    assert "4829 1357" in ann.follow().text
+    assert "4829 1357" not in ann.get("/sent/21").text  # loading the page anew neither makes nor shows one
     assert ann.post("/sent/21/next-code", {"address": "mallory@evil.example"}).status_code == 404
     assert "next_code mallory@evil.example" not in world.calls
+
+
+def test_when_the_codes_of_a_week_are_used_up_the_page_says_when_there_are_more(ann: Visitor, world: World) -> None:
+    world.limit = NOW + 3 * DAY
+    ann.get("/sent/21")
+    ann.post("/sent/21/next-code", {"address": PAT})
+    page = ann.follow().text
+    assert "This week’s codes for this person are used up." in page
+    assert "Another one can be made on" in page
+    assert "The code below still works." in page
+    assert "used up by wrong tries" not in page
 
 
 def test_a_message_is_taken_back_and_given_back(ann: Visitor, world: World) -> None:

@@ -95,6 +95,8 @@ class World:
     trash: set[tuple[int, str]] = field(default_factory=set)  # message and role
     pause: int = 15_000  # milliseconds until a new message leaves
     calls: list[str] = field(default_factory=list)
+    told: dict[str, str] = field(default_factory=dict)  # next codes, by address
+    limit: int | None = None  # when there are next codes again
     tries: int = 5
     may_register: bool = True
     refuse: str = ""
