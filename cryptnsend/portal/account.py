@@ -26,6 +26,8 @@ from cryptnsend.portal.visits import (
     forget,
     forget_session,
     is_subscriber,
+    mailed_again,
+    mails_again,
     needs_session,
     recall,
     remember,
@@ -99,6 +101,7 @@ def forgot() -> Any:
         error = gettext("An address has an @ in it. Type the one our mails come to.")
         return render_template("forgot.html", address=address, error=error), WRONG
     started = desk().accounts.start_reset(address, source(), spoken())
+    mails_again("reset", address)
     remember("reset", {"id": str(started.id), "address": address, "expires": started.expires})
     return redirect(url_for("account.forgot_code"), 303)
 
@@ -110,6 +113,7 @@ def forgot_code() -> Any:
     if not isinstance(begun, dict):
         return redirect(url_for("account.forgot"), 303)
     page: dict[str, Any] = {"begun": begun, "code": "", "error": None, "code_error": None, "suggestion": None}
+    page["again"] = request.method != "POST" and mailed_again("reset")
     if request.method != "POST":
         return render_template("forgot-code.html", **page)
     page["code"] = typed = "".join(request.form.get("code", "").split())[:20]

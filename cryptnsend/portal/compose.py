@@ -191,7 +191,7 @@ def send() -> Any:
             if form.checked.wrong:
                 problem = gettext("This is no address: %(what)s", what=form.checked.wrong[0])
             elif form.unseen:
-                return page(_kept(form, files)), WRONG
+                return page(_kept(form, files), stopped=True), WRONG
             else:
                 large = [each for each in files if each.linked]
                 if large:  # they are its draft's first, as those that a script brings
@@ -239,8 +239,13 @@ def _sent(message: int) -> Any:
     return redirect(url_for("subscriber.status", message=message), 303)
 
 
-def page(form: Form, error: str | None = None, shared: str = "") -> str:
-    """Render the page; *shared* says whether what another app shared is "here", in the worker, or was "lost"."""
+def page(form: Form, error: str | None = None, shared: str = "", *, stopped: bool = False) -> str:
+    """
+    Render the page.
+
+    *shared* says whether what another app shared is "here", in the worker, or was "lost"; *stopped*: the message was to
+    be sent, and waits until its author has looked at whom it is for.
+    """
     saved = recall("saved")
     forget_fact("saved")
     allow_saving()
@@ -252,6 +257,7 @@ def page(form: Form, error: str | None = None, shared: str = "") -> str:
         error=error,
         saved=saved,
         shared=shared,
+        stopped=stopped,
         lives=[days for days in LIVES if days <= rules.life_most_days],
         later=LATER,
         usual=rules.life_days,

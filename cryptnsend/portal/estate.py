@@ -25,6 +25,8 @@ from cryptnsend.portal.visits import (
     forget,
     forget_session,
     is_subscriber,
+    mailed_again,
+    mails_again,
     needs_session,
     recall,
     remember,
@@ -147,6 +149,7 @@ def addresses() -> Any:
     except Denied as denied:
         page["error"] = say(denied)
         return render_template("addresses.html", **page), WRONG
+    mails_again("alias", typed)
     remember("alias", {"id": str(started.id), "address": typed, "expires": started.expires})
     return redirect(url_for("estate.address_code"), 303)
 
@@ -159,18 +162,18 @@ def address_code() -> Any:
     if not isinstance(begun, dict):
         return redirect(url_for("estate.addresses"), 303)
     if request.method != "POST":
-        return render_template("address-code.html", begun=begun, error=None)
+        return render_template("address-code.html", begun=begun, error=None, again=mailed_again("alias"))
     try:
         desk().accounts.finish_alias(signed_in(), int(begun["id"]), digits(request.form.get("code", "")))
     except WrongSecret as wrong:
-        return render_template("address-code.html", begun=begun, error=not_the_code(wrong)), WRONG
+        return render_template("address-code.html", begun=begun, error=not_the_code(wrong), again=False), WRONG
     except Ended:
         error = gettext("This code no longer works. Have another one mailed.")
-        return render_template("address-code.html", begun=begun, error=error), WRONG
+        return render_template("address-code.html", begun=begun, error=error, again=False), WRONG
     except Throttled:
         raise
     except Denied as denied:
-        return render_template("address-code.html", begun=begun, error=say(denied)), WRONG
+        return render_template("address-code.html", begun=begun, error=say(denied), again=False), WRONG
     forget("alias")
     if begun.get("link"):  # it was claimed for a message that waits
         return redirect(url_for("recipient.waiting", token=begun["link"]), 303)

@@ -51,11 +51,11 @@ def throw_away(message: int) -> Any:
 @blueprint.post("/messages/<int:message>/put-back")
 @needs_session
 def put_back(message: int) -> Any:
-    """Take a message out of Trash."""
+    """Take a message out of Trash; lead back to where the button was, Trash or the list it was thrown away from."""
     role = _role()
     desk().folders.put_back(signed_in(), message, role)
     remember("thrown", gettext("It is back where it was."))
-    return redirect(url_for("folders.trash"), 303)
+    return redirect(url_for(LISTS[role] if "undo" in request.form else "folders.trash"), 303)
 
 
 @blueprint.post("/messages/<int:message>/unread")

@@ -26,6 +26,7 @@ from cryptnsend.portal.visits import (
     agent,
     forget,
     is_same_person,
+    mailed_again,
     needs_session,
     recall,
     remember,
@@ -107,7 +108,9 @@ def proven(token: str, found: Waiting, proof: Proof) -> Any:
 def mail(token: str) -> Any:
     """Mail a code for the message of a link, where its sender allows that."""
     alive(token)
-    started = desk().pickup.mail_code(token, source(), spoken())
+    before, started = recall("mailed"), desk().pickup.mail_code(token, source(), spoken())
+    if isinstance(before, dict) and before["link"] == token:
+        remember("again", "same" if before["id"] == str(started.id) else "mailed")
     remember("mailed", {"id": str(started.id), "link": token})
     return redirect(url_for("recipient.mailed", token=token), 303)
 
@@ -118,8 +121,9 @@ def mailed(token: str) -> Any:
     found, begun, somebody = alive(token), recall("mailed"), visitor()
     if not isinstance(begun, dict) or begun.get("link") != token or found.way != "mail":
         return redirect(url_for("recipient.waiting", token=token), 303)
-    page: dict[str, Any] = {"waiting": found, "token": token, "error": None}
+    page: dict[str, Any] = {"waiting": found, "token": token, "error": None, "again": None}
     if request.method != "POST":
+        page["again"] = "same" if mailed_again("same") else "mailed" if mailed_again("mailed") else None
         return render_template("mailed-code.html", **page)
     typed = digits(request.form.get("code", ""))
     if not typed:

@@ -23,6 +23,8 @@ from cryptnsend.portal.visits import (
     agent,
     forget,
     is_subscriber,
+    mailed_again,
+    mails_again,
     needs_session,
     recall,
     remember,
@@ -63,6 +65,7 @@ def start() -> Any:
     except Denied as denied:
         page["error"] = say(denied)
         return render_template("sign-up.html", **page), WRONG
+    mails_again("signup", address)
     remember("signup", {"id": str(started.id), "address": address, "name": name, "expires": started.expires})
     return redirect(url_for("signup.finish"), 303)
 
@@ -119,6 +122,7 @@ def finish() -> Any:
         return redirect(url_for("signup.start"), 303)
     page: dict[str, Any] = {"begun": begun, "code": "", "error": None, "code_error": None, "suggestion": None}
     page["invited"] = bool(recall("invite"))
+    page["again"] = request.method != "POST" and mailed_again("signup")
     if request.method != "POST":
         return render_template("sign-up-code.html", **page)
     page["code"] = typed = "".join(request.form.get("code", "").split())[:20]

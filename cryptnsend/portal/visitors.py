@@ -28,6 +28,8 @@ from cryptnsend.portal.visits import (
     cookie,
     forget,
     forget_session,
+    mailed_again,
+    mails_again,
     needs_session,
     needs_subscriber,
     recall,
@@ -101,6 +103,7 @@ def begin(handle: str) -> Any:
     except Denied as denied:
         shown["error"] = say(denied)
         return _first(shown), WRONG
+    mails_again("visit", address)
     remember("visit", {"id": str(started.id), "address": address, "name": name, "handle": handle})
     return redirect(url_for("visitors.prove", handle=handle), 303)
 
@@ -117,6 +120,7 @@ def prove(handle: str) -> Any:
         return redirect(url_for("visitors.begin", handle=handle), 303)
     shown: dict[str, Any] = {"page": page, "begun": begun, "code": "", "error": None, "code_error": None}
     shown["suggestion"] = None
+    shown["again"] = request.method != "POST" and mailed_again("visit")
     if request.method != "POST":
         return _second(shown)
     shown["code"] = typed = "".join(request.form.get("code", "").split())[:20]

@@ -150,10 +150,23 @@ def forget(*names: str) -> None:
         session.pop(name, None)
 
 
-def thrown() -> list[str] | None:
-    """Return which message was just thrown away (id, role), once, for the list that offers to put it back."""
+def mails_again(name: str, address: str) -> None:
+    """Note, before *name* is remembered anew, whether its code goes to the same *address* once more."""
+    begun = recall(name)
+    if isinstance(begun, dict) and begun.get("address") == address:
+        remember("again", name)
+
+
+def mailed_again(name: str) -> bool:
+    """Say, once, whether the code of *name* was just mailed once more."""
+    found = bool(recall("again") == name)
+    if found:
+        forget("again")
+    return found
+
+
+def thrown() -> list[str] | str | None:
+    """Return, once, which message was just thrown away (id, role), or the words that one is back; for their list."""
     found = recall("thrown")
-    if not isinstance(found, list):
-        return None
     forget("thrown")
-    return [str(each) for each in found]
+    return [str(each) for each in found] if isinstance(found, list) else found if isinstance(found, str) else None

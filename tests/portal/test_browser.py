@@ -265,6 +265,8 @@ def test_a_draft_is_saved_without_a_script(make_page: MakePage, world: World) ->
     page = make_page("pat", 320, java_script_enabled=False)
     page.goto("/messages/11")
     page.fill("#text", "By hand")
+    # The browser's own field names the files that were chosen; over it the script would lay its list.
+    assert page.locator("#files-field").evaluate("field => getComputedStyle(field).opacity") == "1"
     page.set_input_files("#files-field", {"name": "scan.pdf", "mimeType": "application/pdf", "buffer": b"%PDF"})
     page.get_by_role("button", name="Save draft").click()
     page.get_by_text("Your draft is saved.").wait_for()
@@ -297,6 +299,7 @@ def test_a_file_is_kept_at_once_and_sent_with_the_words(make_page: MakePage, wor
     page = make_page("pat")
     page.goto("/messages/11")
     page.fill("#text", "With a picture")
+    assert page.locator("#files-field").evaluate("field => getComputedStyle(field).opacity") == "0"
     page.set_input_files("#files-field", {"name": "scan.pdf", "mimeType": "application/pdf", "buffer": b"%PDF"})
     page.get_by_label("scan.pdf PDF").wait_for()
     assert [each.name for each in world.drafts[11].files] == ["scan.pdf"]

@@ -12,6 +12,7 @@
     const words = form.querySelector(".attach-words").dataset; // translated by the server
     const list = form.querySelector(".attached");
     form.querySelector(".attach-words").hidden = false;
+    field.closest(".drop").classList.add("listed");
     const limit = Number(form.dataset.limit || 0);
     const open = new Set(); // files that are neither in the draft nor given up
     const waiting = [];
