@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from cryptnsend.flow.trials import Trials
     from cryptnsend.flow.uploading import Uploads
     from cryptnsend.flow.visitors import Visitors
-    from cryptnsend.flow.webhooks import Webhooks
+    from cryptnsend.flow.webhooks import OrganisationWebhooks, Webhooks
     from cryptnsend.ownkeys.locksmith import Locksmith
 
 
@@ -398,6 +398,12 @@ class Desk(Foundation):
         from cryptnsend.flow.webhooks import Webhooks
 
         return Webhooks(**self.of_people())
+
+    @cached_property
+    def organisation_webhooks(self) -> OrganisationWebhooks:
+        from cryptnsend.flow.webhooks import OrganisationWebhooks
+
+        return OrganisationWebhooks(**self.of_people())
 
     @cached_property
     def api_mail(self) -> ApiMail:

@@ -263,11 +263,14 @@ class HouseMail(HeldMail):
         return Letter(path, to, self._signed(mail, row), "report", links=(bounce,))
 
     def _hook(self, row: Row) -> Letter:
-        """Tell a subscriber's program of an event; where, and by which secret it is signed, the keeper says."""
+        """Tell a program of an event; where, whose events, and by which secret they are signed, the keeper says."""
         about = hooks.event(self._engine, row["subject_id"])
         if about is None or not self._policies.now(about["org"]).api:
             raise Moot("its webhook has ended, or the rules allow none any more")
         place = self._keeper.hook(about["hook"])
+        whose = (about["account"], about["of"] if about["whole"] else None)
+        if whose != (place.account, place.organisation):
+            raise Moot("its row is not the webhook that the keeper knows")
         octets = hook.body(about["event"], about["message"], about["created"])
         signed = hook.headers(place.secrets, about["id"], octets, self._clock.now())
         return Letter(

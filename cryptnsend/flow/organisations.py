@@ -6,14 +6,14 @@ roles decides only which pages exist for somebody.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 from cryptnsend.core.addresses import canonical
 from cryptnsend.core.contracts import Row, Rows
-from cryptnsend.core.errors import Denied, NoGrant, SecondStep, WrongSecret
+from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.core.logo import Logo
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.names import safe_display_name
@@ -22,7 +22,7 @@ from cryptnsend.flow import roster
 from cryptnsend.flow.domains import Domain, Domains
 from cryptnsend.flow.looks import Looks
 from cryptnsend.flow.mainrows import take_opened
-from cryptnsend.flow.people import People
+from cryptnsend.flow.people import People, numbered
 from cryptnsend.flow.policies import Standing
 from cryptnsend.flow.roster import Line
 from cryptnsend.flow.sessions import Session
@@ -31,7 +31,6 @@ from cryptnsend.store.records import accounts, audit, invitations, members, mess
 
 PAGE = 50
 STAFF = frozenset({"officer", "manager"})
-T = TypeVar("T")
 NOTHING_MORE: Mapping[str, object] = MappingProxyType({})
 
 
@@ -111,7 +110,7 @@ class Organisations(People):
             why=why,
             based_on=based_on,
             actor=account_holder(session.account),
-            take=lambda text: _numbered(lambda: self._keeper.set_policy(session.ticket, k, text, code)),
+            take=lambda text: numbered(lambda: self._keeper.set_policy(session.ticket, k, text, code)),
             detail={},
         )
         self._tell_officers(session, "rules-changed")
@@ -147,7 +146,7 @@ class Organisations(People):
             why=why,
             based_on=based_on,
             actor=account_holder(session.account),
-            take=lambda text: _numbered(lambda: self._keeper.set_look(session.ticket, k, text, code)),
+            take=lambda text: numbered(lambda: self._keeper.set_look(session.ticket, k, text, code)),
             detail={},
         )
         if version != before:
@@ -246,7 +245,7 @@ class Organisations(People):
         """Give somebody these roles; their sessions end, so that the next has the new ones."""
         self._only(session, "officer")
         person, k = self._other(session, ident), self._confirmed(session, password, source)
-        opened = _numbered(lambda: self._keeper.set_roles(session.ticket, k, person.address, roles, code))
+        opened = numbered(lambda: self._keeper.set_roles(session.ticket, k, person.address, roles, code))
         detail = {"roles": ",".join(opened.roles), "before": ",".join(person.roles)}
         self._changed(session, opened, "account.roles-changed", detail, ends_sessions=True)
         self._alert(opened.account, "roles-changed")
@@ -262,7 +261,7 @@ class Organisations(People):
             raise Denied("Type the address of the colleague who takes this over.") from None
         k = self._confirmed(session, password, source)
         self._engine.write(lambda rows: accounts.bump(rows, person.id)).result()
-        leaver, colleague = _numbered(lambda: self._keeper.hand_over(session.ticket, k, person.address, heir, code))
+        leaver, colleague = numbered(lambda: self._keeper.hand_over(session.ticket, k, person.address, heir, code))
         self._changed(session, leaver, "account.handed-over", {"to": colleague.account}, ends_sessions=True)
         self._changed(session, colleague, "account.took-over", {"from": leaver.account})
         self._alert(colleague.account, "took-over")
@@ -325,18 +324,6 @@ class Organisations(People):
         """Raise NoGrant for everybody else, so that what is not theirs is not there."""
         if not set(roles) & set(session.roles) or not self.name(session):
             raise NoGrant("There is nothing here.")
-
-
-def _numbered(ask: Callable[[], T]) -> T:
-    """Return what the keeper answers; the password was right before, so that a wrong secret is the number."""
-    try:
-        return ask()
-    except SecondStep:
-        raise Denied(
-            "Type the number from your phone, too: the last one was shown more than five minutes ago."
-        ) from None
-    except WrongSecret:
-        raise Denied("That is not the number, or it was used already. Wait for the next one.") from None
 
 
 def _person(row: Row) -> Person:

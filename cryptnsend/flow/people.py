@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from cryptnsend.core import passwords, tokens
 from cryptnsend.core.addresses import canonical
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
-from cryptnsend.core.errors import Denied, NoGrant, WrongSecret
+from cryptnsend.core.errors import Denied, NoGrant, SecondStep, WrongSecret
 from cryptnsend.core.model import INSTALLATION, Random, account_holder, new_id
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.flow.adoption import Adoption
@@ -27,6 +28,8 @@ from cryptnsend.store.records import accounts, audit, links, messages
 MAILS = "mailed codes"  # no address, so that it is nobody's count of wrong passwords
 MAILS_IN_ALL, MAILS_TO_ONE = 50, 8  # that one source may ask for in a row
 TRIES, MOST_TRIES = "mailed codes that were typed", 60  # from one source in a row: each costs a whole Argon2id
+
+T = TypeVar("T")
 
 
 class Shown(str):
@@ -196,3 +199,15 @@ def notice_name(name: str) -> str:
     if not shown:
         raise Denied("This name cannot stand on a notice. Use your own, without addresses, links, numbers or brands.")
     return shown
+
+
+def numbered(ask: Callable[[], T]) -> T:
+    """Return what the keeper answers; the password was right before, so that a wrong secret is the number."""
+    try:
+        return ask()
+    except SecondStep:
+        raise Denied(
+            "Type the number from your phone, too: the last one was shown more than five minutes ago."
+        ) from None
+    except WrongSecret:
+        raise Denied("That is not the number, or it was used already. Wait for the next one.") from None

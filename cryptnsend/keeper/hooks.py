@@ -1,7 +1,8 @@
-"""Where are a subscriber's programs told what happened, and by which secret is it signed?
+"""Where are programs told what happened, and by which secret is it signed?
 
-URL and secret rest here, so that no row that was changed sends events elsewhere. The secret is shown once to its owner,
-and goes to the courier with what has to be signed.
+A webhook is a subscriber's own, or one of the organisation, which officers and managers look after. URL and secret rest
+here, so that no row that was changed sends events elsewhere. The secret is shown once to whoever made it, and goes to
+the courier with what has to be signed.
 """
 
 from __future__ import annotations
@@ -11,31 +12,36 @@ from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, NoGrant, Sentence
 from cryptnsend.core.model import new_id
 from cryptnsend.core.seal import framed
-from cryptnsend.keeper import accounts, ledger, tickets
+from cryptnsend.keeper import accounts, hook_rows, ledger, passkeys, people, second, tickets
 from cryptnsend.keeper.context import Context
-from cryptnsend.keeper.ledger import Reads, one
+from cryptnsend.keeper.ledger import Reads
 from cryptnsend.keeper.requests import HookPlace, NewHook
-from cryptnsend.keeper.rows import Hook
+from cryptnsend.keeper.rows import Account, Hook
 
 NONE = "There is no such webhook."
 
 
-def add(context: Context, ticket: bytes, k: bytes, url: str, events: list[str]) -> NewHook:
-    """Make a webhook for who is signed in and has typed their password again; raise `Denied` or `WrongSecret`."""
-    account = tickets.signed_in_well(context, context.reads, ticket)
-    accounts.confirm_password(context, account, k)
-    if not account.has("subscriber"):
+def add(context: Context, ticket: bytes, k: bytes, url: str, events: list[str], whole: bool, code: str) -> NewHook:
+    """
+    Make a webhook for who is signed in and has typed their password again; raise `Denied` or `WrongSecret`.
+
+    A *whole* organisation's is made by an officer or manager, who shows their second step once more.
+    """
+    account = _sure(context, ticket, k, whole=whole, code=code)
+    if not whole and not account.has("subscriber"):
         raise Denied("Only subscribers may let a program hear of their mail.")
     wanted = hooks.write_events(events)
     if not wanted or set(events) - set(hooks.EVENTS):
         raise Denied("Say what it is to be told.")
     now, secret = context.clock.now(), hooks.new_secret(context.rng)
-    ident = new_id(now, context.rng)
-    row = Hook(ident, account.id, hooks.check_url(url), wanted, _boxed(context, ident, secret), None, None, now, None)
+    ident, org = new_id(now, context.rng), account.org if whole else None
+    boxed = _boxed(context, ident, secret)
+    row = Hook(ident, account.id, hooks.check_url(url), wanted, boxed, None, None, now, None, org)
 
     def insert(rows: Rows) -> None:
-        current = tickets.signed_in_well(context, rows, ticket)
-        if len(live(rows, current.id)) >= hooks.MOST:
+        current = _current(context, rows, ticket, whole=whole)
+        there = hook_rows.live_of_all(rows, current.org) if whole else hook_rows.live(rows, current.id)
+        if len(there) >= hooks.MOST:
             raise Denied(
                 Sentence("There are %(most)s webhooks already. Remove one that nobody needs.", most=hooks.MOST)
             )
@@ -45,19 +51,16 @@ def add(context: Context, ticket: bytes, k: bytes, url: str, events: list[str]) 
     return NewHook(ident, secret)
 
 
-def rotate(context: Context, ticket: bytes, k: bytes, hook: int) -> NewHook:
+def rotate(context: Context, ticket: bytes, k: bytes, hook: int, code: str) -> NewHook:
     """Make a new secret; the one before signs beside it for some days."""
-    account = tickets.signed_in_well(context, context.reads, ticket)
-    accounts.confirm_password(context, account, k)
+    whole = _own(context.reads, tickets.signed_in(context, context.reads, ticket), hook).org is not None
+    _sure(context, ticket, k, whole=whole, code=code)
     now, secret = context.clock.now(), hooks.new_secret(context.rng)
     boxed = _boxed(context, hook, secret)
 
     def put(rows: Rows) -> None:
-        row = _own(rows, tickets.signed_in_well(context, rows, ticket).id, hook)
-        rows.execute(
-            "UPDATE hooks SET secret = :secret, earlier = :earlier, earlier_until = :until WHERE id = :id",
-            {"secret": boxed, "earlier": row.secret, "until": now + hooks.BOTH, "id": hook},
-        )
+        row = _own(rows, _current(context, rows, ticket, whole=whole), hook)
+        hook_rows.renew(rows, row, boxed, now + hooks.BOTH)
 
     context.commit(put)
     return NewHook(hook, secret)
@@ -65,56 +68,57 @@ def rotate(context: Context, ticket: bytes, k: bytes, hook: int) -> NewHook:
 
 def end(context: Context, ticket: bytes, hook: int) -> None:
     """Tell this webhook nothing more, and forget its secret; doing it again raises `NoGrant`."""
-    account = tickets.signed_in(context, context.reads, ticket)
-    _own(context.reads, account.id, hook)
+    row = _own(context.reads, tickets.signed_in(context, context.reads, ticket), hook)
+    if row.org is not None:
+        people.staff(context, ticket)
     context.journal.append(context.clock.now(), "revoke", (hook,))
-    context.commit(lambda rows: drop(rows, hook, context.clock.now()))
+    context.commit(lambda rows: hook_rows.drop(rows, hook, context.clock.now()))
 
 
 def place(context: Context, hook: int) -> HookPlace:
-    """Return where a webhook's events go, and what signs them; raise `NoGrant` for one that has ended."""
-    row = find(context.reads, hook)
+    """
+    Return where a webhook's events go, whose these are, and what signs them; raise `NoGrant` for one that has ended.
+
+    Of an organisation's, it does not matter what became of who made it: the others see it and can end it.
+    """
+    row = hook_rows.find(context.reads, hook)
     account = ledger.account(context.reads, row.account if row else 0)
-    if row is None or row.ended is not None or account is None or not account.may_sign_in or account.is_weak:
+    if row is None or row.ended is not None or account is None:
+        raise NoGrant(NONE)
+    if row.org is None and (not account.may_sign_in or account.is_weak):
         raise NoGrant(NONE)
     both = row.earlier is not None and row.earlier_until is not None and row.earlier_until > context.clock.now()
     boxed = [row.secret, row.earlier or b""] if both else [row.secret]
-    return HookPlace(
-        row.url, tuple(keys.unbox(context.secrets.key("outer"), each, _name(hook)).decode() for each in boxed)
-    )
+    secrets = (keys.unbox(context.secrets.key("outer"), each, _name(hook)).decode() for each in boxed)
+    return HookPlace(row.url, tuple(secrets), row.account, row.org)
 
 
-# -- rows -------------------------------------------------------------------------------------------------------------
+def _sure(context: Context, ticket: bytes, k: bytes, *, whole: bool, code: str) -> Account:
+    """Return who is signed in and showed what this takes."""
+    if not whole:
+        account = tickets.signed_in_well(context, context.reads, ticket)
+        accounts.confirm_password(context, account, k)
+        return account
+    somebody = people.staff(context, ticket)
+    passkeys.confirm(context, somebody, k)
+    second.check_fresh(context, somebody, code)
+    return somebody
 
 
-def find(reads: Reads, ident: int) -> Hook | None:
-    """Return a webhook by its id."""
-    return one(Hook, reads.query("SELECT * FROM hooks WHERE id = :id", {"id": ident}))
+def _current(context: Context, rows: Rows, ticket: bytes, *, whole: bool) -> Account:
+    """Return who is signed in as the transaction has them, still with the role that a *whole* organisation's takes."""
+    account = tickets.signed_in_well(context, rows, ticket)
+    if whole and not people.is_staff(account):
+        raise Denied(people.NOT_STAFF)
+    return account
 
 
-def live(reads: Reads, account: int) -> list[Hook]:
-    """Return an account's webhooks that have not ended."""
-    found = reads.query("SELECT * FROM hooks WHERE account = :id AND ended IS NULL ORDER BY id", {"id": account})
-    return [Hook(**row) for row in found]
-
-
-def drop(rows: Rows, ident: int, now: int) -> None:
-    """Mark a webhook as ended, and forget its secrets; one that has stays as it is."""
-    rows.execute(
-        "UPDATE hooks SET ended = coalesce(ended, :now), secret = x'', earlier = NULL WHERE id = :id",
-        {"now": now, "id": ident},
-    )
-
-
-def drop_all(rows: Rows, account: int, now: int) -> None:
-    """End every webhook of an account."""
-    for each in live(rows, account):
-        drop(rows, each.id, now)
-
-
-def _own(reads: Reads, account: int, hook: int) -> Hook:
-    row = find(reads, hook)
-    if row is None or row.account != account or row.ended is not None:
+def _own(reads: Reads, account: Account, hook: int) -> Hook:
+    """Return a webhook that this person may change; to everybody else there is none."""
+    row = hook_rows.find(reads, hook)
+    if row is None or row.ended is not None:
+        raise NoGrant(NONE)
+    if (row.account != account.id) if row.org is None else (row.org != account.org or not people.is_staff(account)):
         raise NoGrant(NONE)
     return row
 

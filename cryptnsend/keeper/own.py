@@ -20,7 +20,7 @@ from cryptnsend.keeper import (
     codes,
     contacts,
     glass,
-    hooks,
+    hook_rows,
     ledger,
     mailed,
     passkey_rows,
@@ -304,7 +304,7 @@ def end_for_good(context: Context, rows: Rows, account: Account, version: int) -
     ledger.drop_wraps(rows, holder)
     ledger.revoke_devices(rows, account.id, now)
     api_tokens.end_all(rows, account.id, now)
-    hooks.drop_all(rows, account.id, now)
+    hook_rows.drop_all(rows, account.id, now)
     passkey_rows.drop_all(rows, account.id)
     proofs.forget_networks(rows, account.id)
     ledger.set_account(rows, account.id, state="closed", credential_version=version)

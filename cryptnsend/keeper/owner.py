@@ -16,7 +16,7 @@ from cryptnsend.keeper import (
     archives,
     cards,
     contacts,
-    hooks,
+    hook_rows,
     ledger,
     mailed,
     own,
@@ -153,7 +153,7 @@ def restored(context: Context) -> None:
                 for device in entry.ids:
                     ledger.revoke_device(rows, device, entry.at)
                     api_tokens.end(rows, device, entry.at)
-                    hooks.drop(rows, device, entry.at)
+                    hook_rows.drop(rows, device, entry.at)
                     passkey_rows.drop(rows, device)  # ids are of both, and no two are the same
             elif entry.kind in ("disable", "enable", "credential", "weak", "close"):
                 _replay(context, rows, entry)

@@ -38,10 +38,15 @@ NOT_YOURSELF = "This cannot be done to oneself. Ask another officer."
 LAST_OFFICER = "An organisation keeps at least one officer: nobody could set its rules or open its archive."
 
 
+def is_staff(account: Account) -> bool:
+    """Say whether somebody looks after an organisation, by their roles alone."""
+    return bool(account.org) and (account.has("officer") or account.has("manager"))
+
+
 def staff(context: Context, ticket: bytes) -> Account:
     """Return the officer or manager who is signed in, with a second step; raise `Denied` for everybody else."""
     somebody = tickets.signed_in_well(context, context.reads, ticket)
-    if not somebody.org or not (somebody.has("officer") or somebody.has("manager")):
+    if not is_staff(somebody):
         raise Denied(NOT_STAFF)
     if not second.is_on(context.reads, somebody.id):
         raise Denied(policies.SECOND)

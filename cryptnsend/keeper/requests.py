@@ -291,10 +291,12 @@ class NewHook(Secret, frozen=True):
 
 
 class HookPlace(Secret, frozen=True):
-    """Where a webhook's events go, and what signs them: the newest secret first."""
+    """Where a webhook's events go, what signs them (the newest secret first), and whose events these are."""
 
     url: str
     secrets: tuple[str, ...]
+    account: int  # who made it; its own events, where there is no organisation
+    organisation: int | None
 
 
 class ApiTokenRow(Said, frozen=True):

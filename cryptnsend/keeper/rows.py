@@ -205,6 +205,7 @@ class Hook:
     earlier_until: int | None
     created: int
     ended: int | None
+    org: int | None = None  # whose events it hears, instead of the account's, who made it
 
 
 @dataclass(frozen=True, slots=True)

@@ -358,6 +358,14 @@ HOOKS = Step(
     ),
 )
 
+HOOKS_OF_ALL = Step(
+    "0017-hooks-of-all",
+    (
+        "ALTER TABLE hooks ADD COLUMN org INTEGER REFERENCES organisations",  # whose they are, where not an account's
+        "CREATE INDEX hooks_org ON hooks(org)",
+    ),
+)
+
 STEPS: tuple[Step, ...] = (
     FIRST,
     OPEN_SIGN_UP,
@@ -375,4 +383,5 @@ STEPS: tuple[Step, ...] = (
     GLASS_SECOND,
     API_TOKENS,
     HOOKS,
+    HOOKS_OF_ALL,
 )

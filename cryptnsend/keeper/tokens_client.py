@@ -31,13 +31,20 @@ class TokenRequests(Channel):
         """Revoke a token of any account (owner)."""
         self._ask(type(None), "revoke_token", token=token)
 
-    def hook_add(self, ticket: bytes, k: bytes, url: str, events: Sequence[str]) -> q.NewHook:
-        """Make a webhook for who is signed in and typed the password again (portal)."""
-        return self._ask(q.NewHook, "hook_add", ticket=ticket, k=k, url=url, events=list(events))
+    def hook_add(
+        self, ticket: bytes, k: bytes, url: str, events: Sequence[str], *, whole: bool = False, code: str = ""
+    ) -> q.NewHook:
+        """
+        Make a webhook for who is signed in and typed the password again (portal).
 
-    def hook_rotate(self, ticket: bytes, k: bytes, hook: int) -> q.NewHook:
+        With *whole* it hears what happens to the mail of everybody in the organisation; *code* is the second step then.
+        """
+        given = {"url": url, "events": list(events), "whole": whole, "code": code}
+        return self._ask(q.NewHook, "hook_add", ticket=ticket, k=k, **given)
+
+    def hook_rotate(self, ticket: bytes, k: bytes, hook: int, code: str = "") -> q.NewHook:
         """Make a new secret for a webhook; the one before signs beside it for some days (portal)."""
-        return self._ask(q.NewHook, "hook_rotate", ticket=ticket, k=k, hook=hook)
+        return self._ask(q.NewHook, "hook_rotate", ticket=ticket, k=k, hook=hook, code=code)
 
     def hook_end(self, ticket: bytes, hook: int) -> None:
         """End a webhook (portal)."""

@@ -120,4 +120,5 @@ def create_app(
     programs_of_theirs = (api, api_tokens, webhooks)
     for module in (language, help, *readers, *own, *writers, *governing, phone, *programs_of_theirs):
         app.register_blueprint(module.blueprint)
+    app.register_blueprint(webhooks.of_all)
     return app

@@ -45,7 +45,7 @@ def pages() -> tuple[str, ...]:
     """Return the names of these pages, for the menu."""
     own = ("overview", "policy", "history", "compare", "people", "person", "invite", "domains")
     others = ("audit", "recall", "archive", "release", "glass", "broken", "archived", "export")
-    looks = ("looks.overview", "looks.history", "looks.back")
+    looks = ("looks.overview", "looks.history", "looks.back", "organisation_webhooks.overview")
     return (*looks, *(f"{blueprint.name}.{each}" for each in own), *(f"oversight.{each}" for each in others))
 
 

@@ -1,7 +1,11 @@
-"""Where does a subscriber say which programs are told what happened to their mail?"""
+"""Where do people say which programs are told what happened to mail?
+
+Subscribers have a page about their own mail, officers and managers one about that of everybody in the organisation.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -11,18 +15,43 @@ from cryptnsend.core.errors import Denied, NoGrant, Throttled, WrongSecret
 from cryptnsend.core.hooks import EVENTS
 from cryptnsend.flow.webhooks import NewWebhook
 from cryptnsend.portal.api import flows
+from cryptnsend.portal.flows import Webhooks
 from cryptnsend.portal.language import say
-from cryptnsend.portal.security import WRONG, check_form
+from cryptnsend.portal.organisation import STAFF, needs, number
+from cryptnsend.portal.passkeys import typed_password
+from cryptnsend.portal.security import WRONG, allow_saving, check_form
 from cryptnsend.portal.visits import forget, needs_subscriber, recall, remember, signed_in, source
 
-blueprint = Blueprint("webhooks", __name__)
-blueprint.before_request(check_form)
+Guard = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-@blueprint.route("/account/webhooks", methods=["GET", "POST"])
-@needs_subscriber
+def _page(page: dict[str, Any], *, made: NewWebhook | None = None, error: str = "", problem: str = "") -> str:
+    saved = recall("saved")
+    forget("saved")
+    somebody = signed_in()
+    hooks = _flow().listing(somebody)
+    if any(each.waits for each in hooks):
+        allow_saving()  # the script asks how it goes
+    return render_template(
+        "webhooks.html",
+        **page,
+        whole=request.blueprint == of_all.name,
+        made=made,
+        error=error or None,
+        problem=problem,
+        saved=saved,
+        allowed=_flow().allowed(somebody),
+        hooks=hooks,
+        events=EVENTS,
+    )
+
+
+def _flow() -> Webhooks:
+    return flows().organisation_webhooks if request.blueprint == of_all.name else flows().webhooks
+
+
 def overview() -> Any:
-    """List the webhooks of this account with their latest tries, and make another one or another secret."""
+    """List the webhooks with their latest tries, and make another one or another secret."""
     form, hook = request.form, request.form.get("hook", type=int)
     page: dict[str, Any] = {
         "url": form.get("url", "").strip()[:500],
@@ -31,14 +60,13 @@ def overview() -> Any:
     if request.method != "POST":
         page["chosen"] = list(EVENTS)
         return _page(page)
-    password = form.get("password", "")
     try:
+        password, code = typed_password(), number("code" if hook is None else f"code-{hook}")
         if hook is not None:
-            made = flows().webhooks.rotate(signed_in(), hook, password, source())
+            made = _flow().rotate(signed_in(), hook, password, source(), code)
         else:
-            made = flows().webhooks.add(
-                signed_in(), url=page["url"], events=page["chosen"], password=password, source=source()
-            )
+            asked = {"url": page["url"], "events": page["chosen"]}
+            made = _flow().add(signed_in(), **asked, password=password, source=source(), code=code)
     except WrongSecret:
         said = gettext("That is not your password.")
         return _page(page, problem=said) if hook is not None else _page(page, error=said), WRONG
@@ -49,41 +77,40 @@ def overview() -> Any:
     return _page({"url": "", "chosen": list(EVENTS)}, made=made)
 
 
-@blueprint.post("/account/webhooks/<int:hook>/test")
-@needs_subscriber
 def test(hook: int) -> Any:
     """Send an event that is about nothing; the list shows how it went."""
     try:
-        flows().webhooks.test(signed_in(), hook)
+        _flow().test(signed_in(), hook)
     except NoGrant:
         raise
     except Denied as denied:
         return _page({"url": "", "chosen": list(EVENTS)}, problem=say(denied)), WRONG
     remember("saved", "tested")
-    return redirect(url_for("webhooks.overview"), 303)
+    return redirect(url_for(".overview") + f"#hook-{hook}", 303)
 
 
-@blueprint.post("/account/webhooks/<int:hook>/remove")
-@needs_subscriber
+def tries(hook: int) -> Any:
+    """Return the part of the page that says how telling goes."""
+    return render_template("_webhook-tries.html", hook=_flow().one(signed_in(), hook))
+
+
 def remove(hook: int) -> Any:
     """Tell this webhook nothing more."""
-    flows().webhooks.remove(signed_in(), hook)
+    _flow().remove(signed_in(), hook)
     remember("saved", "removed")
-    return redirect(url_for("webhooks.overview"), 303)
+    return redirect(url_for(".overview"), 303)
 
 
-def _page(page: dict[str, Any], *, made: NewWebhook | None = None, error: str = "", problem: str = "") -> str:
-    saved = recall("saved")
-    forget("saved")
-    somebody = signed_in()
-    return render_template(
-        "webhooks.html",
-        **page,
-        made=made,
-        error=error or None,
-        problem=problem,
-        saved=saved,
-        allowed=flows().webhooks.allowed(somebody),
-        hooks=flows().webhooks.listing(somebody),
-        events=EVENTS,
-    )
+def _pages(name: str, prefix: str, guard: Guard) -> Blueprint:
+    """Return these pages at *prefix*, for those whom *guard* lets in."""
+    made = Blueprint(name, __name__, url_prefix=prefix)
+    made.before_request(check_form)
+    made.add_url_rule("", "overview", guard(overview), methods=["GET", "POST"])
+    made.add_url_rule("/<int:hook>/test", "test", guard(test), methods=["POST"])
+    made.add_url_rule("/<int:hook>/tries", "tries", guard(tries), methods=["GET"])
+    made.add_url_rule("/<int:hook>/remove", "remove", guard(remove), methods=["POST"])
+    return made
+
+
+blueprint = _pages("webhooks", "/account/webhooks", needs_subscriber)
+of_all = _pages("organisation_webhooks", "/organisation/webhooks", needs(*STAFF))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from cryptnsend.core.errors import Denied, WrongSecret
+from cryptnsend.core.errors import Denied, NoGrant, WrongSecret
 from cryptnsend.flow.api_mail import Told
 from cryptnsend.flow.api_tokens import NewToken, Program, Token
 from cryptnsend.flow.webhooks import NewWebhook, Try, Webhook
@@ -76,12 +76,20 @@ class FakeWebhooks:
             Webhook(1, "https://old.practice.example/" + "x" * 60, ("opened", "held"), NOW - 9 * DAY, bad),
         ]
 
-    def add(self, session: Any, *, url: str, events: Collection[str], password: str, source: str) -> NewWebhook:
+    def one(self, session: Any, hook: int) -> Webhook:
+        for each in self.listing(session):
+            if each.id == hook:
+                return each
+        raise NoGrant("There is no such webhook.")
+
+    def add(
+        self, session: Any, *, url: str, events: Collection[str], password: str, source: str, code: str = ""
+    ) -> NewWebhook:
         if password != PASSWORD:
             raise WrongSecret("no")
         return NewWebhook(3, url, "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" * 2)
 
-    def rotate(self, session: Any, hook: int, password: str, source: str) -> NewWebhook:
+    def rotate(self, session: Any, hook: int, password: str, source: str, code: str = "") -> NewWebhook:
         return self.add(session, url="", events=(), password=password, source=source)
 
     def remove(self, session: Any, hook: int) -> None:
@@ -92,4 +100,4 @@ class FakeWebhooks:
 
 
 def fake_api() -> Api:
-    return Api(FakeApiTokens(), FakeApiMail(), FakeWebhooks())
+    return Api(FakeApiTokens(), FakeApiMail(), FakeWebhooks(), FakeWebhooks())

@@ -40,7 +40,7 @@ def portal(house: House) -> Portal:
         ownkeys=house.portal.ownkeys,
         trials=house.portal.trials,
         officers=Officers(built.auditing, built.archiving, built.glass, built.casework, built.recalling),
-        api=Api(built.api_tokens, built.api_mail, built.webhooks),
+        api=Api(built.api_tokens, built.api_mail, built.webhooks, built.organisation_webhooks),
     )
     assert built.role == "portal"
     shown = replace(house.config, portal=replace(house.config.portal, base_url=BASE))

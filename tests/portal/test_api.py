@@ -397,3 +397,42 @@ def test_a_webhook_is_made_with_the_password_tried_and_removed_on_its_page(app: 
     ann.post(f"/account/webhooks/{row['id']}/remove")
     assert "None yet." in ann.follow().text
     assert ann.post(f"/account/webhooks/{row['id']}/remove").status_code == 404
+
+
+def test_an_organisations_webhooks_have_a_page_that_only_those_who_look_after_it_see(house: House) -> None:
+    clinic = house.organisation("Clinic")
+    house.add_subscriber("max@clinic.example", organisation=clinic, name="Max", roles=("manager",))
+    house.add_subscriber("carl@clinic.example", organisation=clinic, name="Carl")
+    app, place = portal(house), "/organisation/webhooks"
+    carl = signed_in(app, "carl@clinic.example")
+    assert carl.get(place).status_code == 404
+    unready = signed_in(app, "max@clinic.example")
+    assert unready.get(place).status_code == 403, "without a second step"
+    house.second("max@clinic.example")
+    assert "Programs that are told" in unready.get("/organisation").text
+    unready.get(place)
+    form = {"url": "https://practice.example/hook", "event": ["opened"]}
+    assert unready.post(place, form | {"password": "wrong"}).status_code == 422
+    page = unready.post(place, form | {"password": PASSWORD}).text
+    secret = page[page.index("whsec_") :][:50]
+    [row] = [row for table, row in house.rows() if table == "hooks"]
+    assert row["whole"] == 1
+    unready.post(f"{place}/{row['id']}/test")
+    page = unready.follow().text
+    assert secret not in page
+    assert "Made by max@clinic.example." in page
+    part = unready.get(f"{place}/{row['id']}/tries").text
+    assert "data-waits" in part
+    assert "<html" not in part
+    unready.get(place)
+    again = unready.post(place, {"hook": row["id"], "password": PASSWORD}).text
+    assert "whsec_" in again
+    assert secret not in again
+    for path in (f"{place}/{row['id']}/tries", f"/account/webhooks/{row['id']}/tries"):
+        assert carl.get(path).status_code == 404
+    carl.get("/account")
+    for path in ("test", "remove"):
+        assert carl.post(f"{place}/{row['id']}/{path}").status_code == 404
+        assert carl.post(f"/account/webhooks/{row['id']}/{path}").status_code == 404
+    unready.post(f"{place}/{row['id']}/remove")
+    assert "None yet." in unready.follow().text

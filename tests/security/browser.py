@@ -50,7 +50,9 @@ def portal(house: House) -> Portal:
             house.portal.casework,
             house.portal.recalling,
         ),
-        api=Api(house.portal.api_tokens, house.portal.api_mail, house.portal.webhooks),
+        api=Api(
+            house.portal.api_tokens, house.portal.api_mail, house.portal.webhooks, house.portal.organisation_webhooks
+        ),
     )
     shown = replace(house.config, portal=replace(house.config.portal, base_url=BASE))
     return create_app(pieces, shown, secret=b"s" * 32, ports=dict, spool=house.home.run)

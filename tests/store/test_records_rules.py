@@ -38,7 +38,7 @@ ELSEWHERE = {
     "keeper/proofs.py",
     "keeper/glass_rows.py",
     "keeper/api_tokens.py",
-    "keeper/hooks.py",
+    "keeper/hook_rows.py",
     "keeper/passkey_rows.py",
     "store/schema/archive.py",
 }

@@ -23,9 +23,8 @@
   };
   localise(document);
 
-  // A part of the page that says how something goes, asked for again while that is under way.
-  const live = document.querySelector("[data-live]");
-  if (live) {
+  // Parts of the page that say how something goes, asked for again while that is under way.
+  for (const live of document.querySelectorAll("[data-live]")) {
     let left = 90, shown = "";
     const ask = async () => {
       if (!live.querySelector("[data-waits]") || !left--) return;

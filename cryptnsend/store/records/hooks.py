@@ -1,16 +1,19 @@
-"""Rows of webhooks: who is told what, and what came of it. URLs and secrets that count, the keeper has."""
+"""Rows of webhooks: who is told what, and what came of it. URLs and secrets that count, the keeper has.
+
+A webhook is an account's own, or (`whole`) hears what happens to the mail of everybody in the organisation.
+"""
 
 from __future__ import annotations
 
 from cryptnsend.core.contracts import Engine, Row, Rows
 
 
-def add(rows: Rows, ident: int, org: int, account: int, url: str, events: str, now: int) -> None:
+def add(rows: Rows, ident: int, org: int, account: int, url: str, events: str, now: int, *, whole: bool) -> None:
     """Remember a new webhook."""
     rows.execute(
-        "INSERT INTO hooks(id, org, account, url, events, created) VALUES (?, ?, ?, ?, ?, ?)"
+        "INSERT INTO hooks(id, org, account, url, events, created, whole) VALUES (?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT(id) DO NOTHING",
-        (ident, org, account, url, events, now),
+        (ident, org, account, url, events, now, int(whole)),
     )
 
 
@@ -20,17 +23,30 @@ def end(rows: Rows, ident: int, now: int) -> None:
 
 
 def listing(engine: Engine, account: int) -> list[Row]:
-    """Return the webhooks of an account that have not ended, newest first."""
+    """Return an account's own webhooks that have not ended, newest first."""
     return engine.query(
-        "SELECT id, url, events, created FROM hooks WHERE account = :account AND ended IS NULL ORDER BY id DESC",
+        "SELECT id, url, events, created, account FROM hooks"
+        " WHERE account = :account AND whole = 0 AND ended IS NULL ORDER BY id DESC",
         account=account,
     )
 
 
+def listing_of_all(engine: Engine, org: int) -> list[Row]:
+    """Return an organisation's webhooks that have not ended, newest first."""
+    return engine.query(
+        "SELECT id, url, events, created, account FROM hooks WHERE org = :org AND whole = 1 AND ended IS NULL"
+        " ORDER BY id DESC",
+        org=org,
+    )
+
+
 def of(rows: Rows, account: int) -> list[Row]:
-    """Return an account's webhooks with what they are told, inside a transaction."""
+    """Return the webhooks that hear of an account's mail, its own and its organisation's, inside a transaction."""
     return rows.query(
-        "SELECT id, org, events FROM hooks WHERE account = :account AND ended IS NULL", {"account": account}
+        "SELECT id, org, events FROM hooks WHERE account = :account AND whole = 0 AND ended IS NULL"
+        " UNION ALL SELECT h.id, h.org, h.events FROM accounts c JOIN hooks h ON h.org = c.org AND h.whole = 1"
+        " WHERE c.id = :account AND h.ended IS NULL",
+        {"account": account},
     )
 
 
@@ -48,9 +64,9 @@ def put(rows: Rows, ident: int, org: int, hook: int, event: str, message: int | 
 
 
 def event(engine: Engine, ident: int) -> Row | None:
-    """Return an event with the account and organisation it is about, None if it or its webhook has ended."""
+    """Return an event with whose webhook hears of it, None if it or its webhook has ended."""
     found = engine.query(
-        "SELECT e.id, e.org, e.hook, e.event, e.message, e.created, h.account FROM hook_events e"
+        "SELECT e.id, e.org, e.hook, e.event, e.message, e.created, h.account, h.org AS of, h.whole FROM hook_events e"
         " JOIN hooks h ON h.id = e.hook WHERE e.id = :id AND h.ended IS NULL",
         id=ident,
     )
@@ -67,11 +83,25 @@ def tries(engine: Engine, hook: int, limit: int) -> list[Row]:
     )
 
 
-def to_tell(rows: Rows, event: int, now: int, every: int) -> int | None:
-    """Return whom to tell that a webhook does not work, None if they were told less than *every* ms ago; note it."""
+def looked_after_by(rows: Rows, org: int) -> list[int]:
+    """Return the accounts of an organisation's officers and managers, inside a transaction."""
+    found = rows.query(
+        "SELECT id FROM accounts WHERE org = :org AND state IN ('active', 'weak') AND (',' || roles || ',' LIKE"
+        " '%,officer,%' OR ',' || roles || ',' LIKE '%,manager,%') ORDER BY id",
+        {"org": org},
+    )
+    return [row["id"] for row in found]
+
+
+def to_tell(rows: Rows, event: int, now: int, every: int) -> Row | None:
+    """
+    Return the webhook that does not work, with whom to tell: `account`, or who looks after `org` where it is `whole`.
+
+    None if they were told less than *every* ms ago. Notes that they are told.
+    """
     found = rows.query(
         "UPDATE hooks SET told = :now WHERE id = (SELECT hook FROM hook_events WHERE id = :event)"
-        " AND ended IS NULL AND (told IS NULL OR told <= :before) RETURNING account",
+        " AND ended IS NULL AND (told IS NULL OR told <= :before) RETURNING account, org, whole",
         {"now": now, "event": event, "before": now - every},
     )
-    return int(found[0]["account"]) if found else None
+    return found[0] if found else None

@@ -10,7 +10,7 @@ and random bits, so that inserts go to the right edge; times are UTC millisecond
 
 from __future__ import annotations
 
-from cryptnsend.store.schema.api import API, HOOKS
+from cryptnsend.store.schema.api import API, HOOKS, HOOKS_OF_ALL
 from cryptnsend.store.schema.archive import ARCHIVE, GLASS_SECOND
 from cryptnsend.store.schema.files import FILES, LINK_MARKS
 from cryptnsend.store.schema.first import FIRST, Step
@@ -71,4 +71,5 @@ STEPS: tuple[Step, ...] = (
     API,
     HOOKS,
     LINK_MARKS,
+    HOOKS_OF_ALL,
 )

@@ -57,3 +57,11 @@ HOOKS = Step(
         "CREATE INDEX hook_events_created ON hook_events(created)",
     ),
 )
+
+HOOKS_OF_ALL = Step(
+    "0032-hooks-of-all",
+    (
+        "ALTER TABLE hooks ADD COLUMN whole INTEGER NOT NULL DEFAULT 0",  # 1: hears of all mail of the organisation
+        "CREATE INDEX hooks_whole ON hooks(org, whole)",
+    ),
+)
