@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from cryptnsend.flow.downloads import Downloads
     from cryptnsend.flow.drafting import Drafts
     from cryptnsend.flow.exporting import Exporting
-    from cryptnsend.flow.filelinks import FileLinks
     from cryptnsend.flow.filing import Filing
     from cryptnsend.flow.folders import Folders
     from cryptnsend.flow.following import Following
@@ -502,24 +501,6 @@ class Desk(Foundation):
         from cryptnsend.flow.library import Library
 
         return Library(self.engine, self.vault, self.uploads)
-
-    @cached_property
-    def filelinks(self) -> FileLinks:
-        from cryptnsend.flow.filelinks import FileLinks
-
-        return FileLinks(
-            engine=self.engine,
-            keeper=self.keeper,
-            opener=self.opener,
-            reading=self.uploads.reading,
-            sent=self.sent,
-            policies=self.policies,
-            throttle=self._throttle("link"),
-            argon=self.argon,
-            clock=self.clock,
-            random=os.urandom,
-            wake=self.wake,
-        )
 
     @cached_property
     def owner(self) -> Owner:

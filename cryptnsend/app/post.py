@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cryptnsend.delivery.signers import Signers
     from cryptnsend.flow import deliver
     from cryptnsend.flow.domains import Domains
+    from cryptnsend.flow.filelinks import FileLinks
     from cryptnsend.flow.inbound import Inbound
     from cryptnsend.flow.inspecting import Inspecting
     from cryptnsend.flow.inspecting import Looks as Inspects
@@ -181,6 +182,31 @@ class Post(Desk):
             ocr=Inspector.ocr() if self.config.dlp.ocr else "",
             clock=self.clock,
             random=os.urandom,
+        )
+
+    @cached_property
+    def filelinks(self) -> FileLinks:
+        from cryptnsend.flow.filelinks import FileLinks
+        from cryptnsend.flow.linklooks import LinkLooks
+
+        return FileLinks(
+            engine=self.engine,
+            keeper=self.keeper,
+            opener=self.opener,
+            reading=self.uploads.reading,
+            looks=LinkLooks(
+                inspecting=self.inspecting,
+                scanning=self.scanning,
+                policies=self.policies,
+                reading=self.uploads.reading,
+            ),
+            sent=self.sent,
+            policies=self.policies,
+            throttle=self._throttle("link"),
+            argon=self.argon,
+            clock=self.clock,
+            random=os.urandom,
+            wake=self.wake,
         )
 
     @cached_property

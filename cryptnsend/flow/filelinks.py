@@ -38,6 +38,7 @@ from cryptnsend.flow import linkmarks
 from cryptnsend.flow.downloads import NOTHING, TICKET, Download, download_of, ident_of, key_of, typed
 from cryptnsend.flow.filereading import FileReading, LinkedFile, chosen, files_beside, read, written
 from cryptnsend.flow.guessing import Guesses, subject_of
+from cryptnsend.flow.linklooks import Held, LinkLooks
 from cryptnsend.flow.opening import Opener
 from cryptnsend.flow.ownpair import own_pair
 from cryptnsend.flow.policies import Policies
@@ -53,6 +54,7 @@ MOST = 20  # links of one message that hold
 MOST_DOWNLOADS = 1000
 PASS = 60 * MINUTE
 OPENED = 200  # times that one source may open a link in a day: each leaves an entry in the audit trail
+LOOKS = 100  # times a day that files of one account are looked into, because a link to them was asked for
 LOCATOR, SECRET = 20, 32  # octets
 PART, LABEL = "link", "file link"
 OVER = "This link does not work any more."
@@ -103,6 +105,7 @@ class FileLinks:
         keeper: Keeper,
         opener: Opener,
         reading: FileReading,
+        looks: LinkLooks,
         sent: Sent,
         policies: Policies,
         throttle: Throttle,
@@ -113,7 +116,7 @@ class FileLinks:
     ):
         self._guesses = Guesses(engine=engine, throttle=throttle, clock=clock, random=random, wake=wake)
         self._engine, self._keeper, self._opener, self._reading, self._sent = engine, keeper, opener, reading, sent
-        self._policies, self._throttle, self._argon = policies, throttle, argon
+        self._policies, self._throttle, self._argon, self._looks = policies, throttle, argon, looks
         self._clock, self._random = clock, random
 
     # -- its author ---------------------------------------------------------------------------------------------------
@@ -122,12 +125,15 @@ class FileLinks:
         """Say whether the rules let this subscriber share files with whoever has a link."""
         return not session.weak and self._policies.now(session.organisation).file_links
 
-    def make(self, session: Session, message: int, *, until: int, most: int = 0, password: str = "") -> int:
+    def make(
+        self, session: Session, message: int, *, until: int, most: int = 0, password: str = "", reason: str = ""
+    ) -> int:
         """
         Make a link for the files beside an own message, good until then (UTC milliseconds); return its number.
 
-        *most* downloads, 0 for any number. Without a *password* its address has a secret. Raises Denied with a sentence
-        for what is not allowed, NoGrant for what is not one's own.
+        *most* downloads, 0 for any number. Without a *password* its address has a secret. *reason*: why the files leave
+        although something was found in them. Raises Denied with a sentence for what is not allowed, Held among them for
+        what was found, NoGrant for what is not one's own.
         """
         about, now = self._sent.owned(session, message), self._clock.now()
         if not self.allowed(session):
@@ -141,6 +147,7 @@ class FileLinks:
         files = files_beside(self._engine, self._opener, row["org"], message, self._opener.keys(session, row)[:32])
         if not files:
             raise Denied("There is no large file beside this message.")
+        looked = self._looked_at(session, about, files, reason)
         ident, locator, salt = new_id(now, self._random), self._random(LOCATOR), self._random(SALT)
         secret = b"" if password else self._random(SECRET)
         k = derive(password, salt, self._argon) if password else secret
@@ -152,7 +159,7 @@ class FileLinks:
             keys.seal_to(pair.public, locator + secret, label=LABEL, owner=holder, holder=holder, ref=ident),
             pair.id, "active", most, 0, until, now,
         ))  # fmt: skip
-        said = {"link": str(ident), "way": link.way, "until": until, "most": most, "files": len(files)}
+        said = {"link": str(ident), "way": link.way, "until": until, "most": most, "files": len(files), **looked}
 
         def write(rows: Rows) -> None:
             if filelinks.count(rows, about["org"], message, now) >= MOST:
@@ -311,6 +318,22 @@ class FileLinks:
             raise Denied("That is longer than a message may be opened. Choose an earlier day.")
         if not 0 <= most <= MOST_DOWNLOADS:
             raise Denied(Sentence("A link has at most %(most)s downloads.", most=MOST_DOWNLOADS))
+
+    def _looked_at(self, session: Session, about: Row, files: Sequence[LinkedFile], reason: str) -> dict[str, object]:
+        """Return what the audit trail says of a look into the files; what holds them back stands there as well."""
+        # Reading files may take a minute of this machine's time.
+        self._throttle.ask(f"links of {session.account}", "", LOOKS)
+        try:
+            return self._looks.check(session, about["id"], files, reason)
+        except Held as held:
+            now, actor = self._clock.now(), account_holder(session.account)
+            rules = list(dict.fromkeys(each.rule for each in held.found))
+            self._engine.write(
+                lambda rows: audit.append(
+                    rows, session.organisation, now, actor, "link.held", str(about["id"]), {"rules": rules}
+                )
+            ).result()
+            raise
 
     def _place(self, session: Session, row: Row) -> str:
         seed, holder = session.seeds.get(row["pair"]), account_holder(session.account)

@@ -129,7 +129,7 @@ class Inspecting:
             held = self._policies.now(house)
             if not is_looked_at(held, "proven"):
                 continue
-            rules = list(dict.fromkeys(each.rule for each in self._found(octets, house, held)))
+            rules = list(dict.fromkeys(each.rule for each in self.found(octets, house, held)))
             log.info("looked at", message=row["message"], rules=rules)
             if rules:
                 detail: dict[str, object] = {"rules": rules, "delivery": row["id"]}
@@ -140,7 +140,7 @@ class Inspecting:
                 return "seal"
         return "leave"
 
-    def _found(self, octets: Callable[[], Iterator[bytes]], house: int, held: Policy) -> list[Finding]:
+    def found(self, octets: Callable[[], Iterator[bytes]], house: int, held: Policy) -> list[Finding]:
         """Look into a mail by what an organisation looks for; raise ScannerGone, of which officers hear in time."""
         try:
             found = self._looks.inspect(octets(), job_of(held, self._ocr))
@@ -179,7 +179,7 @@ class Inspecting:
         self._engine.write(tell).result()
 
     def _look(self, row: Row, key: bytes, octets: Callable[[], Iterator[bytes]], house: int, held: Policy) -> None:
-        found = self._found(octets, house, held)
+        found = self.found(octets, house, held)
         rules = list(dict.fromkeys(each.rule for each in found))
         log.info("looked at", message=row["message"], rules=rules)
         now = self._clock.now()

@@ -108,6 +108,7 @@ DOINGS = {  # what the access log says of an action of the audit trail
     "archive.exported": lazy_gettext("Saved a message of the archive"),
     "file.downloaded": lazy_gettext("Downloaded a large file"),
     "link.made": lazy_gettext("Made a link for whoever has it"),
+    "link.held": lazy_gettext("Asked for a link to files in which something was found"),
     "link.revoked": lazy_gettext("Ended a link for whoever has it"),
     "hold.placed": lazy_gettext("Kept mail for a case"),
     "hold.released": lazy_gettext("Ended a case"),

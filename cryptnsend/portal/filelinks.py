@@ -17,6 +17,9 @@ from flask_babel import gettext, ngettext
 from cryptnsend.core.errors import Denied, Ended, NoGrant, SealBroken, Throttled, WrongSecret
 from cryptnsend.flow.filelinks import MOST_DOWNLOADS, OPEN_DAYS, Face, Offered
 from cryptnsend.flow.guessing import MOST, Shut
+from cryptnsend.flow.heldmail import place_in_words, rule_in_words
+from cryptnsend.flow.holding import LONGEST
+from cryptnsend.flow.linklooks import Held
 from cryptnsend.home import Home
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.fetching import handed_over
@@ -55,10 +58,13 @@ def make(message: int) -> Any:
     if not problem:
         try:
             made = desk().filelinks.make(
-                signed_in(), message, until=until, most=most, password=form.get("password", "")
-            )
+                signed_in(), message, until=until, most=most, password=form.get("password", ""),
+                reason=form.get("reason", "")[: 2 * LONGEST],
+            )  # fmt: skip
         except NoGrant:
             raise
+        except Held as held:
+            return _page(message, say(held), held), WRONG
         except Denied as denied:
             problem = say(denied)
         else:
@@ -76,7 +82,7 @@ def revoke(message: int, link: int) -> Any:
     return redirect(url_for("filelinks.of_message", message=message), 303)
 
 
-def _page(message: int, problem: str = "") -> str:
+def _page(message: int, problem: str = "", held: Held | None = None) -> str:
     linked = recall("linked")
     forget("linked")
     now = desk().now()
@@ -88,6 +94,12 @@ def _page(message: int, problem: str = "") -> str:
         files=beside_of(message),
         base=Home(desk().config.server.home).base_url(desk().config) + PLACE,
         problem=problem,
+        found=[
+            (rule_in_words(each.rule, gettext), each.masked, place_in_words(each.where, gettext))
+            for each in (held.found if held else ())
+        ],
+        may_leave=held is not None and held.may_leave,
+        longest=LONGEST,
         linked=linked,
         typed=request.form,
         until=_moment(request.form.get("until", ""), "") or now + OPEN_DAYS * DAY,

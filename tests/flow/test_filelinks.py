@@ -63,7 +63,7 @@ class Sharing(Share):
 
 @pytest.fixture
 def sharing(make_house: MakeHouse) -> Sharing:
-    return Sharing(make_house(policy={"file_links": "everybody"}))
+    return Sharing(make_house(policy={"file_links": "everybody"}, dlp={"look": False}))
 
 
 def test_whoever_has_the_whole_link_has_the_file_and_its_author_sees_from_where_and_when(sharing: Sharing) -> None:
@@ -111,7 +111,7 @@ def test_a_password_opens_a_link_that_has_no_secret_and_lets_it_hold_for_longer(
 def test_the_organisation_allows_links_and_not_to_allow_them_any_more_ends_those_that_are_out(
     make_house: MakeHouse,
 ) -> None:
-    house = make_house(policy={"file_links": "organisations"})
+    house = make_house(policy={"file_links": "organisations"}, dlp={"look": False})
     sharing = Sharing(house, organisation=house.organisation("Clinic"))
     assert not sharing.links.allowed(sharing.ann)
     with pytest.raises(Denied, match="organisation does not let"):
@@ -303,7 +303,7 @@ def test_a_message_that_is_taken_back_takes_its_links_along_and_gives_them_back(
 def test_whoever_sends_a_file_to_themselves_can_make_a_link_which_ends_by_a_restore_or_the_owners_word(
     make_house: MakeHouse,
 ) -> None:
-    sharing = Sharing(make_house(policy={"file_links": "everybody"}), to=ANN)
+    sharing = Sharing(make_house(policy={"file_links": "everybody"}, dlp={"look": False}), to=ANN)
     _, locator, secret = sharing.make()
     assert whole(sharing.have(locator, secret)) == FILE
     house, (ident, locator, _) = sharing.house, sharing.make(most=2)

@@ -9,6 +9,7 @@ from typing import Any
 from cryptnsend.core.errors import Ended, NoGrant, Refusal, WrongSecret
 from cryptnsend.flow.filelinks import Face, Offered, SharedLink
 from cryptnsend.flow.filereading import LinkedFile
+from cryptnsend.flow.linklooks import FOUND, Held
 from cryptnsend.flow.papers import Key
 from cryptnsend.flow.searching import Found, matches, wanted
 from cryptnsend.flow.views import (
@@ -371,8 +372,12 @@ class FakeFileLinks:
     def allowed(self, session: Any) -> bool:
         return self.world.may_link
 
-    def make(self, session: Any, message: int, *, until: int, most: int = 0, password: str = "") -> int:
+    def make(
+        self, session: Any, message: int, *, until: int, most: int = 0, password: str = "", reason: str = ""
+    ) -> int:
         self.world.calls.append(f"make link {message}")
+        if self.world.found_in_files:
+            raise Held(FOUND, self.world.found_in_files, may_leave=True)
         return 1
 
     def listing(self, session: Any, message: int) -> Sequence[SharedLink]:

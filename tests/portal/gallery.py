@@ -219,6 +219,7 @@ def inhabited() -> World:
         SharedLink(42, place[:27], True, "active", 0, 0, NOW + 9 * DAY, NOW),
         SharedLink(41, "", False, "revoked", 0, 7, NOW + DAY, NOW - DAY),
         SharedLink(40, "", True, "ended", 1, 1, NOW - DAY, NOW - 9 * DAY),
+        SharedLink(39, "", True, "damaged", 1, 0, NOW + DAY, NOW, 1000),
     ]
     digits = "2f5a9c11d0b84e7706aa41b3c9d2e8f417a05b6c"
     made.own_keys = [

@@ -63,7 +63,9 @@ def token(visitor: Visitor) -> str:
 
 @pytest.fixture
 def shared(make_house: MakeHouse) -> Shared:
-    return Shared(make_house(limits={"message_octets": 1_200_000}, policy={"file_links": "everybody"}))
+    return Shared(
+        make_house(limits={"message_octets": 1_200_000}, policy={"file_links": "everybody"}, dlp={"look": False})
+    )
 
 
 def test_a_link_is_made_with_a_warning_and_whoever_has_it_downloads_by_a_button(shared: Shared) -> None:
@@ -172,6 +174,19 @@ def test_what_does_not_fit_makes_no_link_and_says_why(shared: Shared) -> None:
         Visitor(shared.app).client.post("/f/" + "A" * 27, base_url=BASE, data={"x": "y" * 200_000}).status_code == 413
     )
     assert time.monotonic() - started < 5
+
+
+def test_what_is_found_in_the_files_stands_on_the_page_and_takes_a_reason(make_house: MakeHouse) -> None:
+    shared = Shared(make_house(limits={"message_octets": 1_200_000}, policy={"file_links": "everybody"}))
+    shared.make(status=422, password=WORDS)
+    page = text(shared.ann.visitor)
+    assert "This was found in the files, so that no link is made yet." in page
+    assert "a file that cannot be read here" in page
+    assert re.search(r'<input[^>]*name="password"[^>]* required', page), "or the next link would have none"
+    assert 'name="reason"' in page
+    path, secret = shared.make(password=WORDS, reason="asked for by the insurer")
+    assert (path[:3], secret) == ("/f/", "")
+    assert "something was found in the files" in shared.ann.visitor.get(f"/sent/{shared.message}/proof").text
 
 
 def test_only_its_own_link_browser_and_form_open_it(shared: Shared) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cryptnsend.core.dlp.detect import Finding
 from cryptnsend.flow.filelinks import SharedLink
 from cryptnsend.flow.holding import HeldMessage, Quarantined
 from cryptnsend.flow.ownkeys import Held
@@ -84,6 +86,7 @@ class World:
     own_keys: list[Held] = field(default_factory=list)
     may_link: bool = True
     file_links: list[SharedLink] = field(default_factory=list)
+    found_in_files: Sequence[Finding] = ()
     threads: dict[int, list[Turn]] = field(default_factory=dict)
     may_plain: bool = True
     may_pdf: bool = True
