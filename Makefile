@@ -39,11 +39,11 @@ demo: .venv/.packages .venv/.npm
 	$(BIN)/cryptnsend demo $(ARGS)
 
 # Two workers more than processors: many tests wait for servers, browsers and disks.
-test: .venv/.packages .venv/.debian .venv/.npm
+test: .venv/.packages .venv/.debian .venv/.npm .venv/pdfjs
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not long and not torture" $(ARGS)
 
 # pytest answers 5 when no test carries the mark, which is no failure here.
-test-long: .venv/.packages .venv/.debian .venv/.npm
+test-long: .venv/.packages .venv/.debian .venv/.npm .venv/pdfjs
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m long $(ARGS) || [ $$? -eq 5 ]
 
 torture: .venv/.packages .venv/.debian .venv/.npm
@@ -106,6 +106,10 @@ clean:
 .venv/.fuzz: pyproject.toml | .venv/.packages
 	$(BIN)/python -m pip install --quiet -e '.[dev,fuzz]'
 	@touch $@
+
+# Firefox's reader of PDFs, which the tests let open what is sent.
+.venv/pdfjs: | .venv/.npm
+	@! command -v npm >/dev/null || npm install --prefix $@ --ignore-scripts --omit=optional --no-audit --no-fund --silent pdfjs-dist@4.10.38
 
 .venv/lighthouse: | .venv/.packages
 	@command -v npm >/dev/null || { echo "npm is missing. On Debian: sudo apt-get install npm" >&2; exit 1; }

@@ -18,6 +18,15 @@ from cryptnsend.pdf.document import Document, Enclosed
 MOST_PAGES = 300  # of one file
 MOST_APPENDED = 1000  # of all
 US = "CryptnSend"
+# What is kept of a stranger's page: how it looks. No links, actions, turns of pages by time, files, thumbnails.
+OF_PAGES = frozenset(
+    f"/{each}"
+    for each in (
+        "Type", "Parent", "Resources", "Contents", "MediaBox", "CropBox", "BleedBox", "TrimBox", "ArtBox", "Rotate",
+        "UserUnit", "Group",
+    )
+)  # fmt: skip
+ELSEWHERE = ("/F", "/FFilter", "/FDecodeParms", "/Ref", "/OPI")  # of streams
 
 
 def lock(pages: bytes, document: Document, files: Sequence[bytes]) -> bytes:
@@ -70,15 +79,24 @@ def _append(pdf: Pdf, files: Sequence[Enclosed], contents: Sequence[bytes]) -> N
         except pikepdf.PdfError:  # damaged, or locked itself
             continue
         for page in list(pdf.pages)[at:]:
-            for what in ("/Annots", "/AA", "/StructParents", "/PieceInfo", "/Metadata", "/Thumb"):
-                if what in page.obj:
-                    del page.obj[what]
+            for what in [each for each in page.obj.keys() if each not in OF_PAGES]:  # noqa: SIM118 - no mapping
+                del page.obj[what]
         entries.append(OutlineItem(about.name, at))
         appended += count
     if entries:
+        _have_nothing_elsewhere(pdf)
         with pdf.open_outline() as outline:
             outline.root.extend(entries)
         _is_no_longer_tagged_throughout(pdf)
+
+
+def _have_nothing_elsewhere(pdf: Pdf) -> None:
+    """Let no stream of a stranger's take its octets, or its picture, from another file or host (ISO 32000-2, 7.3.8)."""
+    for each in pdf.objects:
+        if isinstance(each, pikepdf.Stream):
+            for what in ELSEWHERE:
+                if what in each:
+                    del each[what]
 
 
 def _is_no_longer_tagged_throughout(pdf: Pdf) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
+import re
+import sys
 from pathlib import Path
+from typing import Any
 
 import pikepdf
 import pypdfium2
@@ -141,6 +145,76 @@ def test_every_reader_opens_it_with_its_key_only(paper: bytes, tmp_path: Path) -
     assert b"canaryfile.docx" in run("pdfdetach", "-upw", PASSWORD, "-list", file).stdout
     assert b"Haemochromatosis" in run("mutool", "draw", "-F", "txt", "-p", PASSWORD, file).stdout
     assert run("mutool", "draw", "-F", "txt", "-p", wrong, file).returncode != 0
+
+
+def seen_by_firefox(paper: bytes, password: str, folder: Path) -> dict[str, Any]:
+    """Return what pdf.js sees."""
+    place = Path(sys.prefix) / "pdfjs"
+    assert place.is_dir(), f"{place} is missing: run make .venv/pdfjs"
+    file = folder / "secure-message.pdf"
+    file.write_bytes(paper)
+    script = Path(__file__).with_name("read.mjs")
+    found = json.loads(run("node", script, place, file, input=password.encode()).stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_the_reader_of_firefox_opens_it_reads_it_in_order_and_shows_its_files_and_links(
+    paper: bytes, tmp_path: Path
+) -> None:
+    seen = seen_by_firefox(paper, PASSWORD, tmp_path)
+    assert "error" not in seen
+    assert len(seen["pages"]) == 3
+    words = seen["pages"][0]
+    places = [words.index(each) for each in ("Canaryvale results", "Dr. Ann Ruiz", "Pat Lee", "3 attachments")]
+    places += [words.index(each) for each in ("Phones show none", "Haemochromatosis", "Ferritin", "Reply securely")]
+    assert places == sorted(places)
+    assert dict(seen["files"]) == {"Scan über.pdf": len(blank_pdf(2)), "canaryfile.docx": len(OCTETS)}
+    here = "https://secure.example/messages/7"
+    assert set(seen["links"]) == {here, f"{here}#reply", *(f"{here}/files/{part}" for part in (2, 3, 4))}
+    assert (seen["title"], seen["language"], seen["tagged"], seen["scripts"]) == ("Secure message", "en", True, None)
+    assert {"Document", "H1", "H2", "P", "Table", "TH", "TD", "L", "LI", "Link", "Figure"} <= set(seen["roles"])
+    assert seen["outline"] == ["Canaryvale results", "Scan über.pdf"]
+    for secret in (PASSWORD, without_hyphens(PASSWORD), "Canaryvale", "Ruiz", "Pat Lee", PAT, "canaryfile"):
+        assert secret not in seen["about"]
+    for other in (document_key(KEY, MESSAGE, "sam@x.example"), ""):
+        assert seen_by_firefox(paper, other, tmp_path)["error"] == "PasswordException"
+
+
+WATCHED = """
+import os, sys
+from tests.pdf.papers import blank_pdf, made, mail, noise, picture, text_of
+from cryptnsend.pdf.press import Press
+press = Press()
+made(press, mail())  # what is loaded once is loaded
+message = mail("plain", "<p>Haemochromatosis <img src='cid:pic@x'></p>")
+message.get_payload()[1].add_related(picture(), "image", "png", cid="<pic@x>")
+message.add_attachment(blank_pdf(2), maintype="application", subtype="pdf", filename="canary.pdf")
+message.add_attachment(noise(3_000_000), maintype="application", subtype="zip", filename="canary.zip")
+os.stat(sys.argv[1])
+octets = made(press, message)
+os.stat(sys.argv[2])
+assert "Haemochromatosis" in text_of(octets)
+press.close()
+"""
+ASKED = "open,openat,openat2,creat,memfd_create,mkdir,mkdirat,link,linkat,symlink,symlinkat,rename,renameat,renameat2"
+
+
+@pytest.mark.long
+def test_no_file_is_written_while_a_document_is_made_neither_here_nor_by_who_makes_it(tmp_path: Path) -> None:
+    told, begin, end = tmp_path / "calls", tmp_path / "begins", tmp_path / "ends"
+    begin.touch()
+    end.touch()
+    calls = f"{ASKED},stat,newfstatat,statx"  # -z: those that were not refused
+    watch = ("strace", "-f", "-z", "-qq", "-e", f"trace={calls}", "-e", "signal=none", "-o", told)
+    ran = run(*watch, sys.executable, "-c", WATCHED, begin, end)
+    assert ran.returncode == 0, ran.stderr.decode()
+    lines = told.read_text("utf-8", "replace").splitlines()
+    first, last = (next(n for n, line in enumerate(lines) if str(each) in line) for each in (begin, end))
+    while_made = lines[first:last]
+    assert len({line.split()[0] for line in while_made}) > 1, "whoever makes it was watched, too"
+    writing = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TMPFILE|\b(creat|memfd_create|mkdir|link|symlink|rename)\w*\(")
+    assert [line for line in while_made if writing.search(line) and "/dev/null" not in line] == []
 
 
 def test_appended_pages_are_left_out_before_the_whole_is_too_large(press: Press) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import io
 import socket
 import threading
 from collections.abc import Iterator
 
+import pikepdf
 import pytest
+from pikepdf import Array, Dictionary, Name, Stream, String
 
 from cryptnsend.pdf.press import Limits, NotMade, Press
-from tests.pdf.papers import blank_pdf, made, mail, opened, picture, text_of
+from tests.pdf.papers import PASSWORD, blank_pdf, made, mail, opened, picture, text_of
 
 SECRET = "root:x:0:0"
 
@@ -111,31 +114,35 @@ def test_a_file_that_is_no_pdf_stays_an_attachment(press: Press, octets: bytes) 
     assert "seen" in text_of(document)
 
 
-def test_what_runs_in_an_appended_pdf_does_not_come_along(press: Press) -> None:
-    import io
-
-    import pikepdf
-    from pikepdf import Array, Dictionary, Name, String
-
+def test_what_runs_in_an_appended_pdf_or_leads_elsewhere_does_not_come_along(press: Press) -> None:
     with pikepdf.new() as pdf:
         pdf.add_blank_page()
+        page = pdf.pages[0].obj
         action = Dictionary(S=Name.JavaScript, JS=String("app.alert(1)"))
         pdf.Root.OpenAction = action
-        pdf.pages[0].obj.AA = Dictionary(O=action)
+        pdf.Root.Names = Dictionary(JavaScript=Dictionary(Names=Array([String("x"), action])))
+        page.AA, page.Trans, page.Dur = Dictionary(O=action), Dictionary(S=Name.Fly), 1
         link = Dictionary(Type=Name.Annot, Subtype=Name.Link, Rect=Array([0, 0, 9, 9]), A=action)
-        pdf.pages[0].obj.Annots = pdf.make_indirect(Array([link]))
+        page.Annots = pdf.make_indirect(Array([link]))
+        page.AF = Array([pdf.make_indirect(Dictionary(Type=Name.Filespec, F=String("http://evil.example/af")))])
+        away = Dictionary(Type=Name.Filespec, FS=Name.URL, F=String("http://evil.example/picture"))
+        shown = Stream(pdf, b"", Type=Name.XObject, Subtype=Name.Form, BBox=Array([0, 0, 9, 9]), F=away)
+        shown.Ref = Dictionary(F=away, Page=0)
+        page.Resources = Dictionary(XObject=Dictionary(X=shown))
+        page.Contents = pdf.make_stream(b"q /X Do Q")
         out = io.BytesIO()
         pdf.save(out)
     message = mail()
     message.add_attachment(out.getvalue(), maintype="application", subtype="pdf", filename="a.pdf")
-    from tests.pdf.papers import PASSWORD
-
     with pikepdf.open(io.BytesIO(made(press, message)), password=PASSWORD) as pdf:
         assert len(pdf.pages) == 2
+        assert "/XObject" in pdf.pages[1].resources, "what it shows came along"
+        assert not {"/AA", "/Annots", "/AF", "/Trans", "/Dur"} & set(pdf.pages[1].obj.keys())
         del pdf.attachments["a.pdf"]
         out = io.BytesIO()
         pdf.save(out, encryption=False, qdf=True)
     assert b"app.alert" not in out.getvalue()
+    assert b"evil.example" not in out.getvalue()
 
 
 def test_where_no_process_starts_there_is_no_document() -> None:

@@ -72,9 +72,11 @@ def taken() -> set[str]:
     held = {f"thread {each.name} ({each.ident})" for each in threading.enumerate()}
     for number in os.listdir("/proc/self/fd"):
         try:
-            held.add(f"descriptor {number} of {os.readlink(f'/proc/self/fd/{number}')}")
+            place = os.readlink(f"/proc/self/fd/{number}")
         except FileNotFoundError:  # the one by which this very list was read, or one that another thread closed
             continue
+        if place != "/dev/urandom":  # qpdf opens it once, and keeps it
+            held.add(f"descriptor {number} of {place}")
     return held
 
 
