@@ -39,6 +39,7 @@ COMMANDS = {
         "Put the backup in FOLDER back into a home that has its configuration and master key, but no data yet.",
     ),
     "recover": ("backup", "Put the master key back from FILE, the installation's recovery file."),
+    "keys": ("keys", "The keys of the server: which there are, and how each is replaced while old mail still opens."),
     "doctor": ("doctor", "Check everything that can be checked, and say what to do."),
     "dns": ("dns", "Print everything to publish in DNS."),
     "dkim": ("dkim", "The keys that sign mail: which there are, and how they are replaced."),

@@ -103,10 +103,18 @@ class Accounts(Belongings, Oversight, Estate, Passkeys, Wishing):
         if by:
             detail["by"] = by
         self._take(opened, "account.signed-in", detail)
+        if opened.renewed:
+            self._engine.write(lambda rows: self._renewed(rows, opened)).result()
+            self._alert(opened.account, "keys-renewed")
         self._seen(opened, source)
         if not known and wishes.of(self._engine, opened.account).get("new-sign-in", True):
             self._alert(opened.account, "new-sign-in")
         return self._enter(opened, name, agent)
+
+    def _renewed(self, rows: Rows, opened: requests.Opened) -> None:
+        """Let sessions and connections that have the earlier pairs only sign in again."""
+        accounts.bump(rows, opened.account)
+        self._append(rows, opened.organisation, opened.account, "account.keys-renewed", {})
 
     def _confirmed_since(self, opened: requests.Opened, k: bytes) -> requests.Opened:
         """End the weakness of an account that an officer has confirmed, or that waited for its seven days."""

@@ -25,7 +25,7 @@ from cryptnsend.flow.policies import Policies
 from cryptnsend.flow.policies import Standing as PolicyStanding
 from cryptnsend.flow.roster import Line
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.keeper.requests import MailProof, Opened, OrganisationRow, RecoveryFile
+from cryptnsend.keeper.requests import MailProof, Opened, OrganisationRow, OwnKey, RecoveryFile
 from cryptnsend.store.records import accounts, audit, deliveries, devices, invitations, messages, operator, oversight
 
 INVITED_ALREADY = "was invited already"
@@ -306,6 +306,29 @@ class Owner(OwnersKeys):
         made = self._keeper.recovery_file()
         self._engine.write(lambda rows: self._audit(rows, INSTALLATION, "recovery.made", "installation", {})).result()
         return made
+
+    def keys(self) -> list[OwnKey]:
+        """Return which keys of its own the keeper has, never the keys."""
+        return self._keeper.keys()
+
+    def rotate(self, name: str) -> list[OwnKey]:
+        """Make a new key of the keeper's in the place of link, recovery, queue or pending."""
+        made = self._keeper.keys_rotate(name)
+        self._engine.write(lambda rows: self._audit(rows, INSTALLATION, "key.rotated", name, {})).result()
+        return made
+
+    def order_keys(self, address: str) -> int:
+        """Let an account, or all with "", get new keys at the next sign-in; return how many will."""
+        name = canonical_or_denied(address) if address else ""
+        count = self._keeper.keys_order(name)
+        self._engine.write(
+            lambda rows: self._audit(rows, INSTALLATION, "keys.ordered", name or "all", {"accounts": count})
+        ).result()
+        return count
+
+    def note_rotation(self, name: str) -> None:
+        """Put into the audit trail that a key was replaced by a command that works on the ledger itself."""
+        self._engine.write(lambda rows: self._audit(rows, INSTALLATION, "key.rotated", name, {})).result()
 
     def note_restore(self) -> None:
         """Put into the audit trail that its rows, and all others, came back from a backup."""

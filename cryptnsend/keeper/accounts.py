@@ -204,6 +204,7 @@ def opened(
     by_device: bool = False,
     recovery: RecoveryFile | None = None,
     tell: Sequence[int] | None = None,
+    renewed: bool = False,
 ) -> Opened:
     """
     Return everything about an account that sessions and main rows need; *by_device*, without what main rows need.
@@ -242,6 +243,7 @@ def opened(
         recovery=recovery,
         tell_address=addresses[0] if addresses and tell is not None else "",
         tell_subscribers=tuple(tell or ()),
+        renewed=renewed,
     )
 
 

@@ -38,6 +38,7 @@ ONCE = frozenset(
         "invite",
         "invite_member",
         "restored",
+        "keys_rotate",
         "passwd",
         "glass_ask",
         "glass_agree",
@@ -419,6 +420,21 @@ class Keeper(Posting, Ruling, GlassRequests, PasskeyRequests, TokenRequests):
     def close_account(self, ticket: bytes, k: bytes) -> int:
         """Close the account for good: no sign-in, no pairs; return the number by which its owner is told by mail."""
         return self._ask(int, "close_account", ticket=ticket, k=k)
+
+    # -- new keys -----------------------------------------------------------------------------------------------------
+
+    def keys(self) -> list[q.OwnKey]:
+        """Return which keys of its own the keeper has, without the keys (owner)."""
+        return self._ask(list[q.OwnKey], "keys")
+
+    def keys_rotate(self, name: str) -> list[q.OwnKey]:
+        """Make a new key in the place of link, recovery, queue or pending; return them all (owner)."""
+        self._anchors = None
+        return self._ask(list[q.OwnKey], "keys_rotate", name=name)
+
+    def keys_order(self, address: str) -> int:
+        """Let an account, or all with "", get new pairs at the next sign-in; return how many will (owner)."""
+        return self._ask(int, "keys_order", address=address)
 
     # -- after a restore ----------------------------------------------------------------------------------------------
 

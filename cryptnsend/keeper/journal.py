@@ -20,7 +20,10 @@ from cryptnsend.core.errors import StoreBroken
 # Of the main database: grants and messages, deliveries. Of the ledger: devices, accounts with the credential version
 # that the ending leads to, and, for roles, accounts with the version of their card and the roles that are left.
 KINDS = frozenset(
-    {"suspend", "undo", "shred", "cancel", "revoke", "disable", "enable", "credential", "weak", "close", "roles"},
+    {
+        *("suspend", "undo", "shred", "cancel"),
+        *("revoke", "disable", "enable", "credential", "weak", "close", "roles", "renew"),
+    },
 )
 
 

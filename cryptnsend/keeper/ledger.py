@@ -77,6 +77,19 @@ def add_secret(rows: Rows, label: str, key_id: int, wrapped: bytes, now: int) ->
     )
 
 
+def set_secret(rows: Rows, label: str, key_id: int, wrapped: bytes) -> None:
+    """Put a secret under another master key."""
+    rows.execute(
+        "UPDATE secrets SET wrapped = :wrapped WHERE label = :label AND key_id = :key_id",
+        {"label": label, "key_id": key_id, "wrapped": wrapped},
+    )
+
+
+def drop_secret(rows: Rows, label: str, key_id: int) -> None:
+    """Destroy a secret."""
+    rows.execute("DELETE FROM secrets WHERE label = :label AND key_id = :key_id", {"label": label, "key_id": key_id})
+
+
 def organisation(reads: Reads, ident: int) -> Organisation | None:
     """Return an organisation; 0 is the installation."""
     return one(Organisation, reads.query("SELECT * FROM organisations WHERE id = :id", {"id": ident}))
@@ -119,6 +132,11 @@ def set_head(rows: Rows, ident: int, seq: int, head: bytes) -> None:
 def account(reads: Reads, ident: int) -> Account | None:
     """Return an account by its id."""
     return one(Account, reads.query("SELECT * FROM accounts WHERE id = :id", {"id": ident}))
+
+
+def open_accounts(reads: Reads) -> list[Account]:
+    """Return every account that may sign in, oldest first."""
+    return _all(Account, reads.query("SELECT * FROM accounts WHERE state IN ('active', 'weak') ORDER BY id"))
 
 
 def account_at(reads: Reads, canonical: str) -> Account | None:

@@ -21,7 +21,8 @@ _OCTETS = {"open": LINK_MAC, "invite": LINK_MAC, "answer": LINK_MAC, "reply": LO
 def mint(context: Context, purpose: str, address: str, subscriber: int, message: int) -> Token:
     """Return the token for these claims and the row that goes with it."""
     label = _LABELS[purpose]
-    key, key_id = context.secrets.key(label), context.secrets.key_id(label)
+    key_id = context.secrets.key_id(label)
+    key = context.secrets.key(label, key_id)
     named = framed("token id", purpose, address, subscriber, message)
     random_id = hmac.digest(key, named, "sha256")[: tokens.RANDOM_ID]
     claims = Claims(purpose, address, subscriber, message)

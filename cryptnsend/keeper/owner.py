@@ -155,6 +155,8 @@ def restored(context: Context) -> None:
                     api_tokens.end(rows, device, entry.at)
                     hook_rows.drop(rows, device, entry.at)
                     passkey_rows.drop(rows, device)  # ids are of both, and no two are the same
+            elif entry.kind == "renew":
+                _order_again(rows, entry)
             elif entry.kind in ("disable", "enable", "credential", "weak", "close"):
                 _replay(context, rows, entry)
 
@@ -185,6 +187,14 @@ def _take_roles(context: Context, rows: Rows, entry: Entry) -> None:
         archives.unshare(rows, account)
     ledger.set_account(rows, ident, roles=",".join(kept or ["recipient"]))
     cards.renew(context, rows, account_holder(ident))
+
+
+def _order_again(rows: Rows, entry: Entry) -> None:
+    """Let accounts get new pairs at the next sign-in that got them after the backup, or were to."""
+    for ident, version in zip(entry.ids[::2], entry.ids[1::2], strict=False):
+        account = ledger.account(rows, ident)
+        if account is not None and account.may_sign_in and account.credential_version < version:
+            ledger.set_account(rows, ident, renew=entry.at)
 
 
 def _replay(context: Context, rows: Rows, entry: Entry) -> None:

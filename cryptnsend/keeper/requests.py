@@ -250,6 +250,16 @@ class Opened(Secret, frozen=True):
     tell_address: str = ""
     tell_subscribers: tuple[int, ...] = ()
     scope: str = ""  # of the device password that opened this, if it was one
+    renewed: bool = False  # it has new pairs since this moment
+
+
+class OwnKey(Said, frozen=True):
+    """One of the keeper's own keys, without the key: what for, its id, since when, whether it is the one in use."""
+
+    label: str
+    key_id: int
+    made: int
+    is_newest: bool
 
 
 class Unlocked(Secret, frozen=True):

@@ -37,6 +37,7 @@ from cryptnsend.keeper import (
     people,
     policies,
     registration,
+    renewing,
     returning,
     second,
 )
@@ -61,6 +62,12 @@ def open_account(context: Context, address: str, k: bytes) -> Opened:
     account, seeds = accounts.open_password(context, address, k)
     passkey_seals.catch_up(context, account.id, seeds)
     return accounts.opened(context, account, seeds)
+
+
+def open_on_page(context: Context, address: str, k: bytes) -> Opened:
+    account, seeds = accounts.open_password(context, address, k)
+    second.check_off(context, account)
+    return renewing.signed_in(context, account, k, seeds)
 
 
 def open_by_password_alone(context: Context, address: str, k: bytes) -> Opened:
@@ -154,7 +161,7 @@ _PORTAL: dict[str, Callable[..., Any]] = {
     "salt": accounts.salt,
     "link": links.is_ours,
     "resend_keys": everyone.resend_keys,
-    "open": open_by_password_alone,
+    "open": open_on_page,
     "hold": second.hold,
     "open_second": second.open_second,
     "open_recovered": second.open_recovered,
@@ -291,6 +298,9 @@ _OWNER: dict[str, Callable[..., Any]] = {
     "recovered_export": glass.seal_recovered,
     "manifest": glass.manifest,
     "recovery_file": owner.recovery_file,
+    "keys": renewing.own_keys,
+    "keys_rotate": renewing.rotate,
+    "keys_order": renewing.order,
     "seal_file": owner.seal_file,
     "open_file": owner.open_file,
     "restored": restored,

@@ -53,6 +53,7 @@ class Account:
     friends: str = ""  # addresses to which its mail may go as ordinary mail, one a line
     own_keys: str = "[]"  # JSON of marks
     known_keys: str = "[]"
+    renew: int | None = None  # since when it is to get new pairs
 
     @property
     def role_names(self) -> tuple[str, ...]:

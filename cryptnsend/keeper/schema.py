@@ -366,6 +366,12 @@ HOOKS_OF_ALL = Step(
     ),
 )
 
+RENEWALS = Step(
+    "0018-renewals",
+    # Since when its owner is to get new pairs, which they do when they next type the password on a page.
+    ("ALTER TABLE accounts ADD COLUMN renew INTEGER",),
+)
+
 STEPS: tuple[Step, ...] = (
     FIRST,
     OPEN_SIGN_UP,
@@ -384,4 +390,5 @@ STEPS: tuple[Step, ...] = (
     API_TOKENS,
     HOOKS,
     HOOKS_OF_ALL,
+    RENEWALS,
 )

@@ -21,7 +21,7 @@ from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, Ended, SealBroken, SecondStep, Throttled, WrongSecret
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.seal import framed
-from cryptnsend.keeper import accounts, ledger, passkey_rows, passkey_seals, passkeys, tickets, wraps
+from cryptnsend.keeper import accounts, ledger, passkey_rows, passkeys, renewing, tickets, wraps
 from cryptnsend.keeper.context import DAY, Context
 from cryptnsend.keeper.requests import Opened, PasskeyAsk, SecondSecret, SecondWays
 from cryptnsend.keeper.rows import Account, Second
@@ -118,7 +118,7 @@ def open_trusted(context: Context, address: str, k: bytes, trust: bytes) -> Open
     since = _trusted_since(context.reads, account.id)
     if since is not None and not _is_trusted(context, account, since, trust):
         raise SecondStep(NEEDED)
-    return _with(context, account, seeds)
+    return renewing.signed_in(context, account, k, seeds)
 
 
 def trust(context: Context, ticket: bytes) -> bytes:
@@ -351,12 +351,7 @@ def _released(context: Context, held: bytes) -> tuple[Account, bytes]:
 
 
 def _opened(context: Context, account: Account, k: bytes) -> Opened:
-    return _with(context, account, wraps.seeds(context, context.reads, account, k))
-
-
-def _with(context: Context, account: Account, seeds: dict[int, bytes]) -> Opened:
-    passkey_seals.catch_up(context, account.id, seeds)
-    return accounts.opened(context, account, seeds)
+    return renewing.signed_in(context, account, k, wraps.seeds(context, context.reads, account, k))
 
 
 def _trusted_since(reads: ledger.Reads, account: int) -> int | None:

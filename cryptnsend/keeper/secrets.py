@@ -6,6 +6,8 @@ the queue pair are secrets too; their key id is the pair's id.
 
 from __future__ import annotations
 
+import threading
+
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -41,6 +43,8 @@ class Secrets:
         # Growing a pair costs as much as opening with it, so the keeper's own are grown once.
         self._pairs = {ident: keys.Pair(seed) for (name, ident), seed in found.items() if name in PAIRS}
 
+        self.changing = threading.Lock()  # held by whoever gives a key a successor
+
     def __repr__(self) -> str:
         return "<Secrets>"
 
@@ -51,6 +55,21 @@ class Secrets:
     def key_id(self, label: str) -> int:
         """Return the id of the newest key."""
         return self._newest[label]
+
+    def older(self, label: str) -> list[int]:
+        """Return the ids of the keys before the newest, the latest of them first."""
+        return sorted((ident for name, ident in self._keys if name == label and ident != self._newest[label]))[::-1]
+
+    def take(self, label: str, key_id: int, octets: bytes) -> None:
+        """Let this be the newest key from now on; whoever reads meanwhile finds the one or the other."""
+        if label in PAIRS:
+            self._pairs = self._pairs | {key_id: keys.Pair(octets)}
+        self._keys = self._keys | {(label, key_id): octets}
+        self._newest = self._newest | {label: key_id}
+
+    def forget(self, label: str, key_id: int) -> None:
+        """Let go of a key that nothing is under any more."""
+        self._keys = {place: octets for place, octets in self._keys.items() if place != (label, key_id)}
 
     def pair(self, label: str, ident: int | None = None) -> keys.Pair:
         """Return a pair of the keeper's own, the newest without *ident*; raise LookupError."""
@@ -86,6 +105,53 @@ def load(engine: Engine, provider: Provider, clock: Clock, rng: Random) -> Secre
         engine.write(add).result()
         known |= {(label, ident): octets for label, ident, octets in made}
     return Secrets(known)
+
+
+def add(engine: Engine, provider: Provider, known: Secrets, label: str, clock: Clock, rng: Random) -> None:
+    """Make another key for *label*, which is the newest from then on. Raise `NoMasterKey`, `StoreBroken`."""
+    ident = known.key_id(label) + 1  # the highest counts when all are loaded again
+    if label in PAIRS:
+        ident = max(ident, _first_id(label, clock, rng, 0))
+    octets = rng(32)
+    wrapped = provider.wrap(f"{label}/{ident}", octets)
+
+    def write(rows: Rows) -> None:
+        ledger.add_secret(rows, label, ident, wrapped, clock.now())
+        if label in PAIRS:
+            for pair in ledger.pairs(rows, KEEPER):
+                if pair.role == label and pair.state == "current":
+                    ledger.set_pair(rows, pair.id, state="retired")
+            ledger.insert(rows, "pairs", _own_pair(label, ident, octets, clock.now()))
+
+    engine.write(write).result()
+    known.take(label, ident, octets)
+
+
+def rewrap(engine: Engine, before: Provider, after: Provider) -> int:
+    """
+    Put everything that one master key wraps under another, in one transaction; return how much that is.
+
+    Raise `NoMasterKey` if *before* is not the key that this ledger was made with.
+    """
+    found = _unwrapped(ledger.secrets(ledger.Committed(engine)), before)
+    wrapped = {(label, ident): after.wrap(f"{label}/{ident}", octets) for (label, ident), octets in found.items()}
+
+    def write(rows: Rows) -> None:
+        for (label, ident), octets in wrapped.items():
+            ledger.set_secret(rows, label, ident, octets)
+
+    engine.write(write).result()
+    engine.checkpoint()
+    return len(wrapped)
+
+
+def opens(engine: Engine, provider: Provider) -> bool:
+    """Say whether a provider has the master key of this ledger."""
+    try:
+        _unwrapped(ledger.secrets(ledger.Committed(engine)), provider)
+    except NoMasterKey:
+        return False
+    return True
 
 
 def _unwrapped(found: list[tuple[str, int, bytes]], provider: Provider) -> dict[tuple[str, int], bytes]:

@@ -43,7 +43,17 @@ def recovered(context: Context, pair: Pair) -> bytes:
     """Return the seed of a managed pair; raise `SealBroken` if the ledger has none that fits."""
     if pair.recovery_wrap is None or pair.custody != MANAGED:
         raise SealBroken("This pair is not kept for recovery.")
-    return keys.unbox(context.secrets.key("recovery"), pair.recovery_wrap, framed("recovery", pair.id, pair.holder))
+    return unwrapped(context, pair.recovery_wrap, framed("recovery", pair.id, pair.holder))
+
+
+def unwrapped(context: Context, boxed: bytes, place: bytes) -> bytes:
+    """Return what is under a recovery key, the newest or, while it is replaced, one before; raise `SealBroken`."""
+    for key_id in (context.secrets.key_id("recovery"), *context.secrets.older("recovery")):
+        try:
+            return keys.unbox(context.secrets.key("recovery", key_id), boxed, place)
+        except (SealBroken, LookupError):
+            continue
+    raise SealBroken("A wrapped key does not fit its place.")
 
 
 def wrap(context: Context, pair: int, kind: str, k: bytes, seed: bytes) -> Wrap:

@@ -46,6 +46,7 @@ DOINGS = {  # what the access log says of an action of the audit trail
     "account.reset": lazy_gettext("Replaced a forgotten password by e-mail"),
     "account.password-changed": lazy_gettext("Changed the password"),
     "account.unlocked": lazy_gettext("Opened locked messages"),
+    "account.keys-renewed": lazy_gettext("Got new keys, as whoever runs the server asked"),
     "account.recovery-made": lazy_gettext("Made a recovery code"),
     "account.second-begun": lazy_gettext("Began to sign in with a number, too"),
     "account.second-ended": lazy_gettext("Ended signing in with a number"),

@@ -197,6 +197,12 @@ def test_every_command_answers_as_promised(
     assert ask("link show", shared) == []
     assert ask("link revoke", shared)["state"] == "revoked"
     assert ask("backup", tmp_path / "backup")["signing_keys"] is True
+    assert {each["name"] for each in ask("keys list")} >= {"link", "queue", "recovery"}
+    assert [each["in_use"] for each in ask("keys rotate", "queue")] == [False, True]
+    assert ask("keys renew", ANN) == {"accounts": 1}
+    house.stop_keeper()
+    assert ask("keys master")["recovery"][0]["code"]
+    house.start_keeper()
     ask("dns")
     assert {each["selector"] for each in ask("dkim list")} == {"rsa1", "ed1"}
     assert len(ask("dkim rotate")) == 2

@@ -1,0 +1,161 @@
+"""`keys`: which keys the server has, and how each is replaced while everything from before still opens."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cryptnsend import rights
+from cryptnsend.cli.options import Commands, home_option, json_option, moment, show_json, show_table, tell
+from cryptnsend.cli.owner import is_served, keep_recovery, must_be_restored, owned
+from cryptnsend.config import Config
+from cryptnsend.core.errors import ConfigError, Denied
+from cryptnsend.home import Home, locked, sync_folder
+from cryptnsend.store.sqlite import SqliteEngine
+
+if TYPE_CHECKING:
+    from cryptnsend.keeper.requests import OwnKey
+
+ROTATED = ("link", "recovery", "queue", "pending")
+COLUMNS = {"name": "key", "number": "number", "made": "made", "in_use": "in use"}
+NEXT = ".next"  # ends the name of a master key that is on its way into its place
+
+
+@click.group(cls=Commands)
+def keys() -> None:
+    """The keys of the server: which there are, and how each is replaced while old mail still opens."""
+
+
+@keys.command("list")
+@home_option
+@json_option
+def list_(config: Config, as_json: bool) -> None:
+    """List the keeper's own keys, each with its age; never a key itself. Those that sign mail: `dkim list`."""
+    with owned(config) as app:
+        found = app.owner.keys()
+    _show(found, as_json)
+
+
+@keys.command()
+@click.argument("name", type=click.Choice(ROTATED))
+@home_option
+@json_option
+def rotate(config: Config, name: str, as_json: bool) -> None:
+    """
+    Make a new key of the keeper's. The server may run.
+
+    link: of links and reply addresses in mails. queue: to which mail is sealed that waits to leave. pending: to which
+    mail is sealed whose recipient has not shown the code yet. Of these three the old keys stay for what was made with
+    them. recovery: under which the keeper can open managed mail after a lost password; all of it is put under the new
+    key, and the old one is destroyed.
+    """
+    with owned(config) as app:
+        made = app.owner.rotate(name)
+    _show(made, as_json)
+
+
+@keys.command()
+@click.argument("address", required=False)
+@click.option("--all", "everybody", is_flag=True, help="Everybody who may sign in.")
+@home_option
+@json_option
+def renew(config: Config, address: str | None, everybody: bool, as_json: bool) -> None:
+    """
+    Let the account at ADDRESS get new keys when its owner next types the password on a page.
+
+    Mail from before still opens; devices and passkeys go on, other browsers sign in again. A recovery code opens
+    earlier mail only from then on, so a mail asks its owner to make a new one.
+    """
+    if everybody == (address is not None):
+        raise click.UsageError("Name an ADDRESS, or everybody with --all.")
+    with owned(config) as app:
+        count = app.owner.order_keys(address or "")
+    tell(as_json, {"accounts": count}, f"{count} accounts get new keys at their next sign-in.")
+
+
+@keys.command()
+@click.option("--to", "provider", type=click.Choice(("file",)), help="Where the new master key is kept.")
+@home_option
+@json_option
+def master(config: Config, provider: str | None, as_json: bool) -> None:
+    """
+    Replace the master key. The server has to be stopped.
+
+    What the old one wraps is put under the new one, nothing else changes, and there is a new recovery file. Backups of
+    before open with the old recovery file only: keep it, marked as old, for as long as you keep them.
+    """
+    wanted = provider or config.keeper.provider
+    with _alone(config) as engine:
+        place = _replaced(config, engine, wanted)
+    with owned(config) as app:
+        sheet = app.owner.recovery_file()
+        app.owner.note_rotation("master")
+    kept = keep_recovery(config, f"installation-{datetime.now(UTC):%Y-%m-%d-%H%M}", sheet)
+    words = [f"The new master key is in {place}.", *map(str, kept)]
+    tell(as_json, {"master_key": str(place), "recovery": [each._asdict() for each in kept]}, "\n".join(words))
+
+
+@contextlib.contextmanager
+def _alone(config: Config) -> Iterator[SqliteEngine]:
+    """Yield the ledger of a home on which no server runs and no other command has a keeper."""
+    home = Home(config.server.home)
+    must_be_restored(home)
+    if is_served(home):
+        raise ConfigError(f"{home.path}: a server runs on this home. Stop it first.")
+    with locked(home.run / "command.lock"):
+        engine = SqliteEngine(home.ledger)
+        try:
+            yield engine
+        finally:
+            engine.close()
+            rights.renew(config)
+
+
+def _replaced(config: Config, engine: SqliteEngine, wanted: str) -> Path:
+    """
+    Put the ledger under a new master key in a file, and that file in its place; go on where an earlier try ended.
+
+    The new key is durable before anything is wrapped under it, and takes the old one's name only after that.
+    """
+    from cryptnsend.keeper import providers, secrets
+
+    if config.keeper.provider != "file" or wanted != "file":
+        raise Denied(f"The master key comes from {config.keeper.provider}; this command makes files only.")
+    place = config.keeper.key_file
+    coming = place.with_name(place.name + NEXT)
+    before, after = (providers.FileProvider(each, os.urandom) for each in (place, coming))
+    if coming.exists() and secrets.opens(engine, after):
+        pass  # the ledger is under the new key already; only its name is missing
+    else:
+        if not secrets.opens(engine, before):
+            raise ConfigError(f"{place} is not the master key of this ledger. Nothing was changed.")
+        coming.unlink(missing_ok=True)  # of a try that ended before anything was under it
+        providers.make_master_key(coming, os.urandom)
+        secrets.rewrap(engine, before, after)
+    coming.replace(place)
+    sync_folder(place.parent)
+    return place
+
+
+def _show(found: list[OwnKey], as_json: bool) -> None:
+    if as_json:
+        show_json(
+            [{"name": key.label, "number": str(key.key_id), "made": key.made, "in_use": key.is_newest} for key in found]
+        )
+        return
+    rows = [
+        {
+            "name": key.label,
+            "number": str(key.key_id),
+            "made": moment(key.made),
+            "in_use": "yes" if key.is_newest else "for what is old",
+        }
+        for key in found
+    ]
+    show_table(rows, COLUMNS, empty="The keeper has no keys yet.")

@@ -1,0 +1,119 @@
+"""The keys of a server are replaced by commands, and all that was sent before is still read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cryptnsend.core.errors import NoGrant
+from cryptnsend.keeper.recovery import sheet
+from tests.support.house import PASSWORD, SOURCE, House
+from tests.support.terminal import Operator
+
+ANN, PAT = "ann@gmail.example", "pat@yahoo.example"
+
+
+@pytest.fixture
+def message(house: House) -> int:
+    house.add_subscriber(ANN)
+    return house.submit(ANN, [PAT], house.mail())
+
+
+def test_after_new_keys_page_and_mail_program_read_what_was_before_and_what_comes(
+    house: House, operator: Operator, message: int
+) -> None:
+    house.add_subscriber(PAT)
+    pat = house.session(PAT)
+    house.prove(pat, PAT, message)
+    device = house.accounts.add_device(pat, "phone", "read")
+    gate = house.process("mailbox").mail_gate
+    connected = gate.authenticate(PAT, device.password, SOURCE)
+    assert operator("keys", "renew", PAT) == "1 accounts get new keys at their next sign-in.\n"
+    assert gate.still_valid(connected)
+    entered = house.accounts.sign_in(PAT, PASSWORD, SOURCE, "")
+    assert not gate.still_valid(connected)  # it connects anew, with both keys
+    assert house.accounts.session(entered) is not None
+    later = house.submit(ANN, [PAT], house.mail("Later"))
+    for session in (house.session(PAT), gate.authenticate(PAT, device.password, SOURCE).session):
+        assert {house.pickup.show(session, each).subject for each in (message, later)} == {"Results", "Later"}
+    with pytest.raises(NoGrant):
+        house.pickup.show(connected.session, later)
+    assert (PAT, "keys-renewed") in house.alerts()
+    assert "account.keys-renewed" in {action for _, action in house.audited(pat.organisation)}
+    assert operator.json("vault", "verify")["wrong"] == []
+
+
+def test_everybody_or_one_is_named(house: House, operator: Operator, message: int) -> None:
+    house.register(PAT, message)
+    assert operator.json("keys", "renew", "--all") == {"accounts": 2}
+    operator("keys", "renew", code=2)
+    operator("keys", "renew", PAT, "--all", code=2)
+    operator("keys", "renew", "nobody@home.example", code=4)
+
+
+def test_the_keepers_own_keys_are_listed_without_a_key_and_rotated(
+    house: House, operator: Operator, message: int
+) -> None:
+    link = house.link(message, PAT)
+    listed = operator.json("keys", "list")
+    assert {"link", "recovery", "queue", "pending", "signing", "outer"} <= {row["name"] for row in listed}
+    assert all(row["in_use"] for row in listed)
+    assert {tuple(sorted(row)) for row in listed} == {("in_use", "made", "name", "number")}
+    for name in ("link", "queue", "pending", "recovery"):
+        assert "for what is old" in operator("keys", "rotate", name) or name == "recovery"
+    operator("keys", "rotate", "signing", code=2)
+    assert house.pickup.waiting(link).message == message
+    pat = house.register(PAT, message)
+    assert house.pickup.show(pat, message).subject == "Results"
+    assert [row["object"] for row in audited(operator) if row["action"] == "key.rotated"] == [
+        "link", "queue", "pending", "recovery"
+    ]  # fmt: skip
+
+
+def audited(operator: Operator) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in operator("audit", "export", "--organisation", 0).splitlines()]
+
+
+def test_the_master_key_is_replaced_with_the_server_stopped_and_its_recovery_file_opens_it(
+    house: House, operator: Operator, message: int
+) -> None:
+    pat = house.register(PAT, message)
+    place = house.config.keeper.key_file
+    before = place.read_bytes()
+    house.stop_keeper()
+    made = operator.json("keys", "master")
+    assert place.read_bytes() != before
+    assert not place.with_name("master.key.next").exists()
+    (kept,) = made["recovery"]
+    assert sheet(Path(kept["file"]).read_text()).opened(kept["code"]).key
+    house.start_keeper()
+    assert house.pickup.show(house.session(PAT), message).subject == "Results"
+    assert pat.account
+
+    # A try that ended when everything was under the new key, and that key not in its place yet.
+    house.stop_keeper()
+    place.rename(place.with_name("master.key.next"))
+    place.write_bytes(before)
+    place.chmod(0o600)
+    operator("keys", "master")
+    house.start_keeper()
+    assert house.session(PAT).account == pat.account
+
+
+def test_a_master_key_that_is_not_the_ledgers_is_not_replaced(house: House, operator: Operator, message: int) -> None:
+    house.stop_keeper()
+    place = house.config.keeper.key_file
+    right, other = place.read_bytes(), place.with_name("master.key.next")
+    place.unlink()
+    operator("keys", "master", code=3)
+    other.write_bytes(right)
+    other.chmod(0o644)  # unreadable for us as a key, and the only one
+    operator("keys", "master", code=3)
+    assert other.read_bytes() == right
+    other.rename(place)
+    place.chmod(0o600)
+    house.start_keeper()
+    assert house.session(ANN).account
