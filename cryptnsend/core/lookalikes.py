@@ -24,6 +24,7 @@ PROVIDERS = frozenset((
 ))
 # fmt: on
 _SHORT, _LONG = 5, 9  # letters: from here on one, or two, may differ
+_SWAPPED = 3  # letters: from here on two neighbours may have changed places
 _PAIRS = (("rn", "m"), ("vv", "w"), ("cl", "d"), ("nn", "m"))
 
 
@@ -85,12 +86,18 @@ def is_slip(one: str, other: str) -> bool:
 
 
 def is_close(one: str, other: str) -> bool:
-    """Say whether two different words look alike, or are a slip of the finger apart; short ones seldom are."""
+    """
+    Say whether two different words look alike, or are a slip of the finger apart.
+
+    Of short ones only neighbours that changed places: other letters make other names, such as Tim and Tom.
+    """
     if one == other or abs(len(one) - len(other)) > 2:
         return False
     if skeleton(one) == skeleton(other):
         return True
     shorter = min(len(one), len(other))
+    if _SWAPPED <= shorter < _SHORT and sorted(one) == sorted(other):
+        return _distance(one, other, 1) <= 1
     allowed = 0 if shorter < _SHORT else 1 if shorter < _LONG else 2
     return _distance(one, other, allowed) <= allowed
 

@@ -30,6 +30,7 @@ from cryptnsend.portal.visits import (
     needs_session,
     recall,
     remember,
+    row_number,
     signed_in,
     source,
 )
@@ -239,7 +240,7 @@ def end_browser(ident: str) -> Any:
 @needs_session
 def log() -> Any:
     """List what was done as this account, the latest first."""
-    before = request.args.get("before", type=int)
+    before = request.args.get("before", type=row_number)
     found = desk().accounts.access_log(signed_in(), before, PAGE + 1)
     return render_template(
         "access-log.html", doings=found[:PAGE], more=len(found) > PAGE, before=before, words_for=words_for,

@@ -11,7 +11,7 @@ from cryptnsend.portal.desk import desk
 from cryptnsend.portal.letters import PAGE
 from cryptnsend.portal.security import check_form
 from cryptnsend.portal.subscriber import summary
-from cryptnsend.portal.visits import forget, needs_session, recall, remember, signed_in
+from cryptnsend.portal.visits import forget, needs_session, recall, remember, row_number, signed_in
 
 blueprint = Blueprint("folders", __name__)
 blueprint.before_request(check_form)
@@ -23,7 +23,7 @@ LISTS = {"recipient": "letters.listing", "author": "subscriber.sent"}
 @needs_session
 def trash() -> Any:
     """List what was thrown away, here or by a mail program, newest first."""
-    before = request.args.get("before", type=int)
+    before = request.args.get("before", type=row_number)
     found = desk().folders.trash(signed_in(), before=before, limit=PAGE + 1)
     said = recall("thrown")
     forget("thrown")

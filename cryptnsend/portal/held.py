@@ -17,7 +17,7 @@ from cryptnsend.portal.desk import desk
 from cryptnsend.portal.language import say
 from cryptnsend.portal.oversight import needs_officer
 from cryptnsend.portal.security import WRONG, check_form
-from cryptnsend.portal.visits import needs_subscriber, remember, signed_in
+from cryptnsend.portal.visits import needs_subscriber, remember, row_number, signed_in
 
 blueprint = Blueprint("held", __name__)
 blueprint.before_request(check_form)
@@ -61,7 +61,7 @@ def chosen(message: int) -> Any:
 @needs_officer
 def quarantine() -> Any:
     """List what is held of the mail of an officer's organisation, or all that was."""
-    before, everything = request.args.get("before", type=int), "all" in request.args
+    before, everything = request.args.get("before", type=row_number), "all" in request.args
     found = desk().holding.quarantine(signed_in(), waiting=not everything, before=before, limit=PAGE + 1)
     return render_template(
         "quarantine.html",

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.letters import download
 from cryptnsend.portal.security import check_form
-from cryptnsend.portal.visits import needs_session, signed_in, visitor
+from cryptnsend.portal.visits import needs_session, row_number, signed_in, visitor
 
 blueprint = Blueprint("kept", __name__, url_prefix="/kept")
 
@@ -34,7 +34,7 @@ def _check() -> Response | None:
 @needs_session
 def listing() -> Any:
     """List what is kept, newest first."""
-    before = request.args.get("before", type=int)
+    before = request.args.get("before", type=row_number)
     mails = desk().pickup.kept.list(signed_in(), before=before, limit=PAGE + 1)
     return render_template("kept.html", mails=mails[:PAGE], more=len(mails) > PAGE, before=before)
 

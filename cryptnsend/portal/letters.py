@@ -33,7 +33,17 @@ from cryptnsend.portal.looking import shown_as
 from cryptnsend.portal.recipient import OVER, digits, not_the_code
 from cryptnsend.portal.security import FILE_POLICY, WRONG, allow_saving, check_form
 from cryptnsend.portal.uploads import safe_name
-from cryptnsend.portal.visits import cookie, forget, needs_session, recall, signed_in, source, thrown, visitor
+from cryptnsend.portal.visits import (
+    cookie,
+    forget,
+    needs_session,
+    recall,
+    row_number,
+    signed_in,
+    source,
+    thrown,
+    visitor,
+)
 
 blueprint = Blueprint("letters", __name__)
 
@@ -56,7 +66,7 @@ def _check() -> Response | None:
 @needs_session
 def listing() -> Any:
     """List all own messages, or those that are unread, newest first, a page at a time."""
-    before, unread = request.args.get("before", type=int), "unread" in request.args
+    before, unread = request.args.get("before", type=row_number), "unread" in request.args
     entries = desk().pickup.list(signed_in(), before=before, limit=PAGE + 1, unread=unread)
     return render_template(
         "messages.html",

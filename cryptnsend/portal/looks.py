@@ -24,7 +24,7 @@ from cryptnsend.portal.organisation import STAFF, VERSIONS, needs, number
 from cryptnsend.portal.passkeys import typed_password
 from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.uploads import uploads
-from cryptnsend.portal.visits import forget, recall, remember, signed_in, source
+from cryptnsend.portal.visits import forget, recall, remember, row_number, signed_in, source
 
 blueprint = Blueprint("looks", __name__, url_prefix="/organisation/look")
 FORM_OCTETS = 8 * MOST_OCTETS  # two files, and two pictures of before, in base64
@@ -72,7 +72,7 @@ def overview() -> Any:
 def save(checked: Mapping[str, str], typed: Typed, version: int) -> Any:
     """Save a look, with the password typed again."""
     try:
-        based_on = request.form.get("version", type=int)
+        based_on = request.form.get("version", type=row_number)
         saved = desk().organisations.set_look(
             signed_in(),
             checked,
@@ -186,7 +186,7 @@ def history() -> Any:
 
 def history_page(error: str = "", password_error: str = "", which: int = -1) -> str:
     """Render the versions, each with a button that brings it back."""
-    before = request.args.get("before", type=int)
+    before = request.args.get("before", type=row_number)
     book, org = desk().looks, signed_in().organisation
     versions = book.history(org, **({"before": before} if before else {}), limit=VERSIONS + 1)
     return render_template(

@@ -24,7 +24,7 @@ from cryptnsend.portal.language import say
 from cryptnsend.portal.passkeys import typed_number, typed_password
 from cryptnsend.portal.rules import GROUPS, described, in_words
 from cryptnsend.portal.security import WRONG, check_form
-from cryptnsend.portal.visits import forget, needs_session, recall, remember, signed_in, source
+from cryptnsend.portal.visits import forget, needs_session, recall, remember, row_number, signed_in, source
 
 blueprint = Blueprint("organisation", __name__, url_prefix="/organisation")
 blueprint.before_request(check_form)
@@ -109,7 +109,7 @@ def policy() -> Any:
     if wrong:
         return policy_page(said, standing, typed=typed, wrong=wrong, why=why), WRONG
     try:
-        based_on = request.form.get("version", type=int)
+        based_on = request.form.get("version", type=row_number)
         saved = desk().organisations.set_rules(
             signed_in(),
             said,
@@ -158,7 +158,7 @@ def policy_page(
 @needs("officer")
 def history() -> Any:
     """Show who changed the rules, when, why and how."""
-    before = request.args.get("before", type=int)
+    before = request.args.get("before", type=row_number)
     org = signed_in().organisation
     book = desk().policies
     versions = book.history(org, **({"before": before} if before else {}), limit=VERSIONS + 1)

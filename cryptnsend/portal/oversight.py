@@ -31,7 +31,7 @@ from cryptnsend.portal.organisation import is_staff
 from cryptnsend.portal.passkeys import typed_number
 from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import forget as drop
-from cryptnsend.portal.visits import needs_session, remember, signed_in, source, visitor
+from cryptnsend.portal.visits import needs_session, remember, row_number, signed_in, source, visitor
 from cryptnsend.portal.visits import recall as recalled
 
 blueprint = Blueprint("oversight", __name__, url_prefix="/organisation")
@@ -115,7 +115,7 @@ def check_audit() -> Any:
 
 
 def _audit_page(about: str, typed: str, error: str) -> str:
-    before, checked = request.args.get("before", type=int), recalled("checked")
+    before, checked = request.args.get("before", type=row_number), recalled("checked")
     drop("checked")
     rows = officers().auditing.officers_page(signed_in().organisation, before, PAGE + 1, about)
     shown = [{**row, "said": json.loads(row["detail"])} for row in rows[:PAGE]]
@@ -264,7 +264,7 @@ def glass() -> Any:
     page["form"] = form = {
         name: request.form.get(name, "").strip()[:LONGEST] for name in ("mailbox", "reason", "second")
     }
-    minutes = request.form.get("minutes", type=int) or 0
+    minutes = request.form.get("minutes", type=row_number) or 0
     try:
         ident = officers().glass.ask(
             officer(),
@@ -318,7 +318,7 @@ def broken(ident: int) -> Any:
             "glass-closed.html", row=known, why=say(closed), error=error, mine=known["officer"] == me,
             asked=known["second"] == me, now=desk().now(),
         ), (WRONG if error else 200)  # fmt: skip
-    before = request.args.get("before", type=int)
+    before = request.args.get("before", type=row_number)
     mails = officers().glass.mails(seen, before, PAGE + 1)
     return render_template(
         "glass-open.html", row=known, seen=seen, mails=mails[:PAGE], more=len(mails) > PAGE, before=before

@@ -18,7 +18,7 @@ from cryptnsend.portal.flows import Code, Reached, SentEntry, Status
 from cryptnsend.portal.language import say
 from cryptnsend.portal.passkeys import typed_password
 from cryptnsend.portal.security import WRONG, check_form
-from cryptnsend.portal.visits import forget, needs_subscriber, recall, remember, signed_in, source, thrown
+from cryptnsend.portal.visits import forget, needs_subscriber, recall, remember, row_number, signed_in, source, thrown
 
 blueprint = Blueprint("subscriber", __name__)
 blueprint.before_request(check_form)
@@ -33,7 +33,7 @@ PAGE = 50
 @needs_subscriber
 def sent() -> Any:
     """List what was sent, newest first, each with the state that matters most."""
-    before = request.args.get("before", type=int)
+    before = request.args.get("before", type=row_number)
     entries = desk().pickup.sent(signed_in(), before=before, limit=PAGE + 1)
     return render_template(
         "sent.html",

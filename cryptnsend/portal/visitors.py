@@ -34,6 +34,7 @@ from cryptnsend.portal.visits import (
     needs_subscriber,
     recall,
     remember,
+    row_number,
     signed_in,
     source,
     start_session,
@@ -157,7 +158,7 @@ def _second(shown: dict[str, Any]) -> str:
 @needs_session
 def write(handle: str) -> Any:
     """Show an empty letter, or the draft that is asked for."""
-    page, ident = _welcome(handle), request.args.get("draft", 0, type=int)
+    page, ident = _welcome(handle), request.args.get("draft", 0, type=row_number)
     draft = desk().drafts.draft(signed_in(), ident) if 0 < ident < 1 << 63 else None
     return _letter(page, draft=draft)
 

@@ -101,6 +101,14 @@ def cookie() -> str:
     return request.cookies.get(SESSION_COOKIE, "")
 
 
+def row_number(typed: str) -> int:
+    """Return the number that a query or a field has; raise ValueError for what no row can have, as for no number."""
+    number = int(typed)
+    if not 0 <= number < 1 << 63:
+        raise ValueError(typed)
+    return number
+
+
 def start_session(answer: Answer, fresh: SignedIn) -> Answer:
     """Give the browser its new session; everything it carried from page to page before is forgotten."""
     session.clear()

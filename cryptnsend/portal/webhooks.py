@@ -20,7 +20,7 @@ from cryptnsend.portal.language import say
 from cryptnsend.portal.organisation import STAFF, needs, number
 from cryptnsend.portal.passkeys import typed_password
 from cryptnsend.portal.security import WRONG, allow_saving, check_form
-from cryptnsend.portal.visits import forget, needs_subscriber, recall, remember, signed_in, source
+from cryptnsend.portal.visits import forget, needs_subscriber, recall, remember, row_number, signed_in, source
 
 Guard = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -52,7 +52,7 @@ def _flow() -> Webhooks:
 
 def overview() -> Any:
     """List the webhooks with their latest tries, and make another one or another secret."""
-    form, hook = request.form, request.form.get("hook", type=int)
+    form, hook = request.form, request.form.get("hook", type=row_number)
     page: dict[str, Any] = {
         "url": form.get("url", "").strip()[:500],
         "chosen": [each for each in form.getlist("event") if each in EVENTS],

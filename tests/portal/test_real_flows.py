@@ -172,6 +172,14 @@ def test_what_ran_out_says_so(app: Portal, house: House) -> None:
     assert "This message was kept until" in page.text
 
 
+def test_a_number_that_no_row_can_have_is_no_number(app: Portal, house: House) -> None:
+    house.submit(ANN, [PAT], house.mail())
+    ann = signed_in(app, ANN)
+    for typed in (str(10**30), "-1", str(1 << 63), "x", ""):
+        for page in ("/messages", "/sent", "/trash", "/kept", "/account/log"):
+            assert ann.get(f"{page}?before={typed}").status_code == 200, page
+
+
 def test_an_idle_session_ends_and_says_so(app: Portal, house: House) -> None:
     pat = first_visit(app, house, house.submit(ANN, [PAT], house.mail()))
     house.clock.forward(16 * 60_000)
