@@ -16,10 +16,10 @@ import css_inline
 import nh3
 
 from cryptnsend.core.css import safe_style, take_sheets
-from cryptnsend.core.html_text import printable
+from cryptnsend.core.html_text import printable, without_tags
 from cryptnsend.core.html_text import text_to_html as text_to_html
 from cryptnsend.core.html_text import to_text as to_text
-from cryptnsend.core.html_weight import MAX_OCTETS, too_heavy
+from cryptnsend.core.html_weight import MAX_OCTETS, beginning, too_heavy
 
 _MAX_DECLARED = 6_000_000  # style declarations times elements
 _MAX_TEXT = 500_000  # characters shown of what is too heavy; the original can be downloaded
@@ -88,15 +88,21 @@ def sanitize(html: str, *, cid: Callable[[str], str | None]) -> Sanitized:
     *cid* turns the content id of an inline picture into an address to show it from, or None. Links open in a new
     window without a referrer. Style sheets are inlined as far as their rules are safe.
     """
-    body, sheet = take_sheets(printable(html[: 2 * MAX_OCTETS]))
+    html = beginning(html)
+    body, sheet = take_sheets(printable(html))
     if too_heavy(body):
-        return Sanitized(text_to_html(to_text(html)[:_MAX_TEXT]), as_text=True)
+        return Sanitized(text_to_html(without_tags(body)[:_MAX_TEXT]), as_text=True)
     work = _Work(cid)
     work.blocked = len(_REMOTE_STYLE.findall(html))
     if sheet and sheet.count(":") * body.count("<") <= _MAX_DECLARED:
         cleaned = work.clean(body, _FIRST_PASS)
         return work.done(work.clean(_inlined(cleaned, sheet), _ATTRIBUTES))
     return work.done(work.clean(body, _ATTRIBUTES))
+
+
+def plain_text(html: str) -> str:
+    """Return the text of HTML by taking out its tags, for what is too much to be laid out; never raises."""
+    return without_tags(take_sheets(beginning(html))[0])
 
 
 def _inlined(html: str, sheet: str) -> str:

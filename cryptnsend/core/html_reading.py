@@ -20,6 +20,7 @@ LEAST_OWN = 20  # characters beside the quotes; with less, the quote is the mess
 
 _TAG = re.compile(r'<(/?)([a-z][a-z0-9]*)((?:[^<>"]|"[^"]*")*+)>', re.IGNORECASE)
 _HREF = re.compile(r'\shref="([^"]*)"', re.IGNORECASE)
+_WRITTEN = (("&nbsp;", "\u00a0"), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&#x27;", "'"), ("&amp;", "&"))
 _VOID = frozenset({"br", "hr", "img", "col", "wbr"})
 # How Outlook begins what it quotes: a ruled box or line, then the head of the earlier message.
 _HEAD = re.compile(
@@ -111,6 +112,8 @@ def _leads(html: str, tags: list[_Tag], lead: Lead) -> list[tuple[int, int, str]
 
 def _folds(html: str, tags: list[_Tag], fold: Fold) -> list[tuple[int, int, str]]:
     spans = _quotes(html, tags)
+    if not spans:
+        return []
     own = len(_visible(html)) - sum(len(_text(html, start, end).strip()) for start, end in spans)
     if own < LEAST_OWN:
         return []
@@ -149,7 +152,14 @@ def _end_of_parent(tags: list[_Tag], number: int, html: str) -> int:
 
 
 def _text(html: str, start: int, end: int) -> str:
-    return unescape(_TAG.sub(" ", html[start:end]))
+    return _unescaped(_TAG.sub(" ", html[start:end]))
+
+
+def _unescaped(words: str) -> str:
+    """Undo what the sanitiser and `html.escape` write, and nothing else: a call for each sign would take seconds."""
+    for written, sign in _WRITTEN:
+        words = words.replace(written, sign)
+    return words
 
 
 def _visible(html: str) -> str:

@@ -8,10 +8,11 @@ from html import escape, unescape
 import inscriptis
 
 from cryptnsend.core.css import take_sheets
-from cryptnsend.core.html_weight import MAX_OCTETS, too_heavy
+from cryptnsend.core.html_weight import MAX_OCTETS, beginning, too_heavy
 
 _MAX_WORK = 20_000_000  # lines times characters: what padding table cells can add up to
 _MAX_TAGS = 20_000
+_MAX_LAID_OUT = 1024 * 1024  # characters
 _BLOCK = re.compile(r"<(?:/?(?:p|div|tr|table|ul|ol|h[1-6]|blockquote|pre|hr|dt|dd)|br|li)\b[^<>]*+>?", re.IGNORECASE)
 _CELL = re.compile(r"</t[dh]\s*+>?", re.IGNORECASE)
 _ANY_TAG = re.compile(r"<[a-zA-Z/!?][^<>]*+>?")
@@ -19,9 +20,14 @@ _ANY_TAG = re.compile(r"<[a-zA-Z/!?][^<>]*+>?")
 
 def to_text(html: str) -> str:
     """Return the text of *html*, tables laid out where they are of a bearable size; never raises."""
-    body, _ = take_sheets(html[: 2 * MAX_OCTETS])
-    plain = _plain(body)
-    if body.count("<") > _MAX_TAGS or too_heavy(body) or (plain.count("\n") + 1) * len(plain) > _MAX_WORK:
+    body, _ = take_sheets(beginning(html))
+    plain = without_tags(body)
+    if (
+        len(body) > _MAX_LAID_OUT
+        or body.count("<") > _MAX_TAGS
+        or too_heavy(body)
+        or (plain.count("\n") + 1) * len(plain) > _MAX_WORK
+    ):
         return plain
     try:
         text: str = inscriptis.get_text(f"<html><body>{printable(body)}</body></html>")
@@ -30,8 +36,8 @@ def to_text(html: str) -> str:
     return _trimmed(text) or plain
 
 
-def _plain(html: str) -> str:
-    """Return the text of HTML of any size and shape, by taking out its tags."""
+def without_tags(html: str) -> str:
+    """Return the text of HTML of any size and shape that has no sheets left, by taking out its tags; never raises."""
     html = _BLOCK.sub("\n", _CELL.sub("  ", html.replace("\r", " ").replace("\n", " ")))
     return _trimmed(printable(unescape(_ANY_TAG.sub("", html))))
 

@@ -13,6 +13,7 @@ import re
 MAX_OCTETS = 2 * 1024 * 1024
 MAX_DEPTH = 200
 _MAX_TAGS = 60_000
+_MAX_SIGNS = 4 * _MAX_TAGS
 _MAX_REOPENED = 200_000  # formatting elements open, summed over all tags
 _MAX_FOSTERED = 3_000  # pieces between the rows and cells of tables
 _MAX_ESCAPES = 3_000_000_000  # characters to escape times length, summed over runs of text
@@ -51,6 +52,14 @@ _SELF_CLOSING = {
 _FORMATTING = {"a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"}
 # Start tags that a parser may ignore: text before and after them becomes one run.
 _IGNORED = _STRUCTURE | _CELLS | {"html", "head", "body", "frame", "frameset", "col"}
+
+
+def beginning(html: str) -> str:
+    """Return as much of *html* as is looked at: each `<` may begin a tag, and is tried as one by whoever reads on."""
+    html = html[: 2 * MAX_OCTETS]
+    if html.count("<") > _MAX_SIGNS:
+        html = "<".join(html.split("<", _MAX_SIGNS)[:_MAX_SIGNS])
+    return html
 
 
 def too_heavy(html: str) -> bool:

@@ -14,13 +14,21 @@ from cryptnsend.core.charsets import decode_text, lenient_base64
 from cryptnsend.core.mime_index import Part
 
 _LINE = 64 * 1024  # octets of one encoded line that are held back waiting for its end
+_RUNS = 10_000  # that end in padding; in what has more, padding means nothing
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
 
 
 def decode_part(part: Part, raw: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the decoded octets of *part*, whose body comes in blocks as *raw* (RFC 2045 §6); unknown encodings pass."""
     decoder = _DECODERS.get(part.encoding)
-    return decoder(raw) if decoder else iter(raw)
+    return decoder(_bearable(raw)) if decoder else iter(raw)
+
+
+def _bearable(raw: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the blocks in pieces: decoders that look at lines hold many objects for each octet of theirs."""
+    for block in raw:
+        for at in range(0, len(block), _LINE):
+            yield block[at : at + _LINE]
 
 
 def is_decodable(part: Part) -> bool:
@@ -39,13 +47,16 @@ def part_text(part: Part, raw: Iterable[bytes], limit: int) -> str:
 
 
 def _base64(raw: Iterable[bytes]) -> Iterator[bytes]:
-    digits = b""
+    digits, left = b"", _RUNS
     for block in raw:
         digits += block.translate(None, _NOT_BASE64)
-        if b"=" in digits:
+        if b"=" in digits and left:
             # Padding ends a run; what follows it was encoded apart (RFC 2045 §6.8 forbids it, mailing lists do it).
-            *runs, digits = re.split(rb"=+", digits)
+            *runs, digits = re.split(rb"=+", digits, maxsplit=left)
+            left -= len(runs)
             yield from map(lenient_base64, runs)
+        if not left:
+            digits = digits.replace(b"=", b"")
         whole = len(digits) & ~3
         if whole:
             yield binascii.a2b_base64(digits[:whole])

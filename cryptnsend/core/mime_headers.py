@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from urllib.parse import unquote_to_bytes
 
 from cryptnsend.core.addresses import Mailbox, parse_mailboxes
@@ -181,7 +182,8 @@ def raw_parameters(value: bytes) -> tuple[str, list[tuple[str, str]]]:
         kind = one_line(head, 170).lower()
         if len(head) == len(text):
             return kind, []
-        return kind, [(name.lower(), inside or bare.strip()) for name, inside, bare in _PARAMETER.findall(text)[:60]]
+        found = (match.groups() for match in islice(_PARAMETER.finditer(text), 60))
+        return kind, [(name.lower(), inside or (bare or "").strip()) for name, inside, bare in found]
     return one_line(_COMMENT.sub("", head), 170).lower(), [
         (
             match[1].lower(),
@@ -189,7 +191,7 @@ def raw_parameters(value: bytes) -> tuple[str, list[tuple[str, str]]]:
             if match[2] is None
             else match[2].replace('\\"', '"').replace("\\\\", "\\"),
         )
-        for match, _ in zip(_PARAMETER.finditer(text), range(60), strict=False)
+        for match in islice(_PARAMETER.finditer(text), 60)
     ]
 
 

@@ -19,7 +19,7 @@ MAX_DEPTH = 100
 MAX_PARTS = 1000
 _MAX_HEADER = 256 * 1024  # octets of one part's header that are read
 _MAX_LINE = 1000  # a longer line is no delimiter
-_MAX_FALSE = 100_000  # lines that begin like a delimiter and are none, before the rest counts as opaque
+_MAX_FALSE = 400_000  # lines that begin like a delimiter and are none, by what each costs; the rest is opaque
 _MAX_MAILBOXES = 1000
 _MAX_TEXT = 512 * 1024  # octets of IMAP text; parts beyond it are described by their type only
 
@@ -237,7 +237,7 @@ class Indexer:
         return frame.hit
 
     def _reject(self, at: int) -> None:
-        self._false += 1
+        self._false += 4 + len(self._open)
         for frame in self._open:
             if frame.hit == at:
                 frame.hit, frame.checked = -3, at + 1

@@ -140,4 +140,4 @@ def _made_name(part: Part, path: str) -> str:
     extension = _EXTENSIONS.get(part.type, "")
     if is_message(part):
         return titled(part.parts[0].subject or part.subject if part.parts else part.subject, ".eml")
-    return f"{part.type.partition('/')[0]}-{path.replace('.', '-') or '1'}{extension}"
+    return safe_filename(f"{part.type.partition('/')[0]}-{path.replace('.', '-') or '1'}{extension}")

@@ -14,8 +14,10 @@ from cryptnsend.core.mime import Attachment, Body, Index, Part, attachments, bod
 from cryptnsend.flow.opening import Sealed
 from cryptnsend.flow.views import File
 
-SHOWN = 2 * 1024 * 1024  # octets of one text; what is longer is read in the saved message
+SHOWN = 2 * 1024 * 1024  # octets of all texts of one kind; what is longer is read in the saved message
+LINES = 50_000  # of all plain texts together
 TEXTS = 20
+TAGS = 60_000  # of all HTML together; what comes after is shown as its text
 PICTURES = 8 * 1024 * 1024  # octets of all inline pictures of a message together, as encoded
 PICTURE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
@@ -44,13 +46,14 @@ def render(index: Index | None, raw: Sealed) -> Rendered:
     everything = attachments(index, bodies(index))
     pictures = _pictures(index, everything)
     parts = [part for body in texts for part in body if part is not None]
-    wanted = [(part.body_start, min(part.body_end, part.body_start + 2 * SHOWN)) for part in parts]
+    wanted = _beginnings(parts)
     wanted += [(part.body_start, part.body_end) for part in pictures.values()]
     found = raw.ranges(wanted)
     octets = {id(part): piece for part, piece in zip([*parts, *pictures.values()], found, strict=True)}
+    words = _decoded(parts, octets)
     shown: set[str] = set()
-    html, left_out = _html(texts, octets, _sources(pictures, octets, shown))
-    text = "\n\n".join(_text(body, octets) for body in texts)
+    html, left_out = _html(texts, words, _sources(pictures, octets, shown))
+    text = "\n\n".join(_text(body, words) for body in texts)
     left = [each for each in everything if not (each.inline and html is not None and each.cid in shown)]
     return Rendered(text, html, [_file(each) for each in left], left_out)
 
@@ -85,30 +88,56 @@ def _sources(pictures: dict[str, Part], octets: dict[int, bytes], shown: set[str
     return source
 
 
-def _html(
-    texts: Sequence[Body], octets: dict[int, bytes], source: Callable[[str], str | None]
-) -> tuple[str | None, int]:
+def _beginnings(parts: Sequence[Part]) -> list[tuple[int, int]]:
+    """Return which octets of each part are read: of each kind as many as can be shown, whatever their encoding."""
+    room = dict.fromkeys(("text/plain", "text/html"), 2 * SHOWN)
+    found = []
+    for part in parts:
+        taken = min(part.size, room[part.type])
+        room[part.type] -= taken
+        found.append((part.body_start, part.body_start + taken))
+    return found
+
+
+def _decoded(parts: Sequence[Part], octets: dict[int, bytes]) -> dict[int, str]:
+    """Return the text of each part, by its identity, as far as there is room for its kind."""
+    room, lines = dict.fromkeys(("text/plain", "text/html"), SHOWN), LINES
+    found: dict[int, str] = {}
+    for part in parts:
+        text = part_text(part, [octets[id(part)]], room[part.type])
+        room[part.type] -= min(len(text), room[part.type])
+        if part.type == "text/plain":
+            text = text.replace("\r\n", "\n")
+            if text.count("\n") > lines:
+                text = "\n".join(text.split("\n", lines)[:lines])
+            lines -= text.count("\n")
+        found[id(part)] = text
+    return found
+
+
+def _html(texts: Sequence[Body], words: dict[int, str], source: Callable[[str], str | None]) -> tuple[str | None, int]:
     """Return sanitised HTML of all texts, None where each is plain, and how much it asked for from elsewhere."""
     if all(body.html is None for body in texts):
         return None, 0
-    pieces, left_out = [], 0
+    pieces: list[str] = []
+    left_out = tags = 0
     for body in texts:
         if body.html is not None:
-            cleaned = markup.sanitize(_decoded(body.html, octets), cid=source)
+            tags += words[id(body.html)].count("<")
+        if body.html is not None and pieces and tags > TAGS:
+            pieces.append(markup.text_to_html(markup.plain_text(words[id(body.html)])))
+        elif body.html is not None:
+            cleaned = markup.sanitize(words[id(body.html)], cid=source)
             pieces.append(cleaned.html)
             left_out += cleaned.blocked_remote
         elif body.text is not None:
             flowed = body.text.params.get("format", "").lower() == "flowed"
             delsp = body.text.params.get("delsp", "").lower() == "yes"
-            pieces.append(markup.text_to_html(_decoded(body.text, octets), flowed=flowed, delsp=delsp))
+            pieces.append(markup.text_to_html(words[id(body.text)], flowed=flowed, delsp=delsp))
     return "<hr>".join(pieces), left_out
 
 
-def _text(body: Body, octets: dict[int, bytes]) -> str:
+def _text(body: Body, words: dict[int, str]) -> str:
     if body.text is not None:
-        return _decoded(body.text, octets).replace("\r\n", "\n")
-    return markup.to_text(_decoded(body.html, octets)) if body.html is not None else ""
-
-
-def _decoded(part: Part, octets: dict[int, bytes]) -> str:
-    return part_text(part, [octets[id(part)]], SHOWN)
+        return words[id(body.text)]
+    return markup.to_text(words[id(body.html)]) if body.html is not None else ""
