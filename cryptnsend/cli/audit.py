@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,7 +13,6 @@ from cryptnsend.cli.options import (
     NUMBER,
     Commands,
     Progress,
-    for_scripts,
     home_option,
     json_option,
     moment,
@@ -31,6 +27,7 @@ from cryptnsend.core import checkpoints
 from cryptnsend.core.contracts import Row
 from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.core.model import INSTALLATION, account_holder
+from cryptnsend.flow.trailfiles import exported
 from cryptnsend.home import write_private
 from cryptnsend.store.records import accounts, operator
 from cryptnsend.store.records import audit as trail
@@ -39,8 +36,6 @@ if TYPE_CHECKING:
     from cryptnsend.app import App
 
 COLUMNS = {"seq": "entry", "at": "when", "actor": "who", "action": "what", "object": "of what", "said": "more"}
-FIELDS = ("organisation", "seq", "at", "actor", "action", "object", "stored", "hash")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with what a spreadsheet begins to calculate
 ORGANISATION = click.option(
     "--organisation",
     metavar="NAME",
@@ -143,8 +138,7 @@ def export(config: Config, organisation: str | None, after: int, form: str) -> N
     spreadsheet would calculate begins with an apostrophe that is not part of it.
     """
     with opened(config) as app:
-        lines = _csv if form == "csv" else _json
-        for line in lines(_entries(app, _chosen(app, organisation), after)):
+        for line in exported(app.engine, _chosen(app, organisation), after, form):
             click.echo(line)
 
 
@@ -179,31 +173,6 @@ def show(config: Config, message_id: int | None, account: str | None, as_json: b
 def _chosen(app: App, organisation: str | None) -> list[int]:
     every = [row["id"] for row in operator.chains(app.engine)]
     return every if organisation is None else [organisation_of(app, organisation)]
-
-
-def _entries(app: App, organisations: Iterable[int], after: int) -> Iterator[dict[str, Any]]:
-    for org in organisations:
-        for row in trail.entries(app.engine, org, after):
-            entry = {"organisation": org, **row, "detail": json.loads(row["detail"]), "stored": row["detail"]}
-            yield for_scripts(entry | {"hash": row["hash"].hex()})
-
-
-def _json(entries: Iterable[dict[str, Any]]) -> Iterator[str]:
-    for entry in entries:
-        yield json.dumps(entry, ensure_ascii=False)
-
-
-def _csv(entries: Iterable[dict[str, Any]]) -> Iterator[str]:
-    yield ",".join(FIELDS)
-    for entry in entries:
-        line = io.StringIO()
-        csv.writer(line, lineterminator="").writerow([_cell(entry[name]) for name in FIELDS])
-        yield line.getvalue()
-
-
-def _cell(value: object) -> str:
-    text = str(value)
-    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _said(detail: str) -> str:

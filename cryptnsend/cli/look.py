@@ -208,7 +208,8 @@ def _said(before: Mapping[str, str], given: Mapping[str, Any]) -> tuple[dict[str
 
 
 def _change(app: App, org: int, said: Mapping[str, str], pictures: list[logo.Logo], why: str) -> int:
-    return app.looks.change(
+    before = app.looks.said(org)[0]
+    version = app.looks.change(
         org,
         said,
         pictures=pictures,
@@ -218,6 +219,9 @@ def _change(app: App, org: int, said: Mapping[str, str], pictures: list[logo.Log
         take=lambda text: app.keeper.organisation_look(org, text),
         detail=app.typist,
     )
+    if version != before:
+        app.owner.tell_officers(org, "look-changed")
+    return version
 
 
 def _in_words(change: Change) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from cryptnsend.config import HOME_VARIABLE, Config
+from cryptnsend.core.answers import for_scripts
 from cryptnsend.core.errors import ConfigError, CryptnSendError, Temporary
 
 if TYPE_CHECKING:
@@ -32,12 +33,6 @@ class Number(click.IntRange):
 
 
 NUMBER = Number()
-IDS = frozenset(  # under which names an answer has the number of a row
-    (
-        *("id", "org", "organisation", "account", "author_account", "subscriber", "contact", "device"),
-        *("message", "thread", "delivery", "invitation", "subject"),
-    )
-)
 DEFAULT_HOME = "/var/lib/cryptnsend"
 
 
@@ -161,19 +156,6 @@ def tell(as_json: bool, answer: Any, words: str) -> None:
         show_json(answer)
     else:
         click.echo(words)
-
-
-def for_scripts(value: Any, name: str = "") -> Any:
-    """
-    Return *value* with every id in it as text; *name* is what it stands under.
-
-    Ids have 63 bits. JavaScript and jq read numbers as floating point and round what has more than 53 (RFC 8259 §6).
-    """
-    if isinstance(value, Mapping):
-        return {key: for_scripts(each, key) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [for_scripts(each, name) for each in value]
-    return str(value) if name in IDS and isinstance(value, int) else value
 
 
 def show_table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *, empty: str) -> None:

@@ -15,6 +15,7 @@ from cryptnsend.core.checkpoints import Checkpoint, Keys, Sheet
 from cryptnsend.core.contracts import Clock, Engine, Row
 from cryptnsend.core.errors import Denied, SealBroken
 from cryptnsend.core.model import account_holder
+from cryptnsend.flow.trailfiles import exported
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import Witnessed
 from cryptnsend.store.records import accounts, audit, oversight, trail
@@ -82,6 +83,10 @@ class Auditing:
             kept = trail.kept(self._engine, each)
             points += kept if point in kept else [*kept, point]
         return checkpoints.written(self._keys(), points)
+
+    def exported(self, organisation: int, form: str) -> Iterator[str]:
+        """Yield a chain line by line, as jsonl or csv; see `trailfiles`."""
+        return exported(self._engine, [organisation], 0, form)
 
     def told_about(self, organisation: int, subject: str) -> Iterator[Row]:
         """Yield the entries about one thing, or by one actor: a message's id, or a holder as `account:7`."""

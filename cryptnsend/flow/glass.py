@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptnsend.core import passwords
 from cryptnsend.core.addresses import Mailbox, canonical, parse_mailboxes
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
-from cryptnsend.core.errors import Denied, Ended, NoGrant, SealBroken, Sentence, WrongSecret
+from cryptnsend.core.errors import Denied, Ended, NoGrant, SealBroken, SecondStep, Sentence, WrongSecret
 from cryptnsend.core.keys import box, unbox
 from cryptnsend.core.mime import Index
 from cryptnsend.core.model import INSTALLATION, Random, account_holder, archive_holder, new_id
@@ -187,6 +187,32 @@ class GlassBreaks:
         others = (each for each in oversight.officers(self._engine, session.organisation) if each != session.account)
         return [found[0] for each in others if (found := accounts.addresses(self._engine, each))]
 
+    def confirm(self, session: Session, password: str, code: str, source: str) -> None:
+        """Check that an officer shows password and number again. Raises Denied, WrongSecret, Throttled."""
+        self._checked(session, password, source, lambda k: self._keeper.officer_step(session.ticket, k, code))
+
+    def takes_two(self, session: Session) -> bool:
+        """Say whether one's archive opens with two officers."""
+        _check_officer(session)
+        return self._keeper.glass_takes_two(session.ticket)
+
+    def require_two(self, session: Session, password: str, code: str, source: str) -> None:
+        """
+        Let one's archive open with two officers from now on; all of them are told.
+
+        Raises Denied where there are no two, WrongSecret, Throttled.
+        """
+        self._checked(session, password, source, lambda k: self._keeper.glass_two(session.ticket, k, code))
+        org, holder = session.organisation, account_holder(session.account)
+
+        def write(rows: Rows) -> None:
+            self._append(rows, org, holder, "policy.changed", org, {"glass-break": 2})
+            for each in oversight.officers(self._engine, org):
+                self._alert(rows, "glass-rule-changed", each)
+
+        self._engine.write(write).result()
+        self._wake()
+
     def agree(self, session: Session, password: str, code: str, ident: int, source: str) -> None:
         """Say yes to the glass break of an officer who named this one. Raises Denied, Ended, WrongSecret, Throttled."""
         said = self._checked(
@@ -312,6 +338,10 @@ class GlassBreaks:
         k = passwords.derive(password, salt.salt, passwords.Argon.decode(salt.params))
         try:
             return act(k)
+        except SecondStep:
+            raise Denied(
+                "Type the number from your phone, too: the last one was shown more than five minutes ago."
+            ) from None
         except WrongSecret:
             self._throttle.failed(session.address, source, password)
             raise

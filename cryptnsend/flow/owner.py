@@ -80,7 +80,8 @@ class Owner(OwnersKeys):
 
         Raises Denied for what contradicts itself, or comes without a reason.
         """
-        return self._policies.change(
+        before = self._policies.standing(org)
+        standing = self._policies.change(
             org,
             said,
             why=why,
@@ -89,6 +90,25 @@ class Owner(OwnersKeys):
             take=lambda text: self._keeper.organisation_policy(org, text),
             detail=self._by,
         )
+        if standing.version != before.version:
+            self.tell_officers(org, "rules-changed")
+        return standing
+
+    def tell_officers(self, org: int, template: str) -> None:
+        """Mail all officers of an organisation what was changed in it from the command line."""
+        self._engine.write(lambda rows: self._tell_officers(rows, org, template)).result()
+        self._wake()
+
+    def _tell_officers(self, rows: Rows, org: int, template: str) -> None:
+        now = self._clock.now()
+        mails = [
+            messages.Delivery(
+                new_id(now, self._random), INSTALLATION, "alert", "", None, None, each, template, "", "{}",
+                "opportunistic", now, None, None, now,
+            )
+            for each in oversight.officers(self._engine, org)
+        ]  # fmt: skip
+        messages.add_deliveries(rows, mails)
 
     def organisation(self, name: str | None) -> int | None:
         """
@@ -111,9 +131,13 @@ class Owner(OwnersKeys):
     def glass_rule(self, org: int, two: bool) -> None:
         """Set whether a glass break of an organisation takes two officers. Raises Denied where there are no two."""
         self._keeper.glass_rule(org, two)
-        self._engine.write(
-            lambda rows: self._audit(rows, org, "policy.changed", str(org), {"glass-break": 2 if two else 1})
-        ).result()
+
+        def write(rows: Rows) -> None:
+            self._audit(rows, org, "policy.changed", str(org), {"glass-break": 2 if two else 1})
+            self._tell_officers(rows, org, "glass-rule-changed")
+
+        self._engine.write(write).result()
+        self._wake()
 
     # -- people -------------------------------------------------------------------------------------------------------
 

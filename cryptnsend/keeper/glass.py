@@ -12,7 +12,7 @@ from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, Ended, Sentence
 from cryptnsend.core.model import new_id
 from cryptnsend.core.names import legible
-from cryptnsend.keeper import archives, everyone, glass_rows, ledger, policies, tickets
+from cryptnsend.keeper import archives, everyone, glass_rows, ledger, passkeys, policies, tickets
 from cryptnsend.keeper import second as steps
 from cryptnsend.keeper.context import DAY, Context
 from cryptnsend.keeper.requests import GlassBreak, GlassOpened, Recovered, Witnessed
@@ -188,6 +188,34 @@ def two_officers(context: Context, organisation: int, two: bool) -> None:
     context.commit(lambda rows: glass_rows.set_two_officers(rows, organisation, two))
 
 
+def confirm(context: Context, ticket: bytes, k: bytes, code: str) -> None:
+    """
+    Check that it is an officer who is signed in: by the password, and the number if the last one is not fresh.
+
+    Raise `Denied`, `WrongSecret`, `Throttled`, `SecondStep` without a number that is needed.
+    """
+    _shown_again(context, _officer(context, ticket), k, code)
+
+
+def take_two(context: Context, ticket: bytes, k: bytes, code: str) -> None:
+    """
+    Let the archive open with two officers from now on, by the word of one.
+
+    The way back is the server owner's, so that nobody who may open it with another's yes takes that need away.
+    """
+    officer = _officer(context, ticket)
+    _shown_again(context, officer, k, code)
+    two_officers(context, officer.org, True)
+
+
+def takes_two(context: Context, ticket: bytes) -> bool:
+    """Say whether one's archive opens with two officers."""
+    account = tickets.signed_in_well(context, context.reads, ticket)
+    if not account.has("officer") or not account.org:
+        raise Denied(archives.NOT_OFFICER)
+    return needs_two(context.reads, account.org)
+
+
 def manifest(context: Context, organisation: int, seq: int, head: bytes) -> Witnessed:
     """Note how far an archive's manifest has come, never backwards, and sign it."""
     if len(head) != 32 or ledger.organisation(context.reads, organisation) is None:
@@ -203,6 +231,12 @@ def manifest(context: Context, organisation: int, seq: int, head: bytes) -> Witn
     return everyone.witness(context, "manifest", organisation, seq, head)
 
 
+def manifest_fits(context: Context, organisation: int, seq: int, head: bytes) -> bool:
+    """Say whether an archive's manifest, as far as it was signed, is the one that ends so; give and note nothing."""
+    known = glass_rows.manifest_head(context.reads, organisation)
+    return known is None or seq > known[0] or (seq, head) == known
+
+
 def needs_two(reads: ledger.Reads, org: int) -> bool:
     """Say whether one officer alone does not open the archive of an organisation."""
     found = ledger.organisation(reads, org)
@@ -210,6 +244,12 @@ def needs_two(reads: ledger.Reads, org: int) -> bool:
 
 
 # -- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _shown_again(context: Context, officer: Account, k: bytes, code: str) -> None:
+    passkeys.confirm(context, officer, k)
+    if steps.is_on(context.reads, officer.id):
+        steps.check_fresh(context, officer, code)
 
 
 def _officer(context: Context, ticket: bytes) -> Account:

@@ -48,6 +48,22 @@ class GlassRequests(Channel):
         """Set whether glass breaks need a second officer (owner)."""
         self._ask(type(None), "glass_rule", organisation=organisation, two=two)
 
+    def glass_two(self, ticket: bytes, k: bytes, code: str) -> None:
+        """Let glass breaks need a second officer from now on, as an officer (portal)."""
+        self._ask(type(None), "glass_two", ticket=ticket, k=k, code=code)
+
+    def glass_takes_two(self, ticket: bytes) -> bool:
+        """Say whether glass breaks of one's organisation need a second officer (portal)."""
+        return self._ask(bool, "glass_takes_two", ticket=ticket)
+
+    def officer_step(self, ticket: bytes, k: bytes, code: str) -> None:
+        """Check an officer's password and number, and give nothing; raise `Denied`, `WrongSecret` (portal)."""
+        self._ask(type(None), "officer_step", ticket=ticket, k=k, code=code)
+
+    def manifest_fits(self, organisation: int, seq: int, head: bytes) -> bool:
+        """Say whether an archive's manifest is the one that was signed, and note nothing (portal)."""
+        return self._ask(bool, "manifest_fits", organisation=organisation, seq=seq, head=head)
+
     def recovery_ticket(self, pair: int) -> bytes:
         """Return a ticket for an export, sealed to an archive's pair; raise `Denied` (owner)."""
         return self._ask(bytes, "recovery_ticket", pair=pair)

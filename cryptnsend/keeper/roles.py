@@ -245,6 +245,10 @@ _PORTAL: dict[str, Callable[..., Any]] = {
     "glass_end": glass.end,
     "glass_running": glass.running,
     "glass_export": glass.seal_export,
+    "glass_two": glass.take_two,
+    "glass_takes_two": glass.takes_two,
+    "officer_step": glass.confirm,
+    "manifest_fits": glass.manifest_fits,
 }
 _COURIER: dict[str, Callable[..., Any]] = {
     "notice": courier.notice,

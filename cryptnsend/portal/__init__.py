@@ -50,6 +50,7 @@ from cryptnsend.portal import (
     security,
     signup,
     subscriber,
+    trails,
     visitors,
     wearing,
     webhooks,
@@ -116,7 +117,7 @@ def create_app(
     readers = (recipient, letters, papers, looking, fetching, filelinks, kept, writing)
     own = (account, second, passkeys, estate, signup)
     writers = (arriving, compose, library, subscriber, following, held, folders, programs, wishes, visitors, ownkeys)
-    governing = (organisation, looks, wearing, oversight)
+    governing = (organisation, looks, wearing, oversight, trails)
     programs_of_theirs = (api, api_tokens, webhooks)
     for module in (language, help, *readers, *own, *writers, *governing, phone, *programs_of_theirs):
         app.register_blueprint(module.blueprint)

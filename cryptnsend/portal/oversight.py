@@ -182,9 +182,13 @@ def recall() -> Any:
 @blueprint.post("/recall/<int:message>/undo")
 @needs_officer
 def undo_recall(message: int) -> Any:
-    """Give back a message that an officer took back."""
+    """Give back a message that an officer took back, with the password: who has it can open it again."""
     page: dict[str, Any] = {"form": dict.fromkeys(SOUGHT, ""), "rows": None, "done": None, "error": None}
     by: dict[str, object] = {"source": source()}
+    if "sure" not in request.form:
+        return render_template("give-back.html", message=message, error="")
+    if wrong := unproven():
+        return render_template("give-back.html", message=message, error=wrong), WRONG
     try:
         officers().recalling.undo(signed_in().organisation, message, account_holder(signed_in().account), by)
     except Denied as denied:  # NoGrant among them
@@ -202,8 +206,21 @@ def archive() -> Any:
     return _archive_page()
 
 
+def unproven() -> str:
+    """Return why it is not shown that this is the officer, "" if password and number were right. Raises Throttled."""
+    try:
+        officers().glass.confirm(officer(), request.form.get("password", ""), _number(), source())
+    except Throttled:
+        raise
+    except Denied as denied:  # WrongSecret among them
+        return say(denied)
+    return ""
+
+
 def _archive_page(error: str | None = None) -> Any:
     org, archiving = signed_in().organisation, officers().archiving
+    compared = recalled("compared")
+    drop("compared")
     form = {name: " ".join(request.form.get(name, "").split())[:LONGEST] for name in ("address", "case", "from", "to")}
     until = _day(form["to"])
     wanted = Wanted(
@@ -215,7 +232,9 @@ def _archive_page(error: str | None = None) -> Any:
     rows = archiving.search(org, wanted, limit=PAGE) if request.method == "POST" and error is None else None
     holds = [row for row in archiving.holds(org) if row["kind"] != "address"]
     copies = archiving.copies(org)
-    return render_template("archive.html", form=form, rows=rows, holds=holds, copies=copies, error=error, most=PAGE)
+    return render_template(
+        "archive.html", form=form, rows=rows, holds=holds, copies=copies, error=error, most=PAGE, compared=compared
+    )
 
 
 @blueprint.post("/archive/hold")
@@ -239,10 +258,12 @@ def hold() -> Any:
 @blueprint.post("/archive/release")
 @needs_officer
 def release() -> Any:
-    """End what a case keeps, when that was confirmed."""
+    """End what a case keeps, when that was confirmed with the password: what it kept may go for good."""
     case = request.form.get("name", "")[:LONGEST]
     if "sure" not in request.form:
-        return render_template("release.html", case=case)
+        return render_template("release.html", case=case, error="")
+    if wrong := unproven():
+        return render_template("release.html", case=case, error=wrong), WRONG
     by: dict[str, object] = {"source": source()}
     try:
         officers().archiving.release(signed_in().organisation, case, account_holder(signed_in().account), by)
@@ -289,7 +310,25 @@ def glass() -> Any:
 
 def _glass_page(**page: Any) -> str:
     rows, others = officers().glass.listing(officer()), officers().glass.others(officer())
-    return render_template("glass.html", rows=rows, others=others, now=desk().now(), minutes=MINUTES, **page)
+    return render_template(
+        "glass.html", rows=rows, others=others, now=desk().now(), minutes=MINUTES,
+        takes_two=officers().glass.takes_two(officer()), **page,
+    )  # fmt: skip
+
+
+@blueprint.post("/glass/two")
+@needs_officer
+def glass_two() -> Any:
+    """Let the archive open with two officers from now on, when that was confirmed with the password."""
+    if "sure" not in request.form:
+        return render_template("glass-two.html", error="")
+    try:
+        officers().glass.require_two(officer(), request.form.get("password", ""), _number(), source())
+    except Throttled:
+        raise
+    except Denied as denied:  # WrongSecret among them
+        return render_template("glass-two.html", error=say(denied)), WRONG
+    return redirect(url_for("oversight.glass"), 303)
 
 
 @blueprint.route("/glass/<int:ident>", methods=["GET", "POST"])

@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from cryptnsend.__main__ import main
-from cryptnsend.cli.options import IDS, for_scripts
 from cryptnsend.clock import SystemClock
+from cryptnsend.core.answers import IDS, for_scripts
 from cryptnsend.flow.domains import Domains
 from cryptnsend.store.records import filelinks
 from docs import reference

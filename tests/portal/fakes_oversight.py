@@ -93,6 +93,9 @@ class FakeGlass:
     def others(self, session: Any) -> list[str]:
         return [LONG, "otto@clinic.example"]
 
+    def takes_two(self, session: Any) -> bool:
+        return False
+
     def broken(self, session: Any, ident: int) -> Any:
         if ident == OVER:
             raise Ended("This glass break is over.")

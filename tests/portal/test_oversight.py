@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 
+from cryptnsend.core import checkpoints
 from cryptnsend.portal import Portal
 from tests.portal.conftest import Visitor
 from tests.portal.real import first_visit, portal, signed_in, text
@@ -43,6 +45,13 @@ def test_an_officer_without_a_second_step_is_led_to_setting_one_up(house: House,
 @pytest.fixture
 def message(house: House, clinic: int) -> int:
     return house.submit(ANN, [PAT], house.mail("Lab result", SECRET, author=ANN))
+
+
+def proven(house: House) -> dict[str, str]:
+    """Return the fields by which the officer shows again who she is."""
+    if not house.number(OLIVE):
+        house.second(OLIVE)  # whoever signed in before stays so
+    return {"sure": "yes", "password": PASSWORD, "code": house.number(OLIVE)}
 
 
 def break_glass(visitor: Visitor, house: House, mailbox: str = ANN, **more: object) -> str:
@@ -151,8 +160,13 @@ def test_a_leak_is_looked_at_and_then_taken_back(app: Portal, house: House, mess
     assert "1 message was taken back." in olive.post("/organisation/recall", form).text
     assert f"{PAT}<small>Opened" in text(olive)
     assert pat.get(f"/messages/{message}").status_code == 410
-    assert "can be opened again." in olive.post(f"/organisation/recall/{message}/undo").text
-    assert "nothing to give back" in olive.post(f"/organisation/recall/{message}/undo").text
+    undo = f"/organisation/recall/{message}/undo"
+    assert "can open it again" in olive.post(undo).text
+    assert olive.post(undo, proven(house) | {"password": "wrong horse battery"}).status_code == 422
+    assert pat.get(f"/messages/{message}").status_code == 410  # neither the button nor a guess gives it back
+    assert "can be opened again." in olive.post(undo, proven(house)).text
+    olive.post(undo)
+    assert "nothing to give back" in olive.post(undo, proven(house)).text
     assert pat.get(f"/messages/{message}").status_code == 200
     olive.get("/organisation/recall")
     assert "Name a message" in olive.post("/organisation/recall", {}).text
@@ -171,13 +185,71 @@ def test_a_case_is_placed_found_and_ended(app: Portal, house: House, message: in
     ).text  # fmt: skip
     olive.get("/organisation/archive")
     assert "cannot be undone" in olive.post("/organisation/archive/release", {"name": "Smith"}).text
-    assert olive.post("/organisation/archive/release", {"name": "Smith", "sure": "yes"}).status_code == 303
+    sure = {"name": "Smith", "sure": "yes"}
+    assert olive.post("/organisation/archive/release", sure | proven(house) | {"code": "000000"}).status_code == 422
+    assert house.engine.query("SELECT count(*) AS n FROM legal_holds WHERE ended IS NULL")[0]["n"] > 0
+    assert olive.post("/organisation/archive/release", sure | proven(house)).status_code == 303
     assert "No case keeps anything." in olive.follow().text
+
+
+def test_a_trail_is_carried_away_as_lines_as_a_table_and_as_a_checkpoint(
+    app: Portal, house: House, clinic: int, message: int
+) -> None:
+    olive = signed_in(app, OLIVE)
+    olive.get("/organisation/audit")
+    answer = olive.post("/organisation/audit/export", {"jsonl": "yes"})
+    entries = [json.loads(line) for line in answer.text.splitlines()]
+    assert [each["seq"] for each in entries] == list(range(1, len(entries) + 1))
+    assert {each["organisation"] for each in entries} == {str(clinic)}
+    assert "message.sealed" in {each["action"] for each in entries}
+    assert answer.headers["Content-Disposition"].startswith('attachment; filename="audit.jsonl"')
+    olive.get("/organisation/audit")
+    table = olive.post("/organisation/audit/export", {"csv": "yes"}).text.splitlines()
+    assert table[0].startswith("organisation,seq,at,")
+    assert len(table) == len(entries) + 1
+    olive.get("/organisation/audit")
+    sheet = checkpoints.read(olive.post("/organisation/audit/checkpoint").text)
+    assert {each.organisation for each in sheet.checkpoints} == {clinic}
+    assert not house.owner.auditing.verify(clinic, sheet).problem
+
+
+def test_an_archive_is_compared_on_its_page_and_says_what_is_missing(
+    app: Portal, house: House, clinic: int, message: int
+) -> None:
+    olive = signed_in(app, OLIVE)
+    house.clock.forward(26 * 3_600_000)
+    house.owner.archiving.list_yesterday()
+    olive = signed_in(app, OLIVE)
+    olive.get("/organisation/archive")
+    assert olive.post("/organisation/archive/check").status_code == 303
+    shown = olive.follow().text
+    assert "All 1 messages are as they were listed. 1 of them" in shown, re.findall(r"<p>.*?</p>", shown)
+    house.tamper("UPDATE messages SET size = size + 1 WHERE id = :id", id=message)
+    olive.post("/organisation/archive/check")
+    assert f"message {message}: its envelope changed" in olive.follow().text
+
+
+def test_an_officer_lets_the_archive_take_two_and_no_officer_ends_that(app: Portal, house: House, clinic: int) -> None:
+    house.add_subscriber(OTTO, organisation=clinic, name="Otto", roles=("subscriber", "officer"))
+    olive = signed_in(app, OLIVE)
+    olive.get("/organisation/glass")
+    assert "Let it take two" in text(olive)
+    assert "No officer can end that" in olive.post("/organisation/glass/two").text
+    assert olive.post("/organisation/glass/two", {"sure": "yes", "password": "wrong horse"}).status_code == 422
+    assert not house.keeper("portal").glass_takes_two(house.session(OLIVE).ticket)
+    assert olive.post("/organisation/glass/two", proven(house)).status_code == 303
+    assert "Only who runs the server can end that" in olive.follow().text
+    told = {who for who, template in house.alerts() if template == "glass-rule-changed"}
+    assert told == {OLIVE, OTTO}
+    refused = olive.post("/organisation/glass", proven(house) | {"mailbox": ANN, "reason": WHY, "minutes": "15"})
+    assert "Name the officer who is to agree" in refused.text
 
 
 PAGES = ("/organisation/audit", "/organisation/recall", "/organisation/archive", "/organisation/glass")
 FORMS = (
     *PAGES, "/organisation/audit/check", "/organisation/archive/hold", "/organisation/archive/release",
+    "/organisation/audit/export", "/organisation/audit/checkpoint", "/organisation/archive/check",
+    "/organisation/glass/two", "/organisation/recall/1/undo",
 )  # fmt: skip
 
 

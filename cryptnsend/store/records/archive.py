@@ -77,6 +77,11 @@ def append(rows: Rows, org: int, message: int, at: int, content: bytes, envelope
     )
 
 
+def listed_count(reader: Reader, org: int) -> int:
+    """Return how many messages an archive's chain lists."""
+    return int(reader.query("SELECT count(*) AS n FROM archived WHERE org = :org", org=org)[0]["n"])
+
+
 def listed(reader: Reader, org: int, after: int = 0) -> Iterator[Listed]:
     """Yield the rows of an archive's chain behind row *after* in order, reading a page at a time."""
     while page := reader.query(
