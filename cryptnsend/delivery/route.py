@@ -29,6 +29,8 @@ _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-
 _EXCHANGE = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\Z")
 _SIX_TO_FOUR = ipaddress.ip_network("2002::/16")  # RFC 3056
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052
+_GIVEN = ipaddress.ip_network("2000::/3")  # global unicast (RFC 4291 section 2.4), as far as IANA gives it out
+_KEPT = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")))  # some Pythons let them pass
 
 
 class Unroutable(Exception):
@@ -204,7 +206,11 @@ def is_public(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast
+        # Outside of what is given to networks lie ways into one's own: a translator's local prefix (RFC 8215),
+        # addresses of sites (RFC 3879), those that carry an IPv4 address in yet another way.
+        if ip not in _GIVEN:
+            return False
+    return ip.is_global and not ip.is_multicast and not any(ip in each for each in _KEPT if each.version == ip.version)
 
 
 def is_loopback(address: str) -> bool:
