@@ -55,6 +55,7 @@ class Act:
 
 GET, POST = "GET", "POST"
 PROVEN = {"password": PASSWORD}
+HOOK = "https://practice.example/hook"
 ACTS = (
     Act("organisation.overview", GET, STAFF),
     Act("organisation.policy", GET, OFFICER),
@@ -76,6 +77,11 @@ ACTS = (
     Act("looks.overview", POST, STAFF, form=PROVEN | {"accent": "#335577", "save": "yes", "why": WHY, "version": "1"}),
     Act("looks.history", GET, STAFF),
     Act("looks.back", POST, STAFF, ("look",), {"password-0": PASSWORD}),
+    Act("organisation_webhooks.overview", GET, STAFF),
+    Act("organisation_webhooks.overview", POST, STAFF, form=PROVEN | {"url": HOOK, "event": "opened"}),
+    Act("organisation_webhooks.tries", GET, STAFF, ("hook",)),
+    Act("organisation_webhooks.test", POST, STAFF, ("hook",)),
+    Act("organisation_webhooks.remove", POST, STAFF, ("hook",)),
     Act("oversight.audit", GET, OFFICER, alone=True),
     Act("oversight.audit", POST, OFFICER, form={"about": ANN}, alone=True),
     Act("oversight.check_audit", POST, OFFICER, alone=True),
@@ -156,9 +162,12 @@ class Governed:
         self.carried = {each: cookie(house.accounts, house, each) for each in (OLIVE, OTTO, MONA, ANN, RITA, MAX)}
         self.carried |= {each: cookie(house.accounts, house, each) for each in (BOB, EVE, PAT, QUIN, NORA)}
         self.glass = house.portal.glass.ask(self.session(OLIVE), PASSWORD, house.number(OLIVE), ANN, WHY, 480, SOURCE)
+        made = house.portal.organisation_webhooks.add(
+            self.session(OLIVE), url=f"{HOOK}?of=Clinicville", events=("opened",), password=PASSWORD, source=SOURCE
+        )
         self.ids = {
             "ident": house.account(ANN), "message": self.message, "glass": self.glass, "version": 1, "earlier": 1,
-            "later": 2,
+            "later": 2, "hook": made.id,
         }  # fmt: skip
 
     def session(self, address: str) -> Session:

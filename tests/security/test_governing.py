@@ -62,10 +62,10 @@ def test_every_route_of_those_who_govern_has_its_row_here(governed: Governed) ->
 
 
 def test_who_may_gets_an_answer_so_that_the_refusals_below_say_something(governed: Governed) -> None:
-    """Forms go without what proves them, so that none is carried out; what needs no proof would end the glass break."""
+    """Forms go without what proves them, so that none is carried out; what needs none would end things."""
     olive, mona = governed.browser(OLIVE), governed.browser(MONA)
     for act in ACTS:
-        if act.endpoint == "oversight.end_glass":
+        if act.endpoint in ("oversight.end_glass", "organisation_webhooks.remove"):
             continue
         bare = replace(act, form={}) if act.method == POST else act
         for visitor in (olive, mona) if act.who != OFFICER else (olive,):
@@ -169,7 +169,7 @@ def test_without_the_password_again_nothing_is_done_that_asks_for_it(governed: G
     before = governed.rows()
     own = {"ident": governed.house.account(BOB), "glass": governed.glass}
     asked = [act for act in ACTS if {"password", "password-0"} & set(act.form) and "glass" not in act.place]
-    assert len(asked) == 13
+    assert len(asked) == 14
     for act in asked:
         for typed in ("", "wrong horse battery"):
             governed.house.clock.forward(60_000)
