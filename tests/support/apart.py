@@ -50,6 +50,7 @@ class Apart:
         }
         self.config: Config = make_home(folder / "home", settings | values)
         self.home = Home(self.config.server.home)
+        self.under: list[str] = []  # commands that start the server as the last of their arguments
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -84,7 +85,7 @@ class Apart:
         before = len(self.log) if (self.folder / "log").exists() else 0
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self.python, "-m", "cryptnsend", "serve", "--home", str(self.home.path)],
+                [*self.under, self.python, "-m", "cryptnsend", "serve", "--home", str(self.home.path)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
