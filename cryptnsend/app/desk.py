@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptnsend.app.foundation import Foundation
 from cryptnsend.config import Config, web_root
+from cryptnsend.languages import catalogue, known
 
 if TYPE_CHECKING:
     from cryptnsend.core.contracts import Scanner
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from cryptnsend.flow.sessions import Sessions
     from cryptnsend.flow.trials import Trials
     from cryptnsend.flow.uploading import Uploads
+    from cryptnsend.flow.visitforms import VisitForms
     from cryptnsend.flow.visitors import Visitors
     from cryptnsend.flow.webhooks import OrganisationWebhooks, Webhooks
     from cryptnsend.ownkeys.locksmith import Locksmith
@@ -416,6 +418,15 @@ class Desk(Foundation):
             domain=self.config.server.domain,
             most=self.config.limits.recipients,
         )
+
+    @cached_property
+    def visitforms(self) -> VisitForms:
+        from cryptnsend.flow.visitforms import VisitForms
+
+        return VisitForms(
+            engine=self.engine, policies=self.policies, clock=self.clock, random=os.urandom,
+            words=lambda language: catalogue(web_root(), known(language)),
+        )  # fmt: skip
 
     @cached_property
     def visitors(self) -> Visitors:

@@ -354,6 +354,7 @@ def pages(config: Config, secret: bytes) -> Any:
         library=built.library,
         looks=built.looks,
         visitors=built.visitors,
+        visitforms=built.visitforms,
         officers=Officers(built.auditing, built.archiving, built.glass, built.casework, built.recalling),
         api=Api(built.api_tokens, built.api_mail, built.webhooks, built.organisation_webhooks),
     )

@@ -24,7 +24,7 @@ from cryptnsend.core.seal import Sealer, open_sealed, open_stream, pad, seal, un
 from cryptnsend.flow.filereading import FileReading, LinkedFile
 from cryptnsend.flow.ownpair import Writer, own_pair
 from cryptnsend.flow.sessions import Session
-from cryptnsend.flow.views import Drafted, KeptFile, Upload, Wishes, Writing
+from cryptnsend.flow.views import Drafted, Filled, KeptFile, Upload, Wishes, Writing
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.store.records import drafts, uploads
 from cryptnsend.store.vault import Stored, Vault
@@ -73,6 +73,9 @@ class _Content(msgspec.Struct):
     pdf: bool = False
     before: int = 0  # the draft that this one goes on with, which whoever kept it could not open
     visits: str = ""
+    form: int = 0
+    version: int = 0
+    answers: list[tuple[str, str, str]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +284,7 @@ class Drafts:
                 1, writing.text, writing.subject, [*writing.to], [*writing.cc], [*writing.bcc], writing.everybody,
                 nonce, [*stay, *(file for file, _ in sealed)], sorted(kept), writing.html, writing.sender,
                 writing.about, wishes.plain, wishes.days, wishes.tell, wishes.later, wishes.at, wishes.way, wishes.pdf,
-                goes_on, writing.visits,
+                goes_on, writing.visits, writing.filled.form, writing.filled.version, [*writing.filled.answers],
             )  # fmt: skip
             key = keys.new_key(self._random)
             body = self._vault.put([seal(key, ident, PART, pad(msgspec.msgpack.encode(content)))])
@@ -411,6 +414,7 @@ class Drafts:
                 content.about,
                 Wishes(content.plain, content.days, content.tell, content.later, content.at, content.way, content.pdf),
                 content.visits,
+                Filled(content.form, content.version, tuple(content.answers)),
             ),
             files=tuple(
                 KeptFile(each.id, each.name, each.media_type, each.size, each.linked)

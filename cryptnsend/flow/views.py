@@ -310,6 +310,18 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True)
+class Filled:
+    """What a visitor filled in so far: of which form, and (key, question, words) of each answer."""
+
+    form: int = 0  # 0 for none
+    version: int = 0
+    answers: Sequence[tuple[str, str, str]] = field(default=(), repr=False)
+
+
+NO_FORM = Filled()
+
+
+@dataclass(frozen=True, slots=True)
 class Writing:
     """
     What somebody is writing. Replies know whom they go to; `to`, `cc`, `bcc` are for new messages, as typed.
@@ -328,6 +340,7 @@ class Writing:
     about: int = 0  # the message that is passed on with it
     wishes: Wishes = Wishes()
     visits: str = ""  # the handle of the page that a visitor writes by, "" for none
+    filled: Filled = NO_FORM
 
 
 @dataclass(frozen=True, slots=True)

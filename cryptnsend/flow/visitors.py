@@ -26,8 +26,9 @@ from cryptnsend.flow.granting import Addressee, Author, Envelope
 from cryptnsend.flow.people import MAILS, People, canonical_or_nobody, notice_name
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.throttling import network_of
-from cryptnsend.flow.views import SignedIn, Started, Upload, Writing
+from cryptnsend.flow.views import NO_FORM, Filled, SignedIn, Started, Upload, Writing
 from cryptnsend.flow.visiting import BLOCKED, CLOSED, OWN, words
+from cryptnsend.languages import known
 from cryptnsend.store.records import accounts, messages, visitors
 
 MOST_HANDLES = 3  # that one account may take, as each is taken for good
@@ -48,6 +49,7 @@ class Page:
     organisation: str
     phone: str
     greetings: dict[str, str]  # by language
+    language: str = "en"  # the subscriber's own
 
     def greeting(self, language: str) -> str:
         """Return the greeting in this language, in the other one where nothing is said in it."""
@@ -331,9 +333,9 @@ class Visitors(People):
         self._engine.write(write).result()
 
 
-def writing_of(handle: str, subject: str, text: str) -> Writing:
-    """Return a letter as a draft keeps it."""
-    return Writing(text, " ".join(subject.split())[:SUBJECT], visits=handle)
+def writing_of(handle: str, subject: str, text: str, filled: Filled = NO_FORM) -> Writing:
+    """Return a letter as a draft keeps it, with what was *filled* in of a form."""
+    return Writing(text, " ".join(subject.split())[:SUBJECT], visits=handle, filled=filled)
 
 
 def _page(row: Row) -> Page:
@@ -344,6 +346,7 @@ def _page(row: Row) -> Page:
         safe_display_name(row["organisation"]),
         row["phone"],
         {"en": row["greeting_en"], "es": row["greeting_es"]},
+        known(row["locale"]),
     )
 
 

@@ -51,6 +51,7 @@ from cryptnsend.portal import (
     signup,
     subscriber,
     trails,
+    visitforms,
     visitors,
     wearing,
     webhooks,
@@ -116,7 +117,20 @@ def create_app(
     discovery.register(app)
     readers = (recipient, letters, papers, looking, fetching, filelinks, kept, writing)
     own = (account, second, passkeys, estate, signup)
-    writers = (arriving, compose, library, subscriber, following, held, folders, programs, wishes, visitors, ownkeys)
+    writers = (
+        arriving,
+        compose,
+        library,
+        subscriber,
+        following,
+        held,
+        folders,
+        programs,
+        wishes,
+        visitors,
+        visitforms,
+        ownkeys,
+    )
     governing = (organisation, looks, wearing, oversight, trails)
     programs_of_theirs = (api, api_tokens, webhooks)
     for module in (language, help, *readers, *own, *writers, *governing, phone, *programs_of_theirs):

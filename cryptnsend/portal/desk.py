@@ -38,6 +38,7 @@ from cryptnsend.portal.flows import (
     Session,
     Trials,
     Uploads,
+    VisitForms,
     Visitors,
 )
 
@@ -126,6 +127,10 @@ class Desk:
     @property
     def trials(self) -> Trials:
         return self.pieces.trials
+
+    @property
+    def visitforms(self) -> VisitForms:
+        return self.pieces.visitforms
 
     @property
     def visitors(self) -> Visitors:

@@ -99,6 +99,8 @@ DOINGS = {  # what the access log says of an action of the audit trail
     "sender.reported": lazy_gettext("Reported a sender"),
     "visitors.opened": lazy_gettext("Opened the page for visitors, or changed it"),
     "visitors.closed": lazy_gettext("Closed the page for visitors"),
+    "visitors.form": lazy_gettext("Made or changed a form for visitors"),
+    "visitors.form-deleted": lazy_gettext("Deleted a form for visitors"),
     "visitor.blocked": lazy_gettext("Blocked a visitor"),
     "visitor.unblocked": lazy_gettext("Took letters of a visitor again"),
     "glass.asked": lazy_gettext("Asked for a glass break"),

@@ -7,10 +7,12 @@ the errors of `core.errors`; their texts are shown to the person concerned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from cryptnsend.core.errors import Sentence
+from cryptnsend.core.forms import Form
 from cryptnsend.flow.api_mail import Letter as ApiLetter
 from cryptnsend.flow.api_mail import Told
 from cryptnsend.flow.api_tokens import NewToken, Program, Token
@@ -53,6 +55,7 @@ from cryptnsend.flow.views import (
     Wishes,
     Writing,
 )
+from cryptnsend.flow.visitforms import Asked, OwnForm
 from cryptnsend.flow.visitors import BlockedVisitor, Own, Page, SentLetter, Wrote
 from cryptnsend.flow.visitors import Letter as VisitorsLetter
 from cryptnsend.flow.webhooks import NewWebhook, Webhook
@@ -581,6 +584,20 @@ class Webhooks(Protocol):
     def test(self, session: Any, hook: int) -> None: ...
 
 
+class VisitForms(Protocol):
+    """Forms of pages for visitors."""
+
+    def offered(self, handle: str) -> Sequence[Asked]: ...
+    def asked(self, handle: str, ident: int, version: int = 0) -> Asked: ...
+    def letter(
+        self, session: Any, page: Page, asked: Asked, typed: Mapping[str, str], text: str, language: str
+    ) -> tuple[VisitorsLetter, dict[str, Sentence]]: ...
+    def listing(self, session: Any) -> Sequence[OwnForm]: ...
+    def own(self, session: Any, ident: int) -> OwnForm: ...
+    def save(self, session: Any, ident: int, form: Form, *, is_open: bool, version: int = 0) -> OwnForm: ...
+    def drop(self, session: Any, ident: int) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Api:
     """What programs are served with."""
@@ -614,6 +631,7 @@ class Pieces:
     library: Library
     looks: Looks
     visitors: Visitors
+    visitforms: VisitForms
     ownkeys: OwnKeys
     trials: Trials
     officers: Officers | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Response, abort, make_response, redirect, render_template, request, url_for
@@ -15,11 +16,12 @@ from flask_babel import gettext
 
 from cryptnsend.core import words
 from cryptnsend.core.errors import Denied, Ended, Enough, Infected, NoGrant, Refusal, Temporary, Throttled, WrongSecret
-from cryptnsend.flow.views import Drafted, KeptFile, Upload
+from cryptnsend.flow.views import Drafted, KeptFile, Upload, Writing
 from cryptnsend.flow.visitors import GREETING, Letter, Own, Page, writing_of
-from cryptnsend.portal import work
+from cryptnsend.portal import filling, work
 from cryptnsend.portal.account import ADDRESS_LENGTH
 from cryptnsend.portal.desk import desk
+from cryptnsend.portal.filling import Filling
 from cryptnsend.portal.language import say, say_infected, spoken
 from cryptnsend.portal.recipient import not_the_code, too_weak
 from cryptnsend.portal.security import WRONG, allow_saving, check_form
@@ -84,7 +86,11 @@ def search() -> Any:
 def begin(handle: str) -> Any:
     """Show whom one writes to, and mail a code to the address that is typed."""
     page = _page(handle)
+    form = number_of((request.form if request.method == "POST" else request.args).get("form", ""))
+    offered = desk().visitforms.offered(handle)
+    chosen_one = next((each for each in offered if each.id == form), None)
     shown: dict[str, Any] = {"page": page, "name": "", "address": "", "error": None, "name_error": None}
+    shown |= {"offered": offered, "chosen": chosen_one}
     if request.method != "POST":
         return _first(shown)
     shown["name"] = name = " ".join(request.form.get("name", "").split())[:NAME_LENGTH]
@@ -105,7 +111,8 @@ def begin(handle: str) -> Any:
         shown["error"] = say(denied)
         return _first(shown), WRONG
     mails_again("visit", address)
-    remember("visit", {"id": str(started.id), "address": address, "name": name, "handle": handle})
+    begun = {"id": str(started.id), "address": address, "name": name, "handle": handle}
+    remember("visit", begun | ({"form": str(form)} if chosen_one else {}))
     return redirect(url_for("visitors.prove", handle=handle), 303)
 
 
@@ -143,7 +150,7 @@ def prove(handle: str) -> Any:
     except Denied as denied:
         shown["code_error"] = say(denied)
     else:
-        return start_session(redirect(url_for("visitors.write", handle=handle), 303), fresh)
+        return start_session(redirect(url_for("visitors.write", handle=handle, form=begun.get("form")), 303), fresh)
     return _second(shown), WRONG
 
 
@@ -157,10 +164,13 @@ def _second(shown: dict[str, Any]) -> str:
 @blueprint.get("/to/<handle>/write")
 @needs_session
 def write(handle: str) -> Any:
-    """Show an empty letter, or the draft that is asked for."""
+    """Show an empty letter or form, or the draft that is asked for."""
     page, ident = _welcome(handle), request.args.get("draft", 0, type=row_number)
     draft = desk().drafts.draft(signed_in(), ident) if 0 < ident < 1 << 63 else None
-    return _letter(page, draft=draft)
+    if draft is None:
+        return _letter(page, filling.chosen_form(handle, request.args.get("form", 0, type=row_number)))
+    filled = filling.of_draft(handle, draft)
+    return _letter(page, filled, draft=draft, error=filling.gone(filled) if filled.lost else None)
 
 
 @blueprint.post("/to/<handle>/write")
@@ -168,16 +178,22 @@ def send(handle: str) -> Any:
     """Send the letter."""
     if visitor() is None:
         return _keep_for_later(handle)
-    page, typed = _welcome(handle), _typed()
+    page, typed, filled = _welcome(handle), _typed(), filling.sent_along(handle)
     files, kept = chosen(), kept_files()
-    status, problem = WRONG, _problem(typed, files, kept)
+    status, problem = WRONG, filling.gone(filled) if filled.lost else _problem(typed, files, kept, filled)
+    text = typed["text"]
+    if typed["phone"]:
+        text = f"{text.rstrip()}\n\n{gettext('Phone: %(number)s', number=typed['phone'])}\n"
+    letter = Letter(typed["subject"], text)
+    if filled.asked is not None:
+        letter, wrong = desk().visitforms.letter(signed_in(), page, filled.asked, filled.typed, text, spoken())
+        filled = replace(filled, wrong=filling.marked(wrong))
+        if wrong and not problem:
+            problem = gettext("Something is missing, or cannot be taken. It is marked below; nothing else is lost.")
     if not problem:
         try:
-            text = typed["text"]
-            if typed["phone"]:
-                text = f"{text.rstrip()}\n\n{gettext('Phone: %(number)s', number=typed['phone'])}\n"
             message = desk().visitors.send(
-                signed_in(), handle, Letter(typed["subject"], text), files=files, draft=typed["draft"], keep=kept,
+                signed_in(), handle, letter, files=files, draft=typed["draft"], keep=kept,
                 nonce=nonce_of(typed["nonce"]),
             )  # fmt: skip
         except Infected as found:
@@ -191,7 +207,7 @@ def send(handle: str) -> Any:
         else:
             remember("visited", {"message": str(message), "phone": typed["phone"]})
             return redirect(url_for("visitors.sent", handle=handle), 303)
-    return _letter(page, error=problem, draft=_kept(handle, typed, files), typed=typed), status
+    return _letter(page, filled, error=problem, draft=_kept(handle, typed, files, filled), typed=typed), status
 
 
 @blueprint.get("/to/<handle>/sent")
@@ -215,7 +231,7 @@ def save(handle: str) -> Any:
     problem, status, draft = _too_much(typed, files), WRONG, 0
     if not problem:
         try:
-            draft = _keep(handle, typed, files)
+            draft = _keep(handle, typed, files, filling.sent_along(handle))
         except Ended:
             problem, status = gettext("This message was sent already."), 409
         except (Refusal, NoGrant) as refused:
@@ -228,19 +244,27 @@ def save(handle: str) -> Any:
         said = told(desk().drafts.draft(signed_in(), draft).files)
         return {"draft": str(draft), **said} if isinstance(said, dict) else said
     if problem:
-        return _letter(_page(handle), error=problem, typed=typed), status
+        return _letter(_page(handle), filling.sent_along(handle), error=problem, typed=typed), status
     remember("saved", "draft")
     return redirect(url_for("visitors.write", handle=handle, draft=draft), 303)
 
 
 def _letter(
-    page: Page, *, error: str | None = None, draft: Drafted | None = None, typed: dict[str, Any] | None = None
+    page: Page,
+    filled: Filling,
+    *,
+    error: str | None = None,
+    draft: Drafted | None = None,
+    typed: dict[str, Any] | None = None,
 ) -> str:
     saved = recall("saved") == "draft"
     forget("saved")
     allow_saving()
     if draft is not None and draft.parent:
         abort(404)
+    text = typed["text"] if typed else draft.writing.text if draft else ""
+    if filled.lost and filled.lost not in text:
+        text = f"{filled.lost}\n\n{text}".strip()
     return render_template(
         "visit-write.html",
         page=page,
@@ -249,10 +273,12 @@ def _letter(
         draft=draft.id if draft else 0,
         files=draft.files if draft else (),
         subject=typed["subject"] if typed else draft.writing.subject if draft else "",
-        text=typed["text"] if typed else draft.writing.text if draft else "",
+        text=text,
         phone=typed["phone"] if typed else "",
         nonce=typed["nonce"] if typed else draft.nonce.hex() if draft and draft.nonce else secrets.token_hex(16),
         limit=desk().config.limits.reply_octets,
+        offered=() if filled.asked else desk().visitforms.offered(page.handle),
+        **filling.shown(filled),
     )
 
 
@@ -267,7 +293,9 @@ def _typed() -> dict[str, Any]:
     }
 
 
-def _problem(typed: dict[str, Any], files: list[Upload], kept: Sequence[int] | None) -> str | None:
+def _problem(typed: dict[str, Any], files: list[Upload], kept: Sequence[int] | None, filled: Filling) -> str | None:
+    if filled.asked is not None:
+        return too_long(typed["text"]) or _too_much(typed, files)
     if not typed["subject"]:
         return gettext("Say in a few words what it is about.")
     if not typed["text"].strip() and not files and not kept:
@@ -289,19 +317,24 @@ def _too_much(typed: dict[str, Any], files: Sequence[Upload]) -> str | None:
     return gettext("The files are too large together. Up to %(size)d MB go with one message.", size=limit // 1_048_576)
 
 
-def _keep(handle: str, typed: dict[str, Any], files: Sequence[Upload]) -> int:
+def _writing(handle: str, typed: dict[str, Any], filled: Filling) -> Writing:
+    text = f"{filled.lost}\n\n{typed['text']}".strip() if filled.lost else typed["text"]
+    return writing_of(handle, typed["subject"], text, filled.as_kept())
+
+
+def _keep(handle: str, typed: dict[str, Any], files: Sequence[Upload], filled: Filling) -> int:
     return desk().drafts.save(
-        signed_in(), writing_of(handle, typed["subject"], typed["text"]), draft=typed["draft"], files=files,
-        keep=kept_files(), nonce=nonce_of(typed["nonce"]),
+        signed_in(), _writing(handle, typed, filled), draft=typed["draft"], files=files, keep=kept_files(),
+        nonce=nonce_of(typed["nonce"]),
     )  # fmt: skip
 
 
-def _kept(handle: str, typed: dict[str, Any], files: list[Upload]) -> Drafted | None:
+def _kept(handle: str, typed: dict[str, Any], files: list[Upload], filled: Filling) -> Drafted | None:
     """Keep a letter that cannot be sent as it is, so that its files need not be chosen again."""
     if not files and not typed["draft"]:
         return None
     try:
-        ident = _keep(handle, typed, [] if _too_much(typed, files) else files)
+        ident = _keep(handle, typed, [] if _too_much(typed, files) else files, filled)
         return desk().drafts.draft(signed_in(), ident)
     except (Refusal, NoGrant, Ended, Temporary):
         return None
@@ -318,7 +351,7 @@ def _keep_for_later(handle: str) -> Any:
         if typed["text"].strip() or typed["subject"] or files:
             try:
                 desk().drafts.save_for_later(
-                    writer, writing_of(handle, typed["subject"], typed["text"]), draft=typed["draft"],
+                    writer, _writing(handle, typed, filling.sent_along(handle)), draft=typed["draft"],
                     files=[] if size > desk().config.limits.reply_octets else files, keep=kept_files() or (),
                     nonce=nonce_of(typed["nonce"]),
                 )  # fmt: skip
@@ -374,6 +407,7 @@ def settings() -> Any:
     forget("saved")
     blocked = desk().visitors.blocked(signed_in())
     page = {"own": own, "error": error, "saved": saved, "blocked": blocked, "most": GREETING}
+    page["forms"] = desk().visitforms.listing(signed_in())
     return render_template("visitors.html", **page), status
 
 

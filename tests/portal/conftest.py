@@ -33,7 +33,7 @@ from tests.portal.fakes_accounts import FakeAccounts, FakeOwnKeys, FakeTrials
 from tests.portal.fakes_api import fake_api
 from tests.portal.fakes_looks import FakeLooks
 from tests.portal.fakes_organisation import FakeOrganisations, FakePolicies
-from tests.portal.fakes_sent import FakeFolders, FakeFollowing, FakeHolding, FakeNewMail, FakeVisitors
+from tests.portal.fakes_sent import FakeFolders, FakeFollowing, FakeHolding, FakeNewMail, FakeVisitForms, FakeVisitors
 from tests.portal.furnished import furnished
 from tests.portal.world import ANN, NOW, PAT, World
 from tests.support.templates import keep_compiled
@@ -112,6 +112,7 @@ def pieces(world: World, settings: Config | None = None) -> Pieces:
         library=FakeLibrary(world),
         looks=FakeLooks(world),
         visitors=FakeVisitors(),  # type: ignore[arg-type]
+        visitforms=FakeVisitForms(),  # type: ignore[arg-type]
         api=fake_api(),
         ownkeys=FakeOwnKeys(world),  # type: ignore[arg-type]
         trials=FakeTrials(world),

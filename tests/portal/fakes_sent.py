@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from cryptnsend.core.addresses import canonical
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal, WrongSecret
+from cryptnsend.core.forms import Form, Question, Said, answers, checked
 from cryptnsend.core.typed import read_people
 from cryptnsend.flow.holding import HeldMessage, Quarantined
 from cryptnsend.flow.views import (
@@ -23,7 +24,8 @@ from cryptnsend.flow.views import (
     Upload,
     Writing,
 )
-from cryptnsend.flow.visitors import BlockedVisitor, Own, Page
+from cryptnsend.flow.visitforms import Asked, OwnForm
+from cryptnsend.flow.visitors import BlockedVisitor, Letter, Own, Page
 from tests.portal.fakes import FakeDrafts
 from tests.portal.world import NOW, PAT, World
 
@@ -179,6 +181,51 @@ class FakeHolding:
         self, session: Any, *, waiting: bool = True, before: int | None = None, limit: int = 50
     ) -> list[Quarantined]:
         return [each for each in self.world.quarantined if not waiting or each.state == "held"][:limit]
+
+
+INTAKE = Form(
+    Said("Before your first visit", "Antes de su primera visita"),
+    Said("Please take ten minutes.\nNothing here is urgent.", "Tome diez minutos."),
+    (
+        Question("q1", "short", Said("Which doctor sent you?", "¿Qué médico le envía?"), required=True),
+        Question("q2", "date", Said("Date of birth", "Fecha de nacimiento"), help=Said("As on your passport.")),
+        Question("q3", "choice", Said("Which side " + "x" * 90), choices=(Said("Left"), Said("Right " + "y" * 90))),
+        Question("q4", "yes", Said("Do you smoke?", "¿Fuma?")),
+        Question("q5", "yes", Said("Are you allergic to anything?")),
+        Question("q6", "long", Said("Medicines that you take"), help=Said("One a line.")),
+        Question("q7", "phone", Said("Whom to call in an emergency")),
+    ),
+)
+
+
+class FakeVisitForms:
+    """Dr. Ann Ruiz has two forms, one of them switched off."""
+
+    def offered(self, handle: str) -> list[Asked]:
+        return [Asked(1, 2, INTAKE)] if handle == "dr-ruiz" else []
+
+    def asked(self, handle: str, ident: int, version: int = 0) -> Asked:
+        if ident != 1:
+            raise NoGrant("There is no such form here.")
+        return Asked(1, 2, INTAKE)
+
+    def letter(self, session: object, page: object, asked: Asked, typed: Mapping[str, str], *said: str) -> Any:
+        return Letter("Before your first visit", ""), answers(asked.form, typed)[1]
+
+    def listing(self, session: object) -> list[OwnForm]:
+        return [OwnForm(1, 2, True, INTAKE, NOW), OwnForm(2, 1, False, Form(Said("", "Sólo en español")), NOW)]
+
+    def own(self, session: object, ident: int) -> OwnForm:
+        found = {each.id: each for each in self.listing(session)}.get(ident)
+        if found is None:
+            raise NoGrant("There is no such form here.")
+        return found
+
+    def save(self, session: object, ident: int, form: Form, *, is_open: bool, version: int = 0) -> OwnForm:
+        return OwnForm(ident or 1, 3, is_open, checked(form), NOW)
+
+    def drop(self, session: object, ident: int) -> None:
+        self.own(session, ident)
 
 
 class FakeVisitors:

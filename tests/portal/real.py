@@ -37,6 +37,7 @@ def portal(house: House) -> Portal:
         library=house.portal.library,
         looks=house.portal.looks,
         visitors=house.portal.visitors,
+        visitforms=house.portal.visitforms,
         ownkeys=house.portal.ownkeys,
         trials=house.portal.trials,
         officers=Officers(built.auditing, built.archiving, built.glass, built.casework, built.recalling),

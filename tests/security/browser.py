@@ -41,6 +41,7 @@ def portal(house: House) -> Portal:
         library=house.portal.library,
         looks=house.portal.looks,
         visitors=house.portal.visitors,
+        visitforms=house.portal.visitforms,
         ownkeys=house.portal.ownkeys,
         trials=house.portal.trials,
         officers=Officers(

@@ -12,7 +12,7 @@ from cryptnsend.core.contracts import Reader, Row, Rows
 # Whoever closed the account, was disabled or is no subscriber any more has no page; nor while an account is weak, in
 # which somebody might read along who has no more than the mailbox.
 _PAGE = (
-    "SELECT p.account, p.org, p.handle, p.is_open, p.findable, p.greeting_en, p.greeting_es, k.name, k.phone,"
+    "SELECT p.account, p.org, p.handle, p.is_open, p.findable, p.greeting_en, p.greeting_es, k.name, k.phone, k.locale,"
     " a.canonical AS address, CASE WHEN o.single = 1 THEN '' ELSE o.name END AS organisation"
     " FROM visitor_pages p JOIN accounts k ON k.id = p.account JOIN organisations o ON o.id = k.org"
     " JOIN addresses a ON a.id = (SELECT min(x.id) FROM addresses x WHERE x.account = k.id)"

@@ -34,7 +34,7 @@ from cryptnsend.store.schema.later import (
 from cryptnsend.store.schema.organisations import DOMAINS_AGAIN, LOOKS, ORGANISATIONS, POLICIES
 from cryptnsend.store.schema.ownkeys import OWN_KEYS
 from cryptnsend.store.schema.uploads import UPLOADS
-from cryptnsend.store.schema.visitors import VISITORS
+from cryptnsend.store.schema.visitors import VISITOR_FORMS, VISITORS
 from cryptnsend.store.schema.wishes import REMINDERS, WISHES
 
 __all__ = ["STEPS", "Step"]
@@ -72,4 +72,5 @@ STEPS: tuple[Step, ...] = (
     HOOKS,
     LINK_MARKS,
     HOOKS_OF_ALL,
+    VISITOR_FORMS,
 )

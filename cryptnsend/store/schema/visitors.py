@@ -1,4 +1,4 @@
-"""What is kept of the pages by which strangers write to a subscriber first?"""
+"""What is kept of the pages by which strangers write to a subscriber first, and of the forms on them?"""
 
 from __future__ import annotations
 
@@ -42,5 +42,27 @@ VISITORS = Step(
             ends INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID""",
         "CREATE INDEX visitor_sums_ends ON visitor_sums(ends)",
+    ),
+)
+
+VISITOR_FORMS = Step(
+    "0033-visitor-forms",
+    (
+        """CREATE TABLE visitor_forms(             -- forms of such a page; answers rest nowhere but in letters
+            id INTEGER PRIMARY KEY,
+            org INTEGER NOT NULL REFERENCES organisations,
+            account INTEGER NOT NULL REFERENCES accounts,   -- the subscriber
+            is_open INTEGER NOT NULL,           -- 1: visitors may fill it in
+            version INTEGER NOT NULL            -- the newest
+        ) STRICT""",
+        "CREATE INDEX visitor_forms_account ON visitor_forms(account)",
+        """CREATE TABLE visitor_form_versions(     -- the latest few of each form, never rewritten
+            form INTEGER NOT NULL REFERENCES visitor_forms,
+            version INTEGER NOT NULL,           -- 1, 2, 3 of each form
+            org INTEGER NOT NULL REFERENCES organisations,
+            at INTEGER NOT NULL,
+            questions TEXT NOT NULL,            -- JSON: title, introduction, questions
+            PRIMARY KEY(form, version)
+        ) STRICT, WITHOUT ROWID""",
     ),
 )
