@@ -13,6 +13,9 @@
 #   make bench [ARGS=...]      benchmarks/accept.py; with BENCH=deliver, benchmarks/deliver.py, and so mailbox
 #   make bench-check           short runs; fails if a ratio of benchmarks/kept.json became worse by more than 30 %
 #   make fuzz [ARGS=seconds]   each target of tests/fuzz for a minute, or so many seconds; what fails becomes a vector
+#   make scan                  sslyze at every port with TLS, wapiti at the pages of a server of its own: 20 minutes
+#   make audit                 pip-audit: known holes in the packages that are installed; needs PyPI's own answers
+#   make sbom                  bills of materials (CycloneDX) into dist/: packages of Python and of npm
 #   make clean                 remove everything that make made
 
 PYTHON ?= python3
@@ -33,7 +36,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: demo test test-long torture lint docs words screenshots lighthouse bench bench-check fuzz clean
+.PHONY: demo test test-long torture lint docs words screenshots lighthouse bench bench-check fuzz scan audit sbom clean
 
 demo: .venv/.packages .venv/.npm
 	$(BIN)/cryptnsend demo $(ARGS)
@@ -78,6 +81,23 @@ bench-check: .venv/.packages .venv/.debian
 fuzz: .venv/.fuzz
 	$(BIN)/python -m tests.fuzz.run $(TARGET) $(ARGS)
 
+# Scanners have environments of their own: they want other versions of what we use.
+scan: .venv/.packages .venv/sslyze .venv/wapiti
+	$(BIN)/python -m tests.security.scan tls .venv/sslyze/bin/sslyze
+	$(BIN)/python -m tests.security.scan web .venv/wapiti/bin/wapiti
+
+# Strict: a package that could not be looked up is no clean package.
+audit: .venv/.packages .venv/bills
+	@mkdir -p build
+	$(BIN)/python -m pip freeze --exclude-editable >build/installed.txt
+	.venv/bills/bin/pip-audit --strict --disable-pip --no-deps --progress-spinner off -r build/installed.txt
+
+sbom: .venv/.packages .venv/bills
+	@mkdir -p dist
+	.venv/bills/bin/cyclonedx-py environment --no-validate --pyproject pyproject.toml --of JSON --output-reproducible -o dist/sbom-python.json $(BIN)/python
+	@command -v npm >/dev/null || { echo "npm is missing, so its bill is too. On Debian: sudo apt-get install npm" >&2; exit 1; }
+	npm sbom --prefix web --package-lock-only --sbom-format cyclonedx >dist/sbom-npm.json
+
 clean:
 	rm -rf .venv .demo build web/static/squire.js dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find cryptnsend tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -110,6 +130,15 @@ clean:
 # Firefox's reader of PDFs, which the tests let open what is sent.
 .venv/pdfjs: | .venv/.npm
 	@! command -v npm >/dev/null || npm install --prefix $@ --ignore-scripts --omit=optional --no-audit --no-fund --silent pdfjs-dist@4.10.38
+
+.venv/sslyze: | .venv/.packages
+	@$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet 'sslyze>=6.3,<7' || { rm -rf $@; exit 1; }
+
+.venv/wapiti: | .venv/.packages
+	@$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet 'wapiti3>=3.2,<4' || { rm -rf $@; exit 1; }
+
+.venv/bills: | .venv/.packages
+	@$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet 'pip-audit>=2.10' 'cyclonedx-bom>=7' || { rm -rf $@; exit 1; }
 
 .venv/lighthouse: | .venv/.packages
 	@command -v npm >/dev/null || { echo "npm is missing. On Debian: sudo apt-get install npm" >&2; exit 1; }
