@@ -74,7 +74,7 @@ class Recipient(msgspec.Struct, kw_only=True):
     at: datetime | None = None
     needs_code: Annotated[bool, Meta(description="They need a code, which stands on the page of the message.")] = False
     decision: Annotated[
-        Literal["vault", "handoff", "relay", "pdf", "hold"] | UnsetType, Meta(description="How it goes.")
+        Literal["vault", "handoff", "relay", "pdf", "encrypt", "hold"] | UnsetType, Meta(description="How it goes.")
     ] = UNSET
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import schemathesis
@@ -18,6 +18,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from cryptnsend.core import policy
 from cryptnsend.core.api_tokens import SCOPES
 from cryptnsend.portal import Portal
 from tests.portal.real import ANN, portal
@@ -56,6 +57,13 @@ def test_the_document_is_openapi_and_says_of_each_operation_which_scope_it_takes
     assert schema.raw_schema["openapi"].startswith("3.1")
     found = {each.ok().definition.raw["operationId"] for each in schema.get_all_operations()}
     assert found == set(OPERATIONS)
+
+
+def test_the_document_has_every_decision_that_an_answer_can_name(app: Portal) -> None:
+    schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", app).raw_schema
+    named = schema["components"]["schemas"]["Recipient"]["properties"]["decision"]["enum"]
+    made = {each.__name__.lower() for each in get_args(policy.Decision)} - {"refuse"}  # that is no answer of 201
+    assert set(named) == made
 
 
 # werkzeug's test client keeps forms of more than 500 KB in temporary files, which it leaves to the collector.
