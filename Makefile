@@ -129,7 +129,7 @@ clean:
 
 # Firefox's reader of PDFs, which the tests let open what is sent.
 .venv/pdfjs: | .venv/.npm
-	@! command -v npm >/dev/null || npm install --prefix $@ --ignore-scripts --omit=optional --no-audit --no-fund --silent pdfjs-dist@4.10.38
+	@! command -v npm >/dev/null || npm install --prefix $@ --ignore-scripts --omit=optional --no-audit --no-fund --silent pdfjs-dist@4.8.69
 
 .venv/sslyze: | .venv/.packages
 	@$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet 'sslyze>=6.3,<7' || { rm -rf $@; exit 1; }
