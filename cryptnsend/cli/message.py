@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from cryptnsend.cli.options import (
     json_option,
     moment,
     password_option,
+    printable,
     read_password,
     show_json,
     show_table,
@@ -29,6 +30,7 @@ from cryptnsend.config import Config
 from cryptnsend.core.addresses import canonical
 from cryptnsend.core.contracts import Engine, Row
 from cryptnsend.core.errors import Denied, NoGrant
+from cryptnsend.core.linkedfiles import LinkedFile, file_names
 from cryptnsend.core.policy import why
 from cryptnsend.flow.owner import BY_OWNER
 from cryptnsend.flow.recalling import EVER, Leak
@@ -236,15 +238,31 @@ def recall(
 @click.option("--account", required=True, metavar="ADDRESS", help="Whose message it is; their password is asked for.")
 @click.option("--output", type=click.Path(path_type=Path, allow_dash=True), help="A new file; - is standard output.")
 @click.option("--sealed", is_flag=True, help="Leave it sealed, for cryptnsend-open.")
+@click.option(
+    "--files",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A folder for the large files beside it; a sealed export has them in it.",
+)
 @password_option
 @home_option
-def export(config: Config, message_id: int, account: str, output: Path | None, sealed: bool, from_stdin: bool) -> None:
+def export(
+    config: Config,
+    message_id: int,
+    account: str,
+    output: Path | None,
+    sealed: bool,
+    folder: Path | None,
+    from_stdin: bool,
+) -> None:
     """
     Write MESSAGE to a file as somebody who may open it. For its author it has every octet as submitted, Bcc included.
 
     With --sealed nothing is opened: the file has what rests in the vault and opens with the password typed now, by
-    cryptnsend-open, without the server.
+    cryptnsend-open, without the server, with the large files that rest beside the message.
     """
+    if sealed and folder is not None:
+        raise click.UsageError("A sealed export has the large files in it: leave out --files.")
     with opened(config) as app:
         app.owner.show(account)
         _about(app.engine, message_id)
@@ -257,8 +275,23 @@ def export(config: Config, message_id: int, account: str, output: Path | None, s
         else:
             pieces = app.exporting.mail(session, message_id).chunks
         write_new(place, pieces)
+        if not sealed:
+            _write_files(app.exporting.beside(session, message_id), folder)
     where = "went to standard output" if str(place) == "-" else f"is in {place}"
     click.echo(f"Message {message_id} {where}.", err=True)
+
+
+def _write_files(beside: Sequence[tuple[LinkedFile, Iterable[bytes]]], folder: Path | None) -> None:
+    """Write large files into a folder, or say which were left out."""
+    names = file_names([each for each, _ in beside])
+    if folder is None:
+        for name in names:
+            said = f"Beside it rests {printable(name)}, which was not written. Name a folder with --files."
+            click.echo(said, err=True)
+        return
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for (_, pieces), name in zip(beside, names, strict=True):
+        write_new(folder / name, pieces)
 
 
 def _about(engine: Engine, message_id: int) -> Row:

@@ -8,21 +8,27 @@ from __future__ import annotations
 
 import base64
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import BinaryIO
 
 import msgspec
 
 from cryptnsend.core import keys, seal
 from cryptnsend.core.errors import SealBroken
+from cryptnsend.core.linkedfiles import PART, LinkedFile, piece_part, read
 from cryptnsend.core.mime_headers import restore_stream
 from cryptnsend.core.model import Random
 from cryptnsend.core.passwords import SALT, Argon, derive, unwrap_seed, wrap_seed
 
 FORMAT = "cryptnsend-sealed/1"
 STREAM = "stream.bin"
+FILES = "files.bin"  # the sealed list of large files; members behind it are their pieces, see `read_beside`
+MOST_PIECES = 100_000
 MOST_SMALL, MOST_INDEX = 1 << 16, 1 << 26  # octets that members besides the stream may have
+
+Member = tuple[str, int, Iterable[bytes]]  # name, octets, and they in pieces of any size
 
 _BLOCK = 512  # of a tar file
 _PIECE = 1 << 18
@@ -88,17 +94,45 @@ class Stored:
             yield piece
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A large file inside an exported file: what is known of it, and its pieces by where they begin."""
+
+    file: LinkedFile
+    pieces: Mapping[int, Stored]
+
+    def octets(self) -> Iterator[bytes]:
+        """Yield the file from its start; raise SealBroken before anything of a piece that is missing or damaged."""
+        at = 0
+        while at < self.file.size:
+            stored = self.pieces.get(at)
+            if stored is None or not (size := seal.plain_size(stored.size)):
+                raise SealBroken("A piece of a file is missing.")
+            yield from seal.open_stream(self.file.key, self.file.id, piece_part(at), stored.read(0))
+            at += size
+        if at != self.file.size:
+            raise SealBroken("A file has another size than was written down.")
+
+
 def wrap_for_export(password: str, seed: bytes, pair: int, params: Argon, rng: Random) -> tuple[bytes, bytes]:
     """Return a fresh salt, and the seed wrapped under *password* alone, for `Exported`."""
     salt = rng(SALT)
     return salt, wrap_seed(derive(password, salt, params), seed, pair=pair, kind="export", rng=rng)
 
 
-def export_object(exported: Exported, stream: Iterable[bytes], stream_size: int) -> Iterator[bytes]:
+def piece_name(file: int, start: int) -> str:
+    """Return the name of the member that has the piece of a large file from *start* on."""
+    return f"upload.{file}.{start}"
+
+
+def export_object(
+    exported: Exported, stream: Iterable[bytes], stream_size: int, beside: Iterable[Member] = ()
+) -> Iterator[bytes]:
     """
     Yield the file. *stream* is the sealed body, *stream_size* octets of it in pieces of any size.
 
-    Raise `SealBroken` if the body turns out to have another size, after most of the file was given out: who writes it
+    *beside* are further members: the list of large files as FILES, and their pieces, each by its `piece_name`.
+    Raise `SealBroken` if a member turns out to have another size, after most of the file was given out: who writes it
     must then remove it.
     """
     members = {
@@ -112,14 +146,16 @@ def export_object(exported: Exported, stream: Iterable[bytes], stream_size: int)
     for name, octets in members.items():
         if octets or name != "author_index.bin":
             yield _header(name, len(octets)) + octets + bytes(-len(octets) % _BLOCK)
-    yield _header(STREAM, stream_size)
-    written = 0
-    for piece in stream:
-        written += len(piece)
-        yield piece
-    if written != stream_size:
-        raise SealBroken("The sealed stream has another size than was written down.")
-    yield bytes(-written % _BLOCK + 2 * _BLOCK)
+    for name, size, chunks in chain([(STREAM, stream_size, stream)], beside):
+        yield _header(name, size)
+        written = 0
+        for piece in chunks:
+            written += len(piece)
+            yield piece
+        if written != size:
+            raise SealBroken("The sealed stream has another size than was written down.")
+        yield bytes(-written % _BLOCK)
+    yield bytes(2 * _BLOCK)
 
 
 def read_object(file: BinaryIO) -> tuple[Exported, Stored]:
@@ -141,6 +177,44 @@ def read_object(file: BinaryIO) -> tuple[Exported, Stored]:
         return _exported(members), Stored(file, offset, size)
     except (KeyError, ValueError, msgspec.MsgspecError):
         raise _not_exported() from None
+
+
+def read_beside(exported: Exported, content_keys: bytes, stored: Stored) -> Sequence[Beside]:
+    """Return the large files behind the sealed body; raise `SealBroken` for anything else that stands there."""
+    file, offset = stored.file, stored.offset + stored.size + -stored.size % _BLOCK
+    listed, pieces = b"", dict[str, Stored]()
+    end = file.seek(0, 2)
+    while file.seek(offset) < end and file.read(_BLOCK).strip(b"\0"):
+        name, size = _next_header(file, offset)
+        offset += _BLOCK
+        if name in pieces or (name == FILES) is bool(pieces or listed) or len(pieces) > MOST_PIECES:
+            raise _not_exported()
+        if name != FILES and not name.startswith("upload."):
+            raise _not_exported()
+        if offset + size > end:
+            raise SealBroken("The exported file ends early.")
+        if name == FILES:
+            if size > MOST_INDEX:
+                raise _not_exported()
+            listed = file.read(size)
+        else:
+            pieces[name] = Stored(file, offset, size)
+        offset += size + -size % _BLOCK
+    if not listed:
+        return ()
+    files = read(seal.unpad(seal.open_sealed(content_keys[:32], exported.grant.message, PART, listed)))
+    return [Beside(each, _pieces_of(each, pieces)) for each in files]
+
+
+def _pieces_of(file: LinkedFile, pieces: Mapping[str, Stored]) -> Mapping[int, Stored]:
+    found, at = dict[int, Stored](), 0
+    while at < file.size and (stored := pieces.get(piece_name(file.id, at))) is not None:
+        found[at] = stored
+        size = seal.plain_size(stored.size)
+        if not size:
+            break
+        at += size
+    return found
 
 
 def open_message(exported: Exported, content_keys: bytes, stored: Stored) -> Iterator[bytes]:

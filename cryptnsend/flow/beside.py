@@ -13,10 +13,11 @@ from markupsafe import escape
 
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Refusal, Sentence
+from cryptnsend.core.linkedfiles import LinkedFile
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.subject import peel
 from cryptnsend.flow.admit import Admission
-from cryptnsend.flow.filereading import FileReading, LinkedFile
+from cryptnsend.flow.filereading import FileReading
 from cryptnsend.flow.scanning import Case
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Upload, Writing

@@ -18,9 +18,10 @@ import msgspec
 
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import NoGrant, SealBroken
+from cryptnsend.core.linkedfiles import LinkedFile
 from cryptnsend.core.model import Random, account_holder, new_id
 from cryptnsend.core.seal import open_sealed, pad, seal, unpad
-from cryptnsend.flow.filereading import FileReading, LinkedFile, chosen, files_beside
+from cryptnsend.flow.filereading import FileReading, chosen, files_beside
 from cryptnsend.flow.opening import Opener
 from cryptnsend.flow.sent import Sent
 from cryptnsend.flow.sessions import Session

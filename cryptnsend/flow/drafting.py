@@ -19,9 +19,10 @@ import structlog
 from cryptnsend.core import keys
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import CryptnSendError, Ended, NoGrant, Refusal, SealBroken, StoreBroken
+from cryptnsend.core.linkedfiles import LinkedFile
 from cryptnsend.core.model import Ids, Random, account_holder
 from cryptnsend.core.seal import Sealer, open_sealed, open_stream, pad, seal, unpad
-from cryptnsend.flow.filereading import FileReading, LinkedFile
+from cryptnsend.flow.filereading import FileReading
 from cryptnsend.flow.ownpair import Writer, own_pair
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Drafted, Filled, KeptFile, Upload, Wishes, Writing

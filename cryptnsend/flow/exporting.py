@@ -5,15 +5,17 @@ The password of the account is asked for each time: opening its wrap is what mak
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from cryptnsend.core import export, keys, passwords
 from cryptnsend.core.addresses import canonical
 from cryptnsend.core.contracts import Clock, Engine, Row
 from cryptnsend.core.errors import Denied, NoGrant
+from cryptnsend.core.linkedfiles import PART, LinkedFile
 from cryptnsend.core.model import Random, account_holder
 from cryptnsend.flow import saving
+from cryptnsend.flow.filereading import FileReading, files_beside
 from cryptnsend.flow.opening import NOTHING, Opener
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Part
@@ -38,6 +40,7 @@ class Exporting:
         by: Mapping[str, object],
     ):
         self._engine, self._vault, self._keeper, self._opener = engine, vault, keeper, opener
+        self._reading = FileReading(engine, vault)
         self._clock, self._random, self._argon = clock, random, argon
         self._by = by  # what the audit says of who acts, besides whose password it was
 
@@ -73,7 +76,7 @@ class Exporting:
         Raises NoGrant, Ended before the first octet, SealBroken at the end if the stored size was wrong.
         """
         row = self._opener.fullest(session, message)
-        self._opener.keys(session, row)  # what cannot be opened here is not given out as if it could be
+        content_keys = self._opener.keys(session, row)  # what cannot be opened here is not given out as if it could be
         seed = session.seeds[row["pair"]]
         salt, wrap = export.wrap_for_export(password, seed, row["pair"], self._argon, self._random)
         binding = keys.GrantBinding(
@@ -97,7 +100,24 @@ class Exporting:
         if stored is None:
             raise NoGrant(NOTHING)
         self._note(session, message, "sealed")
-        return export.export_object(exported, self._vault.open(stored), self._vault.size(stored))
+        beside = self._members(row, files_beside(self._engine, self._opener, row["org"], message, content_keys[:32]))
+        return export.export_object(exported, self._vault.open(stored), self._vault.size(stored), beside)
+
+    def beside(self, session: Session, message: int) -> Sequence[tuple[LinkedFile, Iterator[bytes]]]:
+        """Return the large files beside a message with their octets; raises as `mail`, SealBroken while they come."""
+        row = self._opener.fullest(session, message)
+        key = self._opener.keys(session, row)[:32]
+        files = files_beside(self._engine, self._opener, row["org"], message, key)
+        return [(each, self._reading.octets(each, 0, each.size)) for each in files]
+
+    def _members(self, row: Row, files: Sequence[LinkedFile]) -> Iterator[export.Member]:
+        """Yield the large files of a message as an exported object has them: their list, then each piece, sealed."""
+        if files:
+            octets = self._small(row, PART)
+            yield export.FILES, len(octets), (octets,)
+        for each in files:
+            for start, stored, size in self._reading.sealed(each):
+                yield export.piece_name(each.id, start), size, self._vault.open(stored)
 
     def _stored(self, row: Row, part: str) -> Stored | None:
         found = listing.content(self._engine, row["org"], row["message"], part)

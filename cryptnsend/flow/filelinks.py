@@ -30,13 +30,14 @@ from cryptnsend import metrics
 from cryptnsend.core import keys
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import Denied, Ended, NoGrant, SealBroken, Sentence, WrongSecret
+from cryptnsend.core.linkedfiles import LinkedFile, read, written
 from cryptnsend.core.model import Random, account_holder, new_id
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.core.passwords import SALT, Argon, check_strength, derive
 from cryptnsend.core.seal import framed, open_sealed, pad, seal, unpad
 from cryptnsend.flow import linkmarks
 from cryptnsend.flow.downloads import NOTHING, TICKET, Download, download_of, ident_of, key_of, typed
-from cryptnsend.flow.filereading import FileReading, LinkedFile, chosen, files_beside, read, written
+from cryptnsend.flow.filereading import FileReading, chosen, files_beside
 from cryptnsend.flow.guessing import Guesses, subject_of
 from cryptnsend.flow.linklooks import Held, LinkLooks
 from cryptnsend.flow.opening import Opener

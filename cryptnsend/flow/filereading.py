@@ -8,57 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-import msgspec
-
 from cryptnsend.core.contracts import Engine
 from cryptnsend.core.errors import NoGrant, SealBroken
+from cryptnsend.core.linkedfiles import PART, LinkedFile, piece_part, read
 from cryptnsend.core.seal import SeekReader, plain_size, unpad
 from cryptnsend.flow.opening import Opener
 from cryptnsend.store.records import listing, uploads
 from cryptnsend.store.vault import Stored, Vault
 
-PART = "files"  # the sealed list beside a message
 PAGE = 64  # pieces looked up at once
-
-
-class LinkedFile(msgspec.Struct, frozen=True):
-    """A file as whoever may have it knows it."""
-
-    id: int
-    org: int  # its owner's
-    key: bytes
-    name: str
-    media_type: str
-    size: int
-
-    def __repr__(self) -> str:
-        """Return what a log or a traceback may show."""
-        return f"LinkedFile({self.id})"
-
-
-class _Files(msgspec.Struct):
-    """What is sealed beside a message."""
-
-    v: int
-    files: list[LinkedFile]
-
-
-def written(files: Sequence[LinkedFile]) -> bytes:
-    """Return the list of files as it is sealed."""
-    return msgspec.msgpack.encode(_Files(1, [*files]))
-
-
-def read(octets: bytes) -> Sequence[LinkedFile]:
-    """Return the files of a list; raise SealBroken if it is none."""
-    try:
-        return msgspec.msgpack.decode(octets, type=_Files).files
-    except msgspec.MsgspecError:
-        raise SealBroken("The list of files is damaged.") from None
-
-
-def piece_part(start: int) -> str:
-    """Return the part that the piece at *start* is sealed as."""
-    return f"upload.{start}"
 
 
 def always() -> bool:
@@ -91,6 +49,19 @@ class FileReading:
                 take = min(end - start, reader.size - place)
                 yield from reader.read_range(place, take)
                 start += take
+            if not page:
+                raise SealBroken("A piece of this file is missing.")
+
+    def sealed(self, file: LinkedFile) -> Iterator[tuple[int, Stored, int]]:
+        """Yield where each piece of *file* begins, where it rests, and how many octets it has sealed, in order."""
+        start = 0
+        while start < file.size:
+            page = uploads.pieces(self._engine, file.org, file.id, start, PAGE)
+            for row in page:
+                if row["start"] != start:
+                    raise SealBroken("A piece of this file is missing.")
+                start += plain_size(row["octets"])
+                yield row["start"], Stored(row["body"], row["blob_key"]), row["octets"]
             if not page:
                 raise SealBroken("A piece of this file is missing.")
 

@@ -11,8 +11,8 @@ from functools import partial
 
 from cryptnsend.core.contracts import Engine, Row, Rows
 from cryptnsend.core.errors import Denied, NoGrant, Sentence
+from cryptnsend.core.linkedfiles import LinkedFile
 from cryptnsend.core.mime import safe_filename
-from cryptnsend.flow.filereading import LinkedFile
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.uploading import Uploads
 from cryptnsend.flow.views import KeptFile, Upload

@@ -15,9 +15,10 @@ import structlog
 
 from cryptnsend.core.dlp.detect import Finding, Piece, detect
 from cryptnsend.core.errors import Denied, Infected, NotYet, Refusal, ScannerGone, Sentence
+from cryptnsend.core.linkedfiles import LinkedFile
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.names import legible
-from cryptnsend.flow.filereading import FileReading, LinkedFile
+from cryptnsend.flow.filereading import FileReading
 from cryptnsend.flow.holding import LONGEST, SHORTEST
 from cryptnsend.flow.inspecting import Inspecting, is_looked_at, job_of
 from cryptnsend.flow.policies import Policies

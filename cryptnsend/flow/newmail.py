@@ -16,6 +16,7 @@ from cryptnsend.core.charsets import one_line
 from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal, Sentence
 from cryptnsend.core.html import tidy, to_text
+from cryptnsend.core.linkedfiles import PART, written
 from cryptnsend.core.lookalikes import closest
 from cryptnsend.core.mime import Enclosure, Outgoing, build_message
 from cryptnsend.core.model import account_holder
@@ -26,7 +27,6 @@ from cryptnsend.flow import twice
 from cryptnsend.flow.admit import Admission, Draft, Plan
 from cryptnsend.flow.beside import Beside, told
 from cryptnsend.flow.drafting import Drafts
-from cryptnsend.flow.filereading import PART, written
 from cryptnsend.flow.granting import Addressee, Author, Envelope, needs_code
 from cryptnsend.flow.passing import Passing
 from cryptnsend.flow.sent import Sent

@@ -17,9 +17,10 @@ import structlog
 from cryptnsend.core import keys
 from cryptnsend.core.contracts import Clock, Engine, Row, Rows
 from cryptnsend.core.errors import CryptnSendError, Denied, NoGrant, Refusal, SealBroken, StoreBroken
+from cryptnsend.core.linkedfiles import LinkedFile, piece_part
 from cryptnsend.core.model import Ids, Random, account_holder
 from cryptnsend.core.seal import Sealer, open_sealed, pad, seal, unpad
-from cryptnsend.flow.filereading import FileReading, LinkedFile, piece_part
+from cryptnsend.flow.filereading import FileReading
 from cryptnsend.flow.ownpair import own_pair
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Arriving, Upload

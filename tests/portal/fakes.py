@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from cryptnsend.core.errors import Ended, NoGrant, Refusal, WrongSecret
+from cryptnsend.core.linkedfiles import LinkedFile
 from cryptnsend.flow.filelinks import Face, Offered, SharedLink
-from cryptnsend.flow.filereading import LinkedFile
 from cryptnsend.flow.linklooks import FOUND, Held
 from cryptnsend.flow.papers import Key
 from cryptnsend.flow.searching import Found, matches, wanted
