@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cryptnsend.app import build
 from cryptnsend.config import Config
 from cryptnsend.core import passwords
+from cryptnsend.core.contracts import Row
 from cryptnsend.core.keys import GrantBinding, Pair, unwrap_content
 from cryptnsend.core.seal import open_sealed
 from tests.crash.programs import Program
@@ -67,38 +68,45 @@ def _go_on(programs: Sequence[Program], before: int) -> None:
 
 def find(config: Config, author: str, password: str) -> Found:
     """Open every message of *author* through their own grant, as they would; each has one notice."""
+    ids: dict[str, list[int]] = {}
+    unreadable, without = [], []
+    for row, octets in opened(config, author, password):
+        tag = row["message_id"].strip("<>").partition("@")[0]
+        ids.setdefault(tag, []).append(row["id"])
+        if row["notices"] != 1:
+            without.append(tag)
+        if f"Subject: {tag}\r\n".encode() not in octets or not octets.endswith(b"\r\n"):
+            unreadable.append(tag)
+    return Found(ids, unreadable, without)
+
+
+def opened(config: Config, author: str, password: str) -> Iterator[tuple[Row, bytes]]:
+    """Yield the row and the octets of every message of *author*; raise WrongSecret if that is not their password."""
     roles = Roles(config)
     roles.start("keeper")
     app = build(config, "owner")
     try:
         salt = app.keeper.salt(author)
         k = passwords.derive(password, salt.salt, passwords.Argon.decode(salt.params))
-        opened = app.keeper.open(author, k)
-        pairs = {ident: Pair(seed) for ident, seed in opened.seeds.items()}
+        found = app.keeper.open(author, k)
+        pairs = {ident: Pair(seed) for ident, seed in found.seeds.items()}
         rows = app.engine.query(
             "SELECT m.id, m.org, m.message_id, g.holder, g.role, g.contact, g.custody, g.wrap, e.id AS epoch, e.owner,"
             " e.holder AS epoch_holder, e.pair, e.sealed, c.body, c.blob_key,"
             " (SELECT count(*) FROM deliveries d WHERE d.message = m.id AND d.kind = 'notice') AS notices"
             " FROM messages m JOIN grants g ON g.message = m.id AND g.role = 'author' JOIN epochs e ON e.id = g.epoch"
             " JOIN contents c ON c.message = m.id AND c.part = 'raw' WHERE m.author = :author",
-            author=opened.account,
+            author=found.account,
         )
-        ids: dict[str, list[int]] = {}
-        unreadable, without = [], []
+        epochs: dict[int, bytes] = {}
         for row in rows:
-            tag = row["message_id"].strip("<>").partition("@")[0]
-            ids.setdefault(tag, []).append(row["id"])
-            if row["notices"] != 1:
-                without.append(tag)
-            place = {"label": "epoch", "owner": row["owner"], "holder": row["epoch_holder"], "ref": row["epoch"]}
-            epoch = pairs[row["pair"]].open(row["sealed"], **place)
+            if row["epoch"] not in epochs:
+                place = {"label": "epoch", "owner": row["owner"], "holder": row["epoch_holder"], "ref": row["epoch"]}
+                epochs[row["epoch"]] = pairs[row["pair"]].open(row["sealed"], **place)
             binding = GrantBinding(row["org"], row["id"], row["holder"], row["role"], row["contact"], row["custody"])
-            key = unwrap_content(epoch, row["wrap"], binding)[:32]
+            key = unwrap_content(epochs[row["epoch"]], row["wrap"], binding)[:32]
             sealed = row["body"] or b"".join(app.blobs.open(row["blob_key"]))
-            octets = open_sealed(key, row["id"], "raw", sealed)
-            if f"Subject: {tag}\r\n".encode() not in octets or not octets.endswith(b"\r\n"):
-                unreadable.append(tag)
-        return Found(ids, unreadable, without)
+            yield row, open_sealed(key, row["id"], "raw", sealed)
     finally:
         app.engine.close()
         app.keeper.close()

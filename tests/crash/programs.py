@@ -27,23 +27,32 @@ class Program(ABC):
     stop: threading.Event
     acknowledged: dict[str, str] = field(default_factory=dict, kw_only=True)  # tag to a word of the 250
     heard: str = field(default="", kw_only=True)  # when it was last refused or cut off
+    gate: threading.Event = field(default_factory=threading.Event, kw_only=True)  # closed: it sends no further mail
+    client: smtplib.SMTP | None = field(default=None, kw_only=True)  # which it keeps for as long as it works
+
+    def __post_init__(self) -> None:
+        self.gate.set()
 
     def run(self) -> None:
         """Send until stopped; a mail whose answer was lost is sent again, octet by octet the same."""
-        with self.log.open("ab", buffering=0) as log:
-            for count in range(1_000_000):
-                mail = self.mail(count)
-                if mail is None:
-                    return
-                tag, sender, recipient, octets = mail
-                answer = None
-                while answer is None:
-                    if self.stop.is_set():
+        try:
+            with self.log.open("ab", buffering=0) as log:
+                for count in range(1_000_000):
+                    self.gate.wait()
+                    mail = self.mail(count)
+                    if mail is None:
                         return
-                    answer = self._send(sender, recipient, octets)
-                log.write(f"{tag} {answer}\n".encode())
-                os.fsync(log.fileno())
-                self.acknowledged[tag] = answer
+                    tag, sender, recipient, octets = mail
+                    answer = None
+                    while answer is None:
+                        if self.stop.is_set():
+                            return
+                        answer = self._send(sender, recipient, octets)
+                    log.write(f"{tag} {answer}\n".encode())
+                    os.fsync(log.fileno())
+                    self.acknowledged[tag] = answer
+        finally:
+            self._hang_up()
 
     @abstractmethod
     def mail(self, count: int) -> tuple[str, str, str, bytes] | None:
@@ -55,18 +64,25 @@ class Program(ABC):
 
     def _send(self, sender: str, recipient: str, octets: bytes) -> str | None:
         try:
-            with self.connect() as client:
-                client.mail(sender)
-                code, words = client.rcpt(recipient)
-                if code == 250:
-                    code, words = client.data(octets)
+            self.client = self.client or self.connect()
+            code, words = self.client.mail(sender)
+            if code == 250:
+                code, words = self.client.rcpt(recipient)
+            if code == 250:
+                code, words = self.client.data(octets)
         except (OSError, smtplib.SMTPException) as problem:
             code, words = 0, repr(problem).encode()
         if code != 250:
+            self._hang_up()
             self.heard = words.decode()
             self.stop.wait(PAUSE)
             return None
         return words.decode().split()[-1]
+
+    def _hang_up(self) -> None:
+        client, self.client = self.client, None
+        if client is not None:
+            client.close()
 
 
 @dataclass

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cryptnsend.config import Config
@@ -19,9 +19,18 @@ START_SECONDS = 120.0
 class Roles:
     """The roles of one home, each a process of its own that can be killed and started again."""
 
-    def __init__(self, config: Config, environments: Mapping[str, Mapping[str, str]] | None = None):
-        """*environments* has, by role, what its environment has besides ours."""
-        self.environments = environments or {}
+    def __init__(
+        self,
+        config: Config,
+        environments: Mapping[str, Mapping[str, str]] | None = None,
+        programs: Mapping[str, Sequence[str]] | None = None,
+    ):
+        """
+        *environments* has, by role, what its environment has besides ours.
+
+        *programs*: by role, what Python runs instead of our command line, such as `-m tests.crash.weakened FLAW`.
+        """
+        self.environments, self.programs = environments or {}, programs or {}
         self.config, self.home = config, Home(config.server.home)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._lines: dict[str, socket.socket] = {}
@@ -31,7 +40,8 @@ class Roles:
         """Start a role and return once it says that it is ready."""
         ours, theirs = socket.socketpair()
         with ours:
-            command = [sys.executable, "-m", "cryptnsend", "serve", role, "--home", str(self.home.path)]
+            program = self.programs.get(role, ("-m", "cryptnsend"))
+            command = [sys.executable, *program, "serve", role, "--home", str(self.home.path)]
             self.processes[role] = subprocess.Popen(
                 [*command, "--supervised", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
