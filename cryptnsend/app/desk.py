@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cryptnsend.flow.adoption import Adoption
     from cryptnsend.flow.api_mail import ApiMail
     from cryptnsend.flow.api_tokens import ApiTokens
+    from cryptnsend.flow.archivedfiles import ArchivedFiles
     from cryptnsend.flow.archiving import Archiving
     from cryptnsend.flow.auditing import Auditing
     from cryptnsend.flow.begun import BegunElsewhere
@@ -330,7 +331,21 @@ class Desk(Foundation):
     def casework(self) -> Casework:
         from cryptnsend.flow.casework import Casework
 
-        return Casework(engine=self.engine, keeper=self.keeper, glass=self.glass, clock=self.clock)
+        return Casework(
+            engine=self.engine, keeper=self.keeper, glass=self.glass, files=self.archivedfiles, clock=self.clock
+        )
+
+    @cached_property
+    def archivedfiles(self) -> ArchivedFiles:
+        from cryptnsend.flow.archivedfiles import ArchivedFiles
+
+        return ArchivedFiles(
+            engine=self.engine,
+            opener=self.opener,
+            keeper=self.keeper,
+            glass=self.glass,
+            reading=self.uploads.reading,
+        )
 
     @cached_property
     def recalling(self) -> Recalling:
@@ -380,6 +395,7 @@ class Desk(Foundation):
             admission=self.admission,
             passing=Passing(self.engine, self.opener),
             drafts=self.drafts,
+            uploads=self.uploads,
             sent=self.sent,
             clock=self.clock,
             domain=self.config.server.domain,

@@ -355,7 +355,9 @@ def pages(config: Config, secret: bytes) -> Any:
         looks=built.looks,
         visitors=built.visitors,
         visitforms=built.visitforms,
-        officers=Officers(built.auditing, built.archiving, built.glass, built.casework, built.recalling),
+        officers=Officers(
+            built.auditing, built.archiving, built.glass, built.casework, built.recalling, built.archivedfiles
+        ),
         api=Api(built.api_tokens, built.api_mail, built.webhooks, built.organisation_webhooks),
     )
     return create_app(pieces, config, secret=secret, ports=home.ports, spool=home.spool)

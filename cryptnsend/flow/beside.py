@@ -6,13 +6,14 @@ sent as quickly as any other, and whoever may open the message may have the file
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 
 from markupsafe import escape
 
 from cryptnsend.core.contracts import Rows
-from cryptnsend.core.errors import Refusal, Sentence
+from cryptnsend.core.errors import Denied, Refusal, Sentence
 from cryptnsend.core.linkedfiles import LinkedFile
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.subject import peel
@@ -20,6 +21,7 @@ from cryptnsend.flow.admit import Admission
 from cryptnsend.flow.filereading import FileReading
 from cryptnsend.flow.scanning import Case
 from cryptnsend.flow.sessions import Session
+from cryptnsend.flow.uploading import Uploads
 from cryptnsend.flow.views import Upload, Writing
 from cryptnsend.store.records import linked
 
@@ -30,8 +32,8 @@ GONE = "A file that was to go along is not here any more. Look through the files
 class Beside:
     """Judges files that are to rest beside a message, and binds them to it. Thread-safe; keeps nothing."""
 
-    def __init__(self, admission: Admission, reading: FileReading):
-        self._admission, self._reading = admission, reading
+    def __init__(self, admission: Admission, reading: FileReading, uploads: Uploads):
+        self._admission, self._reading, self._uploads = admission, reading, uploads
 
     def checked(self, session: Session, writing: Writing, files: Sequence[Upload]) -> Sequence[LinkedFile]:
         """Return those of *files* that are linked; raise Refusal for what the organisation's rules do not allow."""
@@ -51,6 +53,25 @@ class Beside:
         if writing.wishes.plain or peel(writing.subject).token == "plain":  # noqa: S105 - a token of a subject
             raise Refusal("Files this large cannot go as ordinary mail. Send it locked, or take them out.")
         return found
+
+    def copied(self, session: Session, files: Sequence[LinkedFile]) -> tuple[Sequence[Upload], Sequence[str]]:
+        """Copy large files, piece by piece, for who passes them on; return them, and names of those without room."""
+        most = self._admission.policies.limits(session.organisation).file_octets
+        copies, left_out = list[Upload](), list[str]()
+        for each in files:
+            octets = self._reading.octets(each, 0, each.size)
+            try:
+                if each.size > most:
+                    raise Denied("A file is larger than your organisation allows.")
+                begun = self._uploads.begin(
+                    session, each.name, each.media_type, each.size, nonce=os.urandom(16), may_share=True
+                )
+            except Denied:  # too much of it, or too many
+                left_out.append(each.name)
+                continue
+            self._uploads.append(session, begun.id, 0, octets)
+            copies.append(replace(self._uploads.upload(session, begun.id), linked=True))
+        return copies, left_out
 
     def examine(self, session: Session, message: int, files: Sequence[LinkedFile]) -> None:
         """Let the scanners look at every file, where there are any; raises as `Examination.finish`."""

@@ -1,7 +1,8 @@
 """What leaves the archive for a case? A locked ZIP: each message as a mail file, a list of them, its signatures.
 
-The list has the SHA-256 of each file and its place in the archive's own signed manifest, so that a stranger can check
-that nothing was left out or changed since the day it was sealed. Every message is in the audit trail before it leaves.
+Large files that rest beside a message are in it, too, numbered, with their names in the list. The list has the SHA-256
+of each file and each message's place in the archive's own signed manifest, so that a stranger can check that nothing
+was left out or changed since the day it was sealed. Every message is in the audit trail before it leaves.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from cryptnsend.core.contracts import Clock, Engine, Row
 from cryptnsend.core.errors import Denied, Sentence
 from cryptnsend.core.model import archive_holder
 from cryptnsend.flow import saving
+from cryptnsend.flow.archivedfiles import ArchivedFiles
 from cryptnsend.flow.archiving import EVER
 from cryptnsend.flow.glass import Broken, GlassBreaks, Recovered
 from cryptnsend.keeper import recovery
@@ -48,8 +50,9 @@ class _File:
 class Casework:
     """Exports out of archives. Shared by all requests of a process; keeps nothing."""
 
-    def __init__(self, *, engine: Engine, keeper: Keeper, glass: GlassBreaks, clock: Clock):
+    def __init__(self, *, engine: Engine, keeper: Keeper, glass: GlassBreaks, files: ArchivedFiles, clock: Clock):
         self._engine, self._keeper, self._glass, self._clock = engine, keeper, glass, clock
+        self._large = files
 
     def recovered(self, file: str, code: str, mailbox: str, reason: str) -> Recovered:
         """
@@ -101,7 +104,14 @@ class Casework:
             part = self._glass.eml(broken, row["id"], noted=True)
             file = _File(f"mail/{row['id']}.eml", iter(part.chunks))
             yield file.name, file.read()
-            listed.append(self._about(broken, row, file))
+            about, large = self._about(broken, row, file), list[dict[str, object]]()
+            for number, each in enumerate(self._large.files(broken, row["id"]), 1):
+                beside = _File(f"files/{row['id']}.{number}", self._large.octets(broken, each))
+                yield beside.name, beside.read()
+                self._check_open(broken)  # or half of a file would be called a file
+                said = {"file": beside.name, "name": each.name, "type": each.media_type, "size": beside.size}
+                large.append(said | {"sha256": beside.digest.hexdigest()})
+            listed.append(about | ({"large_files": large} if large else {}))
         said = {
             "format": FORMAT,
             "organisation": str(broken.organisation),

@@ -286,7 +286,7 @@ class GlassBreaks:
 
     def show(self, broken: Broken, message: int) -> Shown:
         """Return one message, noted in the audit trail before. Raises NoGrant, SealBroken."""
-        row, content_keys = self._unlocked(broken, message)
+        row, content_keys = self.unlocked(broken, message)
         index = self._opener.index(row, content_keys)
         about = archive.envelope(self._engine, message)
         if about is None:
@@ -307,7 +307,7 @@ class GlassBreaks:
 
     def eml(self, broken: Broken, message: int, *, noted: bool = False) -> Part:
         """Return one message as a mail file: with Bcc where its author is the organisation's."""
-        row, content_keys = self._unlocked(broken, message)
+        row, content_keys = self.unlocked(broken, message)
         cuts = self._opener.cuts(row, content_keys) if len(content_keys) == BOTH else []
         part = saving.whole(f"{message}.eml", self._opener.raw(row, content_keys), cuts)
         if not noted:
@@ -316,14 +316,14 @@ class GlassBreaks:
 
     def index(self, broken: Broken, message: int) -> Index | None:
         """Return a message's index. Raises NoGrant, SealBroken."""
-        return self._opener.index(*self._unlocked(broken, message))
+        return self._opener.index(*self.unlocked(broken, message))
 
-    def note(self, broken: Broken, found: list[int], action: str) -> None:
+    def note(self, broken: Broken, found: list[int], action: str, about: Mapping[str, object] = NOTHING_MORE) -> None:
         """Put into the audit trail what is about to be seen."""
 
         def write(rows: Rows) -> None:
             for message in found:
-                detail = {**broken.trace, **self._by}
+                detail = {**broken.trace, **about, **self._by}
                 audit.append(rows, broken.organisation, self._clock.now(), broken.actor, action, str(message), detail)
 
         self._engine.write(write).result()
@@ -410,7 +410,8 @@ class GlassBreaks:
         seeing = replace(session, seeds=session.seeds | kept.seeds)
         return Broken(kept.ident, session.organisation, mailbox, reason, kept.ends, seeing)
 
-    def _unlocked(self, broken: Broken, message: int) -> tuple[Row, bytes]:
+    def unlocked(self, broken: Broken, message: int) -> tuple[Row, bytes]:
+        """Return the archive's grant on a message, and its keys; what they open is to be noted. Raises NoGrant."""
         if broken.mailbox and not archive.concerns(self._engine, broken.organisation, message, broken.mailbox):
             raise NoGrant(NOTHING)
         for row in grants.held(self._engine, archive_holder(broken.organisation), message):

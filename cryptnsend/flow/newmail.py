@@ -31,6 +31,7 @@ from cryptnsend.flow.granting import Addressee, Author, Envelope, needs_code
 from cryptnsend.flow.passing import Passing
 from cryptnsend.flow.sent import Sent
 from cryptnsend.flow.sessions import Session
+from cryptnsend.flow.uploading import Uploads
 from cryptnsend.flow.views import Addressed, Checked, Known, Upload, Wishes, Writing
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.store.records import audit, messages, people
@@ -68,6 +69,7 @@ class NewMail:
         admission: Admission,
         passing: Passing,
         drafts: Drafts,
+        uploads: Uploads,
         sent: Sent,
         clock: Clock,
         domain: str,
@@ -78,7 +80,7 @@ class NewMail:
         """*most*: recipients of one message; *pause*: milliseconds for which it waits, so that it can be had back."""
         self._keeper = keeper
         self._engine, self._passing, self._drafts, self._sent, self._clock = engine, passing, drafts, sent, clock
-        self._beside = Beside(admission, drafts.reading)
+        self._beside = Beside(admission, drafts.reading, uploads)
         self._admission, self._domain, self._most, self._pause = admission, domain, most, pause
 
     # -- while it is written ------------------------------------------------------------------------------------------
@@ -260,9 +262,17 @@ class NewMail:
         return draft
 
     def pass_on(self, session: Session, message: int) -> int:
-        """Begin a message that passes on another one with its files; return the draft's id. Raises as `Pickup.show`."""
+        """
+        Begin a message that passes on another one with its files; return the draft's id. Raises as `Pickup.show`.
+
+        Large files go along as copies of its author's own, so that each message keeps what it was sent with.
+        """
         writing, files = self._passing.quoted(session, message)
-        return self._drafts.save(session, writing, files=files)
+        large, left_out = self._beside.copied(session, self._passing.beside(session, message))
+        if left_out:
+            said = "\n".join(f"Not passed on, for want of room: {name}" for name in left_out)
+            writing = replace(writing, text=f"\n\n{said}{writing.text}")
+        return self._drafts.save(session, writing, files=[*files, *large])
 
     def write_again(self, session: Session, message: int, address: str) -> int:
         """

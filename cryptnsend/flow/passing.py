@@ -10,6 +10,7 @@ from cryptnsend.core.addresses import Mailbox, parse_mailboxes
 from cryptnsend.core.contracts import Engine, Row, Rows
 from cryptnsend.core.errors import NoGrant
 from cryptnsend.core.html import tidy
+from cryptnsend.core.linkedfiles import LinkedFile
 from cryptnsend.core.mime import Attachment, Index, choose_bodies, cut_bcc, part_text
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.subject import PROTECTING, Token, peel
@@ -105,6 +106,11 @@ class Passing:
         subject = subject if subject.lower().startswith(("fw:", "fwd:")) else f"Fwd: {subject}"
         text = "\n".join(("", "", *head, "", (shown.text or "").strip("\n"), ""))
         return Writing(text=text, subject=subject, about=message), self._files(index, raw)
+
+    def beside(self, session: Session, message: int) -> Sequence[LinkedFile]:
+        """Return the large files beside a message, with what opens them; errors as of `Opener.grant`."""
+        row = self._opener.grant(session, message)
+        return files_beside(self._engine, self._opener, row["org"], message, self._opener.keys(session, row)[:32])
 
     def _quoted_in(self, session: Session, index: Index) -> int:
         """Return the message that one of one's own passes on, 0 for none; see `reference`."""

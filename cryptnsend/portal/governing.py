@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from cryptnsend.core.logo import Logo
 from cryptnsend.core.organisation import Difference, Policy, Value
+from cryptnsend.flow.archivedfiles import ArchivedFiles
 from cryptnsend.flow.archiving import Archiving
 from cryptnsend.flow.auditing import Auditing
 from cryptnsend.flow.casework import Casework
@@ -115,3 +116,4 @@ class Officers:
     glass: GlassBreaks
     casework: Casework
     recalling: Recalling
+    archivedfiles: ArchivedFiles

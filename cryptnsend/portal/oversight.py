@@ -24,6 +24,7 @@ from cryptnsend.flow.recalling import Leak
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Part
 from cryptnsend.portal.desk import desk
+from cryptnsend.portal.fetching import handed_over
 from cryptnsend.portal.flows import Officers
 from cryptnsend.portal.language import say
 from cryptnsend.portal.letters import ZIP_SECONDS, download, signer
@@ -378,7 +379,16 @@ def archived(ident: int, message: int) -> Any:
     """Show one message of the archive."""
     seen = officers().glass.broken(officer(), ident)
     shown = officers().glass.show(seen, message)
-    return render_template("glass-read.html", seen=seen, shown=shown)
+    beside = officers().archivedfiles.beside(seen, message)
+    return render_template("glass-read.html", seen=seen, shown=shown, beside=beside)
+
+
+@blueprint.get("/glass/<int:ident>/messages/<int:message>/files/<int:file>")
+@needs_officer
+def archived_file(ident: int, message: int, file: int) -> Response:
+    """Hand over a large file of the archive, or the range of it that is asked for; each time is noted."""
+    seen = officers().glass.broken(officer(), ident)
+    return handed_over(officers().archivedfiles.get(seen, message, file))
 
 
 @blueprint.get("/glass/<int:ident>/messages/<int:message>/eml")

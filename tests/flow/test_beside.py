@@ -202,6 +202,36 @@ def test_an_organisation_says_how_large_they_may_be(make_house: MakeHouse) -> No
         share.send(share.file())
 
 
+def test_passing_on_takes_copies_of_large_files_along_which_outlive_the_first_message(share: Share) -> None:
+    house = share.house
+    house.add_subscriber(JUNE)
+    message = share.send(share.file(), share.file(b"", "nothing.txt"), to=JUNE)
+    house.prove(june := house.session(JUNE), JUNE, message)
+    draft = house.portal.newmail.pass_on(june, message)
+    passed = house.portal.drafts.draft(june, draft)
+    assert [(each.name, each.size, each.linked) for each in passed.files] == [
+        ("scan.dcm", len(FILE), True), ("nothing.txt", 0, True),
+    ]  # fmt: skip
+    writing = replace(passed.writing, to=(PAT,))
+    house.clock.forward(1)
+    second = house.portal.newmail.send(june, writing, draft=draft, nonce=os.urandom(16))
+    house.clock.forward(MINUTE)
+    house.pickup.shred(share.ann, message)
+    reader = house.register(PAT, second)
+    [file, _] = house.portal.downloads.beside(reader, second)
+    assert whole(share.download(reader, second, file.id)) == FILE
+
+
+def test_what_there_is_no_room_for_is_named_and_not_passed_on(make_house: MakeHouse) -> None:
+    house = make_house(limits={"files_octets": 2 * len(FILE) - 1})
+    share = Share(house)
+    message = share.send(share.file(), share.file(b"small", "small.txt"), to=ANN)
+    draft = house.portal.newmail.pass_on(share.ann, message)
+    passed = house.portal.drafts.draft(share.ann, draft)
+    assert [each.name for each in passed.files] == ["small.txt"]
+    assert passed.writing.text.startswith("\n\nNot passed on, for want of room: scan.dcm\n")
+
+
 def test_somebody_elses_file_does_not_go_along(share: Share) -> None:
     share.house.add_subscriber(JUNE)
     file = share.file()

@@ -11,7 +11,7 @@ from cryptnsend.core.errors import Denied, Ended
 from cryptnsend.core.model import account_holder
 from cryptnsend.flow.glass import Shown
 from cryptnsend.flow.rendering import Rendered
-from cryptnsend.flow.views import File
+from cryptnsend.flow.views import File, KeptFile
 from cryptnsend.portal.governing import Officers
 from tests.portal.world import ANN, DAY, NOW, PAT
 
@@ -135,7 +135,15 @@ class FakeCasework:
         return [50, 51, 52]
 
 
+class FakeArchivedFiles:
+    def beside(self, seen: Any, message: int) -> list[KeptFile]:
+        return [KeptFile(7, f"MRI scan {'y' * 90}.dcm", "application/dicom", 612_000_000, linked=True)]
+
+
 def fake_officers() -> Officers:
     """Return the flows of officers' pages, with something on each."""
-    pieces: tuple[Any, ...] = (FakeAuditing(), FakeArchiving(), FakeGlass(), FakeCasework(), FakeRecalling())
+    pieces: tuple[Any, ...] = (
+        FakeAuditing(), FakeArchiving(), FakeGlass(), FakeCasework(), FakeRecalling(),
+        FakeArchivedFiles(),
+    )  # fmt: skip
     return Officers(*pieces)

@@ -40,7 +40,9 @@ def portal(house: House) -> Portal:
         visitforms=house.portal.visitforms,
         ownkeys=house.portal.ownkeys,
         trials=house.portal.trials,
-        officers=Officers(built.auditing, built.archiving, built.glass, built.casework, built.recalling),
+        officers=Officers(
+            built.auditing, built.archiving, built.glass, built.casework, built.recalling, built.archivedfiles
+        ),
         api=Api(built.api_tokens, built.api_mail, built.webhooks, built.organisation_webhooks),
     )
     assert built.role == "portal"

@@ -50,6 +50,7 @@ def portal(house: House) -> Portal:
             house.portal.glass,
             house.portal.casework,
             house.portal.recalling,
+            house.portal.archivedfiles,
         ),
         api=Api(
             house.portal.api_tokens, house.portal.api_mail, house.portal.webhooks, house.portal.organisation_webhooks
