@@ -8,14 +8,17 @@ import os
 import re
 import resource
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from tests.portal.conftest import BASE
+from cryptnsend import reader
+from tests.portal.conftest import BASE, Visitor
 from tests.portal.real import ANN, PAT, first_visit, portal, signed_in
 from tests.portal.test_arriving import Sender
-from tests.support.house import MINUTE, House
+from tests.support.house import DAY, MINUTE, PASSWORD, House, MakeHouse
 
 MIB = 1024 * 1024
 ROOM = 150 * MIB  # octets of memory that two gigabytes may need more than none
@@ -73,43 +76,58 @@ def add(ann: Sender, url: str, place: int, body: Going) -> int:
     return ann.visitor.client.open(url, method="PATCH", base_url=BASE, input_stream=stream, headers=said).status_code
 
 
+class Film:
+    """Ann, who sends Pat a file that went up over a connection that broke at half."""
+
+    def __init__(self, house: House, size: int):
+        house.add_subscriber(ANN, name="Dr. Ann Ruiz")
+        self.house, self.size, self.app = house, size, portal(house)
+        self.ann = Sender(signed_in(self.app, ANN))
+        self.pat = first_visit(self.app, house, house.submit(ANN, [PAT], house.mail()))
+
+    def send(self) -> int:
+        """Send the file; return the message."""
+        url = self.ann.begin(self.size, filename="scan.dcm").location
+        half = self.size // 2 + 12_345
+        with Going(0, self.size, half) as body:
+            add(self.ann, url, 0, body)
+        here = self.ann.here(url)
+        assert here == half, "what came before the connection broke is here"
+        with Going(here, self.size) as body:
+            assert add(self.ann, url, here, body) == 204
+        form = {"csrf_token": self.ann.token, "text": "a scan", "to": PAT, "nonce": os.urandom(16).hex()}
+        kept = self.ann.visitor.client.post(
+            "/write/draft", base_url=BASE, data=form | {"arrived": url.rpartition("/")[2]},
+            headers={"Accept": "application/json"},
+        )  # fmt: skip
+        answer = self.ann.visitor.post("/write/send", form | {"draft": kept.json["draft"], "shown": PAT})
+        assert answer.status_code == 303, answer.text
+        self.house.clock.forward(MINUTE)
+        return int(answer.location.rpartition("/")[2])
+
+    def had(self, visitor: Visitor, ticket: str) -> bool:
+        """Have the file in two parts, and say whether it is what was sent."""
+        half = self.size // 2
+        found, expected = hashlib.sha256(), hashlib.sha256()
+        for asked in (f"bytes=0-{half - 1}", f"bytes={half}-"):
+            part = visitor.client.open(ticket, base_url=BASE, headers={"Range": asked}, buffered=False)
+            assert part.status_code == 206
+            for each in part.response:
+                found.update(each)
+            part.close()
+        for each in octets(0, self.size):
+            expected.update(each)
+        return found.digest() == expected.digest()
+
+
 def there_and_back(house: House, size: int) -> int:
     """Send a file of *size* octets, have it, compare it; return how much more memory that took."""
-    house.add_subscriber(ANN, name="Dr. Ann Ruiz")
-    app = portal(house)
-    ann = Sender(signed_in(app, ANN))
-    pat = first_visit(app, house, house.submit(ANN, [PAT], house.mail()))
+    film = Film(house, size)
     before = memory()
-    url = ann.begin(size, filename="scan.dcm").location
-    half = size // 2 + 12_345
-    with Going(0, size, half) as body:
-        add(ann, url, 0, body)
-    here = ann.here(url)
-    assert here == half, "what came before the connection broke is here"
-    with Going(here, size) as body:
-        assert add(ann, url, here, body) == 204
-    form = {"csrf_token": ann.token, "text": "a scan", "to": PAT, "nonce": os.urandom(16).hex()}
-    kept = ann.visitor.client.post(
-        "/write/draft", base_url=BASE, data=form | {"arrived": url.rpartition("/")[2]},
-        headers={"Accept": "application/json"},
-    )  # fmt: skip
-    answer = ann.visitor.post("/write/send", form | {"draft": kept.json["draft"], "shown": PAT})
-    assert answer.status_code == 303, answer.text
-    message = int(answer.location.rpartition("/")[2])
-    house.clock.forward(MINUTE)
-    button = re.search(rf'action="(/messages/{message}/beside/\d+)"', pat.get(f"/messages/{message}").text)
+    message = film.send()
+    button = re.search(rf'action="(/messages/{message}/beside/\d+)"', film.pat.get(f"/messages/{message}").text)
     assert button
-    ticket = pat.post(button[1]).location
-    found, expected = hashlib.sha256(), hashlib.sha256()
-    for asked in (f"bytes=0-{half - 1}", f"bytes={half}-"):
-        part = pat.client.open(ticket, base_url=BASE, headers={"Range": asked}, buffered=False)
-        assert part.status_code == 206
-        for each in part.response:
-            found.update(each)
-        part.close()
-    for each in octets(0, size):
-        expected.update(each)
-    assert found.digest() == expected.digest()
+    assert film.had(film.pat, film.pat.post(button[1]).location)
     assert len(house.portal.downloads.done(house.session(ANN), message)) == 1
     return memory() - before
 
@@ -121,3 +139,47 @@ def test_64_mib_go_there_and_back(house: House) -> None:
 @pytest.mark.long
 def test_2_gib_go_there_and_back_in_little_memory(house: House) -> None:
     assert there_and_back(house, house.config.limits.file_octets) < ROOM
+
+
+@pytest.mark.long
+def test_300_mib_leave_by_a_link_by_an_export_and_by_passing_on_in_little_memory(
+    make_house: MakeHouse, tmp_path: Path
+) -> None:
+    house = make_house(policy={"file_links": "everybody"})
+    film = Film(house, 300 * MIB + 7)
+    before = memory()
+    message = film.send()
+    ann, links = house.session(ANN), house.portal.filelinks
+    until = house.clock.now() + DAY
+    links.make(ann, message, until=until, most=1, reason="too large to be looked into")
+    [link] = links.listing(ann, message)
+    path, _, secret = link.place.partition("#")
+    anybody = Visitor(film.app)
+    anybody.get(f"/f/{path}")
+    opened = anybody.post(f"/f/{path}", {"secret": secret}).text
+    button, token = re.search(rf'action="(/f/{path}/\d+)"', opened), re.search(r'name="token" value="(\w+)"', opened)
+    assert button
+    assert token
+    ticket = anybody.post(button[1], {"token": token[1]}).location
+    for method, asked in (("HEAD", "bytes=0-0"), ("GET", "bytes=0-0"), ("GET", "bytes=-1"), ("HEAD", "")):
+        probe = anybody.client.open(ticket, method=method, base_url=BASE, headers={"Range": asked} if asked else {})
+        assert probe.status_code == (206 if method == "GET" else 200)
+        probe.close()
+    assert film.had(anybody, ticket)
+    [link] = links.listing(ann, message)
+    assert (link.spent, link.most) == (1, 1)
+    exporting = house.owner.exporting
+    with (tmp_path / "sealed").open("wb") as file:
+        for piece in exporting.sealed(exporting.sign_in(ANN, PASSWORD), message, PASSWORD):
+            file.write(piece)
+    words = [str(tmp_path / "sealed"), str(tmp_path / "mail"), "--files", str(tmp_path), "--password-stdin"]
+    assert CliRunner().invoke(reader.main, words, input=PASSWORD).exit_code == 0
+    (tmp_path / "sealed").unlink()
+    expected = hashlib.sha256()
+    for each in octets(0, film.size):
+        expected.update(each)
+    with (tmp_path / "scan.dcm").open("rb") as written:
+        assert hashlib.file_digest(written, "sha256").digest() == expected.digest()
+    [copy] = house.portal.drafts.draft(ann, house.portal.newmail.pass_on(ann, message)).files
+    assert (copy.size, copy.linked) == (film.size, True)
+    assert memory() - before < ROOM
