@@ -1,6 +1,6 @@
 """How much of what happens here? Counters that every process keeps in a file of its own, for one page of them all.
 
-The page is monitoring.py's; docs/operating.md lists what stands on it. Labels are words of ours, never an address, a
+The page is monitoring.py's; docs/operations.md lists what stands on it. Labels are words of ours, never an address, a
 domain or anything else that somebody outside chose. Where nothing was started, counting does nothing and costs nothing.
 """
 

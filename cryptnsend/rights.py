@@ -44,7 +44,7 @@ UMASK_SHARED, UMASK_PRIVATE = 0o007, 0o077
 PATIENCE = 60.0  # seconds for an interpreter to start
 ONE_USER = (
     "All roles run as one user of this machine, so a role that is taken over can read the keeper's files. "
-    "docs/operating.md, 'One user for all roles', says what that means."
+    "docs/operations.md, 'One user for all roles', says what that means."
 )
 ELSEWHERE = (
     "Install CryptnSend where other users may read, for instance with `python3 -m venv /opt/cryptnsend` and, in its"

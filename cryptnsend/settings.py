@@ -325,7 +325,7 @@ PLACE = "empty, the absolute path of a socket, or host:port"
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Programs that look at mail before it is taken: docs/operating.md, 'Scanners', says at which and how."""
+    """Programs that look at mail before it is taken: docs/operations.md, 'Scanners', says at which and how."""
 
     clamav: str = setting(
         "",

@@ -51,9 +51,9 @@ def serve(
     """
     Run the server until SIGTERM or Ctrl-C: all roles as processes of their own, or only ROLE.
 
-    Started as root, each role runs as a user of its own if there is one; docs/operating.md tells more. The first signal
-    lets everybody finish what they have begun, a second one stops at once. Roles that die are started again. Log lines
-    are JSON, on standard output or in the file that the configuration names.
+    Started as root, each role runs as a user of its own if there is one; docs/operations.md tells more. The first
+    signal lets everybody finish what they have begun, a second one stops at once. Roles that die are started again. Log
+    lines are JSON, on standard output or in the file that the configuration names.
     """
     os.umask(rights.UMASK_SHARED if rights.is_apart(Home(config.server.home)) else rights.UMASK_PRIVATE)
     harden()

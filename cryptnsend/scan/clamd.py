@@ -1,6 +1,6 @@
 """Does ClamAV find something in a mail? The protocol of clamd(8): INSTREAM, in chunks, while the mail comes in.
 
-clamd itself decides what it looks into and how deep; which of its settings matter is in docs/operating.md.
+clamd itself decides what it looks into and how deep; which of its settings matter is in docs/operations.md.
 """
 
 from __future__ import annotations

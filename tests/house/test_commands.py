@@ -357,7 +357,7 @@ def test_an_empty_table_says_so(capsys):
 
 
 def test_places_of_a_home_are_where_the_documentation_says(home):
-    text = (Path(__file__).resolve().parents[2] / "docs" / "operating.md").read_text()
+    text = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
     for place in (home.main_db, home.ledger, home.journal, home.ports_file):
         assert str(place.relative_to(home.path)) in text or place.name in text
     assert Home(home.path) == home

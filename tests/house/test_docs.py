@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import click
@@ -71,3 +72,27 @@ def test_every_example_is_run_by_a_test():
 @pytest.mark.parametrize("chore", ["demo", "test", "test-long", "torture", "lint", "bench", "clean"])
 def test_the_makefile_has_every_chore(chore):
     assert f"\n{chore}:" in (ROOT / "Makefile").read_text()
+
+
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+TYPED = sorted(set(re.findall(r"(?m)^\$ (?:\S*/)?cryptnsend ((?:[a-z]+ ?)+)", OPERATIONS)))
+NAMED = sorted(set(re.findall(r"`([a-z]+/test_[a-z0-9_]+\.py(?:::test_[a-z0-9_]+)?)`", OPERATIONS)))
+
+
+@pytest.mark.parametrize("named", NAMED)
+def test_every_test_that_the_operator_is_told_of_exists(named):
+    file, _, test = named.partition("::")
+    assert (f"def {test}(" if test else "def test_") in (ROOT / "tests" / file).read_text()
+
+
+@pytest.mark.parametrize("typed", TYPED)
+def test_every_command_that_the_operator_is_told_to_type_exists(typed):
+    words = typed.split()
+    assert any(" ".join(["cryptnsend", *words[:count]]) in CONTEXTS for count in (1, 2))
+
+
+def test_what_the_operator_is_told_is_looked_after():
+    assert len(NAMED) > 25
+    assert {"backup", "restore", "recover installation"} <= {each.strip() for each in TYPED}
+    for word in re.findall(r"`((?:keys|dkim|role|queue|device|vault|audit|subscriber) [a-z-]+)", OPERATIONS):
+        assert f"cryptnsend {word}" in CONTEXTS, word

@@ -33,7 +33,7 @@ from cryptnsend.rights import ROLES
 from tests.support.house import House
 from tests.support.waiting import wait_for
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "operating.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
 ANN, PAT = "ann@gmail.example", "pat@yahoo.example"
 PASSWORD = "harbour violet tractor ninety"
 
