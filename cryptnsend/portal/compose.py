@@ -23,6 +23,7 @@ from cryptnsend.core.html import tidy
 from cryptnsend.flow.views import Addressed, Checked, Code, Drafted, KeptFile, Upload, Wishes, Writing
 from cryptnsend.portal.beside import arranged, most_octets, shared_octets
 from cryptnsend.portal.desk import desk
+from cryptnsend.portal.formlinks import askable, asked_for
 from cryptnsend.portal.language import say, say_infected
 from cryptnsend.portal.security import WRONG, allow_saving, check_form
 from cryptnsend.portal.subscriber import codes_of
@@ -37,7 +38,7 @@ from cryptnsend.portal.visits import (
     visitor,
 )
 from cryptnsend.portal.visits import forget as forget_fact
-from cryptnsend.portal.writing import FORM_EXTRA, arrived_files, chosen, kept_files, nonce_of, told, too_long
+from cryptnsend.portal.writing import FORM_EXTRA, arrived_files, chosen, kept_files, nonce_of, number_of, told, too_long
 
 blueprint = Blueprint("compose", __name__)
 
@@ -269,6 +270,7 @@ def page(form: Form, error: str | None = None, shared: str = "", *, stopped: boo
         known=desk().newmail.known(signed_in(), limit=SUGGESTED),
         limit=most_octets(),
         library=desk().library.listing(signed_in()),
+        askable=askable(),
         beside=shared_octets(),
         pause=desk().config.portal.undo_seconds,
         now=desk().now(),
@@ -352,8 +354,10 @@ def _moment() -> int:
 
 
 def _changed(form: Form) -> Form:
-    """Return the form after a button that adds somebody, takes what was meant, or says that it is right as typed."""
+    """Return the form after a button that adds somebody or a form, takes what was meant, or says that it is right."""
     pressed, writing = request.form, form.writing
+    if wanted := number_of(pressed.get("ask", "")):
+        return replace(form, writing=asked_for(writing, wanted))
     if added := pressed.get("add", "")[:400]:
         return replace(form, writing=replace(writing, to=(", ".join((*writing.to, added)),)))
     if right := pressed.get("right", "")[:400]:

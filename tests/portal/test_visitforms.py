@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+from html import unescape
 from typing import Any
 
 import pytest
@@ -342,3 +343,52 @@ def test_a_form_from_another_site_fills_in_nothing(app: Portal, house: House) ->
     answer = sofia.client.post("/to/dr-ruiz/write", **strange)
     assert answer.status_code in (400, 403)
     assert letters(house) == 0
+
+
+# -- asking for a form in a message ------------------------------------------------------------------------------------
+
+
+def writes(ann: Visitor, **more: Any) -> Any:
+    ann.get("/write")
+    return ann.post("/write", {"to": "pat@yahoo.example", "subject": "Hi", "text": "Dear Pat.", **more})
+
+
+def test_one_button_puts_the_address_of_a_form_below_the_words_and_who_follows_it_finds_the_form(
+    app: Portal, house: House
+) -> None:
+    ann, ident = made(app, **{"title-en": "First <visit>"})
+    assert f'name="ask" value="{ident}"' in ann.get("/write").text
+    page = writes(ann, ask=ident).text
+    words = re.search(r'<textarea[^>]+id="text"[^>]*>\s*(.*?)</textarea>', page, re.DOTALL)
+    assert words
+    link = re.fullmatch(
+        r"Dear Pat\.\n\nPlease fill in “First &lt;visit&gt;”:\nhttps://[^/\s]+(/to/dr-ruiz\?form=\d+)\n", words[1]
+    )
+    assert link
+    assert "First &lt;visit&gt;" in Visitor(app).get(link[1]).text
+    again = writes(ann, ask=ident, text=f"Dear Pat.\n{unescape(words[1])}").text
+    assert again.count(link[1]) == page.count(link[1])
+    rich = writes(ann, ask=ident, html="<p>Dear <b>Pat</b>.</p>").text
+    html = re.search(r'data-html="([^"]*)"', rich)
+    assert html
+    assert re.search(r"</p><p>.*First &lt;visit&gt;.*<a href=\"https://[^\"]+/to/dr-ruiz", unescape(html[1]))
+
+
+def test_a_form_that_nobody_could_fill_in_is_not_asked_for(app: Portal, house: House) -> None:
+    ann, ident = made(app)
+    house.add_subscriber("bob@icloud.example", name="Bob")
+    bob = signed_in(app, "bob@icloud.example")
+    for strange in (ident, "x", "-1", "9" * 30):  # another subscriber's, and none at all
+        page = writes(bob, ask=strange)
+        assert page.status_code == 200
+        assert "form=" not in page.text
+        assert 'name="ask"' not in page.text
+    house.tamper("UPDATE visitor_pages SET is_open = 0")
+    closed = writes(ann, ask=ident).text
+    house.tamper("UPDATE visitor_pages SET is_open = 1")
+    assert f"/to/dr-ruiz?form={ident}" in writes(ann, ask=ident).text
+    ann.get(f"/account/visitors/forms/{ident}")
+    ann.post(f"/account/visitors/forms/{ident}", {**QUESTIONS, "open": [], "version": "1", "do": "save"})
+    for page in (closed, writes(ann, ask=ident).text):
+        assert "/to/dr-ruiz" not in page
+        assert 'name="ask"' not in page
