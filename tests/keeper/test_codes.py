@@ -177,6 +177,37 @@ def test_a_contact_gets_at_most_five_next_codes_a_week(keeper: Running) -> None:
     assert keeper.portal.next_code(ann.ticket, PAT).state == "live"
 
 
+def test_in_a_week_of_guessing_a_contacts_code_is_found_with_a_chance_below_one_in_100_000(keeper: Running) -> None:
+    """
+    The guesser has the link and all the time there is; the subscriber shows a next code as often as they may.
+
+    Each guess that is looked at has one chance in ten to the number of digits. Two weeks and a day in fast motion; what
+    counts is the worst of all periods of seven days.
+    """
+    ann = subscriber(keeper, ANN)
+    mail = send(keeper, ann, PAT)
+    guessed: list[tuple[int, float]] = []  # (hour, chance)
+    for hour in range(0, 15 * 24, 3):
+        ann.sign_in(keeper)
+        shown = keeper.portal.codes(ann.ticket, [PAT])[0]
+        while shown.state in ("live", "used-up"):
+            for guess in range(1, 20):
+                try:
+                    keeper.portal.prove(mail.link.token, mail.claims, wrong(shown.code or "0" * shown.digits))
+                except WrongSecret:
+                    guessed.append((hour, 10.0**-shown.digits))
+                except Ended:
+                    if shown.state == "live":  # the last try was looked at, too
+                        guessed.append((hour, 10.0**-shown.digits))
+                    break
+                assert guess < 6
+            shown = _pressed(keeper, ann.ticket)
+        keeper.clock.forward(hours=3)
+    worst = max(sum(chance for at, chance in guessed if start <= at < start + 168) for start in range(0, 8 * 24, 3))
+    assert 5e-6 <= worst < 1e-5
+    assert len(guessed) >= 5 + 5 * 10
+
+
 def test_a_code_that_was_never_shown_cannot_be_told(keeper: Running) -> None:
     ann = subscriber(keeper, "ann@clinic.example")
     mail = send(keeper, ann, PAT)
