@@ -35,6 +35,7 @@ PAGES = {  # an endpoint whose forms are answered by a page: the page that has t
     "passkeys.sign_in": "account.sign_in",
     "programs.add_device": "programs.setup",
     "webhooks.test": "webhooks.overview",
+    "organisation_webhooks.test": "organisation_webhooks.overview",
     "ownkeys.hand_in": "ownkeys.overview",
     "ownkeys.take_away": "ownkeys.overview",
     "ownkeys.keep": "ownkeys.others",
