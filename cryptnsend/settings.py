@@ -164,6 +164,12 @@ class Limits:
     files_octets: int = setting(
         21_474_836_480, "All such files of one account together, as long as they are kept.", unit="octets", low=0
     )
+    free_octets: int = setting(
+        67_108_864,
+        "With less room than that on the disk nothing new is taken (452), so that what is here can be read and leaves.",
+        unit="octets",
+        low=0,
+    )
     connections: int = setting(500, "Open SMTP sessions.", low=1, high=100_000)
     connections_per_ip: int = setting(50, "Open SMTP sessions from one address.", low=1, high=100_000)
     idle_seconds: int = setting(300, "How long an SMTP session may stay silent.", unit="seconds", low=5, high=3600)

@@ -56,7 +56,8 @@ class Foundation:
 
     @cached_property
     def vault(self) -> Vault:
-        return Vault(self.blobs, os.urandom, self.home.deletions_lock)
+        folder, reserve = self.home.main_db.parent, self.config.limits.free_octets
+        return Vault(self.blobs, os.urandom, self.home.deletions_lock, folder=folder, reserve=reserve)
 
     @cached_property
     def keeper(self) -> Keeper:

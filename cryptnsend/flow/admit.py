@@ -115,7 +115,10 @@ class Admission:
         is the form's, so that a form sent twice makes one message; *life* is how long recipients may open it, in
         milliseconds; *plan* is what its author asks for besides. Scanners look at it while it comes in, but for mail
         from other servers: their door has it looked at, since it may be sealed for two ends.
+
+        Raises StoreFull before anything of it has come when the disk is nearly full.
         """
+        self.vault.check_room()
         return Draft(self, author, envelope, origin, parent, nonce, life, plan, visits)
 
     def is_cold(self) -> bool:

@@ -105,8 +105,9 @@ class Uploads:
 
         *parent* is the message that it is to answer, 0 for none; who *may_share* has room for large files.
         Raises Crowded if there would be too many or too much, Refusal if that one has another size, NoGrant for a
-        *parent* that is not theirs.
+        *parent* that is not theirs, StoreFull when the disk is nearly full.
         """
+        self._vault.check_room()
         now = self._clock.now()
         ident, key = self._ids.new(now), keys.new_key(self._random)
         pair, holder = own_pair(self._engine, self._keeper, session, parent), account_holder(session.account)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cryptnsend.core.contracts import Blobs, BlobWriter, Engine
-from cryptnsend.core.errors import BlobGone, StoreBroken
+from cryptnsend.core.errors import BlobGone, StoreBroken, StoreFull
 from cryptnsend.core.model import Random
 from cryptnsend.store.records import upkeep
 
@@ -83,11 +83,24 @@ class Vault:
     """
     Puts sealed parts to rest and finds them again.
 
-    While somebody holds *hold* (see `hold_deletions`), no blob is deleted: a backup is copying them.
+    While somebody holds *hold* (see `hold_deletions`), no blob is deleted: a backup is copying them. What is new is
+    refused while the disk of *folder* has less than *reserve* octets left: what is here needs them to be delivered,
+    opened and ended.
     """
 
-    def __init__(self, blobs: Blobs, random: Random, hold: Path):
-        self._blobs, self._random, self._hold = blobs, random, hold
+    def __init__(self, blobs: Blobs, random: Random, hold: Path, *, folder: Path | None = None, reserve: int = 0):
+        self._blobs, self._random, self._hold, self._folder, self._reserve = blobs, random, hold, folder, reserve
+
+    def check_room(self) -> None:
+        """Raise `StoreFull` if nothing new should begin; asks the file system each time, which takes microseconds."""
+        if self._folder is None or not self._reserve:
+            return
+        try:
+            disk = os.statvfs(self._folder)
+        except OSError as error:
+            raise StoreBroken("The store's disk failed.") from error
+        if disk.f_bavail * disk.f_frsize < self._reserve:
+            raise StoreFull("The store is almost full.")
 
     def writer(self) -> VaultWriter:
         """Return a writer for one sealed part."""

@@ -198,7 +198,8 @@ def test_a_revoked_device_is_refused_at_the_very_next_sign_in_in_every_process(b
 class SmallDisk:
     """A submission process whose data folder is a small file system of its own, in a mount namespace of its own."""
 
-    def __init__(self, broken: Broken, megabytes: int):
+    def __init__(self, broken: Broken, megabytes: int, **environ: str):
+        """*environ* is what the process has in its environment besides ours."""
         self.broken = broken
         data = broken.home.main_db.parent
         script = (
@@ -210,7 +211,11 @@ class SmallDisk:
         command = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"]), "sh", "-c"]
         self._log = (broken.home.path.parent / "small.log").open("ab")
         self.process = subprocess.Popen(
-            [*command, script + str(theirs.fileno())], pass_fds=[theirs.fileno()], stdout=self._log, stderr=self._log
+            [*command, script + str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdout=self._log,
+            stderr=self._log,
+            env={**os.environ, **environ},
         )
         theirs.close()
         ours.settimeout(START_SECONDS)
@@ -256,6 +261,25 @@ def test_a_full_disk_refuses_with_452_keeps_nothing_and_recovers(broken: Broken)
         began = time.monotonic()
         assert broken.submit(fresh(200_000)).startswith("250 ")
         assert time.monotonic() - began < 60
+    finally:
+        disk.close()
+
+
+def test_a_nearly_full_disk_refuses_before_a_message_comes(broken: Broken) -> None:
+    """DATA is refused, so that nobody sends fifty megabytes in vain; room is all it takes to go on."""
+    broken.roles.kill("submission")
+    disk = SmallDisk(broken, 32, CRYPTNSEND_LIMITS_FREE_OCTETS=str(8 << 20))
+    try:
+        assert broken.submit(fresh()).startswith("250 ")
+        before = kept(broken.home, disk.root)
+        disk.fill(4 << 20)
+        with broken.wire().sign_in(ANN, broken.device) as wire:
+            assert wire.say(f"MAIL FROM:<{ANN}>").startswith("250 ")
+            assert wire.say(f"RCPT TO:<{PAT}>").startswith("250 ")
+            assert wire.say("DATA").startswith("452 4.3.1 ")
+        stays(broken.home, before, disk.root)
+        disk.free()
+        assert broken.submit(fresh()).startswith("250 ")
     finally:
         disk.close()
 

@@ -19,6 +19,7 @@ TEST_VALUES: Mapping[str, Mapping[str, Any]] = {
     "server": {"hostname": "mail.clinic.example"},
     "ports": {"bind": "127.0.0.1"} | dict.fromkeys(PORT_NAMES, 0),
     "argon2": {"memory_kib": 64, "iterations": 1, "lanes": 1},
+    "limits": {"free_octets": 0},  # homes of tests lie in memory or on disks of a few megabytes
 }
 
 
