@@ -118,7 +118,7 @@ class Belongings(People):
         Raises Denied for a name or number that cannot stand on a notice, and WrongSecret where "tls" is turned on
         without the password: from then on whoever reads the mailbox reads the replies.
         """
-        shown, number = notice_name(name), _phone(phone)
+        shown, number = notice_name(name), call_back_number(phone)
         k, before = None, self.profile(session)
         is_new = form == "tls" and before.form != "tls"
         if is_new:
@@ -130,6 +130,11 @@ class Belongings(People):
         self._engine.write(lambda rows: accounts.set_profile(rows, session.account, shown, number)).result()
         if is_new:
             self._alert(session.account, "replies-readable")
+
+    def set_number(self, session: Session, phone: str) -> None:
+        """Change the call-back number alone; raises Denied for what is none."""
+        number, name = call_back_number(phone), self.profile(session).name
+        self._engine.write(lambda rows: accounts.set_profile(rows, session.account, name, number)).result()
 
     def set_language(self, session: Session, language: str) -> None:
         """Speak *language* (a tag of RFC 5646) to this account from now on, on pages and in mails."""
@@ -151,7 +156,7 @@ class Belongings(People):
         self._alert(session.account, "passphrase-changed")
 
 
-def _phone(number: str) -> str:
+def call_back_number(number: str) -> str:
     """Return a call-back number; raise Denied for what is none. Empty is fine."""
     shown = " ".join(number.split())
     if shown and not _NUMBER.fullmatch(shown):

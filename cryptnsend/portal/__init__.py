@@ -48,6 +48,7 @@ from cryptnsend.portal import (
     recipient,
     second,
     security,
+    seen,
     signup,
     subscriber,
     trails,
@@ -130,6 +131,7 @@ def create_app(
         visitors,
         visitforms,
         ownkeys,
+        seen,
     )
     governing = (organisation, looks, wearing, oversight, trails)
     programs_of_theirs = (api, api_tokens, webhooks)

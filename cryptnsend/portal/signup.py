@@ -13,6 +13,7 @@ from flask_babel import gettext
 
 from cryptnsend.core import words
 from cryptnsend.core.errors import Denied, Ended, Throttled, WrongSecret
+from cryptnsend.flow.belongings import call_back_number
 from cryptnsend.portal.account import ADDRESS_LENGTH
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.flows import SignedIn
@@ -38,7 +39,7 @@ from cryptnsend.portal.visits import (
 blueprint = Blueprint("signup", __name__)
 blueprint.before_request(check_form)
 
-NAME_LENGTH = 80
+NAME_LENGTH, PHONE_LENGTH = 80, 40
 
 
 @blueprint.route("/sign-up", methods=["GET", "POST"])
@@ -47,16 +48,21 @@ def start() -> Any:
     mode, invite = desk().config.signup.mode, recall("invite")
     if mode == "closed" or (mode == "invite" and not invite):
         return render_template("sign-up-closed.html", mode=mode), 200
-    page = {"name": "", "address": "", "error": None, "name_error": None}
+    page = {"name": "", "address": "", "phone": "", "error": None, "name_error": None, "phone_error": None}
     if request.method != "POST":
         return render_template("sign-up.html", **page)
     page["name"] = name = " ".join(request.form.get("name", "").split())[:NAME_LENGTH]
     page["address"] = address = request.form.get("address", "").strip()[:ADDRESS_LENGTH]
+    page["phone"] = " ".join(request.form.get("phone", "").split())[:PHONE_LENGTH]
+    try:
+        call_back_number(page["phone"] or "")
+    except Denied as denied:
+        page["phone_error"] = say(denied)
     if not name:
         page["name_error"] = gettext("Type the name that people know you by.")
     if "@" not in address:
         page["error"] = gettext("An address has an @ in it. Type the one you write from.")
-    if page["error"] or page["name_error"]:
+    if page["error"] or page["name_error"] or page["phone_error"]:
         return render_template("sign-up.html", **page), WRONG
     try:
         started = desk().accounts.start_signup(address, source(), invite or "", spoken())
@@ -66,7 +72,8 @@ def start() -> Any:
         page["error"] = say(denied)
         return render_template("sign-up.html", **page), WRONG
     mails_again("signup", address)
-    remember("signup", {"id": str(started.id), "address": address, "name": name, "expires": started.expires})
+    begun = {"id": str(started.id), "address": address, "name": name, "phone": page["phone"]}
+    remember("signup", {**begun, "expires": started.expires})
     return redirect(url_for("signup.finish"), 303)
 
 
@@ -148,6 +155,9 @@ def finish() -> Any:
     except Denied as denied:
         page["code_error"] = say(denied)
         return render_template("sign-up-code.html", **page), WRONG
+    somebody = desk().accounts.session(fresh.cookie) if begun.get("phone") else None
+    if somebody is not None:
+        desk().accounts.set_number(somebody, begun["phone"])
     return welcome(fresh, begun["address"])
 
 

@@ -434,3 +434,14 @@ def test_neighbours_in_a_network_are_counted_together(house: House, ann: int) ->
     assert house.accounts.start_reset("one.more@clinic.example", "192.0.3.99")
     house.clock.forward(16 * MINUTE)
     assert house.accounts.start_reset("one.more@clinic.example", "192.0.2.99")
+
+
+def test_the_number_alone_is_changed_and_stands_on_notices(house: House, ann: int) -> None:
+    message, session = house.submit(ANN, [PAT], house.mail()), house.session(ANN)
+    before = house.accounts.profile(session)
+    house.accounts.set_number(session, " +1 555  010 0142")
+    after = house.accounts.profile(session)
+    assert (after.name, after.form, after.phone) == (before.name, before.form, "+1 555 010 0142")
+    assert house.pickup.waiting(house.link(message, PAT)).phone == "+1 555 010 0142"
+    with pytest.raises(Denied):
+        house.accounts.set_number(session, "call me maybe")

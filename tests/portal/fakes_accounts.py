@@ -313,6 +313,9 @@ class FakeAccounts:
             self.confirm(session, password, source)
         self.world.profile = Profile(name, phone, form)
 
+    def set_number(self, session: Any, phone: str) -> None:
+        self.world.profile = replace(self.world.profile, phone=phone)
+
     def may_have_friends(self, session: Any) -> bool:
         return self.world.may_friends
 

@@ -111,7 +111,7 @@ PAGES = [  # who looks, at what
             "/account/webhooks",
         )
     ),
-    *(("ann", url) for url in ("/account/profile", "/account/passphrase")),
+    *(("ann", url) for url in ("/account/profile", "/account/seen", "/account/passphrase")),
     *(
         ("officer", f"/organisation{url}")
         for url in ("", "/policy", "/policy/history", "/policy/compare/1/2", "/people", "/people/11", "/people/12")
