@@ -77,11 +77,20 @@ class Disk:
         finally:
             copy.unlink(missing_ok=True)
 
+    def turn_read_only(self) -> None:
+        """Let the file system find an error, after which it lets nobody write any more."""
+        device = os.stat(self.path).st_dev
+        block = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}").resolve().name
+        try:
+            Path(f"/sys/fs/ext4/{block}/trigger_fs_error").write_text("for a test")
+        except OSError as error:
+            raise NoDisk(f"no file system can be given an error here: {error}") from error
+
     def _make(self, image: Path, folder: Path, megabytes: int) -> None:
         with image.open("wb") as file:
             file.truncate(megabytes << 20)
         self._stack.callback(image.unlink)
-        _run("mkfs.ext4", "-q", "-m", "0", image)
+        _run("mkfs.ext4", "-q", "-m", "0", "-e", "remount-ro", image)
         _run("mount", "-o", "loop", image, folder)
         self._stack.callback(_run, "umount", folder)
 

@@ -131,6 +131,29 @@ def test_power_cuts_under_load_lose_nothing_that_was_acknowledged(disk: Disk | N
         assert tally.acknowledged >= tally.cuts == 2
 
 
+@pytest.mark.long
+def test_a_disk_that_turns_read_only_refuses_everything_and_loses_nothing(
+    disk: Disk | None, short_folder: Path, record_property: Note
+) -> None:
+    if disk is None:
+        return
+    with loaded(disk, short_folder, 3, "") as programs:
+        wait_for(lambda: all(len(each.acknowledged) > 3 for each in programs), "mail flows")
+        try:
+            disk.turn_read_only()
+        except NoDisk as reason:
+            record_property("not run", str(reason))
+            return
+        for each in programs:
+            each.heard = ""
+        wait_for(lambda: all(each.heard for each in programs), "all mail is refused")
+        acknowledged = {tag: ident for each in programs for tag, ident in each.acknowledged.items()}
+        assert {each.heard[:6] for each in programs} == {"4.3.0 "}
+        with disk.cut() as after:
+            assert not wrong(Config.load(after / "home"), acknowledged)
+        assert acknowledged.keys() == {tag for each in programs for tag in each.acknowledged}
+
+
 @pytest.mark.parametrize(
     "flaw",
     [

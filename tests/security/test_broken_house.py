@@ -25,6 +25,7 @@ import pytest
 from cryptnsend.cli.owner import owned
 from cryptnsend.config import Config
 from cryptnsend.home import Home
+from cryptnsend.keeper.providers import make_master_key
 from tests.support.homes import make_home
 from tests.support.readable import is_readable
 from tests.support.roles import START_SECONDS, Roles
@@ -122,15 +123,18 @@ def test_a_door_that_never_saw_its_keeper_takes_nothing_and_recovers(broken: Bro
     assert kept(broken.home).rows["messages"] == before.rows["messages"] + 1
 
 
-def test_without_its_master_key_the_house_says_454_and_keeps_everything(broken: Broken) -> None:
+@pytest.mark.parametrize("instead", ["nothing", "another key"])
+def test_without_its_master_key_the_house_says_454_and_keeps_everything(broken: Broken, instead: str) -> None:
     assert broken.submit(fresh()).startswith("250 ")
     before = kept(broken.home)
     key = broken.config.keeper.key_file
     aside = key.with_name("aside")
     key.rename(aside)
+    if instead == "another key":
+        make_master_key(key, os.urandom)
     broken.roles.kill("keeper")
     broken.roles.start("keeper")
-    assert not key.exists(), "a new master key was made over an old ledger"
+    assert key.exists() == (instead != "nothing"), "a new master key was made over an old ledger"
     broken.roles.kill("submission")
     broken.roles.start("submission")
     try:
