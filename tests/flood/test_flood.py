@@ -50,3 +50,8 @@ def test_ten_thousand_deliveries_arrive_once_each(short_folder: Path, sink_folde
 @pytest.mark.long
 def test_resets_after_the_dot_lose_none_of_ten_thousand(short_folder: Path) -> None:
     check_a_reset_doubles_at_most(short_folder, 10_000)
+
+
+@pytest.mark.torture
+def test_a_hundred_thousand_deliveries_arrive_once_each(short_folder: Path, sink_folder: Path) -> None:
+    check_each_arrives_once(short_folder, sink_folder, 100_000)
