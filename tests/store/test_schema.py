@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cryptnsend.store.records import audit, oversight, trail, upkeep
+from cryptnsend.store.records import audit, deliveries, oversight, trail, upkeep
 from cryptnsend.store.schema import STEPS
 from cryptnsend.store.sqlite import SqliteEngine
 
@@ -59,6 +59,29 @@ def test_the_rows_of_a_saved_database_are_still_there_after_the_upgrade(saved: P
         assert engine.query("PRAGMA foreign_key_check") == []
     finally:
         engine.close()
+
+
+@pytest.mark.parametrize("saved", SAVED, ids=lambda path: path.stem)
+def test_a_queue_of_before_the_upgrade_goes_on_where_it_stopped(saved: Path, tmp_path: Path) -> None:
+    """What was due, what waits for its next try, and what a worker held that is gone: tries and fences are kept."""
+    path, dead = tmp_path / "old.db", 5_000
+    columns = "id, org, kind, form, message, template, reverse_path, dsn, tls_class, state, due, attempts, fence"
+    with closing(sqlite3.connect(path)) as conn:
+        conn.executescript(saved.read_text("utf-8"))
+        conn.execute("UPDATE deliveries SET state = 'cancelled'")
+        for ident, state, tries in ((901, "due", 0), (902, "delayed", 3), (903, "leased", 1), (904, "delivered", 1)):
+            conn.execute(
+                f"INSERT INTO deliveries({columns}, lease_owner, lease_until, outcome, reply, created)"  # noqa: S608
+                " VALUES (?, 7, 'notice', '', 1, '', 'b@c.example', '{}', 'opportunistic', ?, 1000, ?, ?, ?, ?, '', '',"
+                " 1)",
+                (ident, state, tries, tries, *(("worker", dead) if state == "leased" else (None, None))),
+            )
+        conn.commit()
+    with closing(engine_on(path, None)) as engine:
+        assert engine.write(lambda rows: deliveries.reap(rows, dead + 1)).result() == []
+        claimed = engine.write(lambda rows: deliveries.claim(rows, "new", dead * 1000, 60_000, 10)).result()
+        assert {row["id"]: row["attempts"] for row in claimed} == {901: 1, 902: 4, 903: 2}
+        assert all(row["fence"] >= row["attempts"] for row in claimed), "who held it before could still settle it"
 
 
 def test_steps_have_names_in_order() -> None:
