@@ -215,7 +215,7 @@ def revert(config: Config, version: int, organisation: str | None, why: str, as_
     with owned(config) as app:
         org = _organisation(app, organisation)
         said = app.policies.said_in(org, version)
-        standing = app.owner.set_rules(org, said, why or f"back to version {version}")
+        standing = _told(app, org, said, why or f"back to version {version}")
     words = f"The rules of version {version} hold again, as version {standing.version}."
     tell(as_json, {"organisation": org, "version": standing.version, "said": dict(standing.said)}, words)
 
@@ -249,7 +249,16 @@ def _organisation(app: App, name: str | None) -> int:
 
 
 def _said(app: App, org: int, changes: Mapping[str, rules.Value | None], why: str) -> Standing:
-    return app.owner.set_rules(org, app.policies.said_with(org, changes), why)
+    return _told(app, org, app.policies.said_with(org, changes), why)
+
+
+def _told(app: App, org: int, said: Mapping[str, rules.Value], why: str) -> Standing:
+    """Change the rules, and tell all officers: whoever sits at the machine is none of them."""
+    before = app.policies.standing(org).version
+    standing = app.owner.set_rules(org, said, why)
+    if standing.version != before:
+        app.owner.tell_officers(org, "rules-changed")
+    return standing
 
 
 def _in_words(change: rules.Difference) -> str:

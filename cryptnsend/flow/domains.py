@@ -130,6 +130,11 @@ class Domains:
 
         self._engine.write(write).result()
 
+    def tell_officers(self, organisations: Iterable[int], template: str) -> None:
+        """Mail the officers of each of these organisations."""
+        for org in organisations:
+            self._engine.write(partial(self._tell, org, template, self._clock.now())).result()
+
     def _tell(self, org: int, template: str, now: int, rows: Rows) -> None:
         mails = [
             messages.Delivery(

@@ -80,8 +80,7 @@ class Owner(OwnersKeys):
 
         Raises Denied for what contradicts itself, or comes without a reason.
         """
-        before = self._policies.standing(org)
-        standing = self._policies.change(
+        return self._policies.change(
             org,
             said,
             why=why,
@@ -90,9 +89,6 @@ class Owner(OwnersKeys):
             take=lambda text: self._keeper.organisation_policy(org, text),
             detail=self._by,
         )
-        if standing.version != before.version:
-            self.tell_officers(org, "rules-changed")
-        return standing
 
     def tell_officers(self, org: int, template: str) -> None:
         """Mail all officers of an organisation what was changed in it from the command line."""

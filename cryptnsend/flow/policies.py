@@ -7,7 +7,8 @@ keeper takes the new text first, then one transaction writes the version, the ar
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from cryptnsend.core import journals, organisation, organisation_typed, partners
 from cryptnsend.core.contracts import Clock, Engine, Queries, Rows
@@ -55,6 +56,10 @@ class Standing:
     said: Mapping[str, Value]
     held: Policy
     beyond: Sequence[str]
+    partners: Mapping[str, str] = field(default_factory=dict)  # by domain, what organisations of this server are called
+
+
+PARTNER_OVER = "the domain of a partner is not proven any more"
 
 
 class Policies:
@@ -111,7 +116,10 @@ class Policies:
     def standing(self, org: int) -> Standing:
         """Return what an organisation says now and what holds of it."""
         said, held = organisation.read(policies.text(self._engine, org)), self.now(org)
-        return Standing(self._book.newest(org)[0], said, held, organisation.beyond(said, held))
+        named = partners.by_domain(said.get("member_domains"))
+        called = {each: accounts.organisation_name(self._engine, number) for each, number in named.items() if number}
+        beyond = organisation.beyond(said, held)
+        return Standing(self._book.newest(org)[0], said, held, beyond, called)
 
     def history(self, org: int, before: int = NEWEST, limit: int = 50) -> Sequence[Version]:
         """Return the versions of an organisation, the newest first, each with what it changed."""
@@ -179,6 +187,27 @@ class Policies:
             return before
         self._book.add(org, before.said, checked, why=needed(why), actor=actor, take=take, detail=detail)
         return self.standing(org)
+
+    def end_partners(self) -> list[int]:
+        """
+        Let no partner count whose domain is another's now, or proven no more; return the organisations concerned.
+
+        The domain stays in the rule, without the partner's number: an officer who means it says it anew.
+        """
+        ended = []
+        for org in policies.organisations(self._engine, "member_domains"):
+            said = organisation.read(policies.text(self._engine, org))
+            named = partners.by_domain(said.get("member_domains"))
+            left = {each: number * (domains.owner(self._engine, each) == number) for each, number in named.items()}
+            if left == named:
+                continue
+            after = {**said, "member_domains": tuple(partners.spelt(*each) for each in left.items())}
+            self._book.add(
+                org, said, after, why=PARTNER_OVER, actor="upkeep", take=partial(self._keeper.end_partners, org),
+                detail={},
+            )  # fmt: skip
+            ended.append(org)
+        return ended
 
     def _with_partners(self, org: int, before: Mapping[str, Value], said: Mapping[str, Value]) -> Mapping[str, Value]:
         """

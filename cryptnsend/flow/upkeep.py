@@ -171,6 +171,10 @@ class Upkeep:
                 except CryptnSendError as error:  # what is cleared away below must not wait for that
                     log.error("archives were not listed", error=type(error).__name__)
                 self._domains.look_again()
+                try:
+                    self._domains.tell_officers(self._policies.end_partners(), "partner-over")
+                except CryptnSendError as error:
+                    log.error("partners whose domains are over still count", error=type(error).__name__)
             self._vault.sweep(self._engine, self._clock.now())
         if self._uncut:
             self._uncut = not self._engine.checkpoint()

@@ -44,6 +44,21 @@ def officer_of(context: Context, ticket: bytes) -> Account:
     return officer
 
 
+def end_partners(context: Context, organisation: int, text: str) -> PolicyTaken:
+    """
+    Take the rules of an organisation without the numbers of partners whose domains are proven no more.
+
+    That takes something away and gives nobody anything, so that nobody's word is needed; raise `Denied` for any other
+    difference to what is known.
+    """
+    known = ledger.organisation(context.reads, organisation) if organisation else None
+    before, said = rules.read(known.policy if known is not None else "{}"), rules.read(text)
+    named, left = (partners.by_domain(each.pop("member_domains", None)) for each in (before, said))
+    if before != said or list(named) != list(left) or any(left[each] not in (0, named[each]) for each in left):
+        raise Denied("This is more than the end of a partnership.")
+    return take(context, organisation, text)
+
+
 def take(context: Context, organisation: int, text: str) -> PolicyTaken:
     """Take what an organisation says of its rules; raise `Denied` for a text that is not well formed."""
     try:

@@ -264,6 +264,7 @@ _COURIER: dict[str, Callable[..., Any]] = {
     "hook": hooks.place,
     "manifest": glass.manifest,
     "warning": courier.warning,
+    "end_partners": policies.end_partners,
 }
 _OWNER: dict[str, Callable[..., Any]] = {
     "salt": accounts.salt,

@@ -23,6 +23,10 @@ class Ruling(Channel):
         """Say which rules an organisation has of its own."""
         return self._ask(q.PolicyTaken, "organisation_policy", organisation=organisation, text=text)
 
+    def end_partners(self, organisation: int, text: str) -> q.PolicyTaken:
+        """Say the same rules without the numbers of partners whose domains are proven no more (courier)."""
+        return self._ask(q.PolicyTaken, "end_partners", organisation=organisation, text=text)
+
     def organisation_look(self, organisation: int, text: str) -> q.PolicyTaken:
         """Say how an organisation looks."""
         return self._ask(q.PolicyTaken, "organisation_look", organisation=organisation, text=text)

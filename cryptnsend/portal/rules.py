@@ -224,6 +224,12 @@ def in_words(change: Difference) -> tuple[str, str, str]:
     return label(change.name), before, after
 
 
+def _partners(standing: Any) -> str:
+    """Return what the partners here are called, whose numbers the rule has; "" without any."""
+    called = "; ".join(f"{domain}: {name}" for domain, name in standing.partners.items())
+    return _("Now these: %(partners)s.", partners=called) if called else ""
+
+
 def described(
     name: str,
     said: Mapping[str, Value],
@@ -245,7 +251,7 @@ def described(
         name=name,
         kind=kind,
         label=names[0],
-        hint=names[1],
+        hint=f"{names[1]} {_partners(standing)}".strip() if kind == "partners" else names[1],
         choices=[(each, words.get(each, each)) for each in offered],
         value=typed.get(name, shown),
         house=value_words(name, getattr(house, name)),

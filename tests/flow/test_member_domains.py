@@ -13,15 +13,18 @@ from cryptnsend.core.model import INSTALLATION
 from cryptnsend.core.organisation import Value
 from cryptnsend.delivery.courier import Outcome
 from cryptnsend.flow.views import Writing
+from cryptnsend.portal.rules import described
 from tests.flow.conftest import DELIVERED, Desk
 from tests.flow.inbound_door import Door
 from tests.flow.rows import deliveries, grants, recipients
 from tests.flow.test_journals import prove
+from tests.portal.real import portal
 from tests.support.domains import signed
 from tests.support.house import House, MakeHouse
 
 ANN, OLIVE = "ann@clinic.example", "officer@clinic.example"
 EVE, PAT, MIA = "eve@lab.example", "pat@lab.example", "mia@lab.example"
+DAY = 86_400_000
 NO_PROOF = Outcome("failed", None, "5.7.10", "mx.lab.example offers no TLS", "x", reason=Outcome.PROOF_MISSING)
 
 
@@ -81,6 +84,14 @@ def test_the_number_of_the_partner_is_found_by_its_proven_domain_and_kept_with_i
     assert partners.say() == ()
 
 
+def test_the_page_of_rules_says_what_the_partner_is_called(partners: Partners) -> None:
+    standing = partners.house.portal.policies.standing(partners.clinic)
+    assert standing.partners == {"lab.example": "Lab"}
+    with portal(partners.house).test_request_context():
+        rule = described("member_domains", standing.said, standing, partners.house.portal.policies.installation, {}, {})
+    assert "Now these: lab.example: Lab." in rule.hint
+
+
 def test_the_keeper_takes_no_partner_that_is_no_other_organisation(partners: Partners) -> None:
     keeper = partners.house.keeper("owner")
     for number in (partners.clinic, 12345):
@@ -113,6 +124,45 @@ def test_a_partner_whose_domain_is_proven_no_more_is_none(partners: Partners) ->
     partners.house.tamper("UPDATE domains SET proven = NULL WHERE domain = 'lab.example'")
     partners.say(member_domains=(f"lab.example {partners.lab}",), members_in_clear=False)
     assert partners.decided(EVE) == "vault default-vault"
+
+
+def test_when_the_partners_domain_lapses_its_people_need_codes_again_by_themselves(partners: Partners) -> None:
+    house, codes = partners.house, partners.house.keeper("portal").codes
+    assert codes(house.session(ANN).ticket, [EVE])[0].state == "waived"
+    house.portal.domains.drop(partners.lab, "lab.example", "owner")
+    house.clock.forward(DAY)
+    house.upkeep.once()
+    standing = house.portal.policies.standing(partners.clinic)
+    assert standing.held.member_domains == ("lab.example",)
+    assert codes(house.session(ANN).ticket, [EVE])[0].state != "waived"
+    assert (OLIVE, "partner-over") in house.alerts()
+    assert house.portal.policies.history(partners.clinic)[0].why == "the domain of a partner is not proven any more"
+    house.clock.forward(DAY)
+    house.upkeep.once()
+    assert house.portal.policies.standing(partners.clinic).version == standing.version, "once is enough"
+
+
+def test_a_domain_that_is_anothers_now_makes_nobody_else_a_partner(partners: Partners) -> None:
+    house = partners.house
+    other = house.organisation("Other")
+    house.portal.domains.drop(partners.lab, "lab.example", "owner")
+    prove(house, other, "lab.example")
+    house.clock.forward(DAY)
+    house.upkeep.once()
+    assert house.portal.policies.standing(partners.clinic).held.member_domains == ("lab.example",)
+
+
+def test_who_ends_partnerships_at_the_keeper_changes_nothing_else(partners: Partners) -> None:
+    keeper = partners.house.keeper("courier")
+    for text in (
+        "{}",
+        '{"member_domains":["lab.example","gmail.example"]}',
+        '{"member_domains":["lab.example 12345"]}',
+        '{"code_rule":"never","member_domains":["lab.example"]}',
+    ):
+        with pytest.raises(Denied):
+            keeper.end_partners(partners.clinic, text)
+    assert partners.decided(EVE) == "handoff zip member"
 
 
 def test_taking_the_domain_out_ends_it_at_once(partners: Partners) -> None:

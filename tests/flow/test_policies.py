@@ -387,6 +387,7 @@ def run(house: House, *words: str, code: int = 0) -> Result:
 def test_the_commands_tell_and_change_and_take_back(clinic: House, org: int) -> None:
     run(clinic, "policy", "set", "life-days", "7", "--why", "a week")
     run(clinic, "policy", "set", "plain-people", f"{ANN}, {BOB}", "--why", "as agreed")
+    assert [template for _, template in clinic.alerts()].count("rules-changed") >= 2, "officers hear of both"
     shown = run(clinic, "policy", "show").output
     assert "life-days:              7  (the organisation's)" in shown
     told = run(clinic, "policy", "history").output
