@@ -375,7 +375,7 @@ class FakeFileLinks:
     def make(
         self, session: Any, message: int, *, until: int, most: int = 0, password: str = "", reason: str = ""
     ) -> int:
-        self.world.calls.append(f"make link {message}")
+        self.world.calls.append(f"make link {message} until {until}")
         if self.world.found_in_files:
             raise Held(FOUND, self.world.found_in_files, may_leave=True)
         return 1

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
+from cryptnsend.core.dlp.detect import Finding
 from cryptnsend.portal.visits import SESSION_COOKIE
 from tests.portal.gallery import FORMS, MAIN, PAGES, PEOPLE, inhabited, served
 from tests.portal.world import ANN, World
@@ -426,3 +428,57 @@ def test_what_stands_behind_the_sign_of_a_link_goes_with_a_button_only(make_page
     with plain.expect_navigation():
         plain.locator("main form .button").first.click()
     assert "MRI scan" in plain.content()
+
+
+def test_a_link_ends_at_the_time_that_its_author_reads_on_a_clock(make_page: MakePage, world: World) -> None:
+    page = make_page("ann", timezone_id="America/Denver")
+    page.goto("/sent/21/links")
+    page.fill("#until", "2026-11-20T10:30")
+    page.check("input[name=sure]")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Make the link").click()
+    at = datetime(2026, 11, 20, 17, 30, tzinfo=UTC)
+    assert f"make link 21 until {int(at.timestamp() * 1000)}" in world.calls
+
+
+def test_what_was_found_in_the_files_of_a_link_fits_and_axe_finds_nothing(make_page: MakePage, world: World) -> None:
+    page = make_page("ann", 320, color_scheme="dark")
+    world.found_in_files = (Finding("ssn", "***-**-1234", f"{'x' * 90}.csv"), Finding("unreadable", "", "scan.dcm"))
+    page.goto("/sent/21/links")
+    page.check("input[name=sure]")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Make the link").click()
+    world.found_in_files = ()
+    assert page.locator("#reason").is_visible()
+    assert faults(page, "what was found in the files of a link") == []
+
+
+# A clock and a connection that go on when the test says so.
+SLOWLY = """
+    let now = 0;
+    performance.now = () => now;
+    const send = XMLHttpRequest.prototype.send;
+    XMLHttpRequest.prototype.send = function (body) {
+        if (body instanceof Blob) window.going = this;
+        else send.call(this, body);
+    };
+    window.went = (milliseconds, loaded) => {
+        now += milliseconds;
+        const how = { lengthComputable: true, loaded, total: 8000000 };
+        window.going.upload.dispatchEvent(new ProgressEvent("progress", how));
+    };
+"""
+
+
+def test_a_file_on_its_way_says_how_much_how_fast_and_how_long_it_will_take(make_page: MakePage) -> None:
+    page = make_page("ann")
+    page.add_init_script(SLOWLY)
+    page.goto("/write")
+    page.set_input_files("#files-field", {"name": "a.bin", "mimeType": "", "buffer": bytes(8_000_000)})
+    page.wait_for_function("window.going")
+    for milliseconds, octets, said in (
+        (0, 800_000, "10 %"), (2000, 2_400_000, "30 % · 1.2 MB/s · 0:05 left"),
+        (9000, 2_600_000, "32 % · 23 KB/s · 4:03 left"),
+    ):  # fmt: skip
+        page.evaluate("([ms, octets]) => window.went(ms, octets)", [milliseconds, octets])
+        assert page.inner_text(".rate span").startswith(said)
