@@ -43,7 +43,13 @@ ROOT = Path(__file__).parents[2]
 WEIGHTS = {"keeper": 2, "submission": 5, "inbound": 1, "mailbox": 1, "portal": 4, "courier": 3, "supervisor": 1}
 VALUES = {
     **CHEAP,
-    "limits": {**UNCAPPED["limits"], "connections_per_ip": 100},
+    # Who does not know whether a change of password counted tries both, which is no guessing.
+    "limits": {
+        **UNCAPPED["limits"],
+        "connections_per_ip": 100,
+        "sign_in_failures": 1000,
+        "sign_in_failures_per_network": 1_000_000,
+    },
     "api": {"requests_per_minute": 100_000},
 }
 
