@@ -105,6 +105,7 @@ ACTS = (
     Act("oversight.broken", POST, OFFICER, ("glass",), PROVEN | {"agree": "yes"}, alone=True),
     Act("oversight.end_glass", POST, OFFICER, ("glass",), alone=True),
     Act("oversight.archived", GET, OFFICER, ("glass", "message"), alone=True),
+    Act("oversight.archived_file", GET, OFFICER, ("glass", "message", "file"), alone=True),
     Act("oversight.archived_eml", GET, OFFICER, ("glass", "message"), alone=True),
     Act("oversight.export", GET, OFFICER, ("glass",), alone=True),
     Act("oversight.export", POST, OFFICER, ("glass",), {"proof": "forged"}, alone=True),
@@ -167,7 +168,7 @@ class Governed:
         )
         self.ids = {
             "ident": house.account(ANN), "message": self.message, "glass": self.glass, "version": 1, "earlier": 1,
-            "later": 2, "hook": made.id,
+            "later": 2, "hook": made.id, "file": 1,
         }  # fmt: skip
 
     def session(self, address: str) -> Session:

@@ -65,8 +65,8 @@ def test_who_may_gets_an_answer_so_that_the_refusals_below_say_something(governe
     """Forms go without what proves them, so that none is carried out; what needs none would end things."""
     olive, mona = governed.browser(OLIVE), governed.browser(MONA)
     for act in ACTS:
-        if act.endpoint in ("oversight.end_glass", "organisation_webhooks.remove"):
-            continue
+        if act.endpoint in ("oversight.end_glass", "organisation_webhooks.remove", "oversight.archived_file"):
+            continue  # of large files there is none here; tests/flow has them
         bare = replace(act, form={}) if act.method == POST else act
         for visitor in (olive, mona) if act.who != OFFICER else (olive,):
             assert governed.send(visitor, bare).status_code in (200, 303, 403, 410, 422), act.name
