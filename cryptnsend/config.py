@@ -290,7 +290,11 @@ def _settle(config: Config, file: Path) -> Config:
         source=file.absolute(),
         server=server,
         tls=replace(config.tls, certificate=home / config.tls.certificate, key=home / config.tls.key),
-        keeper=replace(config.keeper, key_file=home / config.keeper.key_file),
+        keeper=replace(
+            config.keeper,
+            key_file=home / config.keeper.key_file,
+            pkcs11_pin_file=home / config.keeper.pkcs11_pin_file,
+        ),
         log=replace(config.log, file=str(home / config.log.file) if config.log.file else ""),
     )
     for problem in _contradictions(settled):

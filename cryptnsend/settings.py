@@ -390,13 +390,23 @@ class Pdf:
 class Keeper:
     """Where the master key comes from. It is never part of a backup."""
 
-    provider: str = setting("file", "Source of the master key.", choices=("file", "env"))
+    provider: str = setting("file", "Source of the master key.", choices=("file", "env", "pkcs11"))
     key_file: Path = setting(Path("keeper/master.key"), "The key, for provider file; mode 0600.", unit="file")
     key_variable: str = setting(
         "CRYPTNSEND_MASTER_KEY",
         "Environment variable that holds the key, for provider env.",
         check=lambda value: bool(re.fullmatch(r"[A-Z][A-Z0-9_]*", value)),
         allowed="a name in capital letters, digits and underscores",
+    )
+    pkcs11_module: Path = setting(
+        Path("/usr/lib/softhsm/libsofthsm2.so"), "The token's library, for provider pkcs11.", unit="file"
+    )
+    pkcs11_token: str = setting("cryptnsend", "Label of the token.", unit="label")
+    pkcs11_key: str = setting(
+        "master", "The key in it, which `cryptnsend keys master --to pkcs11` makes.", unit="label"
+    )
+    pkcs11_pin_file: Path = setting(
+        Path("keeper/token.pin"), "The token's PIN, in its first line; mode 0600.", unit="file"
     )
 
 

@@ -16,6 +16,7 @@ from cryptnsend.store.sqlite import SqliteEngine
 
 if TYPE_CHECKING:
     from cryptnsend.keeper.providers import Provider
+    from cryptnsend.keeper.tokens11 import Pkcs11Provider
 
 
 def serve_keeper(config: Config, stop: threading.Event, ready: Callable[[], None]) -> None:
@@ -69,6 +70,18 @@ def _peers(config: Config) -> Mapping[str, frozenset[int]]:
 def _provider(config: Config) -> Provider:
     from cryptnsend.keeper.providers import EnvProvider, FileProvider
 
+    if config.keeper.provider == "pkcs11":
+        return token(config)
     if config.keeper.provider == "env":
         return EnvProvider(config.keeper.key_variable, os.environ, os.urandom)
     return FileProvider(config.keeper.key_file, os.urandom)
+
+
+def token(config: Config) -> Pkcs11Provider:
+    """Return the provider whose key stays in a token, as the settings name it."""
+    from cryptnsend.keeper.tokens11 import Pkcs11Provider
+
+    keeper = config.keeper
+    return Pkcs11Provider(
+        keeper.pkcs11_module, keeper.pkcs11_token, keeper.pkcs11_key, keeper.pkcs11_pin_file, os.urandom
+    )

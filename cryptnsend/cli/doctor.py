@@ -25,7 +25,7 @@ from cryptnsend.cli.findings import Finding, error, ok, show, warning
 from cryptnsend.cli.options import home_option, json_option, moment, show_json
 from cryptnsend.cli.owner import is_served, opened
 from cryptnsend.config import Config
-from cryptnsend.core.errors import CryptnSendError, ScannerGone
+from cryptnsend.core.errors import CryptnSendError, KeeperGone, ScannerGone, SealBroken
 from cryptnsend.home import PORT_NAMES, Home, bind
 from cryptnsend.scan.line import is_local
 from cryptnsend.store.backup import damages
@@ -69,6 +69,9 @@ def signing_keys(config: Config) -> Iterator[Finding]:
 
 def master_key(config: Config) -> Iterator[Finding]:
     """Look whether the keeper's provider can have its key; the key itself is not read."""
+    if config.keeper.provider == "pkcs11":
+        yield _token(config)
+        return
     if config.keeper.provider == "env":
         is_there, where = config.keeper.key_variable in os.environ, f"the variable {config.keeper.key_variable}"
     else:
@@ -80,6 +83,18 @@ def master_key(config: Config) -> Iterator[Finding]:
     else:
         words = f"It should be in {where} and is not, and without it nothing can be opened."
         yield error("master key", words, "`cryptnsend recover` brings it back from the installation's recovery file.")
+
+
+def _token(config: Config) -> Finding:
+    """Wrap something by the token's key, and unwrap it again."""
+    from cryptnsend.app.strongroom import token
+
+    provider = token(config)
+    try:
+        provider.unwrap("doctor", provider.wrap("doctor", b"here"))
+    except (KeeperGone, SealBroken) as trouble:
+        return error("master key", str(trouble), "Look at [keeper] pkcs11_* and at the token.")
+    return ok("master key", f"It is in the token {config.keeper.pkcs11_token}. Keep a backup of that token.")
 
 
 def recovery_files(config: Config) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ import click
 
 from cryptnsend import rights
 from cryptnsend.cli.options import Commands, home_option, json_option, moment, show_json, show_table, tell
-from cryptnsend.cli.owner import is_served, keep_recovery, must_be_restored, owned
+from cryptnsend.cli.owner import is_served, keep_recovery, must_be_restored, opened, owned
 from cryptnsend.config import Config
 from cryptnsend.core.errors import ConfigError, Denied
 from cryptnsend.home import Home, locked, sync_folder
@@ -80,7 +80,12 @@ def renew(config: Config, address: str | None, everybody: bool, as_json: bool) -
 
 
 @keys.command()
-@click.option("--to", "provider", type=click.Choice(("file",)), help="Where the new master key is kept.")
+@click.option(
+    "--to",
+    "provider",
+    type=click.Choice(("file", "pkcs11")),
+    help="Where the new master key is kept, if elsewhere than now.",
+)
 @home_option
 @json_option
 def master(config: Config, provider: str | None, as_json: bool) -> None:
@@ -88,11 +93,20 @@ def master(config: Config, provider: str | None, as_json: bool) -> None:
     Replace the master key. The server has to be stopped.
 
     What the old one wraps is put under the new one, nothing else changes, and there is a new recovery file. Backups of
-    before open with the old recovery file only: keep it, marked as old, for as long as you keep them.
+    before open with the old recovery file only: keep it, marked as old, for as long as you keep them. One that moves
+    into a token or out of it is used when [keeper] provider says so; that of a token has no recovery file.
     """
     wanted = provider or config.keeper.provider
+    if (config.keeper.provider, wanted) != ("file", "file"):
+        with _alone(config) as engine:
+            _moved(config, engine, wanted)
+        with opened(config) as app:
+            app.owner.note_rotation("master")
+        said = f'Now set [keeper] provider = "{wanted}" in {config.source}; the key of before opens nothing more.'
+        tell(as_json, {"provider": wanted, "recovery": []}, said)
+        return
     with _alone(config) as engine:
-        place = _replaced(config, engine, wanted)
+        place = _replaced(config, engine)
     with owned(config) as app:
         sheet = app.owner.recovery_file()
         app.owner.note_rotation("master")
@@ -117,7 +131,25 @@ def _alone(config: Config) -> Iterator[SqliteEngine]:
             rights.renew(config)
 
 
-def _replaced(config: Config, engine: SqliteEngine, wanted: str) -> Path:
+def _moved(config: Config, engine: SqliteEngine, wanted: str) -> None:
+    """Put the ledger under a new master key in another place than now."""
+    from cryptnsend.app.strongroom import token
+    from cryptnsend.keeper import providers, secrets
+
+    place = config.keeper.key_file
+    if (config.keeper.provider, wanted) == ("file", "pkcs11"):
+        token(config).make()
+        secrets.rewrap(engine, providers.FileProvider(place, os.urandom), token(config))
+    elif (config.keeper.provider, wanted) == ("pkcs11", "file"):
+        if place.exists():
+            raise Denied(f"{place}: there is a master key here already. Move it away first.")
+        providers.make_master_key(place, os.urandom)
+        secrets.rewrap(engine, token(config), providers.FileProvider(place, os.urandom))
+    else:
+        raise Denied(f"The master key cannot be moved from {config.keeper.provider} to {wanted}.")
+
+
+def _replaced(config: Config, engine: SqliteEngine) -> Path:
     """
     Put the ledger under a new master key in a file, and that file in its place; go on where an earlier try ended.
 
@@ -125,8 +157,6 @@ def _replaced(config: Config, engine: SqliteEngine, wanted: str) -> Path:
     """
     from cryptnsend.keeper import providers, secrets
 
-    if config.keeper.provider != "file" or wanted != "file":
-        raise Denied(f"The master key comes from {config.keeper.provider}; this command makes files only.")
     place = config.keeper.key_file
     coming = place.with_name(place.name + NEXT)
     before, after = (providers.FileProvider(each, os.urandom) for each in (place, coming))
