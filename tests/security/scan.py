@@ -13,6 +13,7 @@ is found.
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from cryptnsend.demo.internet import Internet
 from cryptnsend.demo.visitor import Visitor
 
 IMPLICIT, STARTTLS = ("submissions", "imaps", "pop3s", "portal"), ("submission", "inbound")
+SECONDS = int(os.environ.get("SECONDS", "600"))  # for finding pages, and a sixth of it for each module
 MODULES = "common,crlf,csrf,htaccess,methods,xxe,timesql,backup"
 ANN, PASSWORD = "ann.scan@gmail.example", "harbour violet tractor ninety"
 TALLIES = {0: "info", 1: "low", 2: "medium", 3: "high", 4: "critical"}
@@ -86,10 +88,25 @@ def web(program: str, made: House) -> dict[str, dict[str, int]]:
 def _web_of(program: str, url: str, more: list[str]) -> dict[str, int]:
     with tempfile.TemporaryDirectory(prefix="cryptnsend-scan-") as folder:
         report = Path(folder) / "report.json"
-        options = ["--scope", "domain", "-m", MODULES, "--max-scan-time", "600", "--max-attack-time", "120", "-d", "4"]
+        options = [
+            "--scope",
+            "domain",
+            "-m",
+            MODULES,
+            "--max-scan-time",
+            str(SECONDS),
+            "--max-attack-time",
+            str(SECONDS // 6),
+            "-d",
+            "4",
+        ]
         options += ["--verify-ssl", "0", "--store-session", folder, "--flush-session", "-f", "json", "-o", str(report)]
         done = subprocess.run(
-            [program, "-u", f"{url}/", *options, *more], capture_output=True, text=True, timeout=1500, check=False
+            [program, "-u", f"{url}/", *options, *more],
+            capture_output=True,
+            text=True,
+            timeout=20 * SECONDS,
+            check=False,
         )
         if not report.exists():
             raise SystemExit(f"wapiti did not finish: {(done.stderr or done.stdout)[-800:]}")
