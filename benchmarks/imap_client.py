@@ -44,6 +44,15 @@ class Client:
             raise Failed(f"{command[:60]}: {said[at:][:200]!r}")
         return said
 
+    def line(self, line: str, expected: bytes) -> None:
+        """Say a line to a door of SMTP; raise Failed unless the reply's last line begins with *expected*."""
+        self._socket.sendall(line.encode() + b"\r\n")
+        said = b""
+        while not re.search(rb"^\d{3} [^\n]*\n\Z", said, re.M):
+            said += self._until(b"\r\n")
+        if not said.splitlines()[-1].startswith(expected):
+            raise Failed(f"{line[:10]}: {said[-200:]!r}")
+
     def login(self, name: str, password: str) -> None:
         """Sign in."""
         self.ask(f'LOGIN "{name}" "{password}"')

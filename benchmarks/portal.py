@@ -22,6 +22,7 @@ import time
 import urllib.parse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -48,6 +49,7 @@ class Browser:
         self._cookies: dict[str, str] = {}
         self.page = ""
         self.octets = 0
+        self.location = ""  # where the last answer leads, as a path
 
     def get(self, path: str) -> int:
         """Look at a page; return the answer's status."""
@@ -63,24 +65,31 @@ class Browser:
         """End the connection."""
         self._connection.close()
 
+    def headers(self) -> dict[str, str]:
+        """Return what goes with each request."""
+        return {**self._headers, "Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())}
+
     def _ask(self, method: str, path: str, body: str | None = None) -> int:
-        headers = dict(self._headers)
-        headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        headers = self.headers()
         if body is not None:
             headers |= {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
         self._connection.request(method, path, body, headers)
         answer = self._connection.getresponse()
         octets = answer.read()
         self.page, self.octets = octets.decode("utf-8", "replace"), len(octets)
+        self.location = urllib.parse.urlsplit(answer.getheader("Location") or "").path
         for said in answer.msg.get_all("Set-Cookie") or []:
             name, _, value = said.partition(";")[0].partition("=")
             self._cookies[name] = value
         return answer.status
 
 
-def sign_in(server: Server, address: str) -> Browser:
+B = TypeVar("B", bound=Browser)
+
+
+def sign_in(server: Server, address: str, kind: type[B] = Browser) -> B:  # type: ignore[assignment]
     """Return a browser in which *address* is signed in."""
-    browser = Browser(server.home.ports()["portal"], server.config.server.hostname)
+    browser = kind(server.home.ports()["portal"], server.config.server.hostname)
     if browser.get("/sign-in") != 200 or browser.post("/sign-in", address=address, password=PASSWORD) != 303:
         raise Failed(f"{address} could not sign in: {browser.page[:300]}")
     return browser
