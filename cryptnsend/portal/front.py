@@ -7,6 +7,8 @@ sixteen such forms would close the portal. So:
 - A form of up to `SMALL` octets arrives whole, in the loop, before it gets a thread.
 - What is larger gets one of as many *transfer* threads, which pages never wait for, and of which one source may hold a
   quarter; so does an answer of more than `WHOLE` octets, when its first part is there.
+- Such an answer goes to granian through a pipe that is called a file: a stream of granian's takes whatever it is given
+  and keeps for a slow reader what did not leave yet, gigabytes if need be; of a file it reads what leaves.
 - A peer that sends or takes nothing for `Patience.idle` seconds, or too little on average, is given up.
 
 A body has to say its length (411 otherwise): where one without it breaks off, granian reports an end like any other.
@@ -17,10 +19,16 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import fcntl
 import io
+import os
+import select
+import struct
 import sys
+import termios
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -200,7 +208,8 @@ class Front:
         loop = asyncio.get_running_loop()
         try:
             async with self._turns.one(source):
-                sending = _Sending(protocol.response_stream(answer.status, answer.headers), loop, self._patience)
+                sending = _Sending(self._patience)
+                protocol.response_file(answer.status, answer.headers, sending.place)
                 await loop.run_in_executor(self._transfers, context.run, sending.send, answer.start, rest)
         finally:
             await loop.run_in_executor(self._pages, context.run, answer.close)
@@ -232,31 +241,56 @@ class _Turns:
 
 
 class _Sending:
-    """An answer on its way to its reader."""
+    """An answer on its way: a pipe that granian opens at `place` and reads as fast as the reader takes it."""
 
-    def __init__(self, stream: Any, loop: asyncio.AbstractEventLoop, patience: Patience):
-        self._stream, self._loop, self._patience = stream, loop, patience
+    def __init__(self, patience: Patience):
+        self._patience = patience
+        self._out, self._in = os.pipe()
+        self._is_open = True  # here, too: granian may not have come to it yet
+        self.place = f"/proc/self/fd/{self._out}"
 
     def send(self, start: list[bytes], rest: Iterator[bytes]) -> None:
         """In a thread: fetch and send until the end, or until the reader leaves."""
-        since, done = self._loop.time(), 0
+        since, done = time.monotonic(), 0
+        os.set_blocking(self._in, False)
+        room = select.poll()
+        room.register(self._in, select.POLLOUT)
         try:
             for block in chain(start, rest):
-                wait = self._patience.left(since, self._loop.time(), done)
-                sent: Future[None] = asyncio.run_coroutine_threadsafe(self._put(block, wait), self._loop)
-                sent.result()
-                done += len(block)
+                left = memoryview(block)
+                while left:
+                    wait = self._patience.left(since, time.monotonic(), done)
+                    if wait <= 0 or not room.poll(wait * 1000):
+                        raise Gone("the reader is too slow")
+                    count = self._put(left)
+                    left, done = left[count:], done + count
+                    self._leave(done)
         except Gone:
             log.info("an answer broke off")
         except Exception as error:
             log.critical("a page broke", exc_info=error)
+        finally:
+            self._leave()
+            os.close(self._in)
 
-    async def _put(self, block: bytes, wait: float) -> None:
+    def _put(self, octets: memoryview) -> int:
         try:
-            async with asyncio.timeout(max(wait, 0)):
-                await self._stream.send_bytes(block)
-        except (TimeoutError, RuntimeError):  # granian's ProtocolClosed is one
+            return os.write(self._in, octets)
+        except BlockingIOError:  # less room than a page of memory
+            return 0
+        except BrokenPipeError:
             raise Gone("the reader left") from None
+
+    def _leave(self, done: int | None = None) -> None:
+        """Close granian's end of the pipe here, once it has its own, so that its leaving is seen; or without *done*."""
+        if not self._is_open:
+            return
+        if done is not None:
+            (waiting,) = struct.unpack("i", fcntl.ioctl(self._out, termios.FIONREAD, bytes(4)))
+            if waiting == done:
+                return
+        self._is_open = False
+        os.close(self._out)
 
 
 def _fill(parts: list[bytes], rest: Iterator[bytes]) -> bool:

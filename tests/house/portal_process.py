@@ -37,9 +37,9 @@ def pages(folder: Path) -> Callable[[dict[str, Any], Callable[..., Any]], Iterab
                 size += len(block)
             start("200 OK", [("content-type", "text/plain")])
             return [f"{size} {digest.hexdigest()}".encode()]
-        if environ["PATH_INFO"] in ("/large", "/large/breaks"):
+        if environ["PATH_INFO"] in ("/large", "/large/breaks", "/large/counted"):
             start("200 OK", [("content-type", "application/octet-stream"), ("content-length", str(512 * 65536))])
-            return large(folder, environ["PATH_INFO"] == "/large/breaks")
+            return large(folder, environ["PATH_INFO"].rpartition("/")[2])
         if environ["PATH_INFO"] == "/fields":
             start("200 OK", [("content-type", "application/json"), ("set-cookie", "a=1"), ("set-cookie", "b=2")])
             return [json.dumps({name: value for name, value in environ.items() if isinstance(value, str)}).encode()]
@@ -49,12 +49,14 @@ def pages(folder: Path) -> Callable[[dict[str, Any], Callable[..., Any]], Iterab
     return app
 
 
-def large(folder: Path, breaks: bool) -> Iterator[bytes]:
-    """Give 32 MiB, or break after half of it; a file says that it was closed."""
+def large(folder: Path, kind: str) -> Iterator[bytes]:
+    """Give 32 MiB, or break after half of it, or count in a file what was made; another one says that it was closed."""
     try:
         for count in range(512):
-            if breaks and count == 256:
+            if kind == "breaks" and count == 256:
                 raise ValueError("kumquat-4712")
+            if kind == "counted":
+                (folder / "made").write_text(str(count + 1))
             yield bytes([count % 256]) * 65536
     finally:
         (folder / "closed").touch()

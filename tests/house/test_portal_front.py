@@ -32,13 +32,17 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
 
 
 @pytest.fixture
-def connect(portal: Portal) -> Iterator[Callable[[], ssl.SSLSocket]]:
+def connect(portal: Portal) -> Iterator[Callable[..., ssl.SSLSocket]]:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with ExitStack() as stack:
 
-        def connected() -> ssl.SSLSocket:
-            plain = stack.enter_context(socket.create_connection(("127.0.0.1", portal.port), 60))
+        def connected(room: int | None = None) -> ssl.SSLSocket:
+            plain = stack.enter_context(socket.socket())
+            plain.settimeout(60)
+            if room is not None:  # octets that the kernel keeps for this side
+                plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+            plain.connect(("127.0.0.1", portal.port))
             return stack.enter_context(context.wrap_socket(plain))
 
         yield connected
@@ -90,6 +94,18 @@ def test_a_long_answer_arrives_whole_and_is_closed(portal, connect):
     status, body = answered(connect(), b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
     assert status == 200
     assert body == b"".join(bytes([count % 256]) * 65536 for count in range(512))
+
+
+def test_an_answer_is_made_no_faster_than_its_reader_takes_it(portal, connect):
+    slow = connect(65536)
+    slow.sendall(b"GET /large/counted HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert slow.recv(100)
+    for _ in range(30):  # time enough to make all of it, if nobody held it back
+        assert answered(connect(), post("/digest", bytes(60_000)))[0] == 200
+    ahead = int((portal.folder / "made").read_text()) * 65536
+    assert ahead < 16 * 1024 * 1024, "what the kernel keeps for the other side, and little else"
+    while int((portal.folder / "made").read_text()) < 512:
+        assert slow.recv(1 << 20)
 
 
 def test_an_answer_is_closed_when_its_reader_leaves(portal, connect):
