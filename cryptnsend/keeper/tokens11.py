@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cryptnsend.core.errors import Denied, SealBroken
+from cryptnsend.core.errors import ConfigError, SealBroken
 from cryptnsend.core.keys import NONCE, TAG
 from cryptnsend.core.model import Random
 from cryptnsend.core.seal import framed
@@ -57,15 +57,15 @@ class Pkcs11Provider:
                 raise SealBroken("A wrapped key does not fit its place.") from None
 
     def sealed_copy(self, k: bytes) -> bytes:
-        raise Denied(STAYS)
+        raise ConfigError(STAYS)
 
     def make(self) -> None:
-        """Make the key in the token, never to leave it; raise `Denied` if there is one of this label."""
+        """Make the key in the token, never to leave it; raise `ConfigError` if there is one of this label."""
         with self._session(writing=True) as session:
             from pkcs11 import Attribute, KeyType, MechanismFlag, ObjectClass
 
             if list(session.get_objects({Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.LABEL: self._label})):
-                raise Denied(f"The token {self._token} has a key {self._label} already, and none is ever overwritten.")
+                raise ConfigError(f"The token {self._token} has a key {self._label} already. None is overwritten.")
             session.generate_key(
                 KeyType.AES,
                 256,

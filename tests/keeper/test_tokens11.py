@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cryptnsend.core.errors import Denied, SealBroken
+from cryptnsend.core.errors import ConfigError, SealBroken
 from cryptnsend.keeper import secrets
 from cryptnsend.keeper.providers import NoMasterKey
 from cryptnsend.keeper.tokens11 import Pkcs11Provider
@@ -36,7 +36,7 @@ def test_what_is_wrapped_opens_under_its_label_and_whole_only(tokens: Path) -> N
     ):
         with pytest.raises(SealBroken):
             of.unwrap(label, octets)
-    with pytest.raises(Denied, match="already"):
+    with pytest.raises(ConfigError, match="already"):
         one.make()
 
 
@@ -45,7 +45,7 @@ def test_a_key_in_a_token_leaves_it_in_no_form(tokens: Path) -> None:
 
     kept = provider(tokens, "kept")
     kept.make()
-    with pytest.raises(Denied, match="gives it to nobody"):
+    with pytest.raises(ConfigError, match="gives it to nobody"):
         kept.sealed_copy(b"k" * 32)
     with pkcs11.lib(str(MODULE)).get_token(token_label="cryptnsend").open(user_pin=PIN) as session:
         key = session.get_key(label="kept")
