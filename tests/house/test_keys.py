@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from cryptnsend.cli.doctor import master_key
+from cryptnsend.config import Config
 from cryptnsend.core.errors import NoGrant
 from cryptnsend.keeper.recovery import sheet
 from tests.support.house import PASSWORD, SOURCE, House
 from tests.support.terminal import Operator
+from tests.support.tokens import tokens as tokens
 
 ANN, PAT = "ann@gmail.example", "pat@yahoo.example"
 
@@ -115,5 +118,26 @@ def test_a_master_key_that_is_not_the_ledgers_is_not_replaced(house: House, oper
     assert other.read_bytes() == right
     other.rename(place)
     place.chmod(0o600)
+    house.start_keeper()
+    assert house.session(ANN).account
+
+
+def test_the_master_key_moves_into_a_token_and_out_of_it(
+    house: House, operator: Operator, message: int, tokens: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = house.config.keeper.key_file
+    before = place.read_bytes()
+    monkeypatch.setenv("CRYPTNSEND_KEEPER_PKCS11_KEY", "moved")
+    monkeypatch.setenv("CRYPTNSEND_KEEPER_PKCS11_PIN_FILE", str(tokens / "pin"))
+    house.stop_keeper()
+    assert 'provider = "pkcs11"' in operator("keys", "master", "--to", "pkcs11")
+    assert "already" in operator("keys", "master", "--to", "pkcs11", code=3)
+    with monkeypatch.context() as settings:
+        settings.setenv("CRYPTNSEND_KEEPER_PROVIDER", "pkcs11")
+        assert {row["name"] for row in operator.json("keys", "list")} >= {"link"}  # by a keeper of its own
+        assert [each.level for each in master_key(Config.load(house.home.config_file))] == ["ok"]
+        place.unlink()
+        operator("keys", "master", "--to", "file")
+    assert place.read_bytes() != before
     house.start_keeper()
     assert house.session(ANN).account
