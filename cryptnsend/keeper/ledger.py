@@ -69,6 +69,16 @@ def secrets(reads: Reads) -> list[tuple[str, int, bytes]]:
     return [(row["label"], row["key_id"], row["wrapped"]) for row in found]
 
 
+def secret_ids(reads: Reads) -> Sequence[Row]:
+    """Return label, key id and time of making of every secret."""
+    return reads.query("SELECT label, key_id, made FROM secrets ORDER BY label, made, key_id")
+
+
+def recoverable(reads: Reads) -> Sequence[Row]:
+    """Return id, holder and recovery wrap of every pair that has one."""
+    return reads.query("SELECT id, holder, recovery_wrap FROM pairs WHERE recovery_wrap IS NOT NULL")
+
+
 def add_secret(rows: Rows, label: str, key_id: int, wrapped: bytes, now: int) -> None:
     """Add a wrapped secret."""
     rows.execute(

@@ -93,7 +93,7 @@ def own_keys(context: Context) -> list[OwnKey]:
     newest = {label: context.secrets.key_id(label) for label in (*secrets.LABELS, *secrets.PAIRS)}
     return [
         OwnKey(row["label"], row["key_id"], row["made"], newest.get(row["label"]) == row["key_id"])
-        for row in context.reads.query("SELECT label, key_id, made FROM secrets ORDER BY label, made, key_id")
+        for row in ledger.secret_ids(context.reads)
     ]
 
 
@@ -115,7 +115,7 @@ def _rewrap(context: Context) -> None:
     newest = context.secrets.key("recovery")
 
     def write(rows: Rows) -> None:
-        for row in rows.query("SELECT id, holder, recovery_wrap FROM pairs WHERE recovery_wrap IS NOT NULL"):
+        for row in ledger.recoverable(rows):
             place = framed("recovery", row["id"], row["holder"])
             seed = wraps.unwrapped(context, row["recovery_wrap"], place)
             ledger.set_pair(rows, row["id"], recovery_wrap=keys.box(newest, seed, place, context.rng))
