@@ -50,13 +50,14 @@ def pages(folder: Path) -> Callable[[dict[str, Any], Callable[..., Any]], Iterab
 
 
 def large(folder: Path, kind: str) -> Iterator[bytes]:
-    """Give 32 MiB, or break after half of it, or count in a file what was made; another one says that it was closed."""
+    """Give 32 MiB, or break after half of it, or put a dot into a file for each block; another one says that it was closed."""
     try:
         for count in range(512):
             if kind == "breaks" and count == 256:
                 raise ValueError("kumquat-4712")
             if kind == "counted":
-                (folder / "made").write_text(str(count + 1))
+                with open(folder / "made", "ab") as made:
+                    made.write(b".")
             yield bytes([count % 256]) * 65536
     finally:
         (folder / "closed").touch()
