@@ -50,7 +50,7 @@ def pages(folder: Path) -> Callable[[dict[str, Any], Callable[..., Any]], Iterab
 
 
 def large(folder: Path, kind: str) -> Iterator[bytes]:
-    """Give 32 MiB, or break after half of it, or put a dot into a file for each block; another one says that it was closed."""
+    """Give 32 MiB, or break after half, or leave a dot in a file for each block; another file says it was closed."""
     try:
         for count in range(512):
             if kind == "breaks" and count == 256:
