@@ -13,7 +13,7 @@ from cryptnsend.flow.people import People
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Browser, Doing
 from cryptnsend.keeper.requests import RecoveryFile
-from cryptnsend.store.records import messages, oversight
+from cryptnsend.store.records import messages, oversight, sessions
 
 DAY = 86_400_000  # milliseconds
 
@@ -42,6 +42,15 @@ class Oversight(People):
             if not oversight.end_browser(rows, session.account, id_hash):
                 raise NoGrant("There is no such browser.")
             self._append(rows, session.organisation, session.account, "account.signed-out", {"browser": "another"})
+
+        self._engine.write(write).result()
+
+    def set_rest(self, session: Session, minutes: int) -> None:
+        """Let every session of this account end after so many minutes without a tap; 0 for as late as may be."""
+
+        def write(rows: Rows) -> None:
+            sessions.set_rest(rows, session.organisation, session.account, minutes)
+            self._append(rows, session.organisation, session.account, "account.rest", {"minutes": minutes})
 
         self._engine.write(write).result()
 

@@ -62,6 +62,7 @@ class Session:
     id_hash: bytes = field(repr=False)
     secret: bytes = field(repr=False)
     closed: tuple[int, ...] = field(default=(), repr=False)
+    rest: int = 0  # minutes without a tap after which its owner wants it to end; 0 for as late as may be
 
     @classmethod
     def unkept(cls, opened: Opened, address: str, id_hash: bytes = b"") -> Session:
@@ -136,7 +137,7 @@ class Sessions:
         if row is None:
             return None
         roles = tuple(row["roles"].split(","))
-        idle, absolute = self._times(row["org"], roles)
+        idle, absolute = self._times(row["org"], roles, row["rest"])
         if not _still_theirs(row):
             self._engine.write(lambda rows: sessions.end(rows, id_hash)).result()
             return None
@@ -164,11 +165,17 @@ class Sessions:
             id_hash,
             secret,
             kept.closed,
+            row["rest"],
         )
 
-    def _times(self, org: int, roles: tuple[str, ...]) -> tuple[int, int]:
-        """Return for how long a session may rest, and last; an organisation can only make both shorter."""
+    def _times(self, org: int, roles: tuple[str, ...], rest: int) -> tuple[int, int]:
+        """
+        Return for how long a session may rest, and last.
+
+        An organisation can only make both shorter, and its owner the first, to *rest* minutes if that is not 0.
+        """
         idle = self._limits.recipient_idle if roles == ("recipient",) else self._limits.subscriber_idle
+        idle = min(idle, rest * MINUTE) if rest else idle
         if org == INSTALLATION:
             return idle, self._limits.absolute
         held = self._policies.limits(org)

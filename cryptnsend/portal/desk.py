@@ -150,7 +150,12 @@ class Desk:
         return policies.limits(somebody.organisation) if somebody is not None else policies.installation
 
     def idle_minutes(self, somebody: Session | None) -> int:
-        """Return how many minutes somebody stays signed in without a tap."""
+        """Return how many minutes somebody stays signed in without a tap, as they chose or at most."""
+        most = self.most_idle_minutes(somebody)
+        return min(most, somebody.rest) if somebody is not None and somebody.rest else most
+
+    def most_idle_minutes(self, somebody: Session | None) -> int:
+        """Return how many minutes the rules let somebody stay signed in without a tap."""
         sessions = self.config.sessions
         if somebody is None or tuple(somebody.roles) == ("recipient",):
             return sessions.recipient_idle_minutes

@@ -39,6 +39,7 @@ blueprint = Blueprint("estate", __name__)
 blueprint.before_request(check_form)
 
 PAGE = 50
+RESTS = (5, 10, 15, 20, 30, 45, 60, 120)  # minutes without a tap that people may choose, where the rules let more
 DOINGS = {  # what the access log says of an action of the audit trail
     "account.signed-in": lazy_gettext("Signed in"),
     "account.signed-out": lazy_gettext("Signed out other browsers"),
@@ -64,6 +65,7 @@ DOINGS = {  # what the access log says of an action of the audit trail
     "account.friends": lazy_gettext("Chose whose mail is ordinary mail"),
     "key.added": lazy_gettext("Handed in a key"),
     "key.removed": lazy_gettext("Took a key away"),
+    "account.rest": lazy_gettext("Chose when to be signed out"),
     "account.mails": lazy_gettext("Chose which mails to get"),
     "account.language": lazy_gettext("Chose a language"),
     "account.address-added": lazy_gettext("Added an address"),
@@ -227,7 +229,30 @@ def unblock(contact: int) -> Any:
 @needs_session
 def browsers() -> Any:
     """List where this account is signed in."""
-    return render_template("browsers.html", browsers=desk().accounts.browsers(signed_in()), browser_name=browser_name)
+    somebody = signed_in()
+    most = desk().most_idle_minutes(somebody)
+    return render_template(
+        "browsers.html",
+        browsers=desk().accounts.browsers(somebody),
+        browser_name=browser_name,
+        rest=somebody.rest if somebody.rest < most else 0,
+        rests=[each for each in RESTS if each < most],
+        most=most,
+        saved=recall("saved"),
+    )
+
+
+@blueprint.post("/account/browsers/rest")
+@needs_session
+def rest() -> Any:
+    """Be signed out after so many minutes without a tap from now on."""
+    typed = request.form.get("minutes", "")
+    minutes = int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 5 else -1
+    if minutes not in (0, *RESTS):
+        abort(400)
+    desk().accounts.set_rest(signed_in(), minutes)
+    remember("saved", "rest")
+    return redirect(url_for("estate.browsers"), 303)
 
 
 @blueprint.post("/account/browsers/<ident>/end")

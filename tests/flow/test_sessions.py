@@ -78,6 +78,23 @@ def test_a_subscriber_may_rest_for_half_an_hour(house: House, cookie: str) -> No
     assert house.engine.query("SELECT state, sealed FROM sessions") == [{"state": "rested", "sealed": b""}]
 
 
+def test_who_wants_to_be_signed_out_sooner_is_and_nobody_later(house: House, cookie: str) -> None:
+    house.accounts.set_rest(house.found(cookie), 10)
+    house.clock.forward(9 * MINUTE)
+    assert house.found(cookie).rest == 10
+    house.clock.forward(10 * MINUTE)
+    assert house.accounts.session(cookie) is None
+    later = house.accounts.sign_in(ANN, PASSWORD, SOURCE, AGENT)
+    house.accounts.set_rest(house.found(later), 120)
+    house.clock.forward(31 * MINUTE)
+    assert house.accounts.session(later) is None, "the server's half an hour holds"
+    again = house.accounts.sign_in(ANN, PASSWORD, SOURCE, AGENT)
+    house.accounts.set_rest(house.found(again), 0)
+    house.clock.forward(25 * MINUTE)
+    assert house.found(again).rest == 0
+    assert "account.rest" in [each.action for each in house.accounts.access_log(house.found(again))]
+
+
 def test_a_recipient_may_rest_for_a_quarter_of_an_hour(house: House, cookie: str) -> None:
     theirs = recipient(house)
     house.clock.forward(14 * MINUTE)

@@ -251,6 +251,11 @@ class FakeAccounts:
             raise Ended("This link does not work any more.")
         self.world.calls.append("object_to")
 
+    def set_rest(self, session: Any, minutes: int) -> None:
+        for ident, found in self.world.sessions.items():
+            if found == session:
+                self.world.sessions[ident] = replace(found, rest=minutes)
+
     def browsers(self, session: Any) -> Sequence[Browser]:
         return self.world.browsers
 

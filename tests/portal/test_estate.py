@@ -83,6 +83,21 @@ def test_browsers_are_listed_and_signed_out_one_by_one(pat: Visitor, world: Worl
     assert pat.post("/account/browsers/zz/end").status_code == 404
 
 
+def test_people_choose_to_be_signed_out_sooner(ann: Visitor, world: World) -> None:
+    page = ann.get("/account/browsers").text
+    assert 'data-idle="30"' in page
+    assert re.findall(r'<option value="(\d+)"', page) == ["5", "10", "15", "20", "0"]
+    assert ann.post("/account/browsers/rest", {"minutes": "10"}).location == "/account/browsers"
+    page = ann.get("/account/browsers").text
+    assert "Saved." in page
+    assert '<option value="10" selected' in page
+    assert 'data-idle="10"' in page
+    for wrong in ("", "7", "-5", "1000000000", "ten", "٥"):
+        assert ann.post("/account/browsers/rest", {"minutes": wrong}).status_code == 400
+    ann.post("/account/browsers/rest", {"minutes": "0"})
+    assert 'data-idle="30"' in ann.get("/account/browsers").text
+
+
 @pytest.mark.parametrize(
     ("agent", "name"),
     [

@@ -48,6 +48,7 @@ class FakeSession:
     locked: tuple[int, ...] = ()
     locale: str = ""
     closed: tuple[int, ...] = ()
+    rest: int = 0
 
     @property
     def addresses(self) -> tuple[str, ...]:

@@ -22,11 +22,25 @@ def session(engine: Engine, id_hash: bytes) -> Row | None:
     """Return a session with the account it belongs to as that stands now, or None."""
     found = engine.query(
         "SELECT s.account, s.org, s.sealed, s.credential_version, s.created, s.seen, s.state, c.roles,"
-        " c.state AS account_state, c.credential_version AS current_version, c.name, c.locale"
-        " FROM sessions s JOIN accounts c ON c.id = s.account WHERE s.id_hash = :id_hash AND s.state = 'in'",
+        " c.state AS account_state, c.credential_version AS current_version, c.name, c.locale,"
+        " coalesce(r.minutes, 0) AS rest"
+        " FROM sessions s JOIN accounts c ON c.id = s.account LEFT JOIN rests r ON r.account = s.account"
+        " WHERE s.id_hash = :id_hash AND s.state = 'in'",
         id_hash=id_hash,
     )
     return found[0] if found else None
+
+
+def set_rest(rows: Rows, org: int, account: int, minutes: int) -> None:
+    """Note after how many minutes without a tap an account is to be signed out; 0 for as late as may be."""
+    if not minutes:
+        rows.execute("DELETE FROM rests WHERE account = :account", {"account": account})
+        return
+    rows.execute(
+        "INSERT INTO rests(account, org, minutes) VALUES (:account, :org, :minutes)"
+        " ON CONFLICT(account) DO UPDATE SET org = excluded.org, minutes = excluded.minutes",
+        {"account": account, "org": org, "minutes": minutes},
+    )
 
 
 def touch(rows: Rows, id_hash: bytes, now: int) -> None:

@@ -35,7 +35,7 @@ from cryptnsend.store.schema.organisations import DOMAINS_AGAIN, LOOKS, ORGANISA
 from cryptnsend.store.schema.ownkeys import OWN_KEYS
 from cryptnsend.store.schema.uploads import UPLOADS
 from cryptnsend.store.schema.visitors import VISITOR_FORMS, VISITORS
-from cryptnsend.store.schema.wishes import REMINDERS, WISHES
+from cryptnsend.store.schema.wishes import REMINDERS, RESTS, WISHES
 
 __all__ = ["STEPS", "Step"]
 
@@ -73,4 +73,5 @@ STEPS: tuple[Step, ...] = (
     LINK_MARKS,
     HOOKS_OF_ALL,
     VISITOR_FORMS,
+    RESTS,
 )

@@ -28,3 +28,14 @@ WISHES = Step(
         ) STRICT, WITHOUT ROWID""",
     ),
 )
+
+RESTS = Step(
+    "0034-rests",
+    (
+        """CREATE TABLE rests(                     -- who wants to be signed out sooner than the rules say
+            account INTEGER PRIMARY KEY REFERENCES accounts,
+            org INTEGER NOT NULL REFERENCES organisations,
+            minutes INTEGER NOT NULL            -- without a tap
+        ) STRICT""",
+    ),
+)
