@@ -59,6 +59,7 @@ def verify(engine: Engine, vault: Vault, progress: Progress = lambda what, done,
 def _message(engine: Engine, vault: Vault, message: int, parts: list[Row]) -> Iterator[Wrong]:
     whole, is_whole = hashlib.sha256(), True
     wrong: list[Wrong] = []
+    has_bcc = any(row["part"] == "author_index" for row in parts)
     for row in parts:
         part = f"message {message}, {row['part']}"
         try:
@@ -69,7 +70,7 @@ def _message(engine: Engine, vault: Vault, message: int, parts: list[Row]) -> It
         except StoreBroken:
             wrong.append(Wrong("unreadable", part))
             continue
-        if not _is_whole(row, size):
+        if not _is_whole(row, size, has_bcc=has_bcc):
             wrong.append(Wrong("cut", f"{part}: {size:,} octets rest here, and more were sealed"))
         whole.update(framed("content", row["part"], row["size"], digest))
     if not upkeep.is_kept(engine, message):
@@ -79,12 +80,17 @@ def _message(engine: Engine, vault: Vault, message: int, parts: list[Row]) -> It
         yield Wrong("changed", f"message {message}: not what its archive has listed")
 
 
-def _is_whole(row: Row, sealed: int) -> bool:
-    """Say whether a part can be all of what was sealed; the padded ones have no size in their row."""
-    if row["part"] not in PADDED:
+def _is_whole(row: Row, sealed: int, *, has_bcc: bool) -> bool:
+    """
+    Say whether a part can be all of what was sealed.
+
+    The padded ones have no size in their row. That of a message is what was submitted, and its Bcc fields rest apart.
+    """
+    is_shorter = has_bcc and row["part"] == "raw"
+    if row["part"] not in PADDED and not is_shorter:
         return sealed == sealed_size(row["size"])
     try:
-        return plain_size(sealed) > 0
+        return plain_size(sealed) > 0 and (not is_shorter or plain_size(sealed) < row["size"])
     except SealBroken:
         return False
 

@@ -379,6 +379,19 @@ def test_the_vault_is_verified_to_the_last_octet(house: House, operator: Operato
     assert "0 things are wrong" in operator("vault", "verify")
 
 
+@pytest.mark.parametrize("words", [1, 20_000], ids=["in its row", "in a blob"])
+def test_a_message_with_people_in_bcc_is_whole_until_it_is_cut(house: House, operator: Operator, words: int) -> None:
+    house.add_subscriber(ANN)
+    message = house.submit(
+        ANN, [PAT, "carl@icloud.example"], house.mail(text="long " * words, bcc=["carl@icloud.example"])
+    )
+    assert operator.json("vault", "verify") == {"missing": [], "wrong": [], "litter": 0}
+    (row,) = house.engine.query("SELECT body, blob_key FROM contents WHERE part = 'raw'")
+    octets = row["body"] or b"".join(house.portal.blobs.open(row["blob_key"]))
+    damage(house, octets[:40])
+    assert operator("vault", "verify", code=1).startswith(f"cut: message {message}, raw: ")
+
+
 def test_a_backup_needs_a_folder_that_can_be_made(house: House, operator: Operator, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     assert "exists. Name a folder that does not exist yet" in operator("backup", tmp_path / "there", code=3)
