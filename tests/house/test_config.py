@@ -79,6 +79,7 @@ def test_every_setting_can_come_from_the_environment(tmp_path):
         ('[ports]\nportal = "443"', '[ports] portal = "443": allowed is a whole number from 0 to 65535.'),
         # Thunderbird on Android reads SIZE as a number of 32 bits.
         ("[limits]\nmessage_octets = 2147483648", "allowed is a whole number from 65536 to 2147483647."),
+        ("[limits]\nfile_octets = 10737418241", "allowed is a whole number from 0 to 10737418240."),
         ("[ports]\nportal = true", "[ports] portal = true: allowed is a whole number from 0 to 65535."),
         ("[ports]\nportal = 443.5", "[ports] portal = 443.5: allowed is a whole number"),
         (
