@@ -46,7 +46,7 @@ test: .venv/.packages .venv/.debian .venv/.npm .venv/pdfjs
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not long and not torture" $(ARGS)
 
 # pytest answers 5 when no test carries the mark, which is no failure here.
-test-long: .venv/.packages .venv/.debian .venv/.npm .venv/pdfjs
+test-long: .venv/.packages .venv/.debian .venv/.npm .venv/pdfjs .venv/sslyze
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m long $(ARGS) || [ $$? -eq 5 ]
 
 torture: .venv/.packages .venv/.debian .venv/.npm
