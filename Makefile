@@ -10,7 +10,7 @@
 #   make words                 bring the catalogues of web/translations in step with the words in the source
 #   make screenshots           a picture of every page, into docs/screenshots/all; ARGS="setup sent" for some
 #   make lighthouse            points of the main pages on a phone; fails under 95; ARGS="sent" for some
-#   make bench [ARGS=...]      benchmarks/accept.py; with BENCH=deliver, benchmarks/deliver.py, and so mailbox
+#   make bench [ARGS=...]      benchmarks/accept.py; with BENCH=deliver, benchmarks/deliver.py, and so mailbox, portal, memory
 #   make bench-check           short runs; fails if a ratio of benchmarks/kept.json became worse by more than 30 %
 #   make fuzz [ARGS=seconds]   each target of tests/fuzz for a minute, or so many seconds; what fails becomes a vector
 #   make scan                  sslyze at every port with TLS, wapiti at the pages of a server of its own: 20 minutes

@@ -31,7 +31,7 @@ from cryptnsend.submission.wire import Inbox, LineTooLong
 # Whatever level somebody sets for the root logger: aiosmtpd logs commands at INFO and content at DEBUG.
 logging.getLogger("mail.log").disabled = True
 
-_FULL = 256 * 1024  # octets waiting to be read at which the client has to wait
+_FULL = 128 * 1024  # octets waiting to be read at which the client has to wait
 _QUIET = 0.25  # seconds of silence that show that a client has sent what it wanted to send
 _WITHOUT_TLS = frozenset({"EHLO", "HELO", "STARTTLS", "NOOP", "RSET", "HELP", "QUIT"})
 _OTHER_PROTOCOLS = frozenset({"GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT"})
