@@ -190,6 +190,7 @@ FORMS: list[tuple[str, str, dict[str, str], str]] = [  # who, page, what is type
     ("officer", "/organisation/recall", {"#message": "50"}, "main form .button"),
     ("officer", "/organisation/archive", {"#address": ANN}, "main form .button"),
     ("officer", "/organisation/archive", {}, "form[action$='/release'] .button"),
+    ("officer", "/organisation/glass", {}, "form[action$='/two'] .button"),
     ("manager", "/organisation/people", {"#list": "eve@clinic.example oops"}, "main form:last-of-type .button"),
 ]
 
