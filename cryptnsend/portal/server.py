@@ -3,7 +3,8 @@
 The process that calls `serve` holds the port and watches the certificate; the pages are made in a worker process. A new
 certificate gets a new worker, which takes over while the old one finishes its requests; both accept from the one socket
 that listens, so nobody who knocks meanwhile is lost. Workers are started afresh, not forked: a fork of a process with
-threads inherits whatever lock one of them holds at that moment, and hangs.
+threads inherits whatever lock one of them holds at that moment, and hangs. A worker ends with the process that started
+it, however that ends: an orphan would take connections beside the next portal until it found out, and break them off.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from granian.log import LogLevels
 from granian.net import SocketHolder  # type: ignore[attr-defined]
 from granian.server.mp import MPServer
 
+from cryptnsend.confined.confine import die_with_parent
 from cryptnsend.core.errors import ConfigError
 from cryptnsend.logs import logger
 from cryptnsend.portal.front import Front
@@ -105,13 +107,16 @@ def serve(
     ):
         threading.Thread(target=watch, name=name, daemon=True).start()
     try:
-        granian.serve(target_loader=partial(_load, make_app, threads))
+        granian.serve(target_loader=partial(_load, make_app, threads, os.getpid()))
     finally:
         ended.set()
         held.close()
 
 
-def _load(make_app: Callable[[], Any], threads: int, _target: str) -> Any:
+def _load(make_app: Callable[[], Any], threads: int, parent: int, _target: str) -> Any:
+    die_with_parent()
+    if os.getppid() != parent:  # it ended before this was said
+        raise SystemExit(1)
     try:
         return Front(make_app(), threads)
     except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import select
 import signal
 import socket
 import ssl
@@ -130,3 +131,16 @@ def test_it_ends_with_an_error_when_its_worker_dies(portal):
     assert worker != portal.process.pid
     os.kill(worker, signal.SIGKILL)
     assert portal.process.wait(60) == 1
+
+
+def test_its_worker_ends_with_it_however_that_ends(portal):
+    """By the kernel, and not when it finds out: until then it would take connections beside the next portal."""
+    worker = os.pidfd_open(int(portal.ask("/")[1]))
+    try:
+        portal.process.kill()
+        portal.process.wait(60)
+        ended = select.poll()
+        ended.register(worker, select.POLLIN)
+        assert ended.poll(60_000)
+    finally:
+        os.close(worker)
