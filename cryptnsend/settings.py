@@ -342,7 +342,8 @@ class Scan:
     )
     rspamd: str = setting(
         "",
-        "Where rspamd's normal worker listens, which looks for spam in mail that travels in clear; empty asks nobody.",
+        "Where rspamd's normal worker listens, which looks for spam in mail that travels in clear and in letters of"
+        " visitors; empty asks nobody.",
         unit="socket",
         check=is_place,
         allowed=PLACE,

@@ -550,7 +550,7 @@ class Desk(Foundation):
 
 def scanners(config: Config) -> tuple[list[Scanner], list[Scanner]]:
     """
-    Return who looks at all mail, and who only at mail that travels in clear.
+    Return who looks at all mail, and who only at mail that travels in clear and at letters of visitors.
 
     A further scanner joins here; its name is that of the setting which says where it is.
     """

@@ -224,7 +224,8 @@ class Carried:
     What a scanner may know of a mail besides its octets: no token of ours, no account, no id.
 
     `source` is the IP address and `ehlo` the name of the server that brought it, both empty for what our own people
-    send; `user` is the address of who signed in, empty for strangers.
+    send; of a visitor's letter `source` is where the visitor is. `user` is the address of who signed in, empty for
+    strangers, visitors among them.
     """
 
     reverse_path: str = ""

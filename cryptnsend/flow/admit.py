@@ -18,7 +18,7 @@ import msgspec
 from cryptnsend import metrics
 from cryptnsend.core import keys, mime, policy
 from cryptnsend.core.addresses import single_author
-from cryptnsend.core.contracts import Clock, Engine, Rows
+from cryptnsend.core.contracts import Carried, Clock, Engine, Rows
 from cryptnsend.core.errors import CryptnSendError, NotAuthor, Sentence, StoreBroken, Temporary
 from cryptnsend.core.model import Ids, Random, account_holder
 from cryptnsend.flow import hooking
@@ -29,7 +29,7 @@ from cryptnsend.flow.holders import Holders, Unvouched
 from cryptnsend.flow.journalling import Journalling
 from cryptnsend.flow.policies import Policies
 from cryptnsend.flow.rules import Settings, check_caps, check_refused, check_size, life_of
-from cryptnsend.flow.scanning import Case, Scanning, Wait
+from cryptnsend.flow.scanning import NOBODY, Case, Examination, Scanning, Wait
 from cryptnsend.flow.sealing import Sealed, Sealing
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.store.records import audit, cards, messages, plans
@@ -107,6 +107,7 @@ class Admission:
         life: int | None = None,
         plan: Plan | None = None,
         visits: int | None = None,
+        stranger: Carried | None = None,
     ) -> Draft:
         """
         Start a message. *origin* is smtp, page, reply, mail, visitor or trial; *parent* the message a reply answers.
@@ -114,12 +115,13 @@ class Admission:
         *visits* is the account of the subscriber by whose page a visitor starts a thread of that subscriber's. *nonce*
         is the form's, so that a form sent twice makes one message; *life* is how long recipients may open it, in
         milliseconds; *plan* is what its author asks for besides. Scanners look at it while it comes in, but for mail
-        from other servers: their door has it looked at, since it may be sealed for two ends.
+        from other servers: their door has it looked at, since it may be sealed for two ends. The spam filter is among
+        them only where *stranger* says what it may know of somebody whom nobody here knows yet.
 
         Raises StoreFull before anything of it has come when the disk is nearly full.
         """
         self.vault.check_room()
-        return Draft(self, author, envelope, origin, parent, nonce, life, plan, visits)
+        return Draft(self, author, envelope, origin, parent, nonce, life, plan, visits, stranger)
 
     def is_cold(self) -> bool:
         """Say whether what the keeper told is so old that it should be asked again, which may have to wait for it."""
@@ -161,6 +163,7 @@ class Draft:
         life: int | None,
         plan: Plan | None,
         visits: int | None,
+        stranger: Carried | None,
     ):
         self._house, self._author, self._envelope, self._origin = admission, author, envelope, origin
         self._parent, self._nonce, self._life = parent, nonce, life
@@ -173,8 +176,11 @@ class Draft:
             self.message, admission.vault, admission.random, admission.policies.installation.message_octets
         )
         self._sealed: Sealed | None = None
-        case = Case(author.account, account_holder(author.account), str(self.message), origin)
-        self._scan = admission.scanning.begin(case) if origin != "mail" else None
+        # Of a stranger's letter the organisation hears that it was meant for.
+        case = Case(visits or author.account, account_holder(author.account), str(self.message), origin)
+        self._scan: Examination | None = None
+        if origin != "mail":
+            self._scan = admission.scanning.begin(case, stranger or NOBODY, in_the_open=stranger is not None)
         self.newcomer_until: int | None = None
         self.people: list[Person] = []
         self._macs: list[bytes] = []

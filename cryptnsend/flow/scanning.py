@@ -1,7 +1,8 @@
 """Who looks at which mail before it is taken or leaves, and what follows from what they say?
 
 The virus scanner looks at everything: what people submit, what they send from pages, what other servers bring, what
-leaves in plain. The spam filter looks only at what travels openly anyhow; mail that is sealed is none of its business.
+leaves in plain. The spam filter looks only at what travels openly anyhow, and at what strangers write by a page for
+visitors; mail of our own people that is sealed is none of its business.
 
 A scanner that gives no clear answer is never taken for a yes: the mail is put off. What is found is refused, and
 written to the audit trail by its name. The octets go to the scanners while they are sealed, in pieces, and stay nowhere
@@ -40,7 +41,8 @@ class Case:
     """
     What a finding is written down about.
 
-    *account* is whose organisation hears of it; *where* says in a word how the mail came: smtp, reply, inbound, relay.
+    *account* is whose organisation hears of it; *where* says in a word how the mail came: smtp, reply, visitor,
+    inbound, relay and others.
     """
 
     account: int
@@ -53,7 +55,7 @@ class Scanning:
     """The scanners of one process; safe for many threads."""
 
     def __init__(self, *, everything: Sequence[Scanner], in_the_open: Sequence[Scanner], engine: Engine, clock: Clock):
-        """*everything* are asked about all mail, *in_the_open* also about mail that travels in clear."""
+        """*everything* are asked about all mail, *in_the_open* also about strangers' letters and mail in clear."""
         self._everything, self._in_the_open = tuple(everything), tuple(in_the_open)
         self._engine, self.clock = engine, clock
         self._rests: dict[str, float] = {}  # scanner: until when it is left alone

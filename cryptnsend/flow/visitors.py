@@ -14,7 +14,7 @@ from typing import Any
 
 from cryptnsend.core import handles
 from cryptnsend.core.addresses import Mailbox
-from cryptnsend.core.contracts import Row, Rows
+from cryptnsend.core.contracts import Carried, Row, Rows
 from cryptnsend.core.errors import NoGrant, Refusal
 from cryptnsend.core.mime import Enclosure, Outgoing, build_message
 from cryptnsend.core.model import account_holder
@@ -189,12 +189,15 @@ class Visitors(People):
         draft: int = 0,
         keep: Collection[int] | None = (),
         nonce: bytes,
+        source: str,
     ) -> int:
         """
         Seal and admit a letter to the subscriber of a page, and return its id; the visitor gets a receipt by mail.
 
         The same form again, by its *nonce* and all that was typed and chosen, returns the same id and sends nothing.
-        Raises NoGrant or Refusal (TooBig, Infected among them) where it is not taken, Temporary where it is later.
+        *source* is the IP address it comes from: nobody here knows its writer, so the spam filter is asked as well.
+        Raises NoGrant or Refusal (TooBig, Infected, Spam among them) where it is not taken, Temporary where it is
+        later.
         """
         row = visitors.page(self._engine, handle) if handles.is_one(handle) else None
         if row is None:
@@ -206,7 +209,8 @@ class Visitors(People):
             twice.check_all_there(keep, kept)
         author = Author(session.account, session.organisation, session.address, frozenset(session.addresses), False)
         envelope = Envelope("", (Addressee(row["address"]),), protocol="HTTPS")
-        begun = self._admission.begin(author, envelope, "visitor", nonce=once, visits=row["account"])
+        known = Carried(session.address, (row["address"],), source)
+        begun = self._admission.begin(author, envelope, "visitor", nonce=once, visits=row["account"], stranger=known)
         try:
             built = build_message(self._outgoing(session, row, letter, (*kept, *fresh), begun.message))
             begun.header(next(built))

@@ -15,7 +15,19 @@ from flask import Blueprint, Response, abort, make_response, redirect, render_te
 from flask_babel import gettext
 
 from cryptnsend.core import words
-from cryptnsend.core.errors import Denied, Ended, Enough, Infected, NoGrant, Refusal, Temporary, Throttled, WrongSecret
+from cryptnsend.core.errors import (
+    Denied,
+    Ended,
+    Enough,
+    Infected,
+    NoGrant,
+    NotYet,
+    Refusal,
+    Spam,
+    Temporary,
+    Throttled,
+    WrongSecret,
+)
 from cryptnsend.flow.views import Drafted, KeptFile, Upload, Writing
 from cryptnsend.flow.visitors import GREETING, Letter, Own, Page, writing_of
 from cryptnsend.portal import filling, work
@@ -190,24 +202,37 @@ def send(handle: str) -> Any:
         filled = replace(filled, wrong=filling.marked(wrong))
         if wrong and not problem:
             problem = gettext("Something is missing, or cannot be taken. It is marked below; nothing else is lost.")
+    tried = not problem
     if not problem:
         try:
             message = desk().visitors.send(
                 signed_in(), handle, letter, files=files, draft=typed["draft"], keep=kept,
-                nonce=nonce_of(typed["nonce"]),
+                nonce=nonce_of(typed["nonce"]), source=source(),
             )  # fmt: skip
         except Infected as found:
             problem = say_infected(found)
+        except Spam:
+            problem = gettext(
+                "The spam filter takes this letter for spam, so it was not sent. What you wrote is kept: say it in "
+                "other words, without links or files that are not needed, and send it again. If that does not help, "
+                "call %(name)s.",
+                name=page.name,
+            )
         except (Refusal, NoGrant, Ended) as refused:
             problem = say(refused)
         except Enough as enough:
             problem, status = say(enough), 429
+        except NotYet:
+            problem = gettext(
+                "The spam filter wants to see this letter again later. It is kept; send it again in some minutes."
+            )
+            status = 503
         except Temporary:
             problem, status = gettext("This cannot be sent at this moment. It is kept; try again in a minute."), 503
         else:
             remember("visited", {"message": str(message), "phone": typed["phone"]})
             return redirect(url_for("visitors.sent", handle=handle), 303)
-    return _letter(page, filled, error=problem, draft=_kept(handle, typed, files, filled), typed=typed), status
+    return _letter(page, filled, error=problem, draft=_kept(handle, typed, files, filled, tried), typed=typed), status
 
 
 @blueprint.get("/to/<handle>/sent")
@@ -329,9 +354,9 @@ def _keep(handle: str, typed: dict[str, Any], files: Sequence[Upload], filled: F
     )  # fmt: skip
 
 
-def _kept(handle: str, typed: dict[str, Any], files: list[Upload], filled: Filling) -> Drafted | None:
-    """Keep a letter that cannot be sent as it is, so that its files need not be chosen again."""
-    if not files and not typed["draft"]:
+def _kept(handle: str, typed: dict[str, Any], files: list[Upload], filled: Filling, tried: bool) -> Drafted | None:
+    """Keep a letter that cannot be sent as it is: its files need not be chosen again, and what was *tried* waits."""
+    if not (tried or files or typed["draft"]):
         return None
     try:
         ident = _keep(handle, typed, [] if _too_much(typed, files) else files, filled)

@@ -18,7 +18,7 @@ from cryptnsend.flow.views import Filled, Writing
 from cryptnsend.flow.visitforms import MOST, VERSIONS, OwnForm
 from tests.flow.conftest import Post
 from tests.flow.test_visitors import ANN, BOB, OPEN, signed_in, subscriber, visitor
-from tests.support.house import House, MakeHouse
+from tests.support.house import SOURCE, House, MakeHouse
 
 ASKED = Question("q1", "short", Said("Which medicine?", "¿Qué medicina?"), required=True)
 FORM = Form(Said("Intake", "Ingreso"), Said("Hello."), (ASKED, Question("q2", "yes", Said("Smoker?"))))
@@ -36,7 +36,7 @@ def fill(house: House, session: Session, ident: int, version: int = 0, language:
     asked = shelf.asked("dr-ruiz", ident, version)
     letter, wrong = shelf.letter(session, pages.page("dr-ruiz"), asked, TYPED, text, language)
     assert not wrong
-    return pages.send(session, "dr-ruiz", letter, nonce=os.urandom(16))
+    return pages.send(session, "dr-ruiz", letter, nonce=os.urandom(16), source=SOURCE)
 
 
 def table(house: House, session: Session, message: int) -> list[list[str]]:

@@ -43,7 +43,7 @@ def write(
 ) -> int:
     house.clock.forward(1)
     nonce = more.pop("nonce", os.urandom(16))
-    return house.portal.visitors.send(session, "dr-ruiz", Letter(subject, text), nonce=nonce, **more)  # type: ignore[arg-type]
+    return house.portal.visitors.send(session, "dr-ruiz", Letter(subject, text), nonce=nonce, source=SOURCE, **more)  # type: ignore[arg-type]
 
 
 # -- the letter -------------------------------------------------------------------------------------------------------

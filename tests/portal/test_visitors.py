@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import email
+import email.policy
 import hashlib
 import io
 import json
 import os
 import re
+import socket
 from html import unescape
 from typing import Any
 
@@ -19,7 +22,7 @@ from tests.portal.conftest import BASE, Visitor
 from tests.portal.real import nonce, portal, signed_in, text
 from tests.portal.test_answers import multipart
 from tests.support.house import AGENT, OTHER, PASSWORD, SOURCE, House, MakeHouse
-from tests.support.scanners import EICAR, Clam
+from tests.support.scanners import EICAR, SPAM, Clam, FalseScanner, nowhere
 
 ANN, SOFIA = "ann@gmail.example", "sofia@yahoo.example"
 OPEN = Own("dr-ruiz", True, True, "Welcome. <b>I read</b> letters at noon.", "Bienvenidos.")
@@ -233,6 +236,107 @@ def test_a_virus_does_not_leave_and_everything_else_is_kept(app: Portal, house: 
     assert sent.status_code == 303
     assert "x.jpg" in sofia.follow().text
     assert sofia.get("/drafts").text.count("x.jpg") == 0
+
+
+def test_the_spam_filter_sees_a_letter_as_the_mail_it_becomes_with_where_its_writer_is(make_house: MakeHouse) -> None:
+    def behave(scanner: FalseScanner, line: socket.socket) -> None:
+        scanner.hear(line, b"--\r\n")  # the end of a mail with a file
+        body = b'{"action": "add header", "score": 6}'
+        line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+    with FalseScanner(behave) as scanner:
+        house = furnished(
+            make_house(scan={"rspamd": scanner.place, "rspamd_octets": 8192}, visitors={"sum_size": 1000})
+        )
+        sofia = proven(portal(house), house)
+        file = (io.BytesIO(b"see the marmot"), "marmot.txt", "text/plain")
+        assert sofia.post("/to/dr-ruiz/write", letter(sofia, files=file)).status_code == 303
+        asked, _, shown = bytes(scanner.got).decode().partition("\r\n\r\n")
+    assert letters(house) == 1  # doubtful is not spam
+    assert asked.startswith("POST /checkv2 ")
+    told = dict(line.split(": ", 1) for line in asked.splitlines()[1:])
+    assert told.pop("Content-Length") == str(len(shown))
+    assert told == {"Host": "localhost", "IP": "127.0.0.1", "From": SOFIA, "Rcpt": ANN}
+    seen = email.message_from_string(shown, policy=email.policy.default)
+    assert (seen["From"], seen["To"]) == (f"Sofia Grant <{SOFIA}>", f'"Dr. Ann Ruiz" <{ANN}>')
+    assert seen["Subject"] == "My records"
+    body, attached = seen.get_body(("plain",)), next(iter(seen.iter_attachments()))
+    assert body is not None
+    assert body.get_content().strip() == WORDS
+    assert attached.get_content().strip() == "see the marmot"
+
+
+def test_what_the_spam_filter_is_sure_of_is_not_sent_and_stays_on_the_page(make_house: MakeHouse, rspamd: str) -> None:
+    house = furnished(make_house(scan={"rspamd": rspamd}, visitors={"sum_size": 1000}))
+    sofia = proven(portal(house), house)
+    file = (io.BytesIO(os.urandom(90_000)), "x.jpg")
+    answer = sofia.post("/to/dr-ruiz/write", letter(sofia, text=f"{WORDS} {SPAM}", files=file))
+    assert answer.status_code == 422
+    assert "takes this letter for spam, so it was not sent. What you wrote is kept" in text(sofia)
+    assert "If that does not help, call Dr. Ann Ruiz." in text(sofia)
+    assert WORDS in answer.text
+    assert "x.jpg" in answer.text
+    assert letters(house) == 0
+    trail = house.engine.query(
+        "SELECT x.org, x.detail FROM audit x JOIN visitor_pages v ON v.org = x.org WHERE x.action = 'scan.found'"
+    )
+    assert [json.loads(each["detail"])["where"] for each in trail] == ["visitor"]
+
+    draft = re.search(r'name="draft" value="(\d+)"', answer.text)
+    kept = re.search(r'name="kept" value="(\d+)"', answer.text)
+    assert draft
+    assert kept
+    again = letter(sofia, draft=draft[1], keeps="1", kept=kept[1])
+    assert sofia.post("/to/dr-ruiz/write", again).status_code == 303
+    assert "x.jpg" in sofia.follow().text
+    assert letters(house) == 1
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        ("soft reject", "wants to see this letter again later. It is kept; send it again in some minutes"),
+        ("whatever", "cannot be sent at this moment. It is kept; try again in a minute"),
+        ("", "cannot be sent at this moment. It is kept; try again in a minute"),
+    ],
+)
+def test_a_letter_waits_as_a_draft_while_the_spam_filter_gives_no_clear_answer(
+    make_house: MakeHouse, action: str, said: str
+) -> None:
+    def behave(scanner: FalseScanner, line: socket.socket) -> None:
+        scanner.hear(line, WORDS.encode())
+        body = json.dumps({"action": action}).encode()
+        line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+    with FalseScanner(behave) as scanner:
+        place = scanner.place if action else nowhere()
+        house = furnished(make_house(scan={"rspamd": place}, visitors={"sum_size": 1000}))
+        sofia = proven(portal(house), house)
+        answer = sofia.post("/to/dr-ruiz/write", letter(sofia))
+    assert answer.status_code == 503
+    assert said in text(sofia)
+    assert WORDS in answer.text
+    assert letters(house) == 0
+    assert "/to/dr-ruiz/write?draft=" in sofia.get("/drafts").text
+
+
+def test_answers_in_a_visitors_conversation_are_not_shown_to_the_spam_filter(make_house: MakeHouse) -> None:
+    def behave(scanner: FalseScanner, line: socket.socket) -> None:
+        scanner.hear(line, WORDS.encode())
+        body = b'{"action": "no action"}'
+        line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+    with FalseScanner(behave) as scanner:
+        house = furnished(make_house(scan={"rspamd": scanner.place}, visitors={"sum_size": 1000}))
+        app = portal(house)
+        sofia = proven(app, house)
+        assert sofia.post("/to/dr-ruiz/write", letter(sofia)).status_code == 303
+        message = house.engine.query("SELECT id FROM messages")[0]["id"]
+        ann = signed_in(app, ANN)
+        page = f"/messages/{message}"
+        ann.get(page)
+        assert ann.post(f"{page}/reply", {"text": "Gladly.", "nonce": nonce(ann)}).status_code == 303
+        assert scanner.connections == 1
 
 
 def test_a_letter_is_kept_as_a_draft_and_found_again(app: Portal, house: House) -> None:
