@@ -170,14 +170,16 @@ def test_a_sign_in_counts_once_by_how_it_ends(counting: None, error: Exception |
 
 
 def test_the_page_is_openmetrics_and_names_nobody(served: Served) -> None:
-    status, kind, text = page(served.path / "run" / "courier" / "metrics.sock")
+    place = served.path / "run" / "courier" / "metrics.sock"
+    wait_for(place.exists, "the courier has its page")  # the doors are open before it
+    status, kind, text = page(place)
     assert (status, kind.partition(";")[0]) == (200, "application/openmetrics-text")
     assert text.endswith("# EOF\n")
     known = {metric.shown for metric in metrics.METRICS}
     assert {name for name, _ in samples(text)} <= known
     assert "@" not in text
     assert "example" not in text
-    assert page(served.path / "run" / "courier" / "metrics.sock", "/")[0] == 404
+    assert page(place, "/")[0] == 404
 
 
 COUNT = """
