@@ -23,6 +23,7 @@ COMMANDS = {
     "device": ("device", "Device passwords: one per mail program, to be revoked one by one."),
     "passkey": ("passkey", "Passkeys: how people sign in without their password, to be removed one by one."),
     "token": ("token", "Tokens by which programs send for a subscriber."),
+    "webhook": ("webhook", "Where programs are told what happened to mail: a subscriber's own, and an organisation's."),
     "message": ("message", "Messages in the vault."),
     "link": ("link", "Links by which anybody may have large files."),
     "queue": ("queue", "See and steer what waits to leave: notices, replies, receipts, plain mail."),

@@ -1,4 +1,4 @@
-"""What may the owner of a home do about what people sign in with? Device passwords, tokens, passkeys: list, revoke."""
+"""What may a home's owner do about devices, tokens, webhooks and passkeys of people? List them, and end them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cryptnsend.flow.mailwords import moment
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import PasskeyRow
 from cryptnsend.languages import ENGLISH
-from cryptnsend.store.records import api, devices, messages
+from cryptnsend.store.records import accounts, api, devices, hooks, messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,44 @@ class OwnersKeys:
         def write(rows: Rows) -> None:
             api.revoke(rows, token, now)
             self._append(rows, row["org"], row["account"], "token.revoked", {"token": token})
+
+        self._engine.write(write).result()
+        return now
+
+    # -- webhooks -----------------------------------------------------------------------------------------------------
+
+    def hooks(self, address: str) -> list[Row]:
+        """Return an account's own webhooks that have not ended, each with `tried` and `state` of its latest event."""
+        return [self._tried(row) for row in hooks.listing(self._engine, self._row(address)["id"])]
+
+    def hooks_of_all(self, org: int) -> list[Row]:
+        """Return an organisation's webhooks that have not ended, as `hooks` does."""
+        return [self._tried(row) for row in hooks.listing_of_all(self._engine, org)]
+
+    def _tried(self, row: Row) -> Row:
+        latest = next(iter(hooks.tries(self._engine, row["id"], 1)), None)
+        by = next(iter(accounts.addresses(self._engine, row["account"])), "")
+        return {
+            **row,
+            "by": by,
+            "tried": latest["created"] if latest else None,
+            "state": (latest["state"] or "") if latest else "",
+        }
+
+    def end_hook(self, hook: int) -> int:
+        """End a webhook, which is told nothing more; return when that was. Raises NoGrant, Denied."""
+        row = hooks.named(self._engine, hook)
+        if row is None:
+            raise NoGrant(f"There is no webhook {hook}.")
+        self._keeper.end_hook(hook)
+        if row["ended"] is not None:
+            raise Denied(f"Webhook {hook} has ended already, at {moment(row['ended'], ENGLISH)}.")
+        now = self._clock.now()
+        action = "organisation-hook.removed" if row["whole"] else "hook.removed"
+
+        def write(rows: Rows) -> None:
+            hooks.end(rows, hook, now)
+            self._append(rows, row["org"], row["account"], action, {"hook": hook})
 
         self._engine.write(write).result()
         return now

@@ -71,8 +71,16 @@ def end(context: Context, ticket: bytes, hook: int) -> None:
     row = _own(context.reads, tickets.signed_in(context, context.reads, ticket), hook)
     if row.org is not None:
         people.staff(context, ticket)
-    context.journal.append(context.clock.now(), "revoke", (hook,))
-    context.commit(lambda rows: hook_rows.drop(rows, hook, context.clock.now()))
+    end_any(context, hook)
+
+
+def end_any(context: Context, hook: int) -> None:
+    """End a webhook, journal first; doing it again changes nothing. Raise `NoGrant` where there never was one."""
+    if hook_rows.find(context.reads, hook) is None:
+        raise NoGrant(NONE)
+    now = context.clock.now()
+    context.journal.append(now, "revoke", (hook,))
+    context.commit(lambda rows: hook_rows.drop(rows, hook, now))
 
 
 def place(context: Context, hook: int) -> HookPlace:

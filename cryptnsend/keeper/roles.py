@@ -285,6 +285,7 @@ _OWNER: dict[str, Callable[..., Any]] = {
     "revoke": devices.revoke_any,
     "token_list": api_tokens.listing,
     "revoke_token": api_tokens.revoke_any,
+    "end_hook": hooks.end_any,
     "passkey_list": passkeys.of_address,
     "passkey_revoke": passkeys.remove_any,
     "archive_recovery": own.archive_recovery,

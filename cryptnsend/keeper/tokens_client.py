@@ -50,6 +50,10 @@ class TokenRequests(Channel):
         """End a webhook (portal)."""
         self._ask(type(None), "hook_end", ticket=ticket, hook=hook)
 
+    def end_hook(self, hook: int) -> None:
+        """End a webhook of any account or organisation (owner)."""
+        self._ask(type(None), "end_hook", hook=hook)
+
     def hook(self, hook: int) -> q.HookPlace:
         """Return where a webhook's events go and what signs them; raise `NoGrant` for one that ended (courier)."""
         return self._ask(q.HookPlace, "hook", hook=hook)

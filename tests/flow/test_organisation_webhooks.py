@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
+from cryptnsend.__main__ import main
 from cryptnsend.core.errors import Denied, NoGrant, WrongSecret
 from cryptnsend.core.hooks import MOST
 from cryptnsend.core.model import account_holder
 from cryptnsend.delivery.outcome import Outcome
+from cryptnsend.flow.owner import BY_OWNER
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.webhooks import NewWebhook
 from tests.support.house import MINUTE, PASSWORD, SOURCE
@@ -202,3 +206,65 @@ def test_rules_that_forbid_programs_forbid_these_too(clinic: Listening) -> None:
     assert clinic.heard == []
     with pytest.raises(Denied):
         clinic.make(clinic.max)
+
+
+# -- at the command line ----------------------------------------------------------------------------------------------
+
+
+def run(clinic: Listening, *words: str) -> Result:
+    return CliRunner().invoke(main, ["webhook", *words, "--home", str(clinic.house.home.path)])
+
+
+def told(result: Result) -> Any:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_a_command_lists_an_organisations_and_a_subscribers_own_and_shows_how_telling_went(clinic: Listening) -> None:
+    made = clinic.make(clinic.max)
+    own = clinic.house.portal.webhooks.add(clinic.carl, url=URL, events=["opened"], password=PASSWORD, source=SOURCE)
+    visited(clinic, DORA)
+    clinic.desk.deliver()
+    [whole] = told(run(clinic, "list", "--organisation", "clinic", "--json"))
+    assert (whole["id"], whole["url"], whole["events"], whole["by"]) == (str(made.id), URL, list(EVENTS), MAX)
+    assert (whole["state"], whole["tried"] is not None) == ("delivered", True)
+    [single] = told(run(clinic, "list", CARL, "--json"))
+    assert (single["id"], single["events"], single["tried"]) == (str(own.id), ["opened"], None)
+    assert f"{FRANK} has no webhook." in run(clinic, "list", FRANK).stdout
+    shown = run(clinic, "list", "--organisation", "clinic").stdout
+    for secret in (made.secret, own.secret):
+        assert secret not in shown
+    assert run(clinic, "list").exit_code == 2
+    assert run(clinic, "list", CARL, "--organisation", "clinic").exit_code == 2
+
+
+def test_a_command_ends_any_webhook_at_once_and_the_trail_says_that_the_operator_did(clinic: Listening) -> None:
+    whole = clinic.make(clinic.max)
+    own = clinic.house.portal.webhooks.add(clinic.carl, url=URL, events=["opened"], password=PASSWORD, source=SOURCE)
+    visited(clinic, CARL)  # two events wait to be told
+    for each in (whole, own):
+        assert told(run(clinic, "end", str(each.id), "--json"))["id"] == str(each.id)
+        with pytest.raises(NoGrant):
+            clinic.house.courier.keeper.hook(each.id)
+    clinic.desk.deliver()
+    assert clinic.heard == []
+    assert clinic.hooks.listing(clinic.olive) == []
+    trail = [each for each in clinic.house.audited(clinic.clinic) if each[1].endswith("hook.removed")]
+    assert trail == [(BY_OWNER, "organisation-hook.removed"), (BY_OWNER, "hook.removed")]
+
+    again = run(clinic, "end", str(own.id))
+    assert again.exit_code != 0
+    assert "has ended already" in again.output
+    assert "There is no webhook 5." in run(clinic, "end", "5").output
+    assert run(clinic, "end", "0").exit_code == 2
+
+
+def test_a_webhook_whose_row_was_changed_back_stays_ended(clinic: Listening) -> None:
+    made = clinic.make(clinic.max)
+    assert run(clinic, "end", str(made.id)).exit_code == 0
+    clinic.house.tamper("UPDATE hooks SET ended = NULL")
+    visited(clinic, CARL)
+    clinic.desk.deliver()
+    assert clinic.heard == []
+    assert run(clinic, "end", str(made.id)).exit_code == 0  # the row follows
+    assert clinic.hooks.listing(clinic.olive) == []

@@ -40,6 +40,14 @@ def listing_of_all(engine: Engine, org: int) -> list[Row]:
     )
 
 
+def named(engine: Engine, ident: int) -> Row | None:
+    """Return a webhook, whether it has ended or not, or None."""
+    found = engine.query(
+        "SELECT id, org, account, url, events, created, ended, whole FROM hooks WHERE id = :id", id=ident
+    )
+    return found[0] if found else None
+
+
 def of(rows: Rows, account: int) -> list[Row]:
     """Return the webhooks that hear of an account's mail, its own and its organisation's, inside a transaction."""
     return rows.query(
