@@ -23,7 +23,7 @@ from cryptnsend.flow.oversight import Oversight
 from cryptnsend.flow.passkeys import Passkeys
 from cryptnsend.flow.people import Settings, canonical_or_nobody, notice_name
 from cryptnsend.flow.sessions import Away, Session
-from cryptnsend.flow.views import SignedIn, Started
+from cryptnsend.flow.views_accounts import SignedIn, Started
 from cryptnsend.flow.wishing import Wishing
 from cryptnsend.keeper import requests
 from cryptnsend.store.records import accounts, invitations, sessions, wishes

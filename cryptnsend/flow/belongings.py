@@ -12,7 +12,7 @@ from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.core.model import account_holder
 from cryptnsend.flow.people import People, notice_name
 from cryptnsend.flow.sessions import Session
-from cryptnsend.flow.views import Code, Device, NewDevice, Profile
+from cryptnsend.flow.views_accounts import Code, Device, NewDevice, Profile
 from cryptnsend.keeper import requests
 from cryptnsend.store.records import accounts, devices
 

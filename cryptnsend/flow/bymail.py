@@ -14,7 +14,7 @@ from cryptnsend.flow.arrival import Arrival, claims_of
 from cryptnsend.flow.people import MAILS, MAILS_IN_ALL, MAILS_TO_ONE
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.throttling import network_of
-from cryptnsend.flow.views import Started
+from cryptnsend.flow.views_accounts import Started
 from cryptnsend.store.records import audit, messages
 
 

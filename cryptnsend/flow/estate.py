@@ -11,7 +11,7 @@ from cryptnsend.flow import closing
 from cryptnsend.flow.destinations import human
 from cryptnsend.flow.people import People, canonical_or_nobody
 from cryptnsend.flow.sessions import Session
-from cryptnsend.flow.views import Blocked, Started
+from cryptnsend.flow.views_accounts import Blocked, Started
 from cryptnsend.store.records import audit, listing, messages, oversight
 
 

@@ -11,7 +11,7 @@ from cryptnsend.core.model import account_holder
 from cryptnsend.flow.adoption import NEWEST
 from cryptnsend.flow.people import People
 from cryptnsend.flow.sessions import Session
-from cryptnsend.flow.views import Browser, Doing
+from cryptnsend.flow.views_accounts import Browser, Doing
 from cryptnsend.keeper.requests import RecoveryFile
 from cryptnsend.store.records import messages, oversight, sessions
 

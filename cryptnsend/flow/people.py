@@ -20,7 +20,7 @@ from cryptnsend.flow.mainrows import take_opened
 from cryptnsend.flow.policies import Policies
 from cryptnsend.flow.sessions import Session, Sessions
 from cryptnsend.flow.throttling import NOBODY, Throttle, network_of
-from cryptnsend.flow.views import Started
+from cryptnsend.flow.views_accounts import Started
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import Opened
 from cryptnsend.store.records import accounts, audit, links, messages

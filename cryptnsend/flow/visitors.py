@@ -26,7 +26,8 @@ from cryptnsend.flow.granting import Addressee, Author, Envelope
 from cryptnsend.flow.people import MAILS, People, canonical_or_nobody, notice_name
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.throttling import network_of
-from cryptnsend.flow.views import NO_FORM, Filled, SignedIn, Started, Upload, Writing
+from cryptnsend.flow.views import NO_FORM, Filled, Upload, Writing
+from cryptnsend.flow.views_accounts import SignedIn, Started
 from cryptnsend.flow.visiting import BLOCKED, CLOSED, OWN, words
 from cryptnsend.languages import known
 from cryptnsend.store.records import accounts, messages, visitors

@@ -20,7 +20,8 @@ from flask_babel import gettext
 
 from cryptnsend.core.errors import Denied, Ended, Infected, NoGrant, Refusal, Temporary
 from cryptnsend.core.html import tidy
-from cryptnsend.flow.views import Addressed, Checked, Code, Drafted, KeptFile, Upload, Wishes, Writing
+from cryptnsend.flow.views import Addressed, Checked, Drafted, KeptFile, Upload, Wishes, Writing
+from cryptnsend.flow.views_accounts import Code
 from cryptnsend.portal.beside import arranged, most_octets, shared_octets
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.formlinks import askable, asked_for

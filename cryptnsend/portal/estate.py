@@ -13,7 +13,8 @@ from itsdangerous import BadSignature
 
 from cryptnsend.core import words
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Throttled, WrongSecret
-from cryptnsend.flow.views import Doing, Part
+from cryptnsend.flow.views import Part
+from cryptnsend.flow.views_accounts import Doing
 from cryptnsend.portal.account import ADDRESS_LENGTH
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.language import say

@@ -24,12 +24,7 @@ from cryptnsend.flow.views import (
     Addressed,
     Arriving,
     Begun,
-    Blocked,
-    Browser,
     Checked,
-    Code,
-    Device,
-    Doing,
     Downloaded,
     Drafted,
     Entry,
@@ -40,13 +35,9 @@ from cryptnsend.flow.views import (
     KeptMail,
     Known,
     Letter,
-    NewDevice,
     Part,
-    Profile,
     Reached,
     SentEntry,
-    SignedIn,
-    Started,
     Status,
     Thrown,
     Turn,
@@ -55,6 +46,7 @@ from cryptnsend.flow.views import (
     Wishes,
     Writing,
 )
+from cryptnsend.flow.views_accounts import Blocked, Browser, Code, Device, Doing, NewDevice, Profile, SignedIn, Started
 from cryptnsend.flow.visitforms import Asked, OwnForm
 from cryptnsend.flow.visitors import BlockedVisitor, Own, Page, SentLetter, Wrote
 from cryptnsend.flow.visitors import Letter as VisitorsLetter

@@ -23,13 +23,13 @@ from cryptnsend.flow.views import (
     Letter,
     Part,
     SentEntry,
-    Started,
     Status,
     Turn,
     Upload,
     Waiting,
     Writing,
 )
+from cryptnsend.flow.views_accounts import Started
 from tests.portal.world import CODE, NOW, FakeProof, World
 
 

@@ -10,17 +10,7 @@ from msgspec import structs
 
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal, SecondStep, Throttled, WrongSecret
 from cryptnsend.flow.ownkeys import Held
-from cryptnsend.flow.views import (
-    Blocked,
-    Browser,
-    Code,
-    Device,
-    Doing,
-    NewDevice,
-    Profile,
-    SignedIn,
-    Started,
-)
+from cryptnsend.flow.views_accounts import Blocked, Browser, Code, Device, Doing, NewDevice, Profile, SignedIn, Started
 from cryptnsend.flow.wishing import USUAL
 from cryptnsend.keeper.requests import PasskeyAsk, PasskeyRow, RecoveryFile, SecondWays
 from tests.portal.world import ANN, CODE, DAY, NOW, PASSWORD, PAT, FakeSession, World

@@ -11,19 +11,8 @@ from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal, WrongSecret
 from cryptnsend.core.forms import Form, Question, Said, answers, checked
 from cryptnsend.core.typed import read_people
 from cryptnsend.flow.holding import HeldMessage, Quarantined
-from cryptnsend.flow.views import (
-    Addressed,
-    Checked,
-    Event,
-    Evidence,
-    Known,
-    SentEntry,
-    SignedIn,
-    Started,
-    Thrown,
-    Upload,
-    Writing,
-)
+from cryptnsend.flow.views import Addressed, Checked, Event, Evidence, Known, SentEntry, Thrown, Upload, Writing
+from cryptnsend.flow.views_accounts import SignedIn, Started
 from cryptnsend.flow.visitforms import Asked, OwnForm
 from cryptnsend.flow.visitors import BlockedVisitor, Letter, Own, Page
 from tests.portal.fakes import FakeDrafts

@@ -4,21 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cryptnsend.flow.views import (
-    Blocked,
-    Browser,
-    Device,
-    Doing,
-    Downloaded,
-    Entry,
-    File,
-    KeptFile,
-    KeptMail,
-    Letter,
-    Reached,
-    Status,
-    Waiting,
-)
+from cryptnsend.flow.views import Downloaded, Entry, File, KeptFile, KeptMail, Letter, Reached, Status, Waiting
+from cryptnsend.flow.views_accounts import Blocked, Browser, Device, Doing
 from cryptnsend.flow.ways import Way
 from tests.portal.world import ANN, DAY, NOW, PAT, World
 

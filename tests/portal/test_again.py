@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cryptnsend.flow.views import Started
+from cryptnsend.flow.views_accounts import Started
 from tests.portal.conftest import Visitor
 from tests.portal.fakes import FakePickup
 from tests.portal.test_account import bare

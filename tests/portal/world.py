@@ -11,23 +11,8 @@ from cryptnsend.core.dlp.detect import Finding
 from cryptnsend.flow.filelinks import SharedLink
 from cryptnsend.flow.holding import HeldMessage, Quarantined
 from cryptnsend.flow.ownkeys import Held
-from cryptnsend.flow.views import (
-    Begun,
-    Blocked,
-    Browser,
-    Device,
-    Doing,
-    Downloaded,
-    Drafted,
-    Entry,
-    KeptFile,
-    KeptMail,
-    Letter,
-    Profile,
-    Status,
-    Turn,
-    Waiting,
-)
+from cryptnsend.flow.views import Begun, Downloaded, Drafted, Entry, KeptFile, KeptMail, Letter, Status, Turn, Waiting
+from cryptnsend.flow.views_accounts import Blocked, Browser, Device, Doing, Profile
 from cryptnsend.keeper.requests import PasskeyRow
 
 NOW = 1_795_000_000_000  # 18 November 2026, 11:06:40 UTC

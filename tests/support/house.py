@@ -36,7 +36,7 @@ from cryptnsend.flow.pickup import Pickup
 from cryptnsend.flow.replies import Replies
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.upkeep import Upkeep
-from cryptnsend.flow.views import SignedIn
+from cryptnsend.flow.views_accounts import SignedIn
 from cryptnsend.home import Home, file_mode, write_private
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.context import Settings
