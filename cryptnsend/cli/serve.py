@@ -326,7 +326,9 @@ def _portal(config: Config, ready: Callable[[], None], inherited: Doors) -> None
 def pages(config: Config, secret: bytes) -> Any:
     """Make the portal's pages, in its worker process; *secret* signs the form cookie in each worker that follows."""
     from cryptnsend.portal import create_app
-    from cryptnsend.portal.flows import Api, Officers, Pieces
+    from cryptnsend.portal.flows import Pieces
+    from cryptnsend.portal.flows_programs import Api
+    from cryptnsend.portal.governing import Officers
 
     harden()  # a new program, and so a new decision
     logs.configure(config.log.level, config.log.file, "portal")

@@ -13,9 +13,9 @@ from flask_babel import gettext, lazy_gettext
 
 from cryptnsend.core import words
 from cryptnsend.core.errors import Denied, Ended, SecondStep, Throttled, WrongSecret
+from cryptnsend.flow.views_accounts import SignedIn
 from cryptnsend.portal import second
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.flows import SignedIn
 from cryptnsend.portal.language import spoken
 from cryptnsend.portal.recipient import not_the_code, too_weak
 from cryptnsend.portal.security import WRONG, check_form

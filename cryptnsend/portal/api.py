@@ -32,7 +32,7 @@ from cryptnsend.portal.api_shapes import (
 )
 from cryptnsend.portal.beside import most_octets
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.flows import Api
+from cryptnsend.portal.flows_programs import Api
 from cryptnsend.portal.security import FILE_POLICY
 from cryptnsend.portal.uploads import uploads
 from cryptnsend.portal.visits import source

@@ -22,9 +22,9 @@ from werkzeug.http import http_date
 
 from cryptnsend.core.errors import NoGrant, Refusal
 from cryptnsend.flow.uploading import Crowded, Moved
+from cryptnsend.flow.views import Arriving
 from cryptnsend.portal.beside import most_octets, shared_octets
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.flows import Arriving
 from cryptnsend.portal.language import say
 from cryptnsend.portal.security import check_form
 from cryptnsend.portal.uploads import safe_media_type, safe_name

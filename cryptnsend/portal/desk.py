@@ -18,29 +18,21 @@ from cryptnsend.core.discovery import Servers
 from cryptnsend.core.organisation import Policy
 from cryptnsend.home import Home
 from cryptnsend.portal.flows import (
-    Accounts,
     BegunElsewhere,
-    Downloads,
     Drafts,
-    FileLinks,
     Folders,
     Following,
-    Holding,
-    Library,
-    Looks,
     NewMail,
-    Organisations,
-    OwnKeys,
     Pickup,
     Pieces,
-    Policies,
     Replies,
-    Session,
     Trials,
-    Uploads,
     VisitForms,
     Visitors,
 )
+from cryptnsend.portal.flows_accounts import Accounts, OwnKeys, Session
+from cryptnsend.portal.flows_files import Downloads, FileLinks, Library, Uploads
+from cryptnsend.portal.governing import Holding, Looks, Organisations, Policies
 
 EXTENSION = "cryptnsend"
 MINUTE = 60_000  # milliseconds

@@ -16,7 +16,7 @@ from flask import Blueprint, Response, redirect, request, stream_with_context, u
 from cryptnsend.core import ranges
 from cryptnsend.core.errors import CryptnSendError
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.flows import Download
+from cryptnsend.portal.flows_files import Download
 from cryptnsend.portal.letters import harmless, name_file
 from cryptnsend.portal.security import check_form
 from cryptnsend.portal.visits import needs_session, signed_in, visitor

@@ -19,7 +19,7 @@ from cryptnsend.core.names import legible
 from cryptnsend.core.organisation import SETTINGS, Value
 from cryptnsend.core.organisation_typed import parse
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.flows import Session
+from cryptnsend.portal.flows_accounts import Session
 from cryptnsend.portal.language import say
 from cryptnsend.portal.passkeys import typed_number, typed_password
 from cryptnsend.portal.rules import GROUPS, described, in_words

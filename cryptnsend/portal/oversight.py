@@ -25,7 +25,7 @@ from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Part
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.fetching import handed_over
-from cryptnsend.portal.flows import Officers
+from cryptnsend.portal.governing import Officers
 from cryptnsend.portal.language import say
 from cryptnsend.portal.letters import ZIP_SECONDS, download, signer
 from cryptnsend.portal.organisation import is_staff

@@ -16,7 +16,7 @@ from cryptnsend.core.transport import POLICY_PATH, POLICY_TYPE, policy_text
 from cryptnsend.languages import LANGUAGES
 from cryptnsend.portal import organisation, visits
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.flows import Session
+from cryptnsend.portal.flows_accounts import Session
 from cryptnsend.portal.wearing import FOREVER, house
 
 SECURITY_DAYS = 90  # for which security.txt is good; RFC 9116 §2.5.5 wants less than a year

@@ -17,9 +17,9 @@ from flask.sansio.blueprints import BlueprintSetupState
 from flask_babel import gettext
 
 from cryptnsend.core.errors import Denied, NoGrant, SecondStep, Throttled, WrongSecret
+from cryptnsend.flow.views_accounts import SignedIn
 from cryptnsend.keeper.requests import PasskeyAsk
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.flows import SignedIn
 from cryptnsend.portal.language import say
 from cryptnsend.portal.recipient import digits
 from cryptnsend.portal.security import WRONG, allow_saving, check_form

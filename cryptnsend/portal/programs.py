@@ -13,9 +13,9 @@ from flask_babel import gettext, lazy_gettext
 
 from cryptnsend.core.errors import Temporary
 from cryptnsend.core.profile import PROFILE_NAME, PROFILE_TYPE, CannotSign, mail_profile, sign
+from cryptnsend.flow.views_accounts import NewDevice
 from cryptnsend.logs import logger
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.flows import NewDevice
 from cryptnsend.portal.security import check_form
 from cryptnsend.portal.visits import forget, needs_subscriber, recall, remember, signed_in
 

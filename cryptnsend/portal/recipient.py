@@ -17,9 +17,11 @@ from flask_babel import gettext
 from cryptnsend.core import words
 from cryptnsend.core.errors import Denied, Ended, SecondStep, WrongSecret
 from cryptnsend.core.passwords import check_strength
+from cryptnsend.flow.views import Waiting
+from cryptnsend.flow.views_accounts import SignedIn
 from cryptnsend.portal import second
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.flows import Proof, SignedIn, Waiting
+from cryptnsend.portal.flows_accounts import Proof
 from cryptnsend.portal.language import say, spoken
 from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import (

@@ -18,9 +18,9 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response as Answer
 
 from cryptnsend.core.errors import Denied, Ended, SecondStep, Throttled, WrongSecret
+from cryptnsend.flow.views_accounts import SignedIn
 from cryptnsend.portal import passkeys
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.flows import SignedIn
 from cryptnsend.portal.language import say
 from cryptnsend.portal.security import WRONG, check_form
 from cryptnsend.portal.visits import (

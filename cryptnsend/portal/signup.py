@@ -14,9 +14,9 @@ from flask_babel import gettext
 from cryptnsend.core import words
 from cryptnsend.core.errors import Denied, Ended, Throttled, WrongSecret
 from cryptnsend.flow.belongings import call_back_number
+from cryptnsend.flow.views_accounts import SignedIn
 from cryptnsend.portal.account import ADDRESS_LENGTH
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.flows import SignedIn
 from cryptnsend.portal.language import say, spoken
 from cryptnsend.portal.recipient import not_the_code, too_weak
 from cryptnsend.portal.security import WRONG, check_form

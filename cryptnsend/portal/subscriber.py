@@ -13,8 +13,9 @@ from flask_babel import gettext
 
 from cryptnsend.core.errors import Denied, Ended, NoGrant, WrongSecret
 from cryptnsend.flow.searching import LONGEST
+from cryptnsend.flow.views import Reached, SentEntry, Status
+from cryptnsend.flow.views_accounts import Code
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.flows import Code, Reached, SentEntry, Status
 from cryptnsend.portal.language import say
 from cryptnsend.portal.passkeys import typed_password
 from cryptnsend.portal.security import WRONG, check_form

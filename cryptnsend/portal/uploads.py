@@ -19,7 +19,7 @@ from flask import Request, current_app
 from werkzeug.datastructures import FileStorage
 
 from cryptnsend.core.seal import Sealer, open_stream
-from cryptnsend.portal.flows import Upload
+from cryptnsend.flow.views import Upload
 
 PART = "upload.0"
 BLOCK = 65536  # octets gathered before they are sealed

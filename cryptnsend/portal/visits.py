@@ -15,8 +15,9 @@ from typing import Any, ParamSpec, cast
 from flask import Response, abort, g, make_response, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response as Answer
 
+from cryptnsend.flow.views_accounts import SignedIn
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.flows import Session, SignedIn
+from cryptnsend.portal.flows_accounts import Session
 
 SESSION_COOKIE = "__Host-cryptnsend"
 STEP_SECONDS = 1800  # how long a half-finished way through several pages is remembered

@@ -15,7 +15,7 @@ from cryptnsend.core.errors import Denied, NoGrant, Throttled, WrongSecret
 from cryptnsend.core.hooks import EVENTS
 from cryptnsend.flow.webhooks import NewWebhook
 from cryptnsend.portal.api import flows
-from cryptnsend.portal.flows import Webhooks
+from cryptnsend.portal.flows_programs import Webhooks
 from cryptnsend.portal.language import say
 from cryptnsend.portal.organisation import STAFF, needs, number
 from cryptnsend.portal.passkeys import typed_password

@@ -9,7 +9,7 @@ from cryptnsend.core.errors import Denied, NoGrant, WrongSecret
 from cryptnsend.flow.api_mail import Told
 from cryptnsend.flow.api_tokens import NewToken, Program, Token
 from cryptnsend.flow.webhooks import NewWebhook, Try, Webhook
-from cryptnsend.portal.flows import Api
+from cryptnsend.portal.flows_programs import Api
 from tests.portal.world import DAY, NOW, PASSWORD
 
 TOKEN = "cns_0123456789abcdefghjkmnpqrstvwxyz01234567"

@@ -8,7 +8,9 @@ import secrets
 from dataclasses import replace
 
 from cryptnsend.portal import Portal, create_app
-from cryptnsend.portal.flows import Api, Officers, Pieces
+from cryptnsend.portal.flows import Pieces
+from cryptnsend.portal.flows_programs import Api
+from cryptnsend.portal.governing import Officers
 from tests.portal.conftest import BASE, Visitor
 from tests.support.house import PASSWORD, House
 

@@ -14,8 +14,8 @@ from werkzeug.routing import Rule
 from cryptnsend import settings_doors
 from cryptnsend.core.errors import Denied, KeeperGone
 from cryptnsend.delivery.mtasts import parse
+from cryptnsend.flow.views_accounts import SignedIn
 from cryptnsend.portal import Portal
-from cryptnsend.portal.flows import SignedIn
 from cryptnsend.portal.security import OPEN
 from cryptnsend.portal.visits import SESSION_COOKIE
 from tests.portal.conftest import BASE, Visitor, config

@@ -10,7 +10,9 @@ from typing import Any
 
 from cryptnsend.demo.visitor import Page, Visitor, _Reader
 from cryptnsend.portal import Portal, create_app
-from cryptnsend.portal.flows import Api, Officers, Pieces
+from cryptnsend.portal.flows import Pieces
+from cryptnsend.portal.flows_programs import Api
+from cryptnsend.portal.governing import Officers
 from tests.support.house import House
 from tests.support.templates import keep_compiled
 
