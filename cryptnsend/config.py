@@ -2,7 +2,8 @@
 
 One TOML file (`cryptnsend.toml` in the home) and, over it, the environment: `[ports] portal` is
 `CRYPTNSEND_PORTS_PORTAL`. A key that does not exist is an error in both, so that a typing mistake never passes for a
-setting. The settings themselves, with unit, default and help, are in settings.py and settings_doors.py.
+setting. The settings themselves, with unit, default and help, are in settings.py, and by its side in settings_doors.py
+and settings_post.py.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
-from cryptnsend import settings, settings_doors
+from cryptnsend import settings, settings_doors, settings_post
 from cryptnsend.core.errors import ConfigError
 
 FILE_NAME = "cryptnsend.toml"
@@ -51,11 +52,11 @@ class Config:
     sessions: settings_doors.Sessions = field(default_factory=settings_doors.Sessions)
     passwords: settings.Passwords = field(default_factory=settings.Passwords)
     argon2: settings.Argon2 = field(default_factory=settings.Argon2)
-    delivery: settings.Delivery = field(default_factory=settings.Delivery)
+    delivery: settings_post.Delivery = field(default_factory=settings_post.Delivery)
     inbound: settings_doors.Inbound = field(default_factory=settings_doors.Inbound)
-    scan: settings.Scan = field(default_factory=settings.Scan)
-    dlp: settings.Dlp = field(default_factory=settings.Dlp)
-    pdf: settings.Pdf = field(default_factory=settings.Pdf)
+    scan: settings_post.Scan = field(default_factory=settings_post.Scan)
+    dlp: settings_post.Dlp = field(default_factory=settings_post.Dlp)
+    pdf: settings_post.Pdf = field(default_factory=settings_post.Pdf)
     mailbox: settings_doors.Mailbox = field(default_factory=settings_doors.Mailbox)
     programs: settings_doors.Programs = field(default_factory=settings_doors.Programs)
     keeper: settings.Keeper = field(default_factory=settings.Keeper)

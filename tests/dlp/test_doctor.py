@@ -10,7 +10,7 @@ from cryptnsend.cli.doctor import CHECKS, reading
 from cryptnsend.config import Config
 from cryptnsend.core.errors import ScannerGone
 from cryptnsend.dlp.inspector import Inspector
-from cryptnsend.settings import Dlp
+from cryptnsend.settings_post import Dlp
 
 
 def said(**values: bool) -> list[tuple[str, str]]:

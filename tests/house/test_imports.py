@@ -28,7 +28,7 @@ LEVELS = [
     {"rights", "making", "typist", "confined"},
     {"home", "hardening", "logs", "metrics", "clock", "languages"},
     {"config"},
-    {"settings_doors"},
+    {"settings_doors", "settings_post"},
     {"settings"},
     {"core"},
 ]

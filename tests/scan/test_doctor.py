@@ -9,7 +9,8 @@ import pytest
 from cryptnsend.cli.doctor import scanners
 from cryptnsend.config import Config
 from cryptnsend.scan.line import is_local
-from cryptnsend.settings import Limits, Scan
+from cryptnsend.settings import Limits
+from cryptnsend.settings_post import Scan
 from tests.support.scanners import STREAM_MAX, Clam, nowhere
 
 
