@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cryptnsend.app.desk import scanners
+from cryptnsend.app.oversight import Oversight
 from cryptnsend.app.post import Post
 from cryptnsend.app.strongroom import serve_keeper
 from cryptnsend.config import Config
@@ -17,7 +18,7 @@ __all__ = ["App", "build", "scanners", "serve_keeper"]
 
 
 @dataclass
-class App(Post):
+class App(Post, Oversight):
     """The pieces of one role, each made when it is first asked for."""
 
 

@@ -1,69 +1,50 @@
-"""What is done with mail that people write and read, and with their accounts?"""
+"""What is done with mail that people write and read?"""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cryptnsend.app.foundation import Foundation
+from cryptnsend.app.people import People
 from cryptnsend.config import Config, web_root
 from cryptnsend.languages import catalogue, known
 
 if TYPE_CHECKING:
     from cryptnsend.core.contracts import Scanner
     from cryptnsend.flow import admit
-    from cryptnsend.flow.account import Accounts
-    from cryptnsend.flow.adoption import Adoption
     from cryptnsend.flow.api_mail import ApiMail
-    from cryptnsend.flow.api_tokens import ApiTokens
-    from cryptnsend.flow.archivedfiles import ArchivedFiles
-    from cryptnsend.flow.archiving import Archiving
-    from cryptnsend.flow.auditing import Auditing
     from cryptnsend.flow.begun import BegunElsewhere
-    from cryptnsend.flow.casework import Casework
     from cryptnsend.flow.copies import Copies
     from cryptnsend.flow.documents import Documents
     from cryptnsend.flow.downloads import Downloads
     from cryptnsend.flow.drafting import Drafts
-    from cryptnsend.flow.exporting import Exporting
     from cryptnsend.flow.filing import Filing
     from cryptnsend.flow.folders import Folders
     from cryptnsend.flow.following import Following
-    from cryptnsend.flow.gate import Gate
-    from cryptnsend.flow.glass import GlassBreaks
-    from cryptnsend.flow.holding import Holding
     from cryptnsend.flow.library import Library
     from cryptnsend.flow.mailboxes import Mailboxes
-    from cryptnsend.flow.mailgate import MailGate
     from cryptnsend.flow.newmail import NewMail
     from cryptnsend.flow.opening import Opener
-    from cryptnsend.flow.owner import Owner
-    from cryptnsend.flow.ownkeys import OwnKeys
     from cryptnsend.flow.pickup import Pickup
     from cryptnsend.flow.placing import Placer
-    from cryptnsend.flow.recalling import Recalling
     from cryptnsend.flow.replies import Replies
     from cryptnsend.flow.scanning import Scanning
     from cryptnsend.flow.sent import Sent
     from cryptnsend.flow.serving import Shelf
-    from cryptnsend.flow.sessions import Sessions
     from cryptnsend.flow.trials import Trials
     from cryptnsend.flow.uploading import Uploads
     from cryptnsend.flow.visitforms import VisitForms
     from cryptnsend.flow.visitors import Visitors
-    from cryptnsend.flow.webhooks import OrganisationWebhooks, Webhooks
-    from cryptnsend.ownkeys.locksmith import Locksmith
 
 
 DAY = 86_400_000  # milliseconds
-MINUTE = 60_000
 
 
 @dataclass
-class Desk(Foundation):
-    """The pieces of submission, the portal, the mailboxes and the owner's commands."""
+class Desk(People):
+    """The pieces of submission, the portal and the mailboxes."""
 
     @cached_property
     def admission(self) -> admit.Admission:
@@ -98,57 +79,6 @@ class Desk(Foundation):
 
         viruses, spam = scanners(self.config)
         return Scanning(everything=viruses, in_the_open=spam, engine=self.engine, clock=self.clock)
-
-    @cached_property
-    def gate(self) -> Gate:
-        from cryptnsend.flow.gate import Gate
-
-        return Gate(engine=self.engine, keeper=self.keeper, clock=self.clock, throttle=self._throttle("smtp"))
-
-    def of_people(self) -> dict[str, Any]:
-        """Return the pieces that all flows about people share."""
-        from cryptnsend.flow.people import Settings
-
-        return {
-            "engine": self.engine,
-            "keeper": self.keeper,
-            "sessions": self.sessions,
-            "adoption": self.adoption,
-            "throttle": self._throttle("page"),
-            "clock": self.clock,
-            "random": os.urandom,
-            "settings": Settings(
-                signup=self.config.signup.mode,
-                argon=self.argon,
-                postmaster=self.config.inbound.postmaster.lower(),
-            ),
-            "policies": self.policies,
-            "wake": self.wake,
-        }
-
-    @cached_property
-    def accounts(self) -> Accounts:
-        from cryptnsend.flow.account import Accounts
-
-        return Accounts(**self.of_people())
-
-    @cached_property
-    def sessions(self) -> Sessions:
-        from cryptnsend.flow.sessions import Limits, Sessions
-
-        figures = self.config.sessions
-        limits = Limits(
-            recipient_idle=figures.recipient_idle_minutes * MINUTE,
-            subscriber_idle=figures.subscriber_idle_minutes * MINUTE,
-            absolute=figures.absolute_hours * 60 * MINUTE,
-        )
-        return Sessions(self.engine, self.clock, os.urandom, limits, self.policies)
-
-    @cached_property
-    def adoption(self) -> Adoption:
-        from cryptnsend.flow.adoption import Adoption
-
-        return Adoption(self.engine, self.keeper, self.clock)
 
     @cached_property
     def opener(self) -> Opener:
@@ -188,31 +118,11 @@ class Desk(Foundation):
         )
 
     @cached_property
-    def ownkeys(self) -> OwnKeys:
-        from cryptnsend.flow.ownkeys import OwnKeys
-
-        return OwnKeys(locksmith=self.locksmith, **self.of_people())
-
-    @cached_property
     def trials(self) -> Trials:
         from cryptnsend.flow.trials import Trials
 
         domain = self.config.server.domain
         return Trials(admission=self.admission, domain=domain, web=web_root(), **self.of_people())
-
-    @cached_property
-    def locksmith(self) -> Locksmith:
-        """Return what reads and uses people's own keys; it starts nothing before the first."""
-        from cryptnsend.ownkeys.locksmith import Locksmith
-
-        return Locksmith()
-
-    @cached_property
-    def mail_gate(self) -> MailGate:
-        from cryptnsend.flow.mailgate import MailGate
-
-        throttle = self._throttle("mailbox")
-        return MailGate(engine=self.engine, keeper=self.keeper, clock=self.clock, throttle=throttle, random=os.urandom)
 
     @cached_property
     def mailboxes(self) -> Mailboxes:
@@ -256,20 +166,6 @@ class Desk(Foundation):
         )
 
     @cached_property
-    def holding(self) -> Holding:
-        from cryptnsend.flow.holding import Holding
-
-        return Holding(
-            engine=self.engine,
-            keeper=self.keeper,
-            opener=self.opener,
-            sent=self.sent,
-            policies=self.policies,
-            clock=self.clock,
-            wake=self.wake,
-        )
-
-    @cached_property
     def sent(self) -> Sent:
         from cryptnsend.flow.sent import Sent
 
@@ -282,82 +178,6 @@ class Desk(Foundation):
             policies=self.policies,
             wake=self.wake,
         )
-
-    @cached_property
-    def exporting(self) -> Exporting:
-        from cryptnsend.flow.exporting import Exporting
-
-        return Exporting(
-            engine=self.engine,
-            vault=self.vault,
-            keeper=self.keeper,
-            opener=self.opener,
-            clock=self.clock,
-            random=os.urandom,
-            argon=self.argon,
-            by=self.typist,
-        )
-
-    @cached_property
-    def archiving(self) -> Archiving:
-        from cryptnsend.flow.archiving import Archiving
-
-        return Archiving(
-            engine=self.engine,
-            vault=self.vault,
-            keeper=self.keeper,
-            clock=self.clock,
-            random=os.urandom,
-            policies=self.policies,
-            undo=self.config.life.undo_days * DAY,
-        )
-
-    @cached_property
-    def glass(self) -> GlassBreaks:
-        from cryptnsend.flow.glass import GlassBreaks
-
-        return GlassBreaks(
-            engine=self.engine,
-            keeper=self.keeper,
-            opener=self.opener,
-            throttle=self._throttle("page"),
-            clock=self.clock,
-            random=os.urandom,
-            wake=self.wake,
-            by=self.typist if self.role == "owner" else {},
-        )
-
-    @cached_property
-    def casework(self) -> Casework:
-        from cryptnsend.flow.casework import Casework
-
-        return Casework(
-            engine=self.engine, keeper=self.keeper, glass=self.glass, files=self.archivedfiles, clock=self.clock
-        )
-
-    @cached_property
-    def archivedfiles(self) -> ArchivedFiles:
-        from cryptnsend.flow.archivedfiles import ArchivedFiles
-
-        return ArchivedFiles(
-            engine=self.engine,
-            opener=self.opener,
-            keeper=self.keeper,
-            glass=self.glass,
-            reading=self.uploads.reading,
-        )
-
-    @cached_property
-    def recalling(self) -> Recalling:
-        from cryptnsend.flow.recalling import Recalling
-
-        return Recalling(engine=self.engine, sent=self.sent, clock=self.clock)
-
-    @cached_property
-    def auditing(self) -> Auditing:
-        from cryptnsend.flow.auditing import Auditing
-
-        return Auditing(self.engine, self.keeper, self.clock)
 
     @cached_property
     def replies(self) -> Replies:
@@ -403,24 +223,6 @@ class Desk(Foundation):
             pause=self.config.portal.undo_seconds * 1000,
             keeper=self.keeper,
         )
-
-    @cached_property
-    def api_tokens(self) -> ApiTokens:
-        from cryptnsend.flow.api_tokens import ApiTokens
-
-        return ApiTokens(**self.of_people())
-
-    @cached_property
-    def webhooks(self) -> Webhooks:
-        from cryptnsend.flow.webhooks import Webhooks
-
-        return Webhooks(**self.of_people())
-
-    @cached_property
-    def organisation_webhooks(self) -> OrganisationWebhooks:
-        from cryptnsend.flow.webhooks import OrganisationWebhooks
-
-        return OrganisationWebhooks(**self.of_people())
 
     @cached_property
     def api_mail(self) -> ApiMail:
@@ -528,24 +330,6 @@ class Desk(Foundation):
         from cryptnsend.flow.library import Library
 
         return Library(self.engine, self.vault, self.uploads)
-
-    @cached_property
-    def owner(self) -> Owner:
-        """Return what the owner's commands do about people."""
-        from cryptnsend.flow.owner import Owner
-
-        return Owner(
-            engine=self.engine,
-            keeper=self.keeper,
-            clock=self.clock,
-            random=os.urandom,
-            argon=self.argon,
-            domain=self.config.server.domain,
-            custody=self.config.policy.custody,
-            policies=self.policies,
-            wake=self.wake,
-            by=self.typist,
-        )
 
 
 def scanners(config: Config) -> tuple[list[Scanner], list[Scanner]]:
