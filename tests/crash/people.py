@@ -151,31 +151,42 @@ class Answerer(Person):
 class Changer(Person):
     """Changes their password again and again."""
 
-    asked: str = ""  # the new one, while nobody has said whether it counts
+    asked: list[str] = field(default_factory=list)  # new ones of which nobody has said whether they count
 
     def act(self, count: int) -> str:
-        if self.asked:  # the answer was lost: one of the two opens
-            old, self.password = self.password, self.asked
-            try:
-                self.signed_in()
-            except NotOnThePage:
-                self.password = old
-                self.signed_in()
-            except BaseException:  # nobody was there to say whether it counts
-                self.password = old
-                raise
-            else:
-                self.asked = ""
-                return self.password
+        if self.asked:
+            self._find_out()
         browser = self.signed_in()
         page = browser.get(CHANGED)
         form = page.form(with_field="old")
-        self.asked = f"harbour violet tractor number {count} x{os.urandom(3).hex()}"
-        changed = browser.send(page, form, old=self.password, password=self.asked)
+        new = f"harbour violet tractor number {count} x{os.urandom(3).hex()}"
+        self.asked.append(new)
+        changed = browser.send(page, form, old=self.password, password=new)
         if changed.status != 200 or changed.path == CHANGED:
             raise NotOnThePage(f"the change led to {changed.path} ({changed.status})")
-        self.password, self.asked = self.asked, ""
-        return self.password
+        self.password = new
+        self.asked.clear()
+        return new
+
+    def _find_out(self) -> None:
+        """
+        Sign in with whichever counts now.
+
+        The others stay asked for: a change whose asker was cut off may yet be made, as long as its old password counts.
+        """
+        was = self.password
+        for each in (was, *reversed(self.asked)):
+            self.browser, self.password = None, each
+            try:
+                self.signed_in()
+            except GONE as problem:
+                self.heard = repr(problem)
+                continue
+            if each != was:
+                self.asked = [*(other for other in self.asked if other != each), was]
+            return
+        self.password = was
+        raise NotOnThePage(self.heard)
 
 
 @dataclass

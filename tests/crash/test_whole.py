@@ -272,9 +272,9 @@ def check_answers(house: Tormented, everybody: Crowd) -> None:
 
 
 def check_password(house: Tormented, everybody: Crowd) -> None:
-    """The password that was acknowledged last opens what is old, unless the change that nobody answered was made."""
+    """The password that was acknowledged last opens what is old, unless a change that nobody answered was made."""
     carol, opens = everybody.changer, 0
-    for each in filter(None, (carol.password, carol.asked)):
+    for each in (carol.password, *carol.asked):
         try:
             found = find(house.config, CAROL, each)
         except WrongSecret:
