@@ -9,6 +9,7 @@ mail is opened and compared at the end, and the run fails if a single message is
     make bench ARGS="--beside postfix --beside exim --beside aiosmtpd"
     make bench ARGS="--rounds 2 --load 4k-8 --load 4k-32"
     make bench ARGS=--memory                one hundred submissions of 25 MiB at once, ours only
+    make bench ARGS=--publish               all loads; table and picture are written into README.md
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import flushes
 import processes
+import publishing
 import verify
 from exim import Exim
 from generator import KIB, MIB, Failed, Generator, Load, Taken
-from measuring import conditions, note, spread, work_folder
+from measuring import conditions, note, spread, summary, work_folder
 from plain_aiosmtpd import Plain
 from postfix import Postfix
 from server import Server, colleague, outsider
@@ -314,6 +316,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="fail if a median is over its target")
     parser.add_argument("--folder", type=Path, help="where to work, on the disk to be measured; default: under /tmp")
     parser.add_argument("--figures", type=Path, help="write the ratios of CPU to this file, as JSON")
+    publishing.offer(parser, "accept")
     asked = parser.parse_args()
     loads = [
         replace(load, messages=max(load.sessions, int(load.messages * asked.scale)))
@@ -323,6 +326,7 @@ def main() -> int:
     folder = work_folder(asked.folder)
     good = True
     try:
+        publishing.check(asked.publish)
         beside = [each for each in asked.beside or ["postfix"] if each != "nobody"]
         bench = Bench(folder, beside=beside, people=asked.people)
         if asked.memory is not None:
@@ -335,16 +339,23 @@ def main() -> int:
             else:
                 print("strace is missing: flushes are not counted.")
             print(f"\n{conditions(asked.rounds)}\n")
-            if Postfix.name in (peer.name for peer in bench.peers):
-                print("\n".join([*table(bench, loads), ""]))
-            print("\n".join(everything(bench, loads)))
             found = {load.name: ratios(bench, load) for load in loads}
-            note(asked.figures, found, {load.name: load.target for load in loads if load.target is not None})
+            said = everything(bench, loads)
+            if any(found.values()):
+                said = [*table(bench, loads), "", *said]
+            print("\n".join(said))
+            targets = {load.name: load.target for load in loads if load.target is not None}
+            note(asked.figures, found, targets)
             if any(found.values()):
                 over = missed(bench, loads)
                 print("Over target: " + "; ".join(over) if over else "All medians keep their targets.")
                 good = not (over and asked.check)
-        print(f"Verified: {bench.check()}")
+        verified = f"Verified: {bench.check()}"
+        print(verified)
+        if asked.publish and asked.memory is None:
+            drawn = publishing.bars("CPU of accepting a message, Postfix = 1", summary(found, targets))
+            alt = "Ratios of CPU by load"
+            publishing.publish(asked.publish, drawn, alt, said, rounds=asked.rounds, peer="Postfix", ends=verified)
         print(f"Again: python {' '.join(sys.argv)}")
     except Failed as failed:
         print(f"FAILED: {failed}", file=sys.stderr)

@@ -25,8 +25,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import processes
+import publishing
 from generator import KIB, Failed, Generator, Load
-from measuring import conditions, note, spread, work_folder
+from measuring import conditions, note, spread, summary, work_folder
 from postfix import Relay
 from server import Server, outsider
 from sink import Arrived, Sink
@@ -158,10 +159,12 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=MESSAGES, help="messages per round; each makes two mails")
     parser.add_argument("--folder", type=Path, help="where to work, on the disk to be measured; default: under /tmp")
     parser.add_argument("--figures", type=Path, help="write the ratio of CPU to this file, as JSON")
+    publishing.offer(parser, "deliver")
     asked = parser.parse_args()
     folder = work_folder(asked.folder)
     measured: dict[str, list[Figures]] = {Ours.name: [], Theirs.name: []}
     try:
+        publishing.check(asked.publish)
         with ExitStack() as stack:
             sink = Sink(folder / "sink")
             stack.callback(sink.close)
@@ -184,11 +187,17 @@ def main() -> int:
                         flush=True,
                     )
         print(f"\n{conditions(asked.rounds)}\n")
-        print("\n".join(table(measured[Ours.name], measured[Theirs.name])))
+        said = table(measured[Ours.name], measured[Theirs.name])
+        print("\n".join(said))
         pairs = zip(measured[Ours.name], measured[Theirs.name], strict=True)
         note(asked.figures, {"a mail": [one.cpu / other.cpu for one, other in pairs]}, {})
         total = len(mails) * (2 * asked.rounds + 1)
-        print(f"\nVerified: {total} mails arrived, each once; what Postfix delivered is what it was given.")
+        verified = f"Verified: {total} mails arrived, each once; what Postfix delivered is what it was given."
+        print(f"\n{verified}")
+        costs = {side: [each.cpu * 1e3 for each in found] for side, found in measured.items()}
+        drawn = publishing.bars("CPU of delivering a mail", summary(costs, {}), "ms")
+        alt = "Milliseconds of CPU for each mail"
+        publishing.publish(asked.publish, drawn, alt, said, rounds=asked.rounds, peer="Postfix", ends=verified)
         print(f"Again: python {' '.join(sys.argv)}")
     except Failed as failed:
         print(f"FAILED: {failed}", file=sys.stderr)

@@ -30,10 +30,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import filling
 import processes
+import publishing
 from dovecot import Dovecot, Maildir, argon2id
 from generator import MIB, Failed, Sender
 from imap_client import Client, fetched, normal
-from measuring import conditions, note, spread, work_folder
+from measuring import conditions, note, spread, summary, work_folder
 from server import ORGANISATIONS, PASSWORD, SETTINGS, Server, sender_address
 
 from cryptnsend.cli.owner import owned
@@ -314,12 +315,14 @@ def main() -> int:
     parser.add_argument("--lists", action="store_true", help="only what a list of messages needs: no bodies, searches")
     parser.add_argument("--check", action="store_true", help="fail if a median misses its target")
     parser.add_argument("--figures", type=Path, help="write the ratios of CPU to this file, as JSON")
+    publishing.offer(parser, "mailbox")
     asked = parser.parse_args()
     sizes = tuple(asked.size or SIZES)
     folder = asked.keep or work_folder(asked.folder)
     folder.mkdir(parents=True, exist_ok=True)
     compared = 0
     try:
+        publishing.check(asked.publish)
         with ExitStack() as stack:
             house = House(folder, sizes, stack)
             ours, theirs, fast = house.start()
@@ -333,9 +336,16 @@ def main() -> int:
                 for side in (ours, theirs, fast):
                     sign_in(side, house.readers[0].address)
         print(f"\n{conditions(asked.rounds, 'Dovecot')}\n")
-        missed, ratios = report(ours, theirs, fast, sizes)
-        note(asked.figures, ratios, {name: TARGETS[what] for name in ratios if (what := _operation(name)) in TARGETS})
-        print(f"\nVerified: {compared:,} answers of ours say what Dovecot's say.")
+        missed, ratios, said = report(ours, theirs, fast, sizes)
+        print("\n".join(said))
+        targets = {name: TARGETS[what] for name in ratios if (what := _operation(name)) in TARGETS}
+        note(asked.figures, ratios, targets)
+        verified = f"Verified: {compared:,} answers of ours say what Dovecot's say."
+        print(f"\n{verified}")
+        judged = {name: each for name, each in ratios.items() if name in targets}
+        drawn = publishing.bars("CPU of reading by IMAP, Dovecot = 1", summary(judged, targets))
+        alt = "Ratios of CPU by operation"
+        publishing.publish(asked.publish, drawn, alt, said, rounds=asked.rounds, peer="Dovecot", ends=verified)
         print(f"Again: python {' '.join(sys.argv)}")
     except Failed as failed:
         print(f"FAILED: {failed}", file=sys.stderr)
@@ -346,12 +356,16 @@ def main() -> int:
     return int(asked.check and missed)
 
 
-def report(ours: Side, theirs: Side, fast: Side, sizes: Sequence[int]) -> tuple[bool, dict[str, list[float]]]:
-    """Print the results as Markdown tables; return whether a target was missed, and the ratios by name."""
+def report(
+    ours: Side, theirs: Side, fast: Side, sizes: Sequence[int]
+) -> tuple[bool, dict[str, list[float]], list[str]]:
+    """Return whether a target was missed, the ratios by name, and the results as a Markdown table."""
     missed = False
     found: dict[str, list[float]] = {}
-    print("| messages | operation | CPU ratio | target | ours, ms | Dovecot, ms | MiB, ours | Dovecot |")
-    print("|---|---|---|---|---|---|---|---|")
+    said = [
+        "| messages | operation | CPU ratio | target | ours, ms | Dovecot, ms | MiB, ours | Dovecot |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for size in (*sizes, 0):
         for at, name in (each for each in ours.cpu if each[0] == size):
             key = (at, name)
@@ -364,11 +378,11 @@ def report(ours: Side, theirs: Side, fast: Side, sizes: Sequence[int]) -> tuple[
             memory = [max(side.memory.get(key, [0])) / MIB for side in (ours, other)]
             if "hashed" not in name:  # the hash of a main password takes 64 MiB by itself
                 missed |= memory[0] * MIB > MEMORY
-            print(
+            said.append(
                 f"| {size:,} | {name} | {spread(ratios)} | {'' if target is None else target} |"
                 f" {spread(mine)} | {spread(yours)} | {memory[0]:.0f} | {memory[1]:.0f} |"
             )
-    return missed, found
+    return missed, found, said
 
 
 def _operation(name: str) -> str:

@@ -29,14 +29,17 @@ def conditions(rounds: int, peer: str = "Postfix") -> str:
 
 def note(file: Path | None, ratios: Mapping[str, Sequence[float]], targets: Mapping[str, float]) -> None:
     """Write what was found to *file*, if one was asked for: medians and ranges of ratios, and targets, as JSON."""
-    if file is None:
-        return
-    found = {
+    if file is not None:
+        file.write_text(json.dumps(summary(ratios, targets), indent=1) + "\n")
+
+
+def summary(values: Mapping[str, Sequence[float]], targets: Mapping[str, float]) -> dict[str, dict[str, float | None]]:
+    """Return medians, ranges and targets by name, as they are written and drawn."""
+    return {
         name: {"ratio": statistics.median(each), "least": min(each), "most": max(each), "target": targets.get(name)}
-        for name, each in ratios.items()
+        for name, each in values.items()
         if each
     }
-    file.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def spread(values: Sequence[float]) -> str:

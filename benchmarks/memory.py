@@ -8,6 +8,8 @@ whole tree: resident sets, memory that processes share counted for each.
     python benchmarks/memory.py --part file --size 2147483648  one file up and down, compared
     python benchmarks/memory.py --part idle --count 1000       so many signed-in connections that say nothing
     python benchmarks/memory.py --part day --count 12          so many days in fast motion: does it grow?
+    python benchmarks/memory.py --part day --hours 8           as many days as go into eight hours
+    python benchmarks/memory.py --publish                      table and picture are written into README.md
 """
 
 from __future__ import annotations
@@ -26,13 +28,16 @@ import statistics
 import sys
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import picture
 import processes
+import publishing
 import verify
 from generator import KIB, MIB, Failed, Generator, Load
 from imap_client import Client
@@ -50,6 +55,16 @@ PEOPLE = 100
 PATIENCE = 120.0  # seconds
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a part found: its words, a mark for each figure in MiB, with a target where there is one."""
+
+    good: bool
+    words: str
+    figures: Mapping[str, tuple[float, float | None]]
+    evenings: Sequence[float] = ()  # MiB, where days went by
+
+
 @contextmanager
 def running(server: Server, *roles: str) -> Iterator[int]:
     """Keep these roles running; give the octets that they have resident when nothing was asked of them yet."""
@@ -61,9 +76,10 @@ def running(server: Server, *roles: str) -> Iterator[int]:
         server.stop()
 
 
-def say(name: str, *facts: str) -> None:
-    """Print a line of results."""
+def say(name: str, *facts: str) -> str:
+    """Print a line of results, and return it as a row of a table."""
     print(f"{name}: {', '.join(facts)}", flush=True)
+    return f"| {name} | {'; '.join(facts)} |"
 
 
 def mib(octets: float) -> str:
@@ -71,7 +87,7 @@ def mib(octets: float) -> str:
     return f"{octets / MIB:.0f} MiB"
 
 
-def submissions(server: Server, folder: Path, size: int, count: int) -> bool:
+def submissions(server: Server, folder: Path, size: int, count: int) -> Found:
     """Submit *count* mails of *size* octets on as many sessions at once; open some and compare."""
     generator = Generator(folder)
     load = Load("large", size, sessions=count, messages=count, sampled=2)
@@ -80,12 +96,14 @@ def submissions(server: Server, folder: Path, size: int, count: int) -> bool:
         taken = generator.run(load, server.port, server.senders, to, 1, lambda _: None)
     batch = verify.Batch("large", generator.message(load), taken, load.sampled)
     report = verify.verify(server, [batch], random.Random(1))
-    say(
-        f"{count} submissions of {mib(size)} at once",
+    name = f"{count} submissions of {mib(size)} at once"
+    words = say(
+        name,
         f"resident at most {mib(peak.resident)}", f"{mib(before)} before", f"target {mib(SUBMISSIONS_TARGET)}",
         str(report),
     )  # fmt: skip
-    return peak.resident <= SUBMISSIONS_TARGET
+    figures = {name: (peak.resident / MIB, SUBMISSIONS_TARGET / MIB)}
+    return Found(peak.resident <= SUBMISSIONS_TARGET, words, figures)
 
 
 class Shipper(Browser):
@@ -154,7 +172,7 @@ def _alert(page: str) -> str:
     return re.sub(r"<[^>]*>|\s+", " ", said[1]).strip() if said else page[:200]
 
 
-def file(server: Server, size: int) -> bool:
+def file(server: Server, size: int) -> Found:
     """Send a file of *size* octets to a colleague, who takes it."""
     to = colleague(0, len(server.senders))
     with running(server, "keeper", "portal") as before:
@@ -166,15 +184,18 @@ def file(server: Server, size: int) -> bool:
             found = reader.take(message)
     if found != sent:
         raise Failed("The file that came is not the one that went.")
-    say(
-        f"a file of {mib(size)}",
+    name = f"a file of {mib(size)}"
+    words = say(
+        name,
         f"resident {mib(before)} before", f"at most {mib(up.resident)} while it went up",
         f"{mib(down.resident)} while it came down", f"target {mib(FILE_TARGET)} more than before", "the same octets",
     )  # fmt: skip
-    return max(up.resident, down.resident) - before <= FILE_TARGET
+    more = {"goes up": up.resident - before, "comes down": down.resident - before}
+    figures = {f"{name} {way}: more than before": (octets / MIB, FILE_TARGET / MIB) for way, octets in more.items()}
+    return Found(max(more.values()) <= FILE_TARGET, words, figures)
 
 
-def idle(server: Server, folder: Path, count: int) -> bool:
+def idle(server: Server, folder: Path, count: int) -> Found:
     """Let *count* people sit at each of two doors, signed in, and then let a message through."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4 * count + 256)), hard))
@@ -190,11 +211,12 @@ def idle(server: Server, folder: Path, count: int) -> bool:
         one = Load("one", 4 * KIB, sessions=1, messages=1)
         taken = generator.run(one, server.port, server.senders, [outsider(1)], 10**9, lambda _: None)
         after = processes.resident(server.roots)
-    say(
+    words = say(
         f"{count} idle at each door", *(f"{door} {octets:.0f} KiB each" for door, octets in found.items()),
         f"resident {mib(before)} before, {mib(after)} with all", f"{len(taken)} message taken meanwhile",
     )  # fmt: skip
-    return True
+    more = {f"{count} idle at {door}: more": (octets * count * KIB / MIB, None) for door, octets in found.items()}
+    return Found(True, words, more)
 
 
 def _greeted(server: Server, at: int) -> Client:
@@ -213,13 +235,18 @@ def _selected(server: Server, at: int) -> Client:
     return client
 
 
-def day(server: Server, folder: Path, count: int) -> bool:
-    """Let *count* days go by: mail comes in, people sign in, read, write and leave; look at memory each evening."""
+def day(server: Server, folder: Path, count: int, hours: float) -> Found:
+    """
+    Let *count* days go by, or as many as *hours* have room for.
+
+    On each mail comes in, people sign in, read, write and leave; in the evening memory is looked at.
+    """
     generator = Generator(folder)
     evenings: list[int] = []
     number = 10**8
     with running(server, "keeper", "submission", "portal", "mailbox"):
-        for each in range(count):
+        ends = time.monotonic() + hours * 3600
+        while len(evenings) < count or time.monotonic() < ends:
             for load in (DAY, DAY_LARGE):
                 to = [colleague(at, len(server.senders)) for at in range(load.people)]
                 generator.run(load, server.port, server.senders, to, number, lambda _: None)
@@ -228,16 +255,16 @@ def day(server: Server, folder: Path, count: int) -> bool:
                 _look(server, sender_address(ORGANISATIONS + at))
                 _sync(server, sender_address(ORGANISATIONS + at))
             evenings.append(processes.resident(server.roots))
-            print(f"  day {each + 1}: {mib(evenings[-1])}", flush=True)
-    quarter = max(1, count // 4)
+            print(f"  day {len(evenings)}: {mib(evenings[-1])}", flush=True)
+    quarter = max(1, len(evenings) // 4)
     early, late = evenings[quarter : 2 * quarter], evenings[-quarter:]
     growth = statistics.median(late) / statistics.median(early) if early else 1.0
-    say(
-        f"{count} days of {DAY.messages + DAY_LARGE.messages} messages and {2 * ORGANISATIONS} visits",
+    words = say(
+        f"{len(evenings)} days of {DAY.messages + DAY_LARGE.messages} messages and {2 * ORGANISATIONS} visits",
         f"resident {mib(evenings[0])} on the first evening, {mib(evenings[-1])} on the last",
         f"the last quarter by the second {growth:.3f}", f"target {GROWTH_TARGET}",
     )  # fmt: skip
-    return growth <= GROWTH_TARGET
+    return Found(growth <= GROWTH_TARGET, words, {}, [octets / MIB for octets in evenings])
 
 
 def _look(server: Server, address: str) -> None:
@@ -265,28 +292,53 @@ def main() -> int:
     parser.add_argument("--part", choices=["submissions", "file", "idle", "day"], help="only this one")
     parser.add_argument("--size", type=int, help="octets of a mail or of the file")
     parser.add_argument("--count", type=int, help="sessions, connections or days")
+    parser.add_argument("--hours", type=float, default=0.0, help="let days go by for so long, --count of them at least")
     parser.add_argument("--check", action="store_true", help="fail if a target is missed")
     parser.add_argument("--folder", type=Path, help="where to work; default: under /tmp")
+    publishing.offer(parser, "memory")
     asked = parser.parse_args()
     folder = work_folder(asked.folder)
-    parts: dict[str, Callable[[Server], bool]] = {
+    parts: dict[str, Callable[[Server], Found]] = {
         "submissions": lambda server: submissions(server, folder, asked.size or 25 * MIB, asked.count or 100),
         "file": lambda server: file(server, asked.size or 2048 * MIB),
         "idle": lambda server: idle(server, folder, asked.count or 1000),
-        "day": lambda server: day(server, folder, asked.count or 12),
+        "day": lambda server: day(server, folder, asked.count or 12, asked.hours),
     }
-    good = True
+    found: list[Found] = []
     try:
+        publishing.check(asked.publish)
+        publishing.check(asked.publish and f"{asked.publish}-days")
         for name in [asked.part] if asked.part else parts:
             server = Server(folder / "home")
             server.make(PEOPLE)
-            good &= parts[name](server)
+            found.append(parts[name](server))
+        publish(asked.publish, found)
     except Failed as failed:
         print(f"FAILED: {failed}", file=sys.stderr)
         return 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return 0 if good or not asked.check else 1
+    return 0 if not asked.check or all(each.good for each in found) else 1
+
+
+def publish(place: str | None, found: Sequence[Found]) -> None:
+    """Write what was found into *place* of the README, and days, which have a picture of their own, into theirs."""
+    days = [each for each in found if each.evenings]
+    parts = [each for each in found if not each.evenings]
+    heads = ["| what | memory |", "|---|---|"]
+    if place is not None and parts:
+        figures = {name: figure for each in parts for name, figure in each.figures.items()}
+        drawn = {
+            name: {"ratio": value, "least": value, "most": value, "target": target}
+            for name, (value, target) in figures.items()
+        }
+        picture_ = publishing.bars("Memory, at most", drawn, "MiB")
+        table = [*heads, *(each.words for each in parts)]
+        publishing.publish(place, picture_, "MiB of memory in each part", table, rounds=1)
+    if place is not None and days:
+        picture_ = picture.line("Memory in the evening", days[0].evenings, "MiB", "day")
+        table = [*heads, *(each.words for each in days)]
+        publishing.publish(f"{place}-days", picture_, "MiB of memory in the evening of each day", table, rounds=1)
 
 
 if __name__ == "__main__":

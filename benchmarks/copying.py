@@ -1,0 +1,104 @@
+"""How does a benchmark come to a vault with a million messages in minutes?
+
+`copy` multiplies the rows of messages that were filled in for real (`filling.py`): each copy has rows of its own in
+every table and entries in every index, an id and a time before those of the real ones, a conversation of its own, and
+keys that no program has. It cannot be opened: what was sealed is bound to the id it was sealed for, and sealed contents
+are cut to `KEPT` octets. So copies are what a page must not look at: a mailbox's older messages. The real ones are its
+newest, and everything that is opened is real.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from generator import Failed
+from server import Server
+
+KEPT = 256  # octets of each sealed content
+ID_BITS = 22  # an id is milliseconds, and so many bits below them
+PAUSE = 1000  # milliseconds between one copy of all and the next
+# What is another in each copy: by table, column and SQL, in which :ids and :ms are what a copy is earlier by.
+OTHERS: dict[str, dict[str, str]] = {
+    "threads": {"id": "id - :ids"},
+    "messages": {
+        "id": "id - :ids",
+        "thread": "thread - :ids",
+        "parent": "parent - :ids",
+        "message_id": "message_id || :ids",
+        "resend_mac": "randomblob(length(resend_mac))",
+        "created": "created - :ms",
+    },
+    "contents": {
+        "message": "message - :ids",
+        "body": f"substr(coalesce(body, randomblob({KEPT})), 1, {KEPT})",
+        "blob_key": "NULL",
+    },
+    "recipients": {"message": "message - :ids"},
+    "grants": {"id": "id - :ids", "message": "message - :ids", "wrap": "randomblob(length(wrap))"},
+    "deliveries": {
+        "id": "id - :ids",
+        "message": "message - :ids",
+        "state": "'cancelled'",
+        "queue_wrap": "NULL",
+        "settled": "due - :ms",
+        "due": "due - :ms",
+        "created": "created - :ms",
+    },
+}
+
+
+def _statement(rows: sqlite3.Connection, table: str) -> str:
+    """Return the SQL that copies a table's rows of all messages from :first on, which are the real ones."""
+    others = OTHERS[table]
+    columns = [row[1] for row in rows.execute(f"PRAGMA table_info({table})")]
+    if missing := others.keys() - set(columns):
+        raise Failed(f"{table} has no column {', '.join(sorted(missing))} any more.")
+    read = ", ".join(others.get(each, each) for each in columns)
+    key = {"threads": "id", "messages": "id"}.get(table, "message")
+    wanted = "thread" if table == "threads" else "id"
+    return (
+        f"INSERT INTO {table}({', '.join(columns)}) SELECT {read} FROM {table}"  # noqa: S608
+        f" WHERE {key} IN (SELECT {wanted} FROM messages WHERE id >= :first)"
+    )
+
+
+def copy(server: Server, count: int, told: Callable[[int], None] = lambda _: None) -> int:
+    """
+    Add about *count* copies of the messages in the stopped server's vault, and return how many there are then in all.
+
+    May be called again for more: only real messages are copied. *told* hears now and then how many there are.
+    """
+    rows = sqlite3.connect(server.home.main_db, isolation_level=None)
+    try:
+        # A vault that is thrown away: whether it outlives a power cut does not matter.
+        for pragma in ("synchronous = OFF", "cache_size = -600000", "temp_store = MEMORY", "foreign_keys = OFF"):
+            rows.execute(f"PRAGMA {pragma}")
+        return _copy(rows, count, told)
+    finally:
+        rows.close()
+
+
+def _copy(rows: sqlite3.Connection, count: int, told: Callable[[int], None]) -> int:
+    # A copy's Message-ID ends in digits behind its last angle bracket.
+    real = "message_id LIKE '%>'"
+    first, last, low, high, each = rows.execute(
+        f"SELECT min(id), max(id), min(created), max(created), count(*) FROM messages WHERE {real}"  # noqa: S608
+    ).fetchone()
+    if not each or last >> ID_BITS < high - PAUSE * 60:
+        raise Failed("The vault has no messages to copy, or their ids say no time.")
+    have = rows.execute("SELECT count(*) FROM messages").fetchone()[0]
+    span = high - low + PAUSE
+    statements = [_statement(rows, table) for table in OTHERS]
+    turn, want = have // each - 1, have + count
+    while have < want:
+        turn += 1
+        given = {"ids": (turn * span) << ID_BITS, "ms": turn * span, "first": first}
+        rows.execute("BEGIN IMMEDIATE")
+        for statement in statements:
+            rows.execute(statement, given)
+        rows.execute("COMMIT")
+        have += each
+        told(have)
+    rows.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return int(have)
