@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 
+from cryptnsend.confined.confine import die_with_parent
 from cryptnsend.core.charsets import decode_text
 from cryptnsend.dlp.budget import Budget, NotRead
 
@@ -38,6 +39,7 @@ def words_of(octets: bytes, budget: Budget) -> str:
             capture_output=True,  # a reader may open no file to write, not even /dev/null
             timeout=SECONDS,
             check=False,
+            preexec_fn=die_with_parent,  # else it would go on after a reader that was killed
             env={"OMP_THREAD_LIMIT": "1", "PATH": "/usr/bin:/bin"},
         )
     except (OSError, subprocess.TimeoutExpired):
