@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import threading
 import time
@@ -48,17 +49,20 @@ def check(acknowledged: dict[str, str], found: Found) -> None:
     assert not found.without_delivery, "a message would never be told of, or twice"
 
 
-def check_submission(folder: Path, kills: int, senders: int, seed: int) -> dict[str, str]:
-    """Kill the keeper, the doors and the courier while mail programs submit."""
+def check_submission(folder: Path, kills: int, senders: int, seed: int, flaw: str = "") -> dict[str, str]:
+    """Kill the keeper, the doors and the courier while mail programs submit; *flaw* weakens the door."""
     # Nobody is there to take mail on, so none fails for good: what did is sent anew when it is submitted again.
     config = make_home(folder / "home", {**UNCAPPED, "delivery": {"smarthost": "smtp://127.0.0.1:1"}})
     device = add_ann(config)
-    roles, stop = Roles(config), threading.Event()
+    weakened = {"submission": ("-m", "tests.crash.weakened", flaw)} if flaw else {}
+    roles, stop = Roles(config, programs=weakened), threading.Event()
     context = ssl.create_default_context(cafile=str(config.tls.certificate))
     programs = [
         MailProgram(n, roles, folder / f"sent-{n}.log", stop, context=context, device=device) for n in range(senders)
     ]
+    began = time.monotonic()
     acknowledged = torment(roles, programs, {"keeper": 1, "submission": 5, "courier": 1}, kills, seed)
+    print(f"{kills} kills in {time.monotonic() - began:.0f} s, {len(acknowledged)} acknowledged", flush=True)
     check(acknowledged, find(config, ANN, PASSWORD))
     return acknowledged
 
@@ -67,9 +71,17 @@ def test_fifty_kills_under_load_lose_and_double_nothing(short_folder: Path):
     assert len(check_submission(short_folder, 50, senders=4, seed=1)) > 50
 
 
+@pytest.mark.long
+def test_control_a_door_that_acknowledges_before_it_commits_loses_mail_and_this_harness_sees_it(short_folder: Path):
+    """Otherwise the tests beside this one would prove nothing."""
+    with pytest.raises(AssertionError, match="acknowledged messages are gone") as seen:
+        check_submission(short_folder, 10, senders=4, seed=1, flaw="acknowledge-first")
+    print(seen.value)
+
+
 @pytest.mark.torture
 def test_a_thousand_kills_under_load_lose_and_double_nothing(short_folder: Path):
-    print(f"{len(check_submission(short_folder, 1000, senders=10, seed=7))} acknowledged")
+    assert check_submission(short_folder, int(os.environ.get("KILLS", "1000")), senders=10, seed=7)
 
 
 # -- the door for other servers ---------------------------------------------------------------------------------------
