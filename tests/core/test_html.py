@@ -94,10 +94,12 @@ def test_no_markup_gets_through_or_raises(html):
 
 
 @given(st.text(max_size=300))
-def test_any_text_is_taken(text):
+def test_any_text_is_taken_and_plain_text_keeps_its_words(text):
     harmless(clean(text))
     to_text(text).encode()
-    text_to_html(text, flowed=True, delsp=True).encode()
+    for html in (text_to_html(text), text_to_html(text, flowed=True, delsp=True)):
+        html.encode()
+        assert all(word in html for word in re.findall("[A-Za-z0-9]+", text))
 
 
 def test_pictures_are_shown_from_where_the_caller_says_and_others_are_counted():

@@ -229,7 +229,10 @@ def test_what_others_sent_is_not_there(app: Portal, house: House, program: Progr
 def test_to_a_recipient_of_a_message_its_token_shows_nothing_of_it(app: Portal, house: House) -> None:
     house.add_subscriber(HOLM)
     message = house.submit(HOLM, [ANN], house.mail("To Ann", author=HOLM))
-    refused(Program(app, make(house).text).ask("GET", f"/messages/{message}"), 404, "not-found")
+    program = Program(app, make(house).text)
+    refused(program.ask("GET", f"/messages/{message}"), 404, "not-found")
+    refused(program.ask("POST", f"/messages/{message}/expire"), 404, "not-found")
+    assert program.ask("GET", "/messages").json == {"messages": [], "next": None}
 
 
 def test_a_session_cookie_alone_is_nobody_and_another_site_gets_no_leave_to_read(app: Portal, house: House) -> None:
