@@ -27,6 +27,7 @@ import struct
 import sys
 import termios
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -40,6 +41,7 @@ SMALL = 80 * 1024  # octets; the largest form without files has 64 KiB
 WHOLE = 256 * 1024  # octets of an answer that are kept for a slow reader without a thread
 PIECE = 128 * 1024  # octets of a body that a thread is given at once
 WAITING = 2048  # requests that may wait for a thread
+UNOPENED = 64  # pipes that granian was told of and did not come to, whose numbers nothing else gets meanwhile
 PLAIN = [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store"), ("connection", "close")]
 
 log = logger(__name__)
@@ -130,6 +132,7 @@ class Front:
         self._pages = ThreadPoolExecutor(threads, "page")
         self._transfers = ThreadPoolExecutor(threads, "transfer")
         self._turns, self._waiting = _Turns(max(1, threads // 4), self._patience.idle), 0
+        self._unopened: deque[int] = deque()
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """Answer one request."""
@@ -208,8 +211,12 @@ class Front:
         loop = asyncio.get_running_loop()
         try:
             async with self._turns.one(source):
-                sending = _Sending(self._patience)
-                protocol.response_file(answer.status, answer.headers, sending.place)
+                sending = _Sending(self._patience, self._unopened)
+                try:
+                    protocol.response_file(answer.status, answer.headers, sending.place)
+                except BaseException:
+                    sending.end()
+                    raise
                 await loop.run_in_executor(self._transfers, context.run, sending.send, answer.start, rest)
         finally:
             await loop.run_in_executor(self._pages, context.run, answer.close)
@@ -243,8 +250,8 @@ class _Turns:
 class _Sending:
     """An answer on its way: a pipe that granian opens at `place` and reads as fast as the reader takes it."""
 
-    def __init__(self, patience: Patience):
-        self._patience = patience
+    def __init__(self, patience: Patience, unopened: deque[int]):
+        self._patience, self._unopened = patience, unopened
         self._out, self._in = os.pipe()
         self._is_open = True  # here, too: granian may not have come to it yet
         self.place = f"/proc/self/fd/{self._out}"
@@ -270,8 +277,16 @@ class _Sending:
         except Exception as error:
             log.critical("a page broke", exc_info=error)
         finally:
-            self._leave()
-            os.close(self._in)
+            self.end()
+
+    def end(self) -> None:
+        """Close the pipe. Whoever comes to it late finds it ended, and never what has its number next."""
+        os.close(self._in)
+        if self._is_open:
+            self._is_open = False
+            self._unopened.append(self._out)
+            if len(self._unopened) > UNOPENED:
+                os.close(self._unopened.popleft())
 
     def _put(self, octets: memoryview) -> int:
         try:
@@ -281,16 +296,14 @@ class _Sending:
         except BrokenPipeError:
             raise Gone("the reader left") from None
 
-    def _leave(self, done: int | None = None) -> None:
-        """Close granian's end of the pipe here, once it has its own, so that its leaving is seen; or without *done*."""
+    def _leave(self, done: int) -> None:
+        """Close granian's end of the pipe here, once it has its own, so that its leaving is seen."""
         if not self._is_open:
             return
-        if done is not None:
-            (waiting,) = struct.unpack("i", fcntl.ioctl(self._out, termios.FIONREAD, bytes(4)))
-            if waiting == done:
-                return
-        self._is_open = False
-        os.close(self._out)
+        (waiting,) = struct.unpack("i", fcntl.ioctl(self._out, termios.FIONREAD, bytes(4)))
+        if waiting != done:
+            self._is_open = False
+            os.close(self._out)
 
 
 def _fill(parts: list[bytes], rest: Iterator[bytes]) -> bool:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import hashlib
 import http.client
 import json
+import os
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -14,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cryptnsend.portal.front import SMALL, Patience
+from cryptnsend.portal.front import SMALL, UNOPENED, WHOLE, Answer, Front, Patience, _Sending
 from tests.house.test_portal_server import Portal
 from tests.support.homes import make_home
 from tests.support.waiting import wait_for
@@ -150,3 +154,43 @@ def test_nobody_is_waited_for_longer_than_their_octets_allow(passed, done):
     left = patience.left(0.0, passed, done)
     assert left <= patience.idle
     assert (left > 0) == (passed < patience.grace + done / patience.octets)
+
+
+def test_a_pipe_that_is_opened_too_late_has_ended_and_its_number_is_nothing_elses():
+    """granian opens it by its number; what had this number by then would leave in its stead."""
+    unopened: deque[int] = deque()
+    sending = _Sending(Patience(idle=0.01), unopened)
+    sending.send([b"a" * 70_000], iter([b"b" * 70_000]))  # more than a pipe takes
+    with open("/dev/zero", "rb") as another:
+        assert sending.place != f"/proc/self/fd/{another.fileno()}"
+        with open(sending.place, "rb") as late:
+            octets = late.read()
+    assert octets == b"a" * len(octets)
+    assert len(octets) < 70_000
+    os.close(unopened.pop())
+
+
+def test_pipes_that_were_never_opened_do_not_add_up():
+    before, unopened = len(os.listdir("/proc/self/fd")), deque[int]()
+    for _ in range(UNOPENED + 5):
+        _Sending(Patience(), unopened).end()
+    assert len(os.listdir("/proc/self/fd")) == before + UNOPENED
+    while unopened:
+        os.close(unopened.pop())
+
+
+def test_an_answer_whose_head_cannot_be_sent_leaves_no_pipe_open():
+    class Refusing:
+        def response_file(self, *_said: object) -> None:
+            raise ValueError("a head that cannot be sent")
+
+    front = Front(lambda _environ, _start: [bytes(2 * WHOLE), b"more"], threads=4)
+    closed: list[str] = []
+    answer = Answer(200, [], [bytes(2 * WHOLE)], iter([b"more"]), lambda: closed.append("closed"))
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(ValueError, match="a head"):
+        asyncio.run(front._transfer(Refusing(), answer, answer.rest, "192.0.2.1", contextvars.copy_context()))
+    assert closed == ["closed"]
+    assert len(os.listdir("/proc/self/fd")) <= before + 1  # the number of the one that was not opened
+    os.close(front._unopened.pop())
+    front._pages.shutdown()
