@@ -11,7 +11,6 @@ there.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterator
 from typing import Any
 
@@ -184,6 +183,6 @@ def _metadata() -> dict[str, str] | None:
         key, _, value = each.strip().partition(" ")
         try:
             found[key] = base64.b64decode(value, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # no base64, not even ASCII, or no UTF-8
             return None
     return found

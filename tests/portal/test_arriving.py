@@ -157,6 +157,7 @@ def test_what_is_no_step_of_the_protocol_is_refused(ann: Sender) -> None:
         assert ann.ask("POST", "/uploads", Upload_Length=wrong).status_code == 400
     assert ann.ask("POST", "/uploads", Upload_Length="1", Upload_Metadata="filename =").status_code == 400
     assert ann.ask("POST", "/uploads", Upload_Length="1", Upload_Metadata="x" * 9000).status_code == 400
+    assert ann.ask("POST", "/uploads", Upload_Length="1", Upload_Metadata="filename é").status_code == 400
     assert ann.ask("GET", url).status_code == 405
     assert ann.here(url) == 0
 
