@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import resource
 import select
 import signal
 import socket
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,30 @@ def test_uploads_that_break_off_hold_no_thread(portal):
         with plain, context.wrap_socket(plain) as sending:
             assert sending.selected_alpn_protocol() != "h2"
             sending.sendall(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n" + b"x" * 100_000)
+    assert portal.ask("/")[0] == 200
+
+
+@pytest.mark.long  # hundreds of handshakes
+def test_a_thousand_who_say_half_of_something_keep_nobody_waiting(portal):
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    halves = (
+        b"",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ",
+        b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\nx",
+        b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n" + b"x" * 100_000,
+    )
+    most, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as stack:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # ours, not the portal's
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (most, hard))
+        for number in range(1000):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", portal.port), 60))
+            if number % 2:  # the others do not even begin a handshake
+                sending = stack.enter_context(context.wrap_socket(connection))
+                sending.sendall(halves[number // 2 % len(halves)])
+        for _ in range(20):  # there are four threads
+            assert portal.ask("/")[0] == 200
     assert portal.ask("/")[0] == 200
 
 

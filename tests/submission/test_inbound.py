@@ -41,6 +41,36 @@ def test_an_ordinary_client_delivers_over_tls(open_inbound: Open) -> None:
     assert kept.header + kept.body == b"From: pat@yahoo.example\r\n\r\nThank you.\r\n"
 
 
+def test_nothing_said_in_clear_behind_starttls_counts(open_inbound: Open) -> None:
+    """Nor what was said before it: somebody on the way may have said either (CVE-2011-0411)."""
+    doors = open_inbound()
+    with greeted(doors) as client:
+        assert client.say("MAIL FROM:<eve@evil.example>") == "250 2.1.0 OK"
+        client.send(f"STARTTLS\r\nRCPT TO:<r+one@{DOMAIN}>\r\nDATA\r\nFrom: eve@evil.example\r\n\r\n.\r\n".encode())
+        assert client.reply().startswith("220 ")
+        client.upgrade()
+        assert client.say(f"RCPT TO:<r+one@{DOMAIN}>").startswith("503 ")
+        assert client.say("EHLO mx.peer.example").startswith("250-")
+        assert client.say("DATA").startswith("503 ")
+    assert not doors.reception.asked
+    assert not doors.intake.begun
+
+
+@pytest.mark.parametrize(
+    "end", [b"\n.\n", b"\r\n.\n", b"\n.\r\n", b"\r.\r", b"\r\n.\r", b"\r\n\0.\r\n", b"\r\n.\0\r\n"]
+)
+def test_no_other_end_of_a_mail_lets_a_second_one_in(open_inbound: Open, end: bytes) -> None:
+    """What a server before us passed on as one mail is one mail here, or none ("SMTP smuggling")."""
+    doors = open_inbound()
+    with addressed(doors) as client:
+        assert client.say("DATA").startswith("354 ")
+        second = f"MAIL FROM:<eve@evil.example>\r\nRCPT TO:<r+one@{DOMAIN}>\r\nDATA\r\nsmuggled\r\n.\r\n".encode()
+        client.send(b"From: pat@yahoo.example\r\n\r\nfirst" + end + second)
+        assert client.reply().startswith("550 ")
+    assert not doors.intake.kept
+    assert len(doors.intake.begun) <= 1
+
+
 def test_a_slow_decision_holds_up_nobody_else(open_inbound: Open) -> None:
     doors = open_inbound()
     doors.reception.pause = threading.Event()
