@@ -122,6 +122,28 @@ def test_swaks_answers_over_tls_and_is_told_what_is_not_there(door: Door, port: 
         assert words in refused.stdout
 
 
+RELAYS = (
+    "pat@yahoo.example", "@{us}:pat@yahoo.example", "@{us},@mx.{us}:pat@yahoo.example", "pat%yahoo.example@{us}",
+    "pat%yahoo.example%{us}@{us}", "yahoo.example!pat@{us}", "{us}!yahoo.example!pat", '"pat@yahoo.example"@{us}',
+    "pat@yahoo.example@{us}", "pat@[127.0.0.1]", "pat@localhost", "pat", "pat%yahoo.example", "pat@sub.{us}",
+    "pat@{us}.evil.example", '"pat%yahoo.example"', "postmaster%yahoo.example@{us}", "postmaster@yahoo.example",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("sender", ["eve@evil.example", "", "notice@{us}"])
+def test_no_way_to_write_an_address_makes_this_a_relay(door: Door, port: Port, sender: str) -> None:
+    us = door.house.config.server.domain
+    before = door.house.engine.query("SELECT count(*) AS n FROM deliveries")
+    for form in RELAYS:
+        with smtplib.SMTP("127.0.0.1", port.starttls, local_hostname="mx.yahoo.example", timeout=60) as client:
+            client.starttls()
+            client.ehlo()
+            client.docmd(f"MAIL FROM:<{sender.format(us=us)}>")
+            assert 500 <= client.docmd(f"RCPT TO:<{form.format(us=us)}>")[0] < 560, form
+            assert client.docmd("DATA")[0] == 503, form
+    assert door.house.engine.query("SELECT count(*) AS n FROM deliveries") == before
+
+
 def test_known_and_unknown_tokens_take_the_same_time(door: Door) -> None:
     """Refusals of a token that once was, of one that never was, and of a name: no difference to measure."""
     real = door.bounce_address()
