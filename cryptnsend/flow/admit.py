@@ -8,7 +8,7 @@ when that is durable does anybody hear a yes.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache, partial
@@ -150,7 +150,11 @@ class _OnlyLooked(Exception):
 
 
 class Draft:
-    """One message on its way in: `header` once, `body` as often as there are blocks, then `commit` or `abort`."""
+    """
+    One message on its way in: `header` once, `body` as often as there are blocks, then `commit` or `abort`.
+
+    As a context it is aborted by whatever goes wrong inside.
+    """
 
     def __init__(
         self,
@@ -184,6 +188,19 @@ class Draft:
         self.newcomer_until: int | None = None
         self.people: list[Person] = []
         self._macs: list[bytes] = []
+
+    def __enter__(self) -> Draft:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _error: object, _trace: object) -> None:
+        if kind is not None:
+            self.abort()
+
+    def take(self, built: Iterator[bytes]) -> None:
+        """Take a message as `build_message` makes it, in a thread; raises as `header` and `body`."""
+        self.header(next(built))
+        for block in built:
+            self.body(block)
 
     def header(self, octets: bytes) -> None:
         """

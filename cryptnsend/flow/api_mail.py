@@ -90,14 +90,8 @@ class ApiMail:
             return self._again(program, earlier, said)
         addressed = self._addressed(letter)
         draft = self._begin(program, letter, addressed, once)
-        try:
-            built = build_message(self._outgoing(program, letter, addressed, files, draft))
-            draft.header(next(built))
-            for block in built:
-                draft.body(block)
-        except BaseException:
-            draft.abort()
-            raise
+        with draft:
+            draft.take(build_message(self._outgoing(program, letter, addressed, files, draft)))
 
         def beside(rows: Rows) -> None:
             now = self._clock.now()

@@ -128,13 +128,9 @@ class NewMail:
         addressed = recipients_of(writing)
         if not addressed.all:
             return Checked(wrong=addressed.wrong)
-        draft = self._begin(session, writing, addressed, None, None, None)
-        try:
+        with self._begin(session, writing, addressed, None, None, None) as draft:
             draft.header(next(build_message(self._outgoing(session, writing, addressed, (), draft, 0))))
             decisions = draft.explain()
-        except BaseException:
-            draft.abort()
-            raise
         own = {*session.addresses}
         rows = people.written_to(self._engine, session.organisation, session.account, KNOWN)
         known = {row["canonical"] for row in rows} | own
@@ -184,15 +180,7 @@ class NewMail:
         Raises Refusal (TooBig among them) where it cannot be sent, or where a file that was to go along is not there
         any more, Temporary where it can be later.
         """
-        addressed = recipients_of(writing)
-        if addressed.wrong:
-            raise Refusal(
-                Sentence("This is no address: %(typed)s. Correct it, or take it out.", typed=addressed.wrong[0])
-            )
-        if not addressed.all:
-            raise Refusal("Type the address of who is to get it.")
-        if len(addressed.all) > self._most:
-            raise Refusal(Sentence("A message can have %(most)s recipients at most.", most=self._most))
+        addressed = self._addressed(writing)
         wishes, starts = writing.wishes, self._starts(writing)
         life = min(wishes.days, LONGEST) * DAY if wishes.days > 0 else None
         fresh = [*files]
@@ -203,45 +191,50 @@ class NewMail:
             self._check_not_had_back(session, earlier)
         else:
             twice.check_all_there(keep, kept_files)
+        way, usual = self._way(session, wishes)
+        everything = [*kept_files, *fresh]
+        beside = self._beside.checked(session, writing, everything)
+        attached = [each for each in everything if not each.linked]
+        with self._begin(session, writing, addressed, once, life, Plan(starts, wishes.tell, way)) as begun:
+            writing = told(writing, beside, beside_words)
+            self._beside.examine(session, begun.message, beside)
+            if beside:
+                begun.enclose(PART, written(beside))
+            begun.take(build_message(self._outgoing(session, writing, addressed, attached, begun, starts)))
+            kept = self._drafts.sending(session, 0, nonce, draft)
+            if way != usual:
+                self._keeper.allow(session.ticket, begun.message, way)  # the ledger first: it is what counts
+
+            def write(rows: Rows) -> None:
+                kept.write(rows)
+                if way != CODE:
+                    holder, detail, now = account_holder(session.account), {"instead": way}, self._clock.now()
+                    audit.append(rows, session.organisation, now, holder, "code.allowed", str(begun.message), detail)
+
+            sent = begun.commit_now(write, partial(self._beside.bind, session, begun.message, beside)).message
+        kept.done()
+        return sent
+
+    def _addressed(self, writing: Writing) -> Recipients:
+        """Return who is to get it; raise Refusal for what was typed wrong, for nobody, and for too many."""
+        addressed = recipients_of(writing)
+        if addressed.wrong:
+            raise Refusal(
+                Sentence("This is no address: %(typed)s. Correct it, or take it out.", typed=addressed.wrong[0])
+            )
+        if not addressed.all:
+            raise Refusal("Type the address of who is to get it.")
+        if len(addressed.all) > self._most:
+            raise Refusal(Sentence("A message can have %(most)s recipients at most.", most=self._most))
+        return addressed
+
+    def _way(self, session: Session, wishes: Wishes) -> tuple[str, str]:
+        """Return what stands in for the code of this message, and what usually does; raise Refusal if it may not."""
         allowed, usual = self.instead_of_code(session)
         way = wishes.way or usual
         if way not in allowed:
             raise Refusal("A message cannot be opened in this way here. Choose the code that you tell by phone.")
-        begun = self._begin(session, writing, addressed, once, life, Plan(starts, wishes.tell, way))
-        everything = [*kept_files, *fresh]
-        beside = self._beside.checked(session, writing, everything)
-        attached = [each for each in everything if not each.linked]
-        writing = told(writing, beside, beside_words)
-        try:
-            self._beside.examine(session, begun.message, beside)
-            if beside:
-                begun.enclose(PART, written(beside))
-            built = build_message(self._outgoing(session, writing, addressed, attached, begun, starts))
-            begun.header(next(built))
-            for block in built:
-                begun.body(block)
-        except BaseException:
-            begun.abort()
-            raise
-        kept = self._drafts.sending(session, 0, nonce, draft)
-        if way != usual:
-            try:
-                self._keeper.allow(session.ticket, begun.message, way)  # the ledger first: it is what counts
-            except BaseException:
-                begun.abort()
-                raise
-
-        def write(rows: Rows) -> None:
-            kept.write(rows)
-            if way != CODE:
-                holder, detail = account_holder(session.account), {"instead": way}
-                audit.append(
-                    rows, session.organisation, self._clock.now(), holder, "code.allowed", str(begun.message), detail
-                )
-
-        sent = begun.commit_now(write, partial(self._beside.bind, session, begun.message, beside)).message
-        kept.done()
-        return sent
+        return way, usual
 
     def take_up(self, session: Session, message: int) -> int:
         """

@@ -69,17 +69,10 @@ class Replies:
             session.account, session.organisation, answering.address, aliases, "subscriber" in session.roles
         )
         envelope = Envelope("", tuple(Addressee(each.address) for each in addressed), protocol="HTTPS")
-        draft = self._admission.begin(author, envelope, "reply", parent=message, nonce=once)
-        try:
-            built = build_message(self._outgoing(session, answering, others, text, whole, draft.message))
-            draft.header(next(built))
-            for block in built:
-                draft.body(block)
-        except BaseException:
-            draft.abort()
-            raise
-        draft_of_it = self._drafts.sending(session, message, nonce)
-        sent = draft.commit_now(draft_of_it.write).message
+        with self._admission.begin(author, envelope, "reply", parent=message, nonce=once) as draft:
+            draft.take(build_message(self._outgoing(session, answering, others, text, whole, draft.message)))
+            draft_of_it = self._drafts.sending(session, message, nonce)
+            sent = draft.commit_now(draft_of_it.write).message
         draft_of_it.done()
         return sent
 

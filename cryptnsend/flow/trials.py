@@ -40,9 +40,8 @@ class Trials(People):
         aliases = frozenset(session.addresses)
         author = Author(session.account, session.organisation, session.address, aliases, "subscriber" in session.roles)
         envelope = Envelope("", (Addressee(session.address),), protocol="HTTPS")
-        draft = self._admission.begin(author, envelope, TRIAL, nonce=nonce, life=LIFE)
         me = Mailbox(safe_display_name(session.name), session.address)
-        try:
+        with self._admission.begin(author, envelope, TRIAL, nonce=nonce, life=LIFE) as draft:
             built = build_message(
                 Outgoing(
                     author=me,
@@ -53,12 +52,7 @@ class Trials(People):
                     text=words("You can read this: replies reach you in the way that you chose."),
                 )
             )
-            draft.header(next(built))
-            for block in built:
-                draft.body(block)
-        except BaseException:
-            draft.abort()
-            raise
-        sent = draft.commit_now().message
+            draft.take(built)
+            sent = draft.commit_now().message
         self._wake()
         return sent

@@ -212,23 +212,17 @@ class Visitors(People):
         envelope = Envelope("", (Addressee(row["address"]),), protocol="HTTPS")
         known = Carried(session.address, (row["address"],), source)
         begun = self._admission.begin(author, envelope, "visitor", nonce=once, visits=row["account"], stranger=known)
-        try:
-            built = build_message(self._outgoing(session, row, letter, (*kept, *fresh), begun.message))
-            begun.header(next(built))
-            for block in built:
-                begun.body(block)
-        except BaseException:
-            begun.abort()
-            raise
-        gone = self._drafts.sending(session, 0, nonce, draft)
-        receipt = self._mail("alert", RECEIPT, session.account, begun.message)
+        with begun:
+            begun.take(build_message(self._outgoing(session, row, letter, (*kept, *fresh), begun.message)))
+            gone = self._drafts.sending(session, 0, nonce, draft)
+            receipt = self._mail("alert", RECEIPT, session.account, begun.message)
 
-        def also(rows: Rows) -> None:
-            gone.write(rows)
-            if messages.made_by(rows, session.account, once) == begun.message:  # not by the same form, sent again
-                messages.add_deliveries(rows, [receipt])
+            def also(rows: Rows) -> None:
+                gone.write(rows)
+                if messages.made_by(rows, session.account, once) == begun.message:  # not by the same form, sent again
+                    messages.add_deliveries(rows, [receipt])
 
-        sent = begun.commit_now(also).message
+            sent = begun.commit_now(also).message
         gone.done()
         return sent
 

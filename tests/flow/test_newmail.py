@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from cryptnsend.core.errors import Ended, NoGrant, Refusal
+from cryptnsend.core.errors import Ended, NoGrant, Refusal, Temporary
 from cryptnsend.flow.newmail import NewMail
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Upload, Wishes, Writing
@@ -48,6 +48,23 @@ def test_a_message_goes_to_everybody_and_bcc_shows_to_its_author_alone(house: Ho
     assert theirs.to == (f"Pat Lee <{PAT}>", JUNE)
     assert DORA not in b"".join(house.pickup.eml(pat, message).chunks).decode()
     assert b"".join(house.pickup.part(pat, message, theirs.files[0].part).chunks) == b"%PDF labs" * 3000
+
+
+def test_what_goes_wrong_after_the_last_octet_leaves_nothing_of_the_message(
+    house: House, ann: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise Temporary("The store is busy.")
+
+    before = sorted(house.portal.blobs.keys())
+    files = [upload("scan.pdf", b"%PDF labs" * 100_000)]  # more than rests inside the database
+    with monkeypatch.context() as broken:
+        broken.setattr(type(house.portal.drafts), "sending", fail)
+        with pytest.raises(Temporary):
+            new(house).send(ann, letter(PAT), files=files, nonce=N)
+    assert sorted(house.portal.blobs.keys()) == before
+    assert new(house).send(ann, letter(PAT), files=files, nonce=N)
+    assert len(list(house.portal.blobs.keys())) == len(before) + 1
 
 
 def test_a_message_is_nobodys_but_its_authors_until_it_leaves(desk: Desk) -> None:
