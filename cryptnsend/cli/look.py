@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cryptnsend.cli.options import Commands, home_option, json_option, printable, show_json, show_versions, tell
+from cryptnsend.cli.options import (
+    Commands,
+    home_option,
+    json_option,
+    printable,
+    show_changes,
+    show_json,
+    show_versions,
+    tell,
+)
 from cryptnsend.cli.owner import owned
 from cryptnsend.config import Config
 from cryptnsend.core import colour, logo
@@ -154,13 +163,7 @@ def compare(config: Config, earlier: int, later: int, organisation: str | None, 
     """Show how two versions of an organisation's look differ; 0 is the time before the first."""
     with owned(config) as app:
         changes = app.looks.compare(_organisation(app, organisation), earlier, later)
-    if as_json:
-        show_json([_as_json(each) for each in changes])
-        return
-    for each in changes:
-        click.echo(printable(_in_words(each)))
-    if not changes:
-        click.echo("They look the same.")
+    show_changes(as_json, changes, "They look the same.", _in_words, _as_json)
 
 
 @look.command()

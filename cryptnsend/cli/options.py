@@ -202,6 +202,23 @@ def show_versions(
             click.echo(printable(f"  {in_words(change)}"))
 
 
+def show_changes(
+    as_json: bool,
+    changes: Sequence[D],
+    same: str,
+    in_words: Callable[[D], str],
+    for_script: Callable[[D], Mapping[str, object]],
+) -> None:
+    """Print how two versions of a book differ, or the sentence *same* where they do not."""
+    if as_json:
+        show_json([for_script(each) for each in changes])
+        return
+    for each in changes:
+        click.echo(printable(in_words(each)))
+    if not changes:
+        click.echo(same)
+
+
 def printable(value: Any) -> str:
     """Return *value* as text for a terminal: control characters of strangers' names do not reach it."""
     text = "" if value is None else str(value)

@@ -13,6 +13,7 @@ from cryptnsend.cli.options import (
     json_option,
     moment,
     printable,
+    show_changes,
     show_json,
     show_table,
     show_versions,
@@ -195,13 +196,7 @@ def compare(config: Config, earlier: int, later: int, organisation: str | None, 
     """Show how two versions of an organisation's rules differ; 0 is the time before the first."""
     with owned(config) as app:
         changes = app.policies.compare(_organisation(app, organisation), earlier, later)
-    if as_json:
-        show_json([_as_json(each) for each in changes])
-        return
-    for each in changes:
-        click.echo(printable(_in_words(each)))
-    if not changes:
-        click.echo("They say the same.")
+    show_changes(as_json, changes, "They say the same.", _in_words, _as_json)
 
 
 @policy.command()
