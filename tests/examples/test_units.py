@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import smtplib
 import subprocess
@@ -79,6 +80,9 @@ def used(server: Apart) -> None:
         letter = f"From: {ANN}\r\nTo: pat@yahoo.example\r\nSubject: Results\r\n\r\n{'x' * 70_000}\r\n"
         client.sendmail(ANN, ["pat@yahoo.example"], letter)
     server.stop()
+    events = [json.loads(line)["event"] for line in server.log.splitlines() if line.startswith("{")]
+    assert "message taken" in events
+    assert "a role died" not in events
 
 
 @pytest.mark.long  # a server of its own
