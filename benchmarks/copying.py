@@ -82,13 +82,14 @@ def copy(server: Server, count: int, told: Callable[[int], None] = lambda _: Non
 def _copy(rows: sqlite3.Connection, count: int, told: Callable[[int], None]) -> int:
     # A copy's Message-ID ends in digits behind its last angle bracket.
     real = "message_id LIKE '%>'"
-    first, last, low, high, each = rows.execute(
-        f"SELECT min(id), max(id), min(created), max(created), count(*) FROM messages WHERE {real}"  # noqa: S608
+    first, low, each = rows.execute(
+        f"SELECT min(id), min(created), count(*) FROM messages WHERE {real}"  # noqa: S608
     ).fetchone()
-    if not each or last >> ID_BITS < high - PAUSE * 60:
+    last = max(rows.execute(f"SELECT max(id) FROM {table}").fetchone()[0] for table in ("grants", "threads"))  # noqa: S608
+    if not each or not 0 <= low - (first >> ID_BITS) < 60 * PAUSE:
         raise Failed("The vault has no messages to copy, or their ids say no time.")
     have = rows.execute("SELECT count(*) FROM messages").fetchone()[0]
-    span = high - low + PAUSE
+    span = (last - first >> ID_BITS) + PAUSE  # ids of grants and conversations are made later than their message's
     statements = [_statement(rows, table) for table in OTHERS]
     turn, want = have // each - 1, have + count
     while have < want:

@@ -191,7 +191,7 @@ def file(server: Server, size: int) -> Found:
         f"{mib(down.resident)} while it came down", f"target {mib(FILE_TARGET)} more than before", "the same octets",
     )  # fmt: skip
     more = {"goes up": up.resident - before, "comes down": down.resident - before}
-    figures = {f"{name} {way}: more than before": (octets / MIB, FILE_TARGET / MIB) for way, octets in more.items()}
+    figures = {f"{name} {way}: more": (octets / MIB, FILE_TARGET / MIB) for way, octets in more.items()}
     return Found(max(more.values()) <= FILE_TARGET, words, figures)
 
 

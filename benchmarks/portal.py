@@ -35,7 +35,7 @@ import filling
 import processes
 import publishing
 from generator import Failed
-from measuring import conditions, spread, summary, work_folder
+from measuring import conditions, note, spread, summary, work_folder
 from server import ORGANISATIONS, PASSWORD, Server, sender_address
 
 SIZES = (1_000, 100_000, 1_000_000)
@@ -155,6 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--on", type=Path, help="a folder on the disk to measure on")
     parser.add_argument("--real", type=int, default=REAL, help="so many messages are sealed, further ones are copies")
     parser.add_argument("--check", action="store_true", help="fail if a page misses a target or grows")
+    parser.add_argument("--figures", type=Path, help="write what each page grows by to this file, as JSON")
     publishing.offer(parser, "portal")
     asked = parser.parse_args(arguments)
     folder = work_folder(asked.on)
@@ -180,6 +181,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     said, bad = report(results)
     verdict = " ".join(bad) or f"Each page keeps {TARGET:.0f} ms, and none grows by more than a fifth."
     print("\n".join([*said, verdict]))
+    grown = growths(results)
+    note(asked.figures, grown, dict.fromkeys(grown, FLAT))
     medians = {f"{name}, {size:,}": each[0] for size, found in results.items() for name, each in found.items()}
     drawn = publishing.bars(
         "Server time of a page, by messages in the mailbox",
@@ -205,6 +208,13 @@ def grow(server: Server, have: int, size: int, real: int) -> int:
         have = copying.copy(server, size - have)
     print(f"{have:,} messages after {time.monotonic() - began:.0f} s", flush=True)
     return have
+
+
+def growths(results: dict[int, dict[str, tuple[list[float], list[float], int]]]) -> dict[str, list[float]]:
+    """Return, look by look, the CPU of each page with most messages, by that with the fewest."""
+    few, most = results[min(results)], results[max(results)]
+    both = [name for name in PAGES if name in few and name in most]
+    return {name: [late / early for early, late in zip(few[name][1], most[name][1], strict=True)] for name in both}
 
 
 def _place(named: tuple[str, object]) -> tuple[int, int]:
