@@ -42,7 +42,8 @@ WHOLE = 256 * 1024  # octets of an answer that are kept for a slow reader withou
 PIECE = 128 * 1024  # octets of a body that a thread is given at once
 WAITING = 2048  # requests that may wait for a thread
 UNOPENED = 64  # pipes that granian was told of and did not come to, whose numbers nothing else gets meanwhile
-PLAIN = [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store"), ("connection", "close")]
+NAMED = ("server", "web")  # where an answer names no server, granian names itself, and so what to look for holes in
+PLAIN = [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store"), ("connection", "close"), NAMED]
 
 log = logger(__name__)
 
@@ -171,7 +172,7 @@ class Front:
         finally:
             self._waiting -= 1
         if answer is None:
-            protocol.response_empty(500, [("content-length", "0")])
+            protocol.response_empty(500, [("content-length", "0"), NAMED])
         elif answer.rest is None:
             protocol.response_bytes(answer.status, answer.headers, b"".join(answer.start))
         else:
@@ -182,7 +183,8 @@ class Front:
         started: list[tuple[int, list[tuple[str, str]]]] = []
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
-            started.append((int(status[:3]), [(name.lower(), value) for name, value in headers]))
+            said = [(name.lower(), value) for name, value in headers]
+            started.append((int(status[:3]), [*(each for each in said if each[0] != NAMED[0]), NAMED]))
             return _no_write
 
         try:

@@ -98,7 +98,6 @@ def add_headers(response: Response) -> Response:
         response.headers.setdefault(name, value)
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers.setdefault("Content-Security-Policy", page_policy())
-    response.headers.pop("Server", None)
     return response
 
 

@@ -194,3 +194,23 @@ def test_an_answer_whose_head_cannot_be_sent_leaves_no_pipe_open():
     assert len(os.listdir("/proc/self/fd")) <= before + 1  # the number of the one that was not opened
     os.close(front._unopened.pop())
     front._pages.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("status", "request_line"),
+    [
+        (200, b"GET / HTTP/1.1\r\n"),
+        (200, b"GET /large HTTP/1.1\r\n"),
+        (500, b"GET /broken HTTP/1.1\r\n"),
+        (411, b"POST /digest HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"),
+        (400, b"GET / HTTP/9.9\r\n"),
+    ],
+    ids=["a page", "a long answer", "a page that breaks", "a form without length", "no HTTP"],
+)
+def test_no_answer_names_the_program_that_serves_it(connect, status, request_line):
+    connection = connect()
+    connection.sendall(request_line + b"Host: x\r\n\r\n")
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    assert answer.status == status
+    assert answer.getheader("server") in ("web", None)
