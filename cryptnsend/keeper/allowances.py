@@ -112,7 +112,7 @@ def start(context: Context, token: str, claims: Claims, network: str) -> MailPro
             if (row.purpose, row.name, row.state) == (PURPOSE, name, "live"):
                 return MailProof(row.id, row.expires, mailed.salt(context, row.id), fresh=False)
         row = mailed.prepared(context, claims.address, PURPOSE, name)
-        mailed.add(context, rows, row, network, ledger.account_at(rows, claims.address))
+        mailed.add(context, rows, row, network, ledger.owner(rows, claims.address).account)
         return MailProof(row.id, row.expires, mailed.salt(context, row.id))
 
     return context.commit(add)

@@ -18,7 +18,6 @@ from cryptnsend.core.errors import Denied
 from cryptnsend.core.seal import framed
 from cryptnsend.keeper import proofs, tickets
 from cryptnsend.keeper.context import DAY, HOUR, Context
-from cryptnsend.keeper.rows import Account
 
 KEPT = 90 * DAY  # for which a network stays known
 MOST = 20  # networks known of one account, those of the latest sign-ins
@@ -34,11 +33,10 @@ class Asked:
     known: bool
 
 
-def asked(context: Context, rows: Rows, address: str, network: str, owner: Account | None) -> Asked:
-    """Return what is known about a network that asks for a code to *address*, which may be nobody's."""
+def asked(context: Context, rows: Rows, address: str, network: str, owner: int) -> Asked:
+    """Return what is known about a network that asks for a code to *address*; *owner* is its account, 0 for none."""
     # The same work whoever the address belongs to, since how long it takes must not tell.
-    account = owner.id if owner is not None else 0
-    since = proofs.network_seen(rows, account, _mark(context, account, network))
+    since = proofs.network_seen(rows, owner, _mark(context, owner, network))
     is_known = bool(network) and since is not None and since > context.clock.now() - KEPT
     return Asked(_mark(context, address, network) if network else b"", is_known)
 

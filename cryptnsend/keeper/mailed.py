@@ -30,7 +30,7 @@ from cryptnsend.keeper import (
 )
 from cryptnsend.keeper.context import DAY, Context
 from cryptnsend.keeper.requests import MailProof, Opened, RecoveryFile, Reset
-from cryptnsend.keeper.rows import Account, MailCode
+from cryptnsend.keeper.rows import Account, MailCode, Owner
 
 SIGN_UPS = {"closed": (), "invite": ("invite",), "open": ("invite", "signup")}
 PURPOSES = ("reset", "signup", "alias", "visit")
@@ -56,8 +56,13 @@ def start(context: Context, address: str, purpose: str, network: str) -> MailPro
         raise Denied("Sign-up is not open here. Ask for an invitation.")
     if purpose != "reset":
         check_elsewhere(address, context.settings.domain)
-    row = prepared(context, address, _fitting(context.reads, address, purpose))
-    context.commit(lambda rows: add(context, rows, row, network, ledger.account_at(rows, address)))
+    row = prepared(context, address, purpose)
+
+    def note(rows: Rows) -> None:
+        owner = ledger.owner(rows, address)
+        add(context, rows, dataclasses.replace(row, purpose=_fitting(owner, purpose)), network, owner.account)
+
+    context.commit(note)
     return MailProof(row.id, row.expires, salt(context, row.id))
 
 
@@ -78,8 +83,12 @@ def prepared(context: Context, address: str, purpose: str, name: str = "") -> Ma
     )
 
 
-def add(context: Context, rows: Rows, row: MailCode, network: str, owner: Account | None) -> None:
-    """Note a code that *network* asks for; beyond the budget nothing is mailed and nothing could be guessed."""
+def add(context: Context, rows: Rows, row: MailCode, network: str, owner: int) -> None:
+    """
+    Note a code that *network* asks for; beyond the budget nothing is mailed and nothing could be guessed.
+
+    *owner* is the account of the row's address, 0 for none.
+    """
     by = budget.asked(context, rows, row.address, network, owner)
     if budget.allows(context, rows, row.address, by):
         # A code that somebody else asked for lives on: a stranger's asking must not end the owner's.
@@ -361,12 +370,11 @@ def checked(context: Context, ident: int, code: str, purposes: tuple[str, ...]) 
     return row
 
 
-def _fitting(reads: ledger.Reads, address: str, purpose: str) -> str:
+def _fitting(owner: Owner, purpose: str) -> str:
     """Return what will be mailed: the code, a word that there is an account, or nothing."""
-    owner = ledger.account_at(reads, address)
     if purpose == "reset":
-        return "reset" if owner is not None and owner.may_sign_in else "nothing"
-    return "exists" if owner is not None else purpose
+        return "reset" if owner.may_sign_in else "nothing"
+    return "exists" if owner.account else purpose
 
 
 def _sign_up_purposes(context: Context) -> tuple[str, ...]:

@@ -42,8 +42,10 @@ def replace_mail_codes(rows: Rows, canonical: str, purpose: str, network: bytes 
 def network_seen(reads: Reads, ident: int, mark: bytes) -> int | None:
     """Return when an account's owner last signed in from a network, None if they never did."""
     values = {"id": ident, "mark": mark}
-    found = reads.query("SELECT seen FROM networks WHERE account = :id AND mark = :mark", values)
-    return int(found[0]["seen"]) if found else None
+    # One row whether it is known or not, since how long this takes must not tell.
+    found = reads.query("SELECT max(seen) AS seen FROM networks WHERE account = :id AND mark = :mark", values)
+    seen: int | None = found[0]["seen"]
+    return seen
 
 
 def set_network_seen(rows: Rows, ident: int, mark: bytes, now: int, *, keep: int, after: int) -> None:

@@ -88,6 +88,14 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose an address is; *account* 0 is nobody."""
+
+    account: int
+    may_sign_in: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Address:
     """An address and whose it is."""
 

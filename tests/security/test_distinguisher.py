@@ -8,7 +8,9 @@ thousand of each kind, in turn, so that whatever else the machine does falls on 
 
 from __future__ import annotations
 
+import itertools
 import os
+import random
 import statistics
 import time
 from bisect import bisect_left, bisect_right
@@ -18,12 +20,13 @@ from contextlib import suppress
 import pytest
 
 from cryptnsend.core.errors import CryptnSendError
+from cryptnsend.flow.visitors import Own
 from cryptnsend.portal import Portal
-from tests.support.house import AGENT
+from tests.support.house import AGENT, HOUR, OTHER, House
 
 from .browser import Browser
 from .conftest import MakeWorld
-from .world import ANN, PAT, World
+from .world import ANN, EVE, PAT, World
 
 TRIES = int(os.environ.get("TRIES", "1000"))
 IN_EARNEST = {"memory_kib": 65536, "iterations": 3, "lanes": 4}  # as servers have it; tests have it cheaper
@@ -43,8 +46,10 @@ def measured(
 ) -> float:
     """Time both in turn, *between* before each, and say how well they can be told apart."""
     times: dict[bool, list[float]] = {True: [], False: []}
+    order = random.Random(TRIES)
     for number in range(TRIES + 20):
-        for is_known in (number % 2 == 0, number % 2 == 1):
+        first = order.random() < 0.5  # no rhythm of the machine falls on one of them alone
+        for is_known in (first, not first):
             between(1)
             began = time.perf_counter()
             with suppress(CryptnSendError):
@@ -60,23 +65,70 @@ def network(number: int) -> str:
     return f"{20 + number % 150}.{number // 150 % 200}.{number % 7}.9"
 
 
+def told_apart(house: House, known: Callable[[int], object], unknown: Callable[[int], object]) -> float:
+    """As `measured`, with an hour between tries: so much later there is one more code for any address."""
+    return measured(known, unknown, lambda _: house.clock.forward(HOUR))
+
+
 @pytest.mark.torture
 @pytest.mark.parametrize("who", [ANN, PAT])
 def test_time_does_not_tell_who_has_an_account(make_world: MakeWorld, who: str) -> None:
     house = make_world(argon2=IN_EARNEST).house
+    accounts, wrong = house.accounts, "the same wrong password"
+    asked: dict[str, int] = {}
+    places = itertools.count()
+
+    def each_anew(_: int) -> None:
+        """Ask for codes before the watch starts, so that each guess is at one of which none was wrong yet."""
+        house.clock.forward(HOUR)
+        asked.update({each: accounts.start_reset(each, network(next(places))).id for each in (who, NOBODY)})
+
+    def guess(address: str, n: int) -> None:
+        accounts.finish_reset(asked[address], "000000", OTHER, network(n), AGENT, address)
+
     found = {
         "sign-in page": measured(
-            lambda n: house.accounts.sign_in(who, "the same wrong password", network(n), AGENT),
-            lambda n: house.accounts.sign_in(NOBODY, "the same wrong password", network(n), AGENT),
+            lambda n: accounts.sign_in(who, wrong, network(n), AGENT),
+            lambda n: accounts.sign_in(NOBODY, wrong, network(n), AGENT),
         ),
-        "mail program": measured(
-            lambda n: house.sign_in_smtp(who, "the same wrong password", network(n)),
-            lambda n: house.sign_in_smtp(NOBODY, "the same wrong password", network(n)),
+        "program that sends": measured(
+            lambda n: house.sign_in_smtp(who, wrong, network(n)),
+            lambda n: house.sign_in_smtp(NOBODY, wrong, network(n)),
         ),
-        "password forgotten": measured(
-            lambda n: house.accounts.start_reset(who, network(n)),
-            lambda n: house.accounts.start_reset(NOBODY, network(n)),
-            house.clock.forward,  # ids follow the clock
+        "program that reads": measured(
+            lambda n: house.mailbox.mail_gate.authenticate(who, wrong, network(n)),
+            lambda n: house.mailbox.mail_gate.authenticate(NOBODY, wrong, network(n)),
+        ),
+        "mailed code": measured(lambda n: guess(who, n), lambda n: guess(NOBODY, n), each_anew),
+    }
+    print({kind: round(each, 3) for kind, each in found.items()})
+    assert all(each < 0.55 for each in found.values()), found
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("who", [ANN, PAT])
+def test_time_does_not_tell_whose_address_was_typed(make_world: MakeWorld, who: str) -> None:
+    house = make_world().house
+    accounts, visitors = house.accounts, house.portal.visitors
+    visitors.save(house.session(EVE), Own(handle="dr-eve", is_open=True, findable=True))
+    found = {
+        "password forgotten": told_apart(
+            house,
+            lambda n: accounts.start_reset(who, network(n)),
+            lambda n: accounts.start_reset(NOBODY, network(n)),
+        ),
+        "sign-up": told_apart(
+            house,
+            lambda n: accounts.start_signup(who, network(n)),
+            lambda n: accounts.start_signup(NOBODY, network(n)),
+        ),
+        "letter by a page": told_apart(
+            house,
+            lambda n: visitors.start("dr-eve", who, network(n), "en", worked=True),
+            lambda n: visitors.start("dr-eve", NOBODY, network(n), "en", worked=True),
+        ),
+        "page looked for": measured(
+            lambda n: visitors.find(who, network(n)), lambda n: visitors.find(NOBODY, network(n))
         ),
     }
     print({kind: round(each, 3) for kind, each in found.items()})

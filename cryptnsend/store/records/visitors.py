@@ -36,7 +36,8 @@ def page(reader: Reader, handle: str) -> Row | None:
 def page_at(reader: Reader, canonical: str) -> Row | None:
     """Return the page of who has this very address, if it may be found in this way."""
     found = reader.query(
-        f"{_PAGE} WHERE p.account = (SELECT y.account FROM addresses y WHERE y.canonical = :canonical)"  # noqa: S608 - texts of ours
+        # Whoever has no account has the page of account 0, which is looked for as well: the time tells no difference.
+        f"{_PAGE} WHERE p.account = coalesce((SELECT y.account FROM addresses y WHERE y.canonical = :canonical), 0)"  # noqa: S608 - texts of ours
         f" AND p.findable = 1{_OPEN}",
         canonical=canonical,
     )
