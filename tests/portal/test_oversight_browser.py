@@ -53,14 +53,14 @@ def test_an_officer_watches_stops_a_leak_keeps_a_case_and_breaks_the_glass(
         for place in ("", "/audit", "/recall", "/archive", "/glass"):
             page.goto(f"/organisation{place}")
             look(f"officer{place.replace('/', '-')}")
-        _recall(page, message, press, look)
+        _recall(page, message, press, look, house)
         _keep(page, press, look)
         _break(page, press, look, house.number(OLIVE))
         context.close()
     assert found == []
 
 
-def _recall(page: Page, message: int, press, look) -> None:  # type: ignore[no-untyped-def]
+def _recall(page: Page, message: int, press, look, house: House) -> None:  # type: ignore[no-untyped-def]
     page.goto("/organisation/recall")
     page.fill("#message", str(message))
     press("Look what that is")
@@ -69,6 +69,16 @@ def _recall(page: Page, message: int, press, look) -> None:  # type: ignore[no-u
     press("Take all of it back now")
     assert "Never opened before it was taken back." in page.inner_text("main")
     look("recall-done")
+    press("Undo: give it back")
+    look("give-back")
+    page.set_viewport_size({"width": 320, "height": 640})
+    look("give-back-narrow")
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.fill("#password", PASSWORD)
+    page.fill("#code", house.number(OLIVE))
+    press("Undo: give it back")
+    assert "can be opened again." in page.inner_text("main")
+    look("given-back")
 
 
 def _keep(page: Page, press, look) -> None:  # type: ignore[no-untyped-def]
