@@ -33,7 +33,7 @@ from cryptnsend.store.records import deliveries, messages, operator, oversight
 
 MIB = 1 << 20
 MANY = 10  # names in one finding
-LITTLE_ROOM, NO_ROOM = 2048 * MIB, 256 * MIB
+LITTLE_ROOM, ALMOST_NONE = 2048 * MIB, 256 * MIB
 KNOCK = 10.0  # seconds for a door to answer
 
 ASK = 3.0  # seconds for the name servers to answer
@@ -127,11 +127,14 @@ def archives(config: Config) -> Iterator[Finding]:
 
 def room(config: Config) -> Iterator[Finding]:
     """Look how much room the disk has."""
-    free = shutil.disk_usage(config.server.home).free
+    free, reserve = shutil.disk_usage(Home(config.server.home).main_db.parent).free, config.limits.free_octets
     words = f"{free // MIB:,} MiB are free."
-    if free < NO_ROOM:
+    if free < reserve:
+        refused = f"{words} With less than {reserve // MIB:,} MiB, new mail is refused with 452 now."
+        yield error("disk", refused, "Make room: mail is taken again at once, without a restart.")
+    elif free < reserve + ALMOST_NONE:
         yield error("disk", f"{words} Mail will soon be refused with 452.", "Make room.")
-    elif free < LITTLE_ROOM:
+    elif free < reserve + LITTLE_ROOM:
         yield warning("disk", words, "Make room before it gets less.")
     else:
         yield ok("disk", words)

@@ -145,9 +145,13 @@ def test_a_door_that_shows_an_old_certificate_is_told(config: Config) -> None:
 
 
 def test_little_room_and_recovery_files_are_told(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    for free, level in ((1 << 40, "ok"), (1 << 30, "warning"), (1 << 20, "error")):
+    reserve = config.limits.free_octets
+    told = ((1 << 40, "ok", "free"), (1 << 30, "warning", "free"), (reserve, "error", "soon be refused"))
+    for free, level, words in (*told, (reserve - 1, "error", "is refused with 452 now")):
         monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _path, free=free: SimpleNamespace(free=free))
-        assert [each.level for each in doctor.room(config)] == [level]
+        (found,) = doctor.room(config)
+        assert found.level == level
+        assert words in found.words
     assert [each.level for each in doctor.recovery_files(config)] == ["ok"]
     (Home(config.server.home).recovery / "installation.txt").touch()
     assert [each.level for each in doctor.recovery_files(config)] == ["warning"]
