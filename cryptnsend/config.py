@@ -23,6 +23,7 @@ from cryptnsend.core.errors import ConfigError
 
 FILE_NAME = "cryptnsend.toml"
 PREFIX = "CRYPTNSEND_"
+NEXT = "_NEXT"  # ends the name of the variable with the key that is to take the place of the master key
 HOME_VARIABLE = "CRYPTNSEND_HOME"  # which home the commands mean; not a setting, so it needs no section
 
 
@@ -204,7 +205,7 @@ def _environment(environ: Mapping[str, str], values: Mapping[str, Any]) -> dict[
     keeper = environ.get(f"{PREFIX}KEEPER_KEY_VARIABLE", keeper)
     found = {}
     for variable, text in environ.items():
-        if not variable.startswith(PREFIX) or variable in (HOME_VARIABLE, keeper):
+        if not variable.startswith(PREFIX) or variable in (HOME_VARIABLE, keeper, f"{keeper}{NEXT}"):
             continue
         if variable not in names:
             near = difflib.get_close_matches(variable, list(names), n=1)

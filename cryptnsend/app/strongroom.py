@@ -51,7 +51,7 @@ def serve_keeper(config: Config, stop: threading.Event, ready: Callable[[], None
     ledger = SqliteEngine(home.ledger)
     try:
         keeper_server.serve(
-            *(ledger, _provider(config), home.keeper_sockets, clock, os.urandom, settings),
+            *(ledger, provider(config), home.keeper_sockets, clock, os.urandom, settings),
             *(logger("cryptnsend.keeper"), ready, stop),
         )
     finally:
@@ -67,7 +67,8 @@ def _peers(config: Config) -> Mapping[str, frozenset[int]]:
     return people.may_ask() if people.uids["keeper"] == os.geteuid() else {}
 
 
-def _provider(config: Config) -> Provider:
+def provider(config: Config) -> Provider:
+    """Return the provider that the settings name; one of the environment takes its variable out of it."""
     from cryptnsend.keeper.providers import EnvProvider, FileProvider
 
     if config.keeper.provider == "pkcs11":

@@ -14,7 +14,7 @@ import click
 from cryptnsend import rights
 from cryptnsend.cli.options import Commands, home_option, json_option, moment, show_json, show_table, tell
 from cryptnsend.cli.owner import is_served, keep_recovery, must_be_restored, opened, owned
-from cryptnsend.config import Config
+from cryptnsend.config import NEXT, Config
 from cryptnsend.core.errors import ConfigError, Denied
 from cryptnsend.home import Home, locked, sync_folder
 from cryptnsend.store.sqlite import SqliteEngine
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ROTATED = ("link", "recovery", "queue", "pending")
 COLUMNS = {"name": "key", "number": "number", "made": "made", "in_use": "in use"}
-NEXT = ".next"  # ends the name of a master key that is on its way into its place
+COMING = ".next"  # ends the name of a master key that is on its way into its place
 
 
 @click.group(cls=Commands)
@@ -83,7 +83,7 @@ def renew(config: Config, address: str | None, everybody: bool, as_json: bool) -
 @click.option(
     "--to",
     "provider",
-    type=click.Choice(("file", "pkcs11")),
+    type=click.Choice(("file", "env", "pkcs11")),
     help="Where the new master key is kept, if elsewhere than now.",
 )
 @home_option
@@ -94,7 +94,8 @@ def master(config: Config, provider: str | None, as_json: bool) -> None:
 
     What the old one wraps is put under the new one, nothing else changes, and there is a new recovery file. Backups of
     before open with the old recovery file only: keep it, marked as old, for as long as you keep them. One that moves
-    into a token or out of it is used when [keeper] provider says so; that of a token has no recovery file.
+    is used when [keeper] provider says so; that of a token has no recovery file. For env the new key is what the
+    variable holds whose name is that of [keeper] key_variable with _NEXT behind it.
     """
     wanted = provider or config.keeper.provider
     if (config.keeper.provider, wanted) != ("file", "file"):
@@ -102,8 +103,7 @@ def master(config: Config, provider: str | None, as_json: bool) -> None:
             _moved(config, engine, wanted)
         with opened(config) as app:
             app.owner.note_rotation("master")
-        said = f'Now set [keeper] provider = "{wanted}" in {config.source}; the key of before opens nothing more.'
-        tell(as_json, {"provider": wanted, "recovery": []}, said)
+        tell(as_json, {"provider": wanted, "recovery": []}, _what_comes_next(config, wanted))
         return
     with _alone(config) as engine:
         place = _replaced(config, engine)
@@ -133,20 +133,41 @@ def _alone(config: Config) -> Iterator[SqliteEngine]:
 
 def _moved(config: Config, engine: SqliteEngine, wanted: str) -> None:
     """Put the ledger under a new master key in another place than now."""
-    from cryptnsend.app.strongroom import token
+    from cryptnsend.app.strongroom import provider, token
     from cryptnsend.keeper import providers, secrets
 
-    place = config.keeper.key_file
-    if (config.keeper.provider, wanted) == ("file", "pkcs11"):
+    place, variable = config.keeper.key_file, config.keeper.key_variable
+    if wanted == "pkcs11" == config.keeper.provider:
+        raise Denied(
+            "A key in a token is not replaced by another in it at once: move it to a file, which makes a new one, name "
+            "another [keeper] pkcs11_key, and move it back."
+        )
+    if os.environ.get(variable) == os.environ.get(variable + NEXT) and wanted == "env" == config.keeper.provider:
+        raise Denied(f"{variable}{NEXT} has to hold a new key, 32 octets as base64, which {variable} does not hold.")
+    before = provider(config)
+    if wanted == "env":
+        after: providers.Provider = providers.EnvProvider(variable + NEXT, os.environ, os.urandom)
+        if secrets.opens(engine, after):
+            return  # an earlier try got as far as that
+    elif wanted == "pkcs11":
+        after = token(config)
         token(config).make()
-        secrets.rewrap(engine, providers.FileProvider(place, os.urandom), token(config))
-    elif (config.keeper.provider, wanted) == ("pkcs11", "file"):
+    else:
         if place.exists():
             raise Denied(f"{place}: there is a master key here already. Move it away first.")
+        after = providers.FileProvider(place, os.urandom)
         providers.make_master_key(place, os.urandom)
-        secrets.rewrap(engine, token(config), providers.FileProvider(place, os.urandom))
-    else:
-        raise Denied(f"The master key cannot be moved from {config.keeper.provider} to {wanted}.")
+    secrets.rewrap(engine, before, after)
+
+
+def _what_comes_next(config: Config, wanted: str) -> str:
+    """Tell whoever moved a master key what to do before the server starts."""
+    old = "the key of before opens nothing but backups of before."
+    variable = config.keeper.key_variable
+    if wanted == "env":
+        setting = f'set [keeper] provider = "env" in {config.source}'
+        return f"Now start the server with what {variable}{NEXT} holds in {variable}, and {setting}; {old}"
+    return f'Now set [keeper] provider = "{wanted}" in {config.source}; {old}'
 
 
 def _replaced(config: Config, engine: SqliteEngine) -> Path:
@@ -158,7 +179,7 @@ def _replaced(config: Config, engine: SqliteEngine) -> Path:
     from cryptnsend.keeper import providers, secrets
 
     place = config.keeper.key_file
-    coming = place.with_name(place.name + NEXT)
+    coming = place.with_name(place.name + COMING)
     before, after = (providers.FileProvider(each, os.urandom) for each in (place, coming))
     if coming.exists() and secrets.opens(engine, after):
         pass  # the ledger is under the new key already; only its name is missing

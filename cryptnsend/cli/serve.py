@@ -12,7 +12,7 @@ from cryptnsend import logs, metrics, rights
 from cryptnsend.cli.options import home_option
 from cryptnsend.cli.owner import is_served, must_be_restored, serve_command
 from cryptnsend.cli.plays import DOORS, PLAYS, bound_to, count, forget_counts
-from cryptnsend.config import Config
+from cryptnsend.config import NEXT, Config
 from cryptnsend.core.errors import CryptnSendError
 from cryptnsend.hardening import harden
 from cryptnsend.home import Home
@@ -121,7 +121,8 @@ def _supervise(config: Config, people: rights.People | None, only: str | None) -
 
 def _environ(config: Config, role: str) -> dict[str, str]:
     """Return the environment of a role: the master key is for the keeper only, and its log goes where we say."""
-    environ = {name: value for name, value in os.environ.items() if name != config.keeper.key_variable}
+    master = {config.keeper.key_variable, f"{config.keeper.key_variable}{NEXT}"}
+    environ = {name: value for name, value in os.environ.items() if name not in master}
     if role == "keeper" and config.keeper.key_variable in os.environ:
         environ[config.keeper.key_variable] = os.environ[config.keeper.key_variable]
     # A role may not open the log's file; it writes to its standard output, which is that file.

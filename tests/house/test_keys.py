@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -139,5 +140,41 @@ def test_the_master_key_moves_into_a_token_and_out_of_it(
         place.unlink()
         operator("keys", "master", "--to", "file")
     assert place.read_bytes() != before
+    house.start_keeper()
+    assert house.session(ANN).account
+
+
+def test_the_master_key_moves_into_the_environment_is_replaced_there_and_moves_out(
+    house: House, operator: Operator, message: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, name, coming = house.config.keeper.key_file, "CRYPTNSEND_MASTER_KEY", "CRYPTNSEND_MASTER_KEY_NEXT"
+    one, two = (base64.b64encode(bytes([each]) * 32).decode() for each in (1, 2))
+    before = place.read_bytes()
+    house.stop_keeper()
+    assert f"{coming}, which should hold the master key, is empty" in operator("keys", "master", "--to", "env", code=5)
+
+    def moved(to: str, code: int = 0, **variables: str) -> str:
+        with monkeypatch.context() as settings:
+            for variable, key in variables.items():
+                settings.setenv(variable, key)
+            return operator("keys", "master", "--to", to, code=code)
+
+    said = moved("env", **{coming: one})
+    assert f"what {coming} holds in {name}" in said
+    assert one not in said
+    place.unlink()
+    monkeypatch.setenv("CRYPTNSEND_KEEPER_PROVIDER", "env")
+    assert "a new key" in moved("env", code=4, **{name: one, coming: one})
+    moved("env", **{name: one, coming: two})
+    moved("env", **{name: one, coming: two})  # as one that was broken off is repeated
+    with monkeypatch.context() as settings:
+        settings.setenv(name, one)
+        operator("keys", "list", code=5)
+    with monkeypatch.context() as settings:
+        settings.setenv(name, two)
+        assert {row["name"] for row in operator.json("keys", "list")} >= {"link"}  # by a keeper of its own
+    moved("file", **{name: two})
+    monkeypatch.delenv("CRYPTNSEND_KEEPER_PROVIDER")
+    assert place.read_bytes() not in (before, f"{two}\n".encode())
     house.start_keeper()
     assert house.session(ANN).account
