@@ -1,6 +1,7 @@
 """What is encoded in a text, so that nobody reads it there, and a program or a patient reader can?
 
-The source of a mail that was pasted or saved (MHTML, mbox), files by uuencode, and data in links.
+The source of a mail that was pasted or saved (MHTML, mbox), files by uuencode, data in links, and files in base64 that
+nothing announces.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ _ENCODED = re.compile(
 _END = re.compile(r"^(?:--|From )[^\n]", re.MULTILINE)
 _UUENCODED = re.compile(r"^begin [0-7]{3,4} ([^\n]{1,200})\n((?:[ -`]{1,64}+\n)++)end[ \t]*$", re.MULTILINE)
 _DATA = re.compile(r"\bdata:[a-z0-9.+/-]{0,80}(?:;[a-z0-9=_.\"-]{1,80}){0,4},([^\s\"'<>)]++)", re.IGNORECASE)
+# PDF, ZIP, RTF, old Office, winmail.dat: how each begins in base64. Words are found by `readings`.
+_BARE = re.compile(
+    r"(?<![A-Za-z0-9+/])(?:JVBERi0|UEsDB|e1xydG|0M8R4KGx|eJ8\+I)[A-Za-z0-9+/]{20,}+(?:\n[A-Za-z0-9+/]++)*+"
+)
 _FOLD = re.compile(r"\r?\n[ \t]")
 MOST = 500  # of each kind in one text; who has more is not read to the end
 
@@ -30,7 +35,7 @@ class TooMany(Exception):
 def enclosed(text: str) -> Iterator[tuple[str, bytes]]:
     """Yield (name or "", octets) of what is encoded in a text; raise TooMany."""
     text = text.replace("\r\n", "\n")
-    for count, each in enumerate(chain(_of_mail(text), _uuencoded(text), _data(text))):
+    for count, each in enumerate(chain(_of_mail(text), _uuencoded(text), _data(text), _bare(text))):
         if count >= MOST:
             raise TooMany
         if each[1].strip():
@@ -71,6 +76,11 @@ def _uuencoded(text: str) -> Iterator[tuple[str, bytes]]:
             except binascii.Error:
                 continue
         yield found[1].strip(), bytes(out)
+
+
+def _bare(text: str) -> Iterator[tuple[str, bytes]]:
+    for found in _BARE.finditer(text):
+        yield "", lenient_base64(found[0].encode())
 
 
 def _data(text: str) -> Iterator[tuple[str, bytes]]:

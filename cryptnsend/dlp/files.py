@@ -18,6 +18,7 @@ from cryptnsend.dlp.budget import Budget, Encrypted, NotRead, TooMuch
 from cryptnsend.dlp.enclosed import TooMany, enclosed, unfolded
 from cryptnsend.dlp.kinds import is_honest, kind_of
 from cryptnsend.dlp.markup import has_tags, text_of_html
+from cryptnsend.dlp.readings import readings
 from cryptnsend.dlp.rtf import text_of_rtf
 from cryptnsend.dlp.tnef import rich_text, unpack
 
@@ -97,7 +98,9 @@ def text_of(octets: bytes, charset: str = "") -> str:
 
 
 def read_enclosed(text: str, where: str, budget: Budget, depth: int) -> None:
-    """Read what is encoded in a text. Raises TooMuch."""
+    """Read what is encoded in a text, and what it says when it is read otherwise. Raises TooMuch."""
+    for said in readings(text):
+        budget.add(where, said)
     try:
         for name, inner in enclosed(text):
             _inside(inner, name, where, budget, depth)

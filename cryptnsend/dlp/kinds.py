@@ -10,6 +10,8 @@ _PICTURES = (
     b"\xd7\xcd\xc6\x9a", b"\1\0\0\0",
 )  # fmt: skip
 _PGP = re.compile(rb"-----BEGIN PGP MESSAGE-----")
+# A program that draws, also behind a word to the printer, and with a picture of itself before it.
+_POSTSCRIPT = (b"%!PS", b"\x04%!PS", b"\x1b%-12345X", b"\xc5\xd0\xd3\xc6")
 _HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body|table|div|p)\b", re.IGNORECASE)
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\x08\x0b\x1b\x1a")) + b"\x7f"
 _MARKED = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
@@ -27,8 +29,10 @@ CLAIMS: dict[str, frozenset[str]] = {
     **dict.fromkeys(("txt", "csv", "tsv", "log", "ics", "vcf", "json", "md"), frozenset({"text", "html", "pgp"})),
     **dict.fromkeys(("htm", "html", "xml", "svg", "xhtml"), frozenset({"text", "html"})),
     "eml": frozenset({"text", "html", "pgp"}),
+    **dict.fromkeys(("ps", "eps", "epsf", "prn"), frozenset()),
 }
-TYPES = {
+TYPES: dict[str, frozenset[str]] = {
+    "application/postscript": frozenset(),
     "application/pdf": frozenset({"pdf"}),
     "application/rtf": frozenset({"rtf"}),
     "text/rtf": frozenset({"rtf"}),
@@ -54,6 +58,8 @@ def kind_of(octets: bytes) -> str:
         return "tnef"
     if head.startswith(_OLE):
         return "ole"
+    if head.lstrip().startswith(_POSTSCRIPT):
+        return "unknown"  # nobody knows what it shows who does not run it
     if _is_picture(head):
         return "picture"
     if _PGP.search(head):

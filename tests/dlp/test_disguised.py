@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import io
+import re
 import struct
 import zipfile
 from collections.abc import Callable
@@ -92,6 +94,50 @@ def test_digits_that_only_stand_near_a_word_are_left_alone(text: str) -> None:
 )  # fmt: skip
 def test_a_number_is_found_whatever_html_puts_around_and_between(html: str) -> None:
     assert rules(mail(html=html)) == {"ssn"}
+
+
+BASE64_OF_ALL = encoded(f"Dear Pat, your number is {SSN}. Yours, Ann").decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(f"\\u{ord(each):04x}" for each in SSN), "".join(f"\\x{ord(each):02X}" for each in SSN),
+        "".join(f"\\u{{{ord(each):x}}}" for each in SSN), "".join(f"%{ord(each):02x}" for each in SSN),
+        "".join(f"&#{ord(each)};" for each in SSN), "".join(f"&#x{ord(each):X};" for each in SSN),
+        f"Call \u202e{SSN[::-1]}\u202c today", f"\u202e{SSN[::-1]}",
+        BASE64_OF_ALL, f"see {BASE64_OF_ALL} please", encoded(SSN).decode(),
+        encoded(f"{SSN} is hers", "utf-16-le").decode(),
+        "\r\n".join(re.findall(".{1,30}", BASE64_OF_ALL)) + "\r\nRegards\r\n",
+        base64.urlsafe_b64encode(f"\u00bf\u00ff\u00ff {SSN} \u00bf\u00bf".encode()).decode().rstrip("="),
+        encoded(TOLD).decode().rstrip("="),
+        base64.encodebytes(pdf(TOLD)).decode(), base64.b64encode(zipped({"a.txt": TOLD.encode()})).decode(),
+    ],
+)  # fmt: skip
+def test_a_number_is_found_in_every_reading_of_a_text(text: str) -> None:
+    assert rules(mail(text)) == {"ssn"}
+    assert rules(mail(files={"notes.txt": text.encode()})) == {"ssn"}
+
+
+def test_long_names_and_numbers_that_are_no_words_in_base64_are_left_alone() -> None:
+    text = "\n".join(
+        f"{hashlib.sha256(bytes([each])).hexdigest()} /usr/share/doc/package-{each}/examples/configuration "
+        f"Donaudampfschifffahrtsgesellschaft%20{each}"
+        for each in range(256)
+    )
+    assert rules(mail(text)) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "octets"),
+    [
+        ("a.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n(219-) show (44-1234) show\n"), ("a.ps", b"(219-) show (44-1234) show\n"),
+        ("notes.txt", b"%!PS\n(219-) show (44-1234) show\n"), ("a", b"\xc5\xd0\xd3\xc6" + bytes(28) + b"%!PS-Adobe\n"),
+        ("a", b"\x1b%-12345X@PJL ENTER LANGUAGE = POSTSCRIPT\r\n%!PS\n"),
+    ],
+)  # fmt: skip
+def test_a_program_that_draws_is_not_read_and_so_is_held(name: str, octets: bytes) -> None:
+    assert rules(mail(files={name: octets})) == {"unreadable"}
 
 
 UUENCODED = b"begin 644 a.txt\r\n" + binascii.b2a_uu(TOLD.encode()).rstrip() + b"\r\n`\r\nend\r\n"
