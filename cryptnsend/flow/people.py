@@ -119,7 +119,9 @@ class People:
         return row if self._keeper.link(token, claims) else None
 
     def _check_strength(self, password: str, hints: Sequence[str], org: int = INSTALLATION) -> None:
-        least = self._policies.limits(org).password_length
+        self._check_length(password, hints, self._policies.limits(org).password_length)
+
+    def _check_length(self, password: str, hints: Sequence[str], least: int) -> None:
         found = passwords.check_strength(password, hints=hints, second_factor=False, shortest=least)
         if not found.ok:
             raise Denied(found.advice)

@@ -111,6 +111,11 @@ class Policies:
         asked = {org: self.limits(org).retention_days for org in policies.organisations(self._engine, "retention_days")}
         return {org: days for org, days in asked.items() if days > self.installation.retention_days}
 
+    def longest_password(self) -> int:
+        """Return the characters that the strictest organisation here wants of a new password."""
+        asked = [self.limits(org) for org in policies.organisations(self._engine, "password_length")]
+        return max(each.password_length for each in (self.installation, *asked))
+
     # -- what was said ------------------------------------------------------------------------------------------------
 
     def standing(self, org: int) -> Standing:

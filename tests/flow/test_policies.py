@@ -254,6 +254,14 @@ def test_new_passwords_are_as_long_as_the_organisation_wants(clinic: House, org:
     clinic.accounts.change_password(bob, PASSWORD, OTHER, "192.0.2.7", "x")
 
 
+def test_how_long_a_forgotten_password_has_to_be_tells_nobody_whose_an_address_is(clinic: House, org: int) -> None:
+    say(clinic, org, password_length=40)
+    for typed in (ANN, BOB, "nobody@nowhere.example"):
+        started = clinic.accounts.start_reset(typed, "192.0.2.7")
+        with pytest.raises(Denied, match="40"):
+            clinic.accounts.finish_reset(started.id, "1", OTHER, "192.0.2.7", "x", typed)
+
+
 # -- words ------------------------------------------------------------------------------------------------------------
 
 
