@@ -119,6 +119,11 @@ def test_every_command_answers_as_promised(
     token = house.portal.api_tokens.add(session, **wanted).id
     assert [(each["id"], each["scopes"]) for each in ask("token list", ANN)] == [(str(token), ["send"])]
     assert ask("token revoke", token)["revoked"]
+    said = {"url": "https://hooks.practice.example/in", "events": ["opened"]}
+    hook = house.portal.webhooks.add(session, **said, password=PASSWORD, source=SOURCE).id
+    assert [(each["id"], each["events"]) for each in ask("webhook list", ANN)] == [(str(hook), ["opened"])]
+    assert ask("webhook end", hook)["ended"]
+    assert ask("webhook list", ANN) == []
     assert ask("subscriber disable", BOB)["state"] == "disabled"
     assert ask("subscriber passwd", ANN, passwords=(PASSWORD, NEW))["state"] == "active"
     message = house.submit(ANN, [PAT], house.mail())
