@@ -79,6 +79,11 @@ def kill(server: Server, role: str) -> None:
     assert before
     for pid in before:
         os.kill(pid, signal.SIGKILL)
+    back_up(server, role, before)
+
+
+def back_up(server: Server, role: str, before: set[int]) -> None:
+    """Wait until the supervisor has replaced the processes *before* of a role, which may answer until they are gone."""
     wait_for(lambda: set(pids(server.home, role)) - before, f"another {role}", seconds=60)
     if role == "portal":
         wait_for(lambda: _answers(server), "the portal to answer", seconds=60)
@@ -143,8 +148,10 @@ def cut_upload(server: Server, who: Visitor, path: str, words: Words) -> None:
     form = page.form(with_field="text")
     files = [("files", words("cut reply file name") + ".txt", "text/plain", words("cut reply file").encode() * 40_000)]
 
+    before = set(pids(server.home, "portal"))
+
     def strike() -> None:
-        for pid in pids(server.home, "portal"):
+        for pid in before:
             os.kill(pid, signal.SIGKILL)
 
     killer = threading.Timer(0.05, strike)
@@ -155,7 +162,7 @@ def cut_upload(server: Server, who: Visitor, path: str, words: Words) -> None:
         pass  # the portal died under it, which is the point
     finally:
         killer.join()
-    wait_for(lambda: _answers(server), "the portal to answer", seconds=60)
+    back_up(server, "portal", before)
 
 
 @pytest.mark.long
