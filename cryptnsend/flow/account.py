@@ -331,15 +331,19 @@ class Accounts(Belongings, Oversight, Estate, Passkeys, Wishing):
         self._throttle.failed(session.address, source, old)
         raise WrongSecret("That is not a password you used before.")
 
-    def object_to(self, token: str) -> None:
+    def object_to(self, token: str, typed: str) -> None:
         """
         Say, by the link of a warning, that a reset was not one's own: waiting brings nothing back any more.
 
-        Raises Ended for a link that is none of ours. To be called from a button, never from the link itself.
+        *typed* has to be the address that the warning was mailed to: scanners follow links and press buttons, and one
+        that objected would take from the owner of a lost password what only waiting brings back.
+        Raises Ended for a link that is none of ours, WrongSecret for another address.
         """
         row = self._linked(token, "answer")
         if row is None:
             raise Ended("This link does not work any more.")
+        if canonical_or_nobody(typed) != row["address"]:
+            raise WrongSecret("Type the address that the mail with this link came to.")
         claims = tokens.Claims("answer", row["address"], row["subscriber"], row["message"])
         self._keeper.object_to(token, claims)
         account = row["subscriber"]

@@ -396,8 +396,19 @@ def closed() -> Any:
 
 @blueprint.route("/answer/<token>", methods=["GET", "POST"])
 def answer(token: str) -> Any:
-    """Let an account's owner say, by a link of a warning, that a new password was not theirs. GET changes nothing."""
+    """
+    Let an account's owner say, by a link of a warning, that a new password was not theirs.
+
+    They type their address, which machines that press buttons do not; GET changes nothing.
+    """
+    page: dict[str, Any] = {"done": False, "address": "", "error": None}
     if request.method != "POST":
-        return render_template("answer.html", token=token, done=False)
-    desk().accounts.object_to(token)
-    return render_template("answer.html", token=token, done=True)
+        return render_template("answer.html", **page)
+    page["address"] = typed = request.form.get("address", "")[:254]
+    try:
+        desk().accounts.object_to(token, typed)
+    except WrongSecret as wrong:
+        page["error"] = say(wrong)
+        return render_template("answer.html", **page), WRONG
+    page["done"] = True
+    return render_template("answer.html", **page)

@@ -216,15 +216,18 @@ def choose() -> Any:
     found = alive(token)
     if found.has_account and not recall("anew"):
         return account_there(token, found, may_register=True)
+    # Where no code was asked for, the password is the first thing to be typed; filled in, a machine that follows the
+    # link and presses every button would have it saved, open the message, and leave a password that nobody knows.
+    page: dict[str, Any] = {"waiting": found, "error": None, "suggestion": None, "to_type": found.way == "none"}
     if request.method != "POST":
-        return render_template("choose-password.html", waiting=found, error=None, suggestion=None)
+        return render_template("choose-password.html", **page)
     if "suggest" in request.form:
-        suggestion = words.suggestion(desk().pieces.random)
-        return render_template("choose-password.html", waiting=found, error=None, suggestion=suggestion)
+        page["suggestion"] = words.suggestion(desk().pieces.random)
+        return render_template("choose-password.html", **page)
     chosen = request.form.get("password", "")
-    weakness = too_weak(chosen, [found.to, found.sender_name, found.sender_address])
-    if weakness:
-        return render_template("choose-password.html", waiting=found, error=weakness, suggestion=None), WRONG
+    page["error"] = too_weak(chosen, [found.to, found.sender_name, found.sender_address])
+    if page["error"]:
+        return render_template("choose-password.html", **page), WRONG
     try:
         fresh = desk().accounts.register(base64.b64decode(ticket), chosen, "", source(), agent(), spoken())
     except Denied:

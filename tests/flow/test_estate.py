@@ -314,7 +314,7 @@ def test_the_daily_warning_carries_the_link_by_which_its_reader_objects(make_hou
     assert split(token)
     for link in reminder.links:
         house.keep(link.row, 0)
-    house.accounts.object_to(token)
+    house.accounts.object_to(token, ANN)
     house.clock.forward(8 * DAY)
     weak = house.session(ANN, OTHER)
     assert weak.weak  # waiting for seven days has opened nothing

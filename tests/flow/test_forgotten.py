@@ -132,15 +132,15 @@ def test_who_objects_to_a_reset_keeps_waiting_from_opening_anything(house: House
     house.reset(ANN)
     told = house.keeper("courier").warning(ann)
     house.keep(told.link.row, 0)
-    house.accounts.object_to(told.link.token)
-    house.accounts.object_to(told.link.token)
+    house.accounts.object_to(told.link.token, ANN)
+    house.accounts.object_to(told.link.token, ANN)
     house.clock.forward(8 * DAY)
     with pytest.raises(Denied, match="Somebody else"):
         house.accounts.unlock(house.session(ANN, OTHER), "waited", "", OTHER, SOURCE)
     bent = told.link.token[:-2] + ("ba" if told.link.token.endswith("aa") else "aa")
     for forged in ("", "x", bent):
         with pytest.raises(Ended):
-            house.accounts.object_to(forged)
+            house.accounts.object_to(forged, ANN)
 
 
 def test_an_officer_confirms_a_member_who_lost_everything(house: House) -> None:

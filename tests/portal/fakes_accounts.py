@@ -236,9 +236,11 @@ class FakeAccounts:
         self.world.calls.append(f"revoke {device}")
         self.world.devices[:] = [each for each in self.world.devices if each.id != device]
 
-    def object_to(self, token: str) -> None:
+    def object_to(self, token: str, typed: str) -> None:
         if token != "objects":
             raise Ended("This link does not work any more.")
+        if typed != ANN:
+            raise WrongSecret("Type the address that the mail with this link came to.")
         self.world.calls.append("object_to")
 
     def set_rest(self, session: Any, minutes: int) -> None:

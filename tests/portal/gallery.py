@@ -168,7 +168,7 @@ FORMS: list[tuple[str, str, dict[str, str], str]] = [  # who, page, what is type
     ("pat", "/account/addresses", {"#address": "pat.lee@work.example"}, "main form .button"),
     ("pat", "/account/close", {"#password": PASSWORD}, "main form .button"),
     ("officer", "/account/recovery-file", {"#password": PASSWORD}, "main form .button.second"),
-    ("", "/answer/objects", {}, "main form .button"),
+    ("", "/answer/objects", {"#address": ANN}, "main form .button"),
     ("", "/m/new/ask", {}, "main form .button"),
     ("pat", "/account/number", {"#password": PASSWORD}, "main form .button"),
     ("pat", "/messages", {"#words": "blood"}, ".search .button"),

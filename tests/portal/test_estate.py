@@ -240,10 +240,14 @@ def test_everything_is_saved_under_words_that_are_shown_first(pat: Visitor, worl
 # ---- "that was not me" ----------------------------------------------------------------------------------------------
 
 
-def test_objecting_takes_a_button_and_no_password(visitor: Visitor, world: World) -> None:
+def test_objecting_takes_the_address_and_no_password(visitor: Visitor, world: World) -> None:
     assert "Did somebody else replace your password?" in visitor.get("/answer/objects").text
+    for typed in ({}, {"address": "mallory@evil.example"}):
+        again = visitor.post("/answer/objects", typed)
+        assert again.status_code == 422
+        assert "Type the address that the mail with this link came to." in again.text
     assert world.calls == []
-    assert "Whoever did it gets nothing by waiting" in visitor.post("/answer/objects").text
+    assert "Whoever did it gets nothing by waiting" in visitor.post("/answer/objects", {"address": ANN}).text
     assert world.calls == ["object_to"]
     visitor.get("/answer/nonsense")
-    assert visitor.post("/answer/nonsense").status_code == 404
+    assert visitor.post("/answer/nonsense", {"address": ANN}).status_code == 404

@@ -104,14 +104,18 @@ class Browser(Visitor):
 
 
 def rows(house: House) -> dict[str, list[tuple[Any, ...]]]:
-    """Return all that main database and ledger say about people's mail, for comparing before and after."""
+    """Return all that main database and ledger say, for comparing before and after; but for who has to wait."""
     found = {}
-    for file, tables in (
-        (house.home.main_db, ("messages", "grants", "recipients", "contacts", "accounts", "addresses", "devices")),
-        (house.home.ledger, ("accounts", "contacts", "pairs", "wraps", "devices", "passphrases", "addresses")),
-    ):
+    for file in (house.home.main_db, house.home.ledger):
         database = sqlite3.connect(file)
-        for table in tables:
-            found[f"{file.name} {table}"] = database.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()  # noqa: S608
+        tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name != 'throttle'")
+        for (table,) in tables.fetchall():
+            kept = database.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - names from the schema itself
+            found[f"{file.name} {table}"] = sorted(kept, key=repr)
         database.close()
     return found
+
+
+def changed(house: House, before: dict[str, list[tuple[Any, ...]]]) -> set[str]:
+    """Return the tables that are not as they were."""
+    return {table for table, found in rows(house).items() if found != before[table]}

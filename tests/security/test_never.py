@@ -35,7 +35,7 @@ from cryptnsend.portal import Portal
 from cryptnsend.store.records import deliveries
 from tests.support.house import PASSWORD, House
 
-from .browser import Browser, rows
+from .browser import Browser, changed, rows
 from .wire import pids
 from .world import ANN, EVE, PAT, World
 
@@ -222,8 +222,8 @@ def test_a_form_without_our_token_changes_nothing(world: World, pages: Portal, w
     other.sign_in(EVE, PASSWORD)
     form = other.get("/sign-in").forms or other.get("/account").forms
     foreign = dict(form[0].values).get("csrf_token", "x")
-    before = rows(house)
     paths = routes(pages, "POST", world, message)
+    before = rows(house)
     assert len(paths) > 15
     body = "address=x@y.example&password=long+enough+words+here&code=123456&text=hello&name=Eve&kind=password"
     for path in paths:
@@ -237,21 +237,29 @@ def test_a_form_without_our_token_changes_nothing(world: World, pages: Portal, w
         victim._once("POST", path, body.encode(), "application/x-www-form-urlencoded", {"Sec-Fetch-Site": "cross-site"})
         victim._once("POST", path, body.encode(), "application/json")
         victim._once("POST", path, b"{}", "text/plain")
-    assert {table for table, found in rows(house).items() if found != before[table]} == set()
+    assert changed(house, before) == set()
     assert victim.get("/account").status == 200, "somebody was signed out"
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "PROPFIND"])
 def test_no_method_but_post_changes_anything(world: World, pages: Portal, method: str) -> None:
-    """Every path with every other method, as Ann; only what Pat opens by looking counts, and that is not Ann's look."""
+    """
+    Every path with every other method, as Ann: all that is noted, in the trail, is that she was shown a key of a PDF.
+
+    What Pat opens by looking counts, and that is not Ann's look.
+    """
     house = world.house
     message = world.write(ANN, PAT)
     ann = Browser(pages)
     ann.sign_in(ANN, PASSWORD)
-    before = rows(house)
-    for path in {*routes(pages, "POST", world, message), *routes(pages, "GET", world, message)}:
+    ann.get("/trash")  # who never saw their folders has none yet
+    paths = {*routes(pages, "POST", world, message), *routes(pages, "GET", world, message)}
+    before, trail = rows(house), len(house.audited(world.clinic))
+    for path in paths:
         assert ann.raw(method, path).status < 500, path
-    assert {table for table, found in rows(house).items() if found != before[table]} == set()
+    noted = house.audited(world.clinic)[trail:]
+    assert {action for _, action in noted} <= {"document.key-shown"}
+    assert changed(house, before) <= ({"main.db audit"} if noted else set())
     assert ann.get("/account").status == 200
 
 
