@@ -20,9 +20,9 @@ QUOTED = "> Canaryvale: all is well."
 class Talk:
     """Ann wrote to Pat, who opened it; both have mail programs, and a house in between."""
 
-    def __init__(self, desk: Desk):
+    def __init__(self, desk: Desk, organisation: int | None = None):
         self.desk, self.house, self.door = desk, desk.house, Door(desk.house)
-        self.house.add_subscriber(ANN)
+        self.house.add_subscriber(ANN, organisation=organisation)
         self.message = self.house.submit(ANN, [PAT], self.house.mail("Results", "Canaryvale: all is well."))
         self.pat = self.house.register(PAT, self.message)
         desk.deliver()
