@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from email.header import Header
 from email.message import EmailMessage
 from pathlib import Path
@@ -34,6 +34,7 @@ from cryptnsend.flow.views import Upload
 from cryptnsend.portal import Portal
 from cryptnsend.store.records import deliveries
 from tests.support.house import PASSWORD, House
+from tests.support.served import DECOY
 
 from .browser import Browser, changed, rows
 from .wire import pids
@@ -349,18 +350,28 @@ def test_what_fails_behind_a_report_or_a_code_makes_no_more_mail(world: World) -
 
 
 def test_no_process_has_a_secret_in_its_arguments_or_a_key_in_its_environment(served: Server) -> None:
-    """What everybody on the machine can read of a running server, and what only its own user can."""
+    """What everybody on the machine can read of a running server, and what only its own user can; helpers included."""
     key = served.config.keeper.key_file.read_bytes().strip()
     for role in ("keeper", "submission", "inbound", "mailbox", "portal", "courier"):
         found = pids(served.home, role)
         assert found
-        for pid in found:
+        for pid in [*found, *children(found)]:
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
             assert not re.search(rb"(?i)passw|secret|token|key=", command)
             environment = Path(f"/proc/{pid}/environ").read_bytes()
             assert key not in environment
+            assert (DECOY.encode() in environment) == (role == "keeper"), role
             if role != "keeper":
                 assert served.config.keeper.key_variable.encode() not in environment
+
+
+def children(parents: Iterable[int]) -> Iterator[int]:
+    """Yield the processes that these have started, and theirs."""
+    for pid in parents:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            own = [int(each) for each in (task / "children").read_text().split()]
+            yield from own
+            yield from children(own)
 
 
 def test_no_process_leaves_its_memory_behind_when_it_dies(served: Server) -> None:
