@@ -12,12 +12,13 @@ import pytest
 from cryptnsend.core import passwords
 from cryptnsend.core.errors import CryptnSendError, NoGrant
 from cryptnsend.demo.visitor import Page
+from cryptnsend.flow.views import Writing
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.portal import Portal
 from tests.support.house import OTHER, PASSWORD, House
 
 from .browser import Browser
-from .world import ANN, PAT, World, mails
+from .world import ANN, BOB, EVE, OFFICER, PAT, World, mails
 
 STRANGER = "new@aol.example"
 SUGGESTED = "quilt saffron beacon eleven"
@@ -109,6 +110,23 @@ def test_a_known_address_is_told_nothing_by_mail_that_a_stranger_could_see(world
     page = browser.get("/forgot")
     browser.send(page, page.form(with_field="address"), address="nobody@nowhere.example")
     assert mails_of_nobody(house) == 1
+
+
+def test_writing_to_somebody_does_not_tell_whether_they_have_an_account(world: World, pages: Portal) -> None:
+    """On the page before and after, and in the receipt, another's patient, a colleague and nobody look alike."""
+    house, told = world.house, set()
+    eve = Browser(pages)
+    eve.sign_in(EVE, PASSWORD)
+    for address in (PAT, BOB, OFFICER, "nobody@nowhere.example"):
+        (checked,) = house.portal.newmail.check(house.session(EVE), Writing("x", "lure", (address,))).people
+        message = world.write(EVE, address, text="lure", subject="lure")
+        page = neutral(eve.get(f"/sent/{message}"), address, str(message))
+        (receipt,) = mails(house, "receipt", EVE)
+        code = house.code(EVE, address)
+        for each in (str(message), address, code, f"{code[:3]} {code[3:]}"):
+            receipt = receipt.replace(each, "")
+        told.add((str(checked).replace(address, ""), " ".join(receipt.split()), page))
+    assert len(told) == 1
 
 
 def mails_of_nobody(house: House) -> int:
