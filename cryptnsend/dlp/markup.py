@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from html import unescape
 from urllib.parse import unquote
 from xml.parsers import expat
@@ -109,6 +110,27 @@ def text_of_xml(octets: bytes, most: int) -> str:
     return "".join((*reader.out, "\n", *reader.aside))
 
 
+def parse(
+    octets: bytes,
+    start: Callable[[str, dict[str, str]], None],
+    end: Callable[[str], None],
+    say: Callable[[str], None],
+) -> None:
+    """Tell what stands in XML, names as "namespace name"; raise NotRead for what is none, or declares entities."""
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.buffer_text = True
+    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, say
+    parser.EntityDeclHandler = _refuse
+    try:
+        parser.Parse(octets, True)
+    except expat.ExpatError:
+        raise NotRead("no XML") from None
+
+
+def _refuse(*_: object) -> None:
+    raise NotRead("entities")
+
+
 class _Reader:
     """Gathers text from expat's events; runs of one paragraph are one word, whatever is noted between them."""
 
@@ -118,15 +140,7 @@ class _Reader:
         self._left, self._cells, self._paragraphs, self._open = most, 0, 0, 0
 
     def read(self, octets: bytes) -> None:
-        parser = expat.ParserCreate(namespace_separator=" ")
-        parser.buffer_text = True
-        parser.StartElementHandler, parser.EndElementHandler = self._start, self._end
-        parser.CharacterDataHandler = self._say
-        parser.EntityDeclHandler = _refuse
-        try:
-            parser.Parse(octets, True)
-        except expat.ExpatError:
-            raise NotRead("no XML") from None
+        parse(octets, self._start, self._end, self._say)
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._open += 1
@@ -185,7 +199,3 @@ def _sign(attributes: dict[str, str]) -> str:
             except ValueError:
                 break
     return " "
-
-
-def _refuse(*_: object) -> None:
-    raise NotRead("entities")

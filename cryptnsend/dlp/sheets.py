@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import date, timedelta
-from xml.parsers import expat
 
-from cryptnsend.dlp.budget import Budget, NotRead, TooMuch
+from cryptnsend.dlp.budget import Budget, TooMuch
+from cryptnsend.dlp.markup import parse
 from cryptnsend.dlp.office import Package
 
 _DATES = frozenset((*range(14, 18), 22, *range(27, 37), *range(45, 48), *range(50, 59)))  # built-in number formats
@@ -43,16 +43,12 @@ class _Reader:
     def _parse(self, octets: bytes) -> None:
         if not octets:
             return
-        parser = expat.ParserCreate(namespace_separator=" ")
-        parser.buffer_text = True
-        parser.StartElementHandler = lambda name, attributes: self.start(name.rpartition(" ")[2], attributes)
-        parser.EndElementHandler = lambda name: self.end(name.rpartition(" ")[2])
-        parser.CharacterDataHandler = self.say
-        parser.EntityDeclHandler = _refuse
-        try:
-            parser.Parse(octets, True)
-        except expat.ExpatError:
-            raise NotRead("no XML") from None
+        parse(
+            octets,
+            lambda name, attributes: self.start(name.rpartition(" ")[2], attributes),
+            lambda name: self.end(name.rpartition(" ")[2]),
+            self.say,
+        )
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """Hear that an element begins."""
@@ -240,7 +236,3 @@ def _column(reference: str) -> int:
             break
         number = number * 26 + ord(sign) - 64
     return min(number, _WIDEST) - 1
-
-
-def _refuse(*_: object) -> None:
-    raise NotRead("entities")
