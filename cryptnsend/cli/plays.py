@@ -20,6 +20,7 @@ from cryptnsend.supervisor import alone
 
 if TYPE_CHECKING:
     from cryptnsend.app import App
+    from cryptnsend.portal.flows import Pieces
 
 DOORS = {  # by role, the ports it answers at
     "submission": ("submissions", "submission"),
@@ -204,15 +205,21 @@ def _portal(config: Config, ready: Callable[[], None], inherited: Doors) -> None
 def pages(config: Config, secret: bytes) -> Any:
     """Make the portal's pages, in its worker process; *secret* signs the form cookie in each worker that follows."""
     from cryptnsend.portal import create_app
-    from cryptnsend.portal.flows import Pieces
-    from cryptnsend.portal.flows_programs import Api
-    from cryptnsend.portal.governing import Officers
 
     harden()  # a new program, and so a new decision
     logs.configure(config.log.level, config.log.file, "portal")
     count(config, "portal")
     home, built = Home(config.server.home), _build(config, "portal")
-    pieces = Pieces(
+    return create_app(pieces(built), config, secret=secret, ports=home.ports, spool=home.spool)
+
+
+def pieces(built: App) -> Pieces:
+    """Return what the portal's pages call."""
+    from cryptnsend.portal.flows import Pieces
+    from cryptnsend.portal.flows_programs import Api
+    from cryptnsend.portal.governing import Officers
+
+    return Pieces(
         accounts=built.accounts,
         pickup=built.pickup,
         replies=built.replies,
@@ -240,7 +247,6 @@ def pages(config: Config, secret: bytes) -> Any:
         ),
         api=Api(built.api_tokens, built.api_mail, built.webhooks, built.organisation_webhooks),
     )
-    return create_app(pieces, config, secret=secret, ports=home.ports, spool=home.spool)
 
 
 def _courier(config: Config, ready: Callable[[], None], _doors: Doors) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 from dataclasses import replace
 
+from cryptnsend.cli.plays import pieces
 from cryptnsend.portal import Portal, create_app
-from cryptnsend.portal.flows import Pieces
-from cryptnsend.portal.flows_programs import Api
-from cryptnsend.portal.governing import Officers
 from tests.portal.conftest import BASE, Visitor
 from tests.support.house import PASSWORD, House
 
@@ -18,38 +15,9 @@ ANN, PAT, HOLM, JUNE = "ann@gmail.example", "pat@yahoo.example", "holm@cardio.ex
 
 
 def portal(house: House) -> Portal:
-    built = house.portal
-    pieces = Pieces(
-        house.accounts,
-        house.pickup,
-        house.replies,
-        house.portal.drafts,
-        house.portal.uploads,
-        house.portal.begun,
-        house.clock.now,
-        os.urandom,
-        newmail=house.portal.newmail,
-        following=house.portal.following,
-        folders=house.portal.folders,
-        policies=house.portal.policies,
-        organisations=house.portal.organisations,
-        holding=house.portal.holding,
-        downloads=house.portal.downloads,
-        filelinks=house.portal.filelinks,
-        library=house.portal.library,
-        looks=house.portal.looks,
-        visitors=house.portal.visitors,
-        visitforms=house.portal.visitforms,
-        ownkeys=house.portal.ownkeys,
-        trials=house.portal.trials,
-        officers=Officers(
-            built.auditing, built.archiving, built.glass, built.casework, built.recalling, built.archivedfiles
-        ),
-        api=Api(built.api_tokens, built.api_mail, built.webhooks, built.organisation_webhooks),
-    )
-    assert built.role == "portal"
+    """Make the pages of a house as `serve portal` does."""
     shown = replace(house.config, portal=replace(house.config.portal, base_url=BASE))
-    return create_app(pieces, shown, secret=secrets.token_bytes(32), ports=dict, spool=house.home.run)
+    return create_app(pieces(house.portal), shown, secret=secrets.token_bytes(32), ports=dict, spool=house.home.run)
 
 
 def first_visit(app: Portal, house: House, message: int, address: str = PAT, author: str = ANN) -> Visitor:

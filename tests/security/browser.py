@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from cryptnsend.cli.plays import pieces
 from cryptnsend.demo.visitor import Page, Visitor, _Reader
 from cryptnsend.portal import Portal, create_app
-from cryptnsend.portal.flows import Pieces
-from cryptnsend.portal.flows_programs import Api
-from cryptnsend.portal.governing import Officers
 from tests.support.house import House
 from tests.support.templates import keep_compiled
 
@@ -23,43 +20,8 @@ BASE = "https://mail.clinic.example"
 
 def portal(house: House) -> Portal:
     """Make the pages of a house as `serve portal` does."""
-    pieces: Any = Pieces(
-        house.accounts,
-        house.pickup,
-        house.replies,
-        house.portal.drafts,
-        house.portal.uploads,
-        house.portal.begun,
-        house.clock.now,
-        os.urandom,
-        newmail=house.portal.newmail,
-        following=house.portal.following,
-        folders=house.portal.folders,
-        policies=house.portal.policies,
-        organisations=house.portal.organisations,
-        holding=house.portal.holding,
-        downloads=house.portal.downloads,
-        filelinks=house.portal.filelinks,
-        library=house.portal.library,
-        looks=house.portal.looks,
-        visitors=house.portal.visitors,
-        visitforms=house.portal.visitforms,
-        ownkeys=house.portal.ownkeys,
-        trials=house.portal.trials,
-        officers=Officers(
-            house.portal.auditing,
-            house.portal.archiving,
-            house.portal.glass,
-            house.portal.casework,
-            house.portal.recalling,
-            house.portal.archivedfiles,
-        ),
-        api=Api(
-            house.portal.api_tokens, house.portal.api_mail, house.portal.webhooks, house.portal.organisation_webhooks
-        ),
-    )
     shown = replace(house.config, portal=replace(house.config.portal, base_url=BASE))
-    return create_app(pieces, shown, secret=b"s" * 32, ports=dict, spool=house.home.run)
+    return create_app(pieces(house.portal), shown, secret=b"s" * 32, ports=dict, spool=house.home.run)
 
 
 class Browser(Visitor):
