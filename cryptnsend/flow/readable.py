@@ -21,27 +21,31 @@ from cryptnsend.core.seal import framed
 from cryptnsend.delivery.dkim import sign
 from cryptnsend.flow.composing import AUTO, Composing, Letter, Link
 from cryptnsend.flow.parcels import split_header
+from cryptnsend.keeper.requests import Leaving
 
 
-class Readable(Composing):
-    """Composes handoffs of the form "tls"."""
+class InSight(Composing):
+    """Composes mails with a message readable in them."""
 
-    def _readable(
+    def _in_sight(
         self,
         row: Row,
+        leaving: Leaving,
+        label: str,
+        words: bytes,
+        body: Callable[[], Iterator[bytes]],
+        *,
         author: Mailbox,
-        inbox: str,
         subject: str,
-        values: dict[str, Any],
-        in_reply_to: Sequence[str],
-        links: tuple[Link, ...],
-    ) -> Letter:
-        """Return the mail; the message streams from the vault to the wire, once to be signed and once to be sent."""
-        leaving = self._parcels.readable(row, inbox)
-        key = leaving.keys[:32]
+        in_reply_to: Sequence[str] = (),
+    ) -> Callable[[], Iterator[bytes]]:
+        """
+        Return the mail: our *words*, then *body*, a MIME entity with its header.
+
+        It streams from the vault to the wire; the body is asked for twice, once to be signed and once to be sent.
+        """
         # Nobody outside knows it, so that no message can have it in its text; the same with each try.
-        boundary = "=_" + hashlib.sha256(framed("readable", key, row["id"])).hexdigest()[:32]
-        text, _ = self._faces.render("reply", row["language"], subject, values)
+        boundary = "=_" + hashlib.sha256(framed(label, leaving.keys[:32], row["id"])).hexdigest()[:32]
         top = b"".join(
             (
                 encode_field("Date", rfc_date(row["created"])),
@@ -57,21 +61,46 @@ class Readable(Composing):
                 encode_token("Content-Type", "text/plain", {"charset": "utf-8"}),
                 encode_token("Content-Transfer-Encoding", "quoted-printable"),
                 b"\r\n",
-                quoted_printable(text),
+                words,
                 f"\r\n--{boundary}\r\n".encode(),
             )
         )
-        octets = self._signed_stream(row, top, key, f"\r\n--{boundary}--\r\n".encode())
-        path, bounce = self._bounces(row)
-        return Letter(path, leaving.recipient, octets, "proven", (*links, bounce))
 
-    def _signed_stream(self, row: Row, top: bytes, key: bytes, end: bytes) -> Callable[[], Iterator[bytes]]:
         def unsigned() -> Iterator[bytes]:
-            chunks = self._parcels.raw(row, key)
-            header, begun = split_header(chunks)
-            yield top + entity_header(header) + b"\r\n" + begun
-            yield from chunks
-            yield end
+            yield top
+            yield from body()
+            yield f"\r\n--{boundary}--\r\n".encode()
 
         signature = sign(unsigned(), self._signers.own(), now=row["created"] // 1000)
         return lambda: chain((signature,), unsigned())
+
+
+class Readable(InSight):
+    """Composes handoffs of the form "tls"."""
+
+    def _readable(
+        self,
+        row: Row,
+        author: Mailbox,
+        inbox: str,
+        subject: str,
+        values: dict[str, Any],
+        in_reply_to: Sequence[str],
+        links: tuple[Link, ...],
+    ) -> Letter:
+        """Return the mail with the message's own body in it."""
+        leaving = self._parcels.readable(row, inbox)
+
+        def body() -> Iterator[bytes]:
+            chunks = self._parcels.raw(row, leaving.keys[:32])
+            header, begun = split_header(chunks)
+            yield entity_header(header) + b"\r\n" + begun
+            yield from chunks
+
+        text, _ = self._faces.render("reply", row["language"], subject, values)
+        octets = self._in_sight(
+            row, leaving, "readable", quoted_printable(text), body,
+            author=author, subject=subject, in_reply_to=in_reply_to,
+        )  # fmt: skip
+        path, bounce = self._bounces(row)
+        return Letter(path, leaving.recipient, octets, "proven", (*links, bounce))
