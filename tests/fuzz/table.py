@@ -55,7 +55,8 @@ def _mails() -> list[bytes]:
 
 
 def _headers() -> list[bytes]:
-    return [mail.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" for mail in [*_mails(), *_imap_mails()]]
+    secret = b"To: a@b.example\r\nBcc: c@d.example,\r\n\te@f.example\r\nbCC:\r\nResent-Bcc: g@h.example\r\n\r\n"
+    return [secret, *(mail.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" for mail in [*_mails(), *_imap_mails()])]
 
 
 def _imap_mails() -> list[bytes]:

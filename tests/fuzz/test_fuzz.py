@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections import deque
+from collections.abc import Callable
 
 import pytest
 
@@ -27,6 +29,27 @@ def test_seeds_cut_and_turned_pass(name: str) -> None:
             if changed:
                 changed[chance.randrange(len(changed))] = chance.randrange(256)
         run(bytes(changed[chance.randrange(10) :][: chance.randrange(1, 5000)]))
+
+
+@pytest.mark.parametrize(
+    ("name", "broken", "instead"),
+    [
+        ("token", "cryptnsend.core.tokens.verify", lambda *_: True),
+        ("header", "tests.fuzz.mail.restore_bcc", lambda kept, _: kept),
+        ("sealed", "cryptnsend.core.seal.open_stream", lambda *_: iter([b"what was never sealed"])),
+        ("bounce", "tests.fuzz.mail.one_line", lambda *_: "other words"),
+        ("names", "tests.fuzz.files.safe_filename", lambda name: f"../{name}"),
+        ("data", "tests.fuzz.wire.by_pieces", lambda octets, _: (octets, b"")),
+    ],
+)
+def test_a_target_fails_where_what_it_looks_at_is_broken(
+    name: str, broken: str, instead: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A control: the two tests above say something."""
+    run = target(name)
+    monkeypatch.setattr(broken, instead)
+    with pytest.raises(AssertionError):
+        deque(map(run, seeds(name)), 0)
 
 
 def test_every_vector_belongs_to_a_target() -> None:
