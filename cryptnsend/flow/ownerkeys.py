@@ -12,7 +12,7 @@ from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.core.model import INSTALLATION, Random, new_id
 from cryptnsend.flow.mailwords import moment
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.keeper.requests import PasskeyRow
+from cryptnsend.keeper.credentials import PasskeyRow
 from cryptnsend.languages import ENGLISH
 from cryptnsend.store.records import accounts, api, devices, hooks, messages
 

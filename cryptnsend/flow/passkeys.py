@@ -15,7 +15,8 @@ from cryptnsend.core.errors import Ended, WrongSecret
 from cryptnsend.flow.people import Shown, canonical_or_nobody
 from cryptnsend.flow.second import SecondSteps
 from cryptnsend.flow.sessions import Session
-from cryptnsend.keeper.requests import Opened, PasskeyAsk, PasskeyRow, SecondWays
+from cryptnsend.keeper.credentials import PasskeyAsk, PasskeyRow, SecondWays
+from cryptnsend.keeper.requests import Opened
 
 T = TypeVar("T")
 SHOWN, MOST_SHOWN = "passkeys that were shown", 500  # by one source a day, before the pauses begin

@@ -20,8 +20,9 @@ from cryptnsend.core.passwords import DEVICE_SECRET
 from cryptnsend.core.seal import framed
 from cryptnsend.keeper import accounts, ledger, tickets
 from cryptnsend.keeper.context import DAY, Context
+from cryptnsend.keeper.credentials import ApiTokenRow, NewDevice
 from cryptnsend.keeper.ledger import Reads, one
-from cryptnsend.keeper.requests import ApiTokenRow, NewDevice, Who
+from cryptnsend.keeper.requests import Who
 from cryptnsend.keeper.rows import ApiToken
 
 WRONG = "This token is not right, or it was revoked."

@@ -13,6 +13,7 @@ from typing import Any
 
 from cryptnsend.core.model import Signed
 from cryptnsend.core.tokens import Claims
+from cryptnsend.keeper import credentials
 from cryptnsend.keeper import requests as q
 from cryptnsend.keeper.glass_client import GlassRequests
 from cryptnsend.keeper.passkey_client import PASSKEY_ONCE, PasskeyRequests
@@ -389,9 +390,9 @@ class Keeper(Posting, Ruling, GlassRequests, PasskeyRequests, TokenRequests):
             q.Opened, "set_known_key", ticket=ticket, k=k, code=code, address=address, kind=kind, mark=mark
         )
 
-    def device_add(self, ticket: bytes, scope: str, seeds: Mapping[int, bytes] | None = None) -> q.NewDevice:
+    def device_add(self, ticket: bytes, scope: str, seeds: Mapping[int, bytes] | None = None) -> credentials.NewDevice:
         """Make a device password to `submit`, to `read`, or for `mail`, both; who reads opens the pairs of *seeds*."""
-        return self._ask(q.NewDevice, "device_add", ticket=ticket, scope=scope, seeds=dict(seeds or {}))
+        return self._ask(credentials.NewDevice, "device_add", ticket=ticket, scope=scope, seeds=dict(seeds or {}))
 
     def device_revoke(self, ticket: bytes, device: int) -> None:
         """Revoke a device password; it fails from the next check on."""

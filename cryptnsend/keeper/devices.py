@@ -22,7 +22,8 @@ from cryptnsend.core.passwords import DEVICE_SECRET, DEVICE_USES, device_key, se
 from cryptnsend.core.seal import framed
 from cryptnsend.keeper import accounts, ledger, tickets
 from cryptnsend.keeper.context import Context
-from cryptnsend.keeper.requests import DeviceRow, NewDevice, Opened, Who
+from cryptnsend.keeper.credentials import DeviceRow, NewDevice
+from cryptnsend.keeper.requests import Opened, Who
 from cryptnsend.keeper.rows import Account, Device
 
 SUBMIT, READ = "submit", "read"

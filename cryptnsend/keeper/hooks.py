@@ -14,8 +14,8 @@ from cryptnsend.core.model import new_id
 from cryptnsend.core.seal import framed
 from cryptnsend.keeper import accounts, hook_rows, ledger, passkeys, people, second, tickets
 from cryptnsend.keeper.context import Context
+from cryptnsend.keeper.credentials import HookPlace, NewHook
 from cryptnsend.keeper.ledger import Reads
-from cryptnsend.keeper.requests import HookPlace, NewHook
 from cryptnsend.keeper.rows import Account, Hook
 
 NONE = "There is no such webhook."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from cryptnsend.keeper import credentials
 from cryptnsend.keeper import requests as q
 from cryptnsend.keeper.channel import Channel
 
@@ -14,9 +15,9 @@ PASSKEY_ONCE = frozenset(["open_passkey", "open_second_passkey", "passkey_add", 
 class PasskeyRequests(Channel):
     """The requests about passkeys; answers are the JSON of WebAuthn level 3 sections 5.1.1 and 5.1.2."""
 
-    def passkey_sign_in(self, browser: bytes) -> q.PasskeyAsk:
+    def passkey_sign_in(self, browser: bytes) -> credentials.PasskeyAsk:
         """Return the challenge of the sign-in page, *browser* being what only this one shows again (portal)."""
-        return self._ask(q.PasskeyAsk, "passkey_sign_in", browser=browser)
+        return self._ask(credentials.PasskeyAsk, "passkey_sign_in", browser=browser)
 
     def open_passkey(self, browser: bytes, answer: bytes, output: bytes) -> q.Opened:
         """
@@ -27,13 +28,13 @@ class PasskeyRequests(Channel):
         """
         return self._ask(q.Opened, "open_passkey", browser=browser, answer=answer, output=output)
 
-    def second_ways(self, held: bytes) -> q.SecondWays:
+    def second_ways(self, held: bytes) -> credentials.SecondWays:
         """Return what may come after a password that was right; raise `Ended` (portal)."""
-        return self._ask(q.SecondWays, "second_ways", held=held)
+        return self._ask(credentials.SecondWays, "second_ways", held=held)
 
-    def second_of(self, ticket: bytes) -> q.SecondWays:
+    def second_of(self, ticket: bytes) -> credentials.SecondWays:
         """Return what who is signed in could show besides the password (portal)."""
-        return self._ask(q.SecondWays, "second_of", ticket=ticket)
+        return self._ask(credentials.SecondWays, "second_of", ticket=ticket)
 
     def open_second_passkey(self, held: bytes, answer: bytes) -> q.Opened:
         """Open an account by what is held and a passkey; raise `WrongSecret` or `Ended` (portal)."""
@@ -43,33 +44,43 @@ class PasskeyRequests(Channel):
         """Ask for a passkey after the password, or no more; *code* is a number, or what `passkey_show` gave."""
         self._ask(type(None), "passkey_step", ticket=ticket, k=k, code=code, on=on)
 
-    def passkey_begin(self, ticket: bytes, k: bytes) -> q.PasskeyAsk:
+    def passkey_begin(self, ticket: bytes, k: bytes) -> credentials.PasskeyAsk:
         """Return the challenge for a new passkey; raise `WrongSecret` (portal)."""
-        return self._ask(q.PasskeyAsk, "passkey_begin", ticket=ticket, k=k)
+        return self._ask(credentials.PasskeyAsk, "passkey_begin", ticket=ticket, k=k)
 
     def passkey_add(
         self, ticket: bytes, name: str, answer: bytes, output: bytes, seeds: Mapping[int, bytes]
-    ) -> q.PasskeyRow:
+    ) -> credentials.PasskeyRow:
         """Take a new passkey; with an *output* it opens the pairs of *seeds*. Raise `Ended` or `Denied` (portal)."""
         return self._ask(
-            q.PasskeyRow, "passkey_add", ticket=ticket, name=name, answer=answer, output=output, seeds=dict(seeds)
+            credentials.PasskeyRow,
+            "passkey_add",
+            ticket=ticket,
+            name=name,
+            answer=answer,
+            output=output,
+            seeds=dict(seeds),
         )
 
-    def passkey_ask(self, ticket: bytes, purpose: str) -> q.PasskeyAsk:
+    def passkey_ask(self, ticket: bytes, purpose: str) -> credentials.PasskeyAsk:
         """Return a challenge: `password` or `number` (to stand for it), `seal`, `unlock` (portal)."""
-        return self._ask(q.PasskeyAsk, "passkey_ask", ticket=ticket, purpose=purpose)
+        return self._ask(credentials.PasskeyAsk, "passkey_ask", ticket=ticket, purpose=purpose)
 
-    def passkey_seal(self, ticket: bytes, answer: bytes, output: bytes, seeds: Mapping[int, bytes]) -> q.PasskeyRow:
+    def passkey_seal(
+        self, ticket: bytes, answer: bytes, output: bytes, seeds: Mapping[int, bytes]
+    ) -> credentials.PasskeyRow:
         """Let the passkey that answered open the pairs of *seeds* (portal)."""
-        return self._ask(q.PasskeyRow, "passkey_seal", ticket=ticket, answer=answer, output=output, seeds=dict(seeds))
+        return self._ask(
+            credentials.PasskeyRow, "passkey_seal", ticket=ticket, answer=answer, output=output, seeds=dict(seeds)
+        )
 
     def passkey_show(self, ticket: bytes, what: str, answer: bytes) -> str:
         """Return what stands for the `password` or the `number` for two minutes; raise `WrongSecret` (portal)."""
         return self._ask(str, "passkey_show", ticket=ticket, what=what, answer=answer)
 
-    def passkeys(self, ticket: bytes) -> list[q.PasskeyRow]:
+    def passkeys(self, ticket: bytes) -> list[credentials.PasskeyRow]:
         """Return the passkeys of who is signed in, oldest first (portal)."""
-        return self._ask(list[q.PasskeyRow], "passkeys", ticket=ticket)
+        return self._ask(list[credentials.PasskeyRow], "passkeys", ticket=ticket)
 
     def passkey_remove(self, ticket: bytes, k: bytes, passkey: int) -> None:
         """Remove a passkey; raise `WrongSecret`, `NoGrant`, or `Denied` for the last one of a second step (portal)."""
@@ -79,9 +90,9 @@ class PasskeyRequests(Channel):
         """Return what the password opens, for a session that began without it; raise `WrongSecret` (portal)."""
         return self._ask(dict[int, bytes], "open_rest", ticket=ticket, k=k)
 
-    def passkey_list(self, address: str) -> list[q.PasskeyRow]:
+    def passkey_list(self, address: str) -> list[credentials.PasskeyRow]:
         """Return the passkeys of an account; raise `NoGrant` (owner)."""
-        return self._ask(list[q.PasskeyRow], "passkey_list", address=address)
+        return self._ask(list[credentials.PasskeyRow], "passkey_list", address=address)
 
     def passkey_revoke(self, passkey: int) -> None:
         """Remove a passkey; with the last one ends the step after the password. Raise `NoGrant` (owner)."""

@@ -26,7 +26,8 @@ from cryptnsend.core.passwords import SALT
 from cryptnsend.core.seal import framed
 from cryptnsend.keeper import accounts, ceremonies, devices, ledger, passkey_rows, passkey_seals, tickets, wraps
 from cryptnsend.keeper.context import Context
-from cryptnsend.keeper.requests import Opened, PasskeyAsk, PasskeyRow
+from cryptnsend.keeper.credentials import PasskeyAsk, PasskeyRow
+from cryptnsend.keeper.requests import Opened
 from cryptnsend.keeper.rows import Account, Passkey
 
 NAME = 60  # characters at most

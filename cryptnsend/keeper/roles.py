@@ -43,7 +43,8 @@ from cryptnsend.keeper import (
 )
 from cryptnsend.keeper.accounts import Password
 from cryptnsend.keeper.context import Context
-from cryptnsend.keeper.requests import Anchors, DeviceRow, Ident, Opened, Who
+from cryptnsend.keeper.credentials import DeviceRow
+from cryptnsend.keeper.requests import Anchors, Ident, Opened, Who
 
 ROLES = ("submission", "inbound", "mailbox", "portal", "courier", "owner")
 _ADDRESS = re.compile(r"[^\x00-\x1f\x7f]{1,256}@[^\x00-\x20\x7f@]{1,255}")

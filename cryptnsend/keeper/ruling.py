@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cryptnsend.keeper import credentials
 from cryptnsend.keeper import requests as q
 from cryptnsend.keeper.channel import Channel
 
@@ -84,9 +85,9 @@ class Ruling(Channel):
         """Revoke a device password of any account."""
         self._ask(type(None), "revoke", device=device)
 
-    def device_list(self, address: str) -> list[q.DeviceRow]:
+    def device_list(self, address: str) -> list[credentials.DeviceRow]:
         """Return the devices of an account."""
-        return self._ask(list[q.DeviceRow], "device_list", address=address)
+        return self._ask(list[credentials.DeviceRow], "device_list", address=address)
 
     def seal_file(self, name: str, octets: bytes) -> bytes:
         """Seal a file of the home for a backup, bound to its name (owner)."""

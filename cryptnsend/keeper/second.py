@@ -23,7 +23,8 @@ from cryptnsend.core.model import account_holder
 from cryptnsend.core.seal import framed
 from cryptnsend.keeper import accounts, ledger, passkey_rows, passkeys, renewing, tickets, wraps
 from cryptnsend.keeper.context import DAY, Context
-from cryptnsend.keeper.requests import Opened, PasskeyAsk, SecondSecret, SecondWays
+from cryptnsend.keeper.credentials import PasskeyAsk, SecondWays
+from cryptnsend.keeper.requests import Opened, SecondSecret
 from cryptnsend.keeper.rows import Account, Second
 
 SECRET = 20  # octets, RFC 4226 §4 R6

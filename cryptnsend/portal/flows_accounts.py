@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from cryptnsend.flow.ownkeys import Held, Looked
 from cryptnsend.flow.views_accounts import Blocked, Browser, Code, Device, Doing, NewDevice, Profile, SignedIn, Started
-from cryptnsend.keeper.requests import PasskeyAsk, PasskeyRow, SecondWays
+from cryptnsend.keeper.credentials import PasskeyAsk, PasskeyRow, SecondWays
 from cryptnsend.ownkeys.reading import OwnKey
 
 

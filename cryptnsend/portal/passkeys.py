@@ -18,7 +18,7 @@ from flask_babel import gettext
 
 from cryptnsend.core.errors import Denied, NoGrant, SecondStep, Throttled, WrongSecret
 from cryptnsend.flow.views_accounts import SignedIn
-from cryptnsend.keeper.requests import PasskeyAsk
+from cryptnsend.keeper.credentials import PasskeyAsk
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.language import say
 from cryptnsend.portal.recipient import digits

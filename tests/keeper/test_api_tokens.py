@@ -11,7 +11,7 @@ import pytest
 from cryptnsend.core.api_tokens import LONGEST, MOST, format_token, parse_token
 from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied, NoGrant, WrongSecret
-from cryptnsend.keeper.requests import NewDevice
+from cryptnsend.keeper.credentials import NewDevice
 
 from .conftest import Person, Running, subscriber
 

@@ -18,6 +18,7 @@ from cryptnsend.core import keys
 from cryptnsend.core.cards import read_card
 from cryptnsend.core.errors import Denied
 from cryptnsend.core.model import account_holder
+from cryptnsend.keeper import credentials
 from cryptnsend.keeper import requests as q
 
 from .conftest import Make, Person, Running, content_of, register, reset_by_mail, send, subscriber
@@ -34,7 +35,7 @@ class Player:
 
     passwords: list[bytes] = field(default_factory=list)
     recoveries: list[bytes] = field(default_factory=list)
-    devices: list[q.NewDevice] = field(default_factory=list)
+    devices: list[credentials.NewDevice] = field(default_factory=list)
 
 
 class War:

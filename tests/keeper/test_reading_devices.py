@@ -11,6 +11,7 @@ from cryptnsend.core.cards import read_card
 from cryptnsend.core.errors import Denied, Ended, WrongSecret
 from cryptnsend.core.model import account_holder
 from cryptnsend.core.passwords import device_key
+from cryptnsend.keeper import credentials
 from cryptnsend.keeper import requests as q
 
 from .conftest import (
@@ -29,12 +30,12 @@ from .sealing import sealed_to
 ANN, PAT = "ann@clinic.example", "pat@home.example"
 
 
-def device_of(keeper: Running, person: Person) -> q.NewDevice:
+def device_of(keeper: Running, person: Person) -> credentials.NewDevice:
     opened = person.sign_in(keeper)
     return keeper.portal.device_add(opened.ticket, "read", opened.seeds)
 
 
-def opened_by(keeper: Running, device: q.NewDevice) -> q.Opened:
+def opened_by(keeper: Running, device: credentials.NewDevice) -> q.Opened:
     return keeper.role("mailbox").open_device(device.id, device.secret)
 
 
@@ -178,12 +179,12 @@ def test_mail_sealed_to_the_account_opens_by_the_device(keeper: Running) -> None
 # -- one password for sending and reading -----------------------------------------------------------------------------
 
 
-def mail_device_of(keeper: Running, person: Person) -> q.NewDevice:
+def mail_device_of(keeper: Running, person: Person) -> credentials.NewDevice:
     opened = person.sign_in(keeper)
     return keeper.portal.device_add(opened.ticket, "mail", opened.seeds)
 
 
-def sends_by(keeper: Running, device: q.NewDevice) -> q.Who:
+def sends_by(keeper: Running, device: credentials.NewDevice) -> q.Who:
     return keeper.submission.check_device(device.id, device.secret, "submit")
 
 

@@ -12,7 +12,8 @@ from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal, SecondStep, 
 from cryptnsend.flow.ownkeys import Held
 from cryptnsend.flow.views_accounts import Blocked, Browser, Code, Device, Doing, NewDevice, Profile, SignedIn, Started
 from cryptnsend.flow.wishing import USUAL
-from cryptnsend.keeper.requests import PasskeyAsk, PasskeyRow, RecoveryFile, SecondWays
+from cryptnsend.keeper.credentials import PasskeyAsk, PasskeyRow, SecondWays
+from cryptnsend.keeper.requests import RecoveryFile
 from tests.portal.world import ANN, CODE, DAY, NOW, PASSWORD, PAT, FakeSession, World
 
 ASKED = PasskeyAsk(b"c" * 56, "open.cryptnsend.example", b"i" * 32, b"u" * 32, (b"k" * 32,))

@@ -18,7 +18,7 @@ from cryptnsend.flow.filelinks import SharedLink
 from cryptnsend.flow.holding import Quarantined
 from cryptnsend.flow.ownkeys import Held
 from cryptnsend.flow.views import Begun, Drafted, File, KeptFile, Turn, Wishes, Writing
-from cryptnsend.keeper.requests import PasskeyRow
+from cryptnsend.keeper.credentials import PasskeyRow
 from cryptnsend.making import make_certificate
 from cryptnsend.portal import Portal, create_app
 from cryptnsend.portal.programs import PROGRAMS

@@ -10,7 +10,7 @@ from html import unescape
 
 import pytest
 
-from cryptnsend.keeper.requests import PasskeyRow
+from cryptnsend.keeper.credentials import PasskeyRow
 from tests.portal.conftest import BASE, Visitor
 from tests.portal.world import CODE, NOW, PASSWORD, PAT, World
 

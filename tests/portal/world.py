@@ -13,7 +13,7 @@ from cryptnsend.flow.holding import HeldMessage, Quarantined
 from cryptnsend.flow.ownkeys import Held
 from cryptnsend.flow.views import Begun, Downloaded, Drafted, Entry, KeptFile, KeptMail, Letter, Status, Turn, Waiting
 from cryptnsend.flow.views_accounts import Blocked, Browser, Device, Doing, Profile
-from cryptnsend.keeper.requests import PasskeyRow
+from cryptnsend.keeper.credentials import PasskeyRow
 
 NOW = 1_795_000_000_000  # 18 November 2026, 11:06:40 UTC
 DAY = 86_400_000
