@@ -2,9 +2,7 @@
 
 Its scope says at which doors it is one: `submit` to send, `read`, or `mail` for both.
 
-A reading device has a pair that grows from its secret; the keeper knows the public half. The seeds of its account are
-sealed to it, so that pairs made later can be added while the secret is elsewhere. What belongs to another line of the
-account (see weakness.py) is not: it comes when its holder has shown that the two lines are theirs.
+A reading device has a pair that grows from its secret, to which the seeds of its account are sealed (openers.py).
 """
 
 from __future__ import annotations
@@ -16,11 +14,11 @@ import msgspec
 
 from cryptnsend.core import keys
 from cryptnsend.core.contracts import Rows
-from cryptnsend.core.errors import Denied, NoGrant, SealBroken, WrongSecret
+from cryptnsend.core.errors import Denied, NoGrant, WrongSecret
 from cryptnsend.core.model import account_holder, new_id
 from cryptnsend.core.passwords import DEVICE_SECRET, DEVICE_USES, device_key, serves
 from cryptnsend.core.seal import framed
-from cryptnsend.keeper import accounts, ledger, tickets
+from cryptnsend.keeper import accounts, ledger, openers, tickets
 from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.credentials import DeviceRow, NewDevice
 from cryptnsend.keeper.requests import Opened, Who
@@ -69,60 +67,9 @@ def open_seeds(context: Context, device: int, secret: bytes) -> Opened:
     before a reset by mail belongs to another line than what waits now.
     """
     row, account = _live(context, device, secret, READ)
-    seeds = sealed_seeds(context, context.reads, account.id, device, secret)
+    seeds = openers.of_device(context, context.reads, account.id, device, secret)
     opened = accounts.opened(context, account, seeds, with_ticket=row.line == account.line, by_device=True)
     return msgspec.structs.replace(opened, scope=row.scope)
-
-
-def sealed_seeds(context: Context, reads: ledger.Reads, account: int, device: int, secret: bytes) -> dict[int, bytes]:
-    """Return the seeds that are sealed to a device whose secret was checked; none for one that only submits."""
-    holder, seeds = account_holder(account), {}
-    publics = {pair.id: pair.public for pair in ledger.pairs(reads, holder)}
-    own = keys.Pair(device_key(secret))
-    for pair, boxed in ledger.device_seeds(reads, device).items():
-        sealed = keys.unbox(context.secrets.key("outer"), boxed, _place(device, pair))
-        seeds[pair] = own.open(sealed, label="device", owner=holder, holder=f"device:{device}", ref=pair)
-        if not keys.is_seed_of(seeds[pair], publics.get(pair, b"")):
-            raise SealBroken("A seed does not belong to its pair.")
-    return seeds
-
-
-def reseal(context: Context, rows: Rows, account: int, seeds: Mapping[int, bytes]) -> None:
-    """Seal these seeds, which are the account's, to those of its reading devices that are of a pair's line."""
-    reading = [each for each in ledger.devices(rows, account) if each.public is not None and each.revoked is None]
-    if not reading:
-        return
-    lines = {pair.id: pair.line for pair in ledger.pairs(rows, account_holder(account))}
-    for device in reading:
-        known = ledger.device_seeds(rows, device.id)
-        for pair, seed in seeds.items():
-            if pair not in known and lines.get(pair) == device.line:
-                ledger.add_device_seed(rows, device.id, pair, _sealed(context, device, pair, seed))
-
-
-def lacks(reads: ledger.Reads, account: int, seeds: Mapping[int, bytes]) -> bool:
-    """Say whether `reseal` would seal something."""
-    reading = [each for each in ledger.devices(reads, account) if each.public is not None and each.revoked is None]
-    if not reading:
-        return False
-    lines = {pair.id: pair.line for pair in ledger.pairs(reads, account_holder(account))}
-    return any(
-        lines.get(pair) == device.line
-        for device in reading
-        for pair in seeds.keys() - ledger.device_seeds(reads, device.id).keys()
-    )
-
-
-def _sealed(context: Context, device: Device, pair: int, seed: bytes) -> bytes:
-    holder = account_holder(device.account)
-    sealed = keys.seal_to(
-        device.public or b"", seed, label="device", owner=holder, holder=f"device:{device.id}", ref=pair
-    )
-    return keys.box(context.secrets.key("outer"), sealed, _place(device.id, pair), context.rng)
-
-
-def _place(device: int, pair: int) -> bytes:
-    return framed("device seed", device, pair)
 
 
 def add(context: Context, ticket: bytes, scope: str, seeds: dict[int, bytes]) -> NewDevice:
@@ -146,7 +93,7 @@ def add(context: Context, ticket: bytes, scope: str, seeds: dict[int, bytes]) ->
         tickets.signed_in_well(context, rows, ticket)
         ledger.insert(rows, "devices", row)
         if reading:
-            reseal(context, rows, account.id, seeds)
+            openers.reseal(context, rows, account.id, seeds)
 
     context.commit(insert)
     return NewDevice(ident, secret)

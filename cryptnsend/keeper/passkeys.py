@@ -2,7 +2,7 @@
 
 No other role says that a passkey was shown: whoever takes the portal over has challenges without answers. A passkey
 recognises its owner, so it stands for a password and what comes after it. It opens what the keeper can open, the
-managed pair; with the PRF extension also what is sealed to it (passkey_seals.py), and where an organisation keeps
+managed pair; with the PRF extension also what is sealed to it (openers.py), and where an organisation keeps
 strictly, nothing but that gets in.
 
 A passkey belongs to the line of the account that made it (weakness.py): after a reset by mail it signs in no more, and
@@ -24,7 +24,16 @@ from cryptnsend.core.errors import Denied, NoGrant, SealBroken, Sentence, WrongS
 from cryptnsend.core.model import MANAGED, STRICT, account_holder, new_id
 from cryptnsend.core.passwords import SALT
 from cryptnsend.core.seal import framed
-from cryptnsend.keeper import accounts, ceremonies, devices, ledger, passkey_rows, passkey_seals, tickets, wraps
+from cryptnsend.keeper import (
+    accounts,
+    ceremonies,
+    devices,
+    ledger,
+    openers,
+    passkey_rows,
+    tickets,
+    wraps,
+)
 from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.credentials import PasskeyAsk, PasskeyRow
 from cryptnsend.keeper.requests import Opened
@@ -69,14 +78,14 @@ def open_account(context: Context, browser: bytes, answer: bytes, output: bytes)
     if account.is_weak or row.line != account.line:
         raise Denied(RESET)
     seeds = _opens(context, context.reads, account, row, output)
-    passkey_seals.catch_up(context, account.id, seeds)
+    openers.catch_up(context, account.id, seeds)
     return accounts.opened(context, account, seeds)
 
 
 def _opens(context: Context, reads: ledger.Reads, account: Account, row: Passkey, output: bytes) -> dict[int, bytes]:
     """Return what is sealed to a passkey, and the account's managed pairs; raise `Denied` where that is not enough."""
     pairs = [pair for pair in ledger.pairs(reads, account_holder(account.id)) if pair.state in ("current", "retired")]
-    known = passkey_seals.open_seeds(context, reads, row, output)
+    known = openers.of_passkey(context, reads, row, output)
     seeds = {pair.id: known[pair.id] for pair in pairs if pair.id in known}
     home = ledger.organisation(reads, account.org) if account.org else None
     if home is not None and home.custody == STRICT and any(p.custody == STRICT and p.id not in seeds for p in pairs):
@@ -118,10 +127,10 @@ def add(
             raise Denied(ceremonies.NOT_MADE)
         row = Passkey(
             new_id(now, context.rng), account.id, account.line, _name(name), made.credential, made.public_key,
-            made.counter, made.kept, now, None, None, salt, passkey_seals.public_of(output, salt),
+            made.counter, made.kept, now, None, None, salt, openers.passkey_public(output, salt),
         )  # fmt: skip
         ledger.insert(rows, "passkeys", row)
-        passkey_seals.reseal(context, rows, account.id, seeds)
+        openers.reseal(context, rows, account.id, seeds)
         return row
 
     return _row(context.commit(insert))
@@ -139,7 +148,7 @@ def seal(context: Context, ticket: bytes, answer: bytes, output: bytes, seeds: d
     account = tickets.signed_in_well(context, context.reads, ticket)
     devices.check_own(context.reads, account, seeds)
     row = ceremonies.answered(context, SEAL, ticket, answer, account.id)
-    public = passkey_seals.public_of(output, row.salt)
+    public = openers.passkey_public(output, row.salt)
     if public is None or row.line != account.line:
         raise Denied("This passkey cannot keep keys, or the browser does not let it.")
 
@@ -148,7 +157,7 @@ def seal(context: Context, ticket: bytes, answer: bytes, output: bytes, seeds: d
         if public != row.public:  # what was sealed to another pair opens no more
             passkey_rows.forget_seeds(rows, row.id)
             passkey_rows.change(rows, row.id, public=public)
-        passkey_seals.reseal(context, rows, account.id, seeds)
+        openers.reseal(context, rows, account.id, seeds)
         return passkey_rows.passkey(rows, row.id) or row
 
     return _row(context.commit(store))

@@ -15,7 +15,7 @@ from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied
 from cryptnsend.core.model import MANAGED, STRICT, account_holder
 from cryptnsend.core.seal import framed
-from cryptnsend.keeper import accounts, archives, cards, ledger, passkey_seals, secrets, wraps
+from cryptnsend.keeper import accounts, archives, cards, ledger, openers, secrets, wraps
 from cryptnsend.keeper.context import Context
 from cryptnsend.keeper.requests import Opened, OwnKey
 from cryptnsend.keeper.rows import Account
@@ -57,7 +57,7 @@ def signed_in(context: Context, account: Account, k: bytes, seeds: dict[int, byt
     """Return what a password has just opened; with new pairs, where that was ordered for the account."""
     if account.renew is not None and not account.is_weak:
         return _renewed(context, account, k, seeds)
-    passkey_seals.catch_up(context, account.id, seeds)
+    openers.catch_up(context, account.id, seeds)
     return accounts.opened(context, account, seeds)
 
 
@@ -76,7 +76,7 @@ def _renewed(context: Context, account: Account, k: bytes, seeds: dict[int, byte
         # Whoever is signed in has the old seeds only, so they sign in again; a mail program connects again.
         ledger.set_account(rows, now.id, renew=None, credential_version=now.credential_version + 1)
         renewed = accounts.row(rows, account.id)
-        passkey_seals.reseal(context, rows, account.id, seeds | new)
+        openers.reseal(context, rows, account.id, seeds | new)
         archives.reshare(context, rows, renewed, seeds | new)
         cards.renew(context, rows, holder)
 

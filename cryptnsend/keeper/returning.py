@@ -21,8 +21,8 @@ from cryptnsend.keeper import (
     devices,
     ledger,
     links,
+    openers,
     passkey_rows,
-    passkey_seals,
     passkeys,
     second,
     tickets,
@@ -79,7 +79,7 @@ def unlock(context: Context, ticket: bytes, kind: str, secret: bytes, current_k:
             if pair.id in seeds:
                 _retire(context, rows, pair, seeds[pair.id], current_k)
         returned = _join(rows, now, lines)
-        passkey_seals.reseal(context, rows, now.id, current | seeds)
+        openers.reseal(context, rows, now.id, current | seeds)
         archives.reshare(context, rows, returned, seeds)
         contacts.restore(rows, returned)
         cards.renew(context, rows, account_holder(now.id))
@@ -147,7 +147,7 @@ def _shown(
         raise Denied("This account has nothing to confirm.")
     if kind == "device":
         line = devices.line_of(context, rows, account, device, secret)
-        known = devices.sealed_seeds(context, rows, account.id, device, secret)
+        known = openers.of_device(context, rows, account.id, device, secret)
         return {pair.id: known[pair.id] for pair in locked if pair.id in known and pair.line == line}, {line}
     if kind == "officer":
         if account.confirmed is None or account.confirmed < (account.weak_since or 0):
@@ -161,7 +161,7 @@ def _by_passkey(
     context: Context, rows: Rows, locked: list[Pair], passkey: Passkey, output: bytes
 ) -> tuple[dict[int, bytes], set[int]]:
     """Return what a passkey from before a reset opens of its own line, and that line."""
-    known = passkey_seals.open_seeds(context, rows, passkey, output)
+    known = openers.of_passkey(context, rows, passkey, output)
     line = passkey.line
     return {pair.id: known[pair.id] for pair in locked if pair.id in known and pair.line == line}, {line}
 

@@ -30,9 +30,9 @@ from cryptnsend.keeper import (
     links,
     looks,
     mailed,
+    openers,
     own,
     owner,
-    passkey_seals,
     passkeys,
     people,
     policies,
@@ -61,7 +61,7 @@ def check_password(context: Context, address: str, k: bytes) -> Who:
 
 def open_account(context: Context, address: str, k: bytes) -> Opened:
     account, seeds = accounts.open_password(context, address, k)
-    passkey_seals.catch_up(context, account.id, seeds)
+    openers.catch_up(context, account.id, seeds)
     return accounts.opened(context, account, seeds)
 
 
