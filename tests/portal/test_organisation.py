@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -177,6 +178,27 @@ def test_who_is_stopped_let_in_or_handed_over_takes_the_password_each_time(make_
         assert visitor.post(f"/organisation/people/{order}", form | {"password": PASSWORD}).status_code == 303
     assert people.calls == ["disable 11", "enable 12", "roles 11 manager", f"hand over 11 {ANN}"]
     assert visitor.get("/organisation/people/99").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("person", "order", "fields"),
+    [
+        (11, "disable", {"password"}), (11, "roles", {"password", "code", "role"}),
+        (11, "hand-over", {"password", "code", "to"}), (12, "enable", {"password"}),
+    ],
+)  # fmt: skip
+def test_what_is_asked_about_somebody_is_sent_under_the_names_that_are_read(
+    make_app: Any, people: World, person: int, order: str, fields: set[str]
+) -> None:
+    """Several forms of the page ask for the same: ids keep their labels apart, and browsers send what `name` says."""
+    page = visit(make_app, "officer").get(f"/organisation/people/{person}").text
+    form = re.search(rf'<form[^>]*action="/organisation/people/{person}/{order}".*?</form>', page, re.DOTALL)
+    assert form is not None
+    inputs = re.findall(r"<input [^>]*\bname=(\S+)", form[0])
+    assert {each.strip('"') for each in inputs} - {"shown-code"} == {"csrf_token", "username"} | fields
+    labelled = re.findall(r'<label class="label" for="(\S+)"', form[0])
+    assert len(labelled) == len(fields - {"role"})
+    assert [len(re.findall(rf'<input class="[\w ]+" id="{each}"', page)) for each in labelled] == [1] * len(labelled)
 
 
 def test_a_domain_shows_the_record_and_is_looked_for(make_app: Any, people: World) -> None:

@@ -36,6 +36,7 @@ def test_no_template_vouches_for_markup(template: Path) -> None:
     text = template.read_text().replace("{{ drawings[name]|safe }}", "")  # the icons of _parts.html, which are ours
     assert not re.search(r"\|\s*safe\b", text)
     assert "autoescape" not in template.read_text()
+    assert not re.search(r"\)\s*\|\s*replace\b", text), "what is put into made markup is escaped there"
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda each: each.name)
