@@ -7,24 +7,20 @@ one into the sealed draft, and people are looked at while they are typed.
 
 from __future__ import annotations
 
-import re
 import secrets
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify, redirect, render_template, request, url_for
 from flask_babel import gettext
 
 from cryptnsend.core.errors import Denied, Ended, Infected, NoGrant, Refusal, Temporary
-from cryptnsend.core.html import tidy
-from cryptnsend.flow.views import Addressed, Checked, Drafted, KeptFile, Upload, Wishes, Writing
-from cryptnsend.flow.views_accounts import Code
+from cryptnsend.flow.views import Upload, Writing
 from cryptnsend.portal.beside import arranged, most_octets, shared_octets
+from cryptnsend.portal.composed import Form, changed, drafted, number, typed
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.formlinks import askable, asked_for
+from cryptnsend.portal.formlinks import askable
 from cryptnsend.portal.language import say, say_infected
 from cryptnsend.portal.security import WRONG, allow_saving, check_form
 from cryptnsend.portal.subscriber import codes_of
@@ -39,7 +35,7 @@ from cryptnsend.portal.visits import (
     visitor,
 )
 from cryptnsend.portal.visits import forget as forget_fact
-from cryptnsend.portal.writing import FORM_EXTRA, arrived_files, chosen, kept_files, nonce_of, number_of, told, too_long
+from cryptnsend.portal.writing import FORM_EXTRA, arrived_files, chosen, kept_files, nonce_of, told, too_long
 
 blueprint = Blueprint("compose", __name__)
 
@@ -47,34 +43,6 @@ POSTS = ("compose.send", "compose.save", "compose.look")
 LIVES = (1, 7, 30, 90, 365)  # days
 LATER = (0, 60, 240, 1440, 4320, 10080)  # minutes
 SUGGESTED = 12
-SUBJECT = 900  # characters
-LONG_FIELD = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """What the page shows: what is being written, as typed or as it was kept, and what was found about it."""
-
-    writing: Writing
-    draft: int = 0
-    nonce: str = ""
-    files: Sequence[KeptFile] = ()
-    changed: int | None = None
-    shown: frozenset[str] = frozenset()  # people whom the page told about already
-    sure: frozenset[str] = frozenset()  # addresses that are right though they look like others
-    checked: Checked = field(default_factory=Checked)
-    codes: Sequence[Code] = ()
-
-    @property
-    def doubtful(self) -> Sequence[Addressed]:
-        """Return those whose address may be a mistake, and who wrote it has not said yet that it is none."""
-        return [each for each in self.checked.people if each.meant and each.address not in self.sure]
-
-    @property
-    def unseen(self) -> bool:
-        """Say whether there is something about people that has not been shown before."""
-        fresh = [each for each in self.checked.people if each.is_new and each.address not in self.shown]
-        return bool(fresh or self.doubtful)
 
 
 @blueprint.before_request
@@ -113,7 +81,7 @@ def edit(draft: int) -> Any:
     found = desk().drafts.draft(signed_in(), draft)
     if found.parent:
         return redirect(url_for("letters.read", message=found.parent, _anchor="reply"), 303)
-    return page(_of(found))
+    return page(drafted(found))
 
 
 @blueprint.post("/write")
@@ -121,7 +89,7 @@ def look() -> Any:
     """Bring the page again with what is known of its people; a button may have added or corrected one of them."""
     if visitor() is None:
         return keep_for_later()
-    form, problem, status = _changed(_typed()), None, 200
+    form, problem, status = changed(typed()), None, 200
     try:
         form = looked_at(form)
     except (Refusal, NoGrant) as refused:
@@ -140,8 +108,8 @@ def look() -> Any:
 @needs_subscriber
 def people() -> Any:
     """Tell the script whom this subscriber wrote to before."""
-    typed = request.form.get("typed", "")[:200]
-    return jsonify([{"address": each.address, "name": each.name} for each in desk().newmail.known(signed_in(), typed)])
+    begun = request.form.get("typed", "")[:200]
+    return jsonify([{"address": each.address, "name": each.name} for each in desk().newmail.known(signed_in(), begun)])
 
 
 @blueprint.post("/write/draft")
@@ -150,7 +118,7 @@ def save() -> Any:
     if visitor() is None:
         return keep_for_later()
     asks = request.headers.get("Accept")
-    form = _typed()
+    form = typed()
     files = _arranged(form, [*chosen(), *arrived_files()])
     problem, status = _too_much(form, files), WRONG
     if not problem:
@@ -184,7 +152,7 @@ def send() -> Any:
     """Send the message, once whatever the page has to say about its people was shown."""
     if visitor() is None:
         return keep_for_later()
-    form, message = _typed(), 0
+    form, message = typed(), 0
     files, keep = _arranged(form, chosen()), kept_files()
     problem, status = _problem(form, files), WRONG
     if not problem:
@@ -293,7 +261,7 @@ def keep_for_later() -> Any:
     remember("next", ["writing.drafts", {}])
     if writer is not None:
         remember("away", True)
-        form, files = _typed(), chosen()
+        form, files = typed(), chosen()
         if form.writing.text.strip() or form.writing.subject or files:
             try:
                 desk().drafts.save_for_later(
@@ -306,83 +274,7 @@ def keep_for_later() -> Any:
     return forget_session(redirect(url_for("account.sign_in"), 303))
 
 
-# ---- the form ---------------------------------------------------------------------------------------------------
-
-
-def _typed() -> Form:
-    form = request.form
-    writing = Writing(
-        text=form.get("text", ""),
-        subject=" ".join(form.get("subject", "").split())[:SUBJECT],
-        to=_field("to"),
-        cc=_field("cc"),
-        bcc=_field("bcc"),
-        html=tidy(form["html"]) if form.get("html") else "",
-        sender=form.get("sender", "")[:LONG_FIELD],
-        about=_number(form.get("about", "")),
-        wishes=Wishes(
-            plain=form.get("way") == "plain",
-            pdf=form.get("way") == "pdf",
-            days=_number(form.get("days", "")),
-            tell="tell" in form,
-            later=_number(form.get("later", "")),
-            at=_moment(),
-            way=form.get("instead", "")[:8],
-        ),
-    )
-    shown, sure = frozenset(form.getlist("shown")), frozenset(form.getlist("sure"))
-    return Form(writing, _number(form.get("draft", "")), form.get("nonce", "")[:32], shown=shown, sure=sure)
-
-
-def _field(name: str) -> tuple[str, ...]:
-    typed = " ".join(request.form.get(name, "")[:LONG_FIELD].split()).strip(" ,;")
-    return (typed,) if typed else ()
-
-
-def _number(typed: str) -> int:
-    return int(typed) if typed.isascii() and typed.isdecimal() and len(typed) < 20 else 0
-
-
-def _moment() -> int:
-    """Return the time at which a message is to leave, 0 for none; `zone` is what the script says of the reader's."""
-    typed, zone = request.form.get("at", ""), request.form.get("zone", "")
-    try:
-        at = datetime.fromisoformat(typed).replace(tzinfo=UTC)
-        minutes = int(zone) if len(zone) < 6 and zone.lstrip("-").isdecimal() else 0
-    except ValueError:
-        return 0
-    return max(0, int(at.timestamp() * 1000) + minutes * 60_000)
-
-
-def _changed(form: Form) -> Form:
-    """Return the form after a button that adds somebody or a form, takes what was meant, or says that it is right."""
-    pressed, writing = request.form, form.writing
-    if wanted := number_of(pressed.get("ask", "")):
-        return replace(form, writing=asked_for(writing, wanted))
-    if added := pressed.get("add", "")[:400]:
-        return replace(form, writing=replace(writing, to=(", ".join((*writing.to, added)),)))
-    if right := pressed.get("right", "")[:400]:
-        return replace(form, sure=form.sure | {right})
-    wrong, _, meant = pressed.get("fix", "")[:800].partition(" ")
-    if wrong and meant:
-        # The whole address only: it may stand inside another one.
-        whole = re.compile(rf"""(^|[\s,;:<("']){re.escape(wrong)}(?=$|[\s,;>)"'])""", re.IGNORECASE)
-        to, cc, bcc = (
-            tuple(whole.sub(lambda found: found[1] + meant, field) for field in fields)
-            for fields in (writing.to, writing.cc, writing.bcc)
-        )
-        return replace(form, writing=replace(writing, to=to, cc=cc, bcc=bcc))
-    return form
-
-
-def _of(found: Drafted) -> Form:
-    return Form(
-        found.writing,
-        found.id,
-        found.nonce.hex() if found.nonce else secrets.token_hex(16),
-        found.files,
-        found.changed,
-    )
+# ---- draft and files ------------------------------------------------------------------------------------------------
 
 
 def _keep(form: Form, files: list[Upload]) -> int:
@@ -405,7 +297,7 @@ def _kept(form: Form, files: list[Upload]) -> Form:
 
 def _from_library() -> list[Upload]:
     """Return the file whose button was pressed; the message gets a copy of it."""
-    ident = _number(request.form.get("library", ""))
+    ident = number(request.form.get("library", ""))
     try:
         return [desk().library.upload(signed_in(), ident)] if 0 < ident < 1 << 63 else []
     except NoGrant:
