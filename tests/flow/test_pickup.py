@@ -406,7 +406,7 @@ def test_a_search_shows_nothing_of_what_needs_a_code_and_nothing_of_others(house
 
 def test_a_search_looks_at_the_newest_and_says_so(house: House, ann: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cryptnsend.flow.searching.MOST", 2)
-    monkeypatch.setattr("cryptnsend.flow.pickup.PAGE", 1)
+    monkeypatch.setattr("cryptnsend.flow.received.PAGE", 1)
     pat = house.register(PAT, sent(house))
     for subject in ("two", "three"):
         house.submit(ANN, [PAT], house.mail(subject))
