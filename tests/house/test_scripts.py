@@ -81,22 +81,25 @@ def test_every_command_answers_in_json_or_says_why_not(path: str) -> None:
     assert has is (path not in WITHOUT), path
 
 
-def test_every_command_answers_as_promised(
-    house: House, operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One after the other, as an operator's script would run them; each is checked, and none is left out."""
-    monkeypatch.setenv("CRYPTNSEND_DELIVERY_NAMESERVERS", "127.0.0.1:9")  # where nobody answers
-    house.clock.at = SystemClock().now()  # as the commands have it
-    org, clinic = house.organisation("Clinic"), ("--organisation", "Clinic")
-    asked: set[str] = set()
+class Script:
+    """An operator's script: it asks for JSON, checks what comes, and remembers which commands there were."""
 
-    def ask(path: str, *arguments: object, passwords: tuple[str, ...] = (), code: int | None = 0) -> Any:
-        done = operator.run(*path.split(), *arguments, "--json", passwords=passwords, code=code)
+    def __init__(self, house: House, operator: Operator, folder: Path):
+        self.house, self.operator, self.folder = house, operator, folder
+        self.org, self.message = house.organisation("Clinic"), 0
+        self.asked: set[str] = set()
+
+    def ask(self, path: str, *arguments: object, passwords: tuple[str, ...] = (), code: int | None = 0) -> Any:
+        done = self.operator.run(*path.split(), *arguments, "--json", passwords=passwords, code=code)
         answer = json.loads(done.stdout)
         check(answer)
-        asked.add(path)
+        self.asked.add(path)
         return answer
 
+
+def people_and_devices(script: Script) -> None:
+    """Subscribers, and what they sign in with."""
+    ask, house = script.ask, script.house
     assert ask("subscriber add", ANN, "--own", passwords=(PASSWORD,))["recovery"]["code"]
     ask("subscriber add", BOB, passwords=(PASSWORD,))
     assert ask("subscriber invite", PAT)["invitation"].isdecimal()
@@ -115,6 +118,12 @@ def test_every_command_answers_as_promised(
     added = house.accounts.add_passkey(session, "Phone", passkey.make(begun.challenge), b"")
     assert ask("passkey list", ANN)[0]["id"] == str(added.id)
     assert ask("passkey revoke", ANN, "Phone")["id"] == str(added.id)
+
+
+def programs(script: Script) -> None:
+    """Tokens and webhooks, and who is stopped."""
+    ask, house = script.ask, script.house
+    session = house.session(ANN)
     wanted = {"name": "Practice", "scopes": ["send"], "days": 30, "password": PASSWORD, "source": SOURCE}
     token = house.portal.api_tokens.add(session, **wanted).id
     assert [(each["id"], each["scopes"]) for each in ask("token list", ANN)] == [(str(token), ["send"])]
@@ -126,7 +135,12 @@ def test_every_command_answers_as_promised(
     assert ask("webhook list", ANN) == []
     assert ask("subscriber disable", BOB)["state"] == "disabled"
     assert ask("subscriber passwd", ANN, passwords=(PASSWORD, NEW))["state"] == "active"
-    message = house.submit(ANN, [PAT], house.mail())
+
+
+def messages(script: Script) -> None:
+    """What was sent, and what waits to leave."""
+    ask, house = script.ask, script.house
+    script.message = message = house.submit(ANN, [PAT], house.mail())
     assert ask("message list") == [{**ask("message list", "--author", ANN)[0], "id": str(message)}]
     assert ask("message show", message)["thread"].isdecimal()
     assert ask("message reports") == []
@@ -141,6 +155,11 @@ def test_every_command_answers_as_promised(
     for act, state in (("hold", "held"), ("release", "due"), ("retry", "due"), ("drop", "cancelled")):
         assert ask(f"queue {act}", notice) == {"id": notice, "state": state}
     assert {each["state"] for each in ask("queue hold", "--kind", "receipt")} == {"held"}
+
+
+def rules(script: Script) -> None:
+    """An organisation's rules."""
+    ask = script.ask
     assert ask("policy explain", "--from", ANN, "--to", PAT)["decision"] == "vault"
     assert ask("policy default", "tls-or-vault", "--why", "x")["holds"] == "vault"
     assert ask("policy set", "plain", "forbid", "--why", "x")["holds"] is False
@@ -148,10 +167,15 @@ def test_every_command_answers_as_promised(
     rules = CliRunner().invoke(main, ["policy", "rules", "--json"])  # of no home
     assert "life-most-days" in rules.stdout
     check(json.loads(rules.stdout))
-    asked.add("policy rules")
+    script.asked.add("policy rules")
     assert [each["version"] for each in ask("policy history")] == [2, 1]
     assert [each["rule"] for each in ask("policy compare", 1, 2)] == ["plain-token"]
     assert ask("policy revert", 1)["version"] == 3
+
+
+def domains_and_looks(script: Script) -> None:
+    """Its domains, and how it looks."""
+    ask = script.ask
     assert ask("domain add", "practice.example")["name"] == "practice.example"
     assert [each["name"] for each in ask("domain list")] == ["practice.example"]
     with pytest.MonkeyPatch.context() as patch:
@@ -165,12 +189,23 @@ def test_every_command_answers_as_promised(
     assert ask("look reset")["version"] == 2
     assert ask("look revert", 1)["said"] == {"accent": "#8a2b6b"}
     assert ask("domain drop", "practice.example") == {"domain": "practice.example"}
+
+
+def held_mail(script: Script) -> None:
+    """What was to leave plain."""
+    ask, house, tmp_path = script.ask, script.house, script.folder
     number = house.submit(ANN, [PAT], house.mail(":: Insurance", "His SSN is 219-44-1234."))
     Desk(house).deliver()
     assert [(each["message"], each["rules"]) for each in ask("hold list")] == [(str(number), ["ssn"])]
     assert ask("hold encrypt", number)["state"] == "encrypt"
     (tmp_path / "mail.eml").write_bytes(house.mail("Insurance", "His SSN is 219-44-1234."))
     assert [each["rule"] for each in ask("hold check", tmp_path / "mail.eml", code=None)] == ["ssn"]
+
+
+def trail_and_archive(script: Script) -> None:
+    """What a practice has to prove."""
+    ask, tmp_path = script.ask, script.folder
+    message = script.message
     assert {each["problem"] for each in ask("audit verify")} == {""}
     assert {each["object"] for each in ask("audit show", "--message", message)} == {str(message)}
     assert ask("audit checkpoint", "--out", tmp_path / "checkpoints.json")["checkpoints"] > 1
@@ -186,6 +221,14 @@ def test_every_command_answers_as_promised(
     case = ("--officer", ANN, "--reason", "A judge asked for it.", "--out", tmp_path / "case.zip")
     assert ask("archive export", ANN, *case, passwords=(NEW,))["messages"] > 1
     assert {each["id"] for each in ask("message recall", "--message", message, *own)} == {str(message)}
+
+
+def roles_and_links(script: Script) -> None:
+    """Who may do what, and links for anyone."""
+    ask, house, tmp_path = script.ask, script.house, script.folder
+    message = script.message
+    org = script.org
+    clinic = ("--organisation", "Clinic")
     (tmp_path / "people.csv").write_text(f"{DORA},Dora\n")
     assert ask("subscriber import", tmp_path / "people.csv", *clinic)["invited"] == 1
     house.add_subscriber(CARL, organisation=org, name="Carl")
@@ -201,6 +244,11 @@ def test_every_command_answers_as_promised(
     assert [each["id"] for each in ask("link list")] == [str(shared)]
     assert ask("link show", shared) == []
     assert ask("link revoke", shared)["state"] == "revoked"
+
+
+def keys_and_names(script: Script) -> None:
+    """Backups, keys, and what DNS and a look at all of it say."""
+    ask, house, tmp_path = script.ask, script.house, script.folder
     assert ask("backup", tmp_path / "backup")["signing_keys"] is True
     assert {each["name"] for each in ask("keys list")} >= {"link", "queue", "recovery"}
     assert [each["in_use"] for each in ask("keys rotate", "queue")] == [False, True]
@@ -213,7 +261,21 @@ def test_every_command_answers_as_promised(
     assert len(ask("dkim rotate")) == 2
     assert ask("dkim check", "gmail.example", code=1)["keeps_author"] is False
     ask("doctor", code=None)  # what it finds depends on the machine
-    assert asked == set(LEAVES) - set(WITHOUT) - {"init", "recover", "restore"}
+
+
+def test_every_command_answers_as_promised(
+    house: House, operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after the other, as an operator's script would run them; each is checked, and none is left out."""
+    monkeypatch.setenv("CRYPTNSEND_DELIVERY_NAMESERVERS", "127.0.0.1:9")  # where nobody answers
+    house.clock.at = SystemClock().now()  # as the commands have it
+    script = Script(house, operator, tmp_path)
+    for step in (
+        people_and_devices, programs, messages, rules, domains_and_looks, held_mail, trail_and_archive,
+        roles_and_links, keys_and_names,
+    ):  # fmt: skip
+        step(script)
+    assert script.asked == set(LEAVES) - set(WITHOUT) - {"init", "recover", "restore"}
 
 
 def test_a_home_is_made_and_brought_back_by_scripts(short_folder: Path) -> None:
