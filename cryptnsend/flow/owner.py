@@ -201,7 +201,7 @@ class Owner(OwnersKeys):
         waiting = {row["address"] for row in invitations.waiting(self._engine, organisation, self._clock.now())}
 
         def why_not(address: str) -> str:
-            wrong = roster.why_not(self._engine, self._policies, self._domain, organisation, address)
+            wrong = roster.why_not(self._engine, self._policies, self._domain, organisation, address, by_operator=True)
             return wrong or (INVITED_ALREADY if canonical(address) in waiting else "")
 
         found = roster.lines(octets, why_not)

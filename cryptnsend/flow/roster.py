@@ -62,8 +62,15 @@ def lines(octets: bytes, why_not: Callable[[str], str]) -> list[Line]:
     return _judged(rows, why_not)
 
 
-def why_not(engine: Engine, policies: Policies, domain: str, org: int, address: str) -> str:
-    """Return what keeps an address from being invited into an organisation; *domain* is the server's own."""
+def why_not(
+    engine: Engine, policies: Policies, domain: str, org: int, address: str, *, by_operator: bool = False
+) -> str:
+    """
+    Return what keeps an address from being invited into an organisation; *domain* is the server's own.
+
+    Who is a subscriber elsewhere on this server is told to its operator, and to nobody in an organisation: they are
+    invited like somebody unknown, and learn by the mail that their account stands in the way.
+    """
     try:
         who = canonical(address)
         check_elsewhere(who, domain)
@@ -76,7 +83,7 @@ def why_not(engine: Engine, policies: Policies, domain: str, org: int, address: 
     row = accounts.by_address(engine, who)
     if row is not None and row["org"] == org:
         return SUBSCRIBER_ALREADY
-    if row is not None and row["org"]:
+    if by_operator and row is not None and row["org"]:
         return words("cannot be invited")
     owner = records.owner(engine, who.rpartition("@")[2])
     if owner is not None and owner != org:

@@ -99,7 +99,21 @@ def add(context: Context, rows: Rows, row: MailCode, network: str, owner: int) -
 
 
 def invite(context: Context, address: str, organisation: int, name: str) -> MailProof:
-    """Prepare an invitation; an earlier one for the same address dies."""
+    """Prepare an invitation, for the operator; an earlier one for the same address dies."""
+    return _invitation(context, address, organisation, name, by_operator=True)
+
+
+def invite_colleague(context: Context, address: str, organisation: int, name: str) -> MailProof:
+    """
+    Prepare an invitation as `invite`, for those who look after an organisation.
+
+    That somebody is a subscriber elsewhere is not for them to know: the invitation is mailed, and makes nothing of who
+    has an account.
+    """
+    return _invitation(context, address, organisation, name, by_operator=False)
+
+
+def _invitation(context: Context, address: str, organisation: int, name: str, *, by_operator: bool) -> MailProof:
     check_elsewhere(address, context.settings.domain)
     now = context.clock.now()
     life = context.settings.invitation_days * DAY
@@ -118,7 +132,7 @@ def invite(context: Context, address: str, organisation: int, name: str) -> Mail
 
     def add(rows: Rows) -> None:
         owner = ledger.account_at(rows, address)
-        if owner is not None and owner.has("subscriber"):
+        if owner is not None and owner.has("subscriber") and (by_operator or owner.org == organisation):
             raise Denied("This address belongs to a subscriber already.")
         if ledger.organisation(rows, organisation) is None:
             raise Denied("There is no such organisation.")

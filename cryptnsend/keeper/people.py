@@ -54,8 +54,8 @@ def staff(context: Context, ticket: bytes) -> Account:
 
 
 def invite(context: Context, ticket: bytes, address: str, name: str) -> MailProof:
-    """Invite a subscriber into the organisation of who is signed in."""
-    return mailed.invite(context, address, staff(context, ticket).org, name)
+    """Invite a subscriber into the organisation of who is signed in, whom nothing tells of subscribers elsewhere."""
+    return mailed.invite_colleague(context, address, staff(context, ticket).org, name)
 
 
 def disable(context: Context, ticket: bytes, k: bytes, address: str) -> Opened:

@@ -10,12 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from cryptnsend.core import passwords
-from cryptnsend.core.errors import CryptnSendError, NoGrant
+from cryptnsend.core.errors import CryptnSendError, Denied, NoGrant
 from cryptnsend.demo.visitor import Page
 from cryptnsend.flow.views import Writing
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.portal import Portal
-from tests.support.house import OTHER, PASSWORD, House
+from tests.flow.test_organisations import Staff
+from tests.support.house import OTHER, PASSWORD, SOURCE, House
 
 from .browser import Browser
 from .world import ANN, BOB, EVE, OFFICER, PAT, World, mails
@@ -127,6 +128,27 @@ def test_writing_to_somebody_does_not_tell_whether_they_have_an_account(world: W
             receipt = receipt.replace(each, "")
         told.add((str(checked).replace(address, ""), " ".join(receipt.split()), page))
     assert len(told) == 1
+
+
+def test_nobody_learns_by_inviting_who_is_a_subscriber_elsewhere(house: House) -> None:
+    """Alone or in a list they are invited like nobody known; who reads the mail hears what is in the way."""
+    staff, rita, officer = Staff(house), "rita@rival.example", "officer@rival.example"
+    flow = staff.flow
+    house.add_subscriber(rita, organisation=staff.rival, name="Rita")
+    listed = f"{officer}\n{rita}\nnobody@x.example\n".encode()
+    assert {each.wrong for each in flow.read_list(staff.max, listed)} == {""}
+    for address in (officer, rita, "nobody@x.example"):
+        house.clock.forward(1)
+        assert flow.invite(staff.max, address, "Somebody") == address
+    assert {each.address for each in flow.invited(staff.max)} == {officer, rita, "nobody@x.example"}
+    _, hers, theirs = house.queued("code")
+    assert (hers["kind"], hers["template"]) == (theirs["kind"], theirs["template"])
+    code = house.keeper("courier").invitation(hers["subject_id"]).code
+    with pytest.raises(Denied, match="account already"):
+        house.accounts.finish_signup(hers["subject_id"], code, OTHER, "Rita", SOURCE, "Firefox", "en")
+    house.accounts.subscribe(house.session(rita), PASSWORD, SOURCE, "Firefox", hers["subject_id"], code)
+    assert house.session(rita).organisation == staff.rival
+    assert rita not in [each.address for each in flow.people(staff.max).people]
 
 
 def mails_of_nobody(house: House) -> int:
