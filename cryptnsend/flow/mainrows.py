@@ -14,7 +14,7 @@ from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.model import KEEPER, Card, Random, Signed, new_id
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.requests import ContactRow, Opened
-from cryptnsend.store.records import accounts, cards, looks, policies, sessions
+from cryptnsend.store.records import accounts, audit, cards, glass, looks, policies, sessions
 
 
 def take_opened(
@@ -35,8 +35,17 @@ def take_opened(
         if ends_sessions:
             sessions.end_all(rows, opened.account)
         note(rows)
+        if "officer" not in opened.roles or opened.state == "disabled":
+            _end_glass_breaks(rows, opened.account, now)
 
     engine.write(write).result()
+
+
+def _end_glass_breaks(rows: Rows, account: int, now: int) -> None:
+    """Write down that what somebody asked for as an officer is over: the keeper has ended it, for good."""
+    for row in glass.of_officer(rows, account):
+        if glass.ended(rows, row["org"], row["id"], now):
+            audit.append(rows, row["org"], now, KEEPER, "glass.ended", str(row["id"]), {"reason": "role"})
 
 
 def write_opened(rows: Rows, opened: Opened, card_key: bytes, now: int, random: Random) -> None:

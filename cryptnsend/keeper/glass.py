@@ -68,7 +68,12 @@ def ask(
         ends=now + minutes * MINUTE if alone else None,
         second=named,
     )
-    context.commit(lambda rows: ledger.insert(rows, "glass_breaks", made))
+
+    def note(rows: Rows) -> None:
+        _is_still(rows, officer)
+        ledger.insert(rows, "glass_breaks", made)
+
+    context.commit(note)
     return GlassOpened(_said(made), {pair.id: seed} if alone else {})
 
 
@@ -83,6 +88,7 @@ def agree(context: Context, ticket: bytes, k: bytes, code: str, ident: int) -> G
     archives.opened(context.reads, officer, steps.shown(context, officer, k, code))
 
     def note(rows: Rows) -> Glass:
+        _is_still(rows, officer)
         now = _asked(context, rows, officer, ident)
         if now.agreed_by is None:
             glass_rows.set_glass(rows, ident, agreed_by=officer.id)
@@ -102,6 +108,7 @@ def open_agreed(context: Context, ticket: bytes, k: bytes, code: str, ident: int
     pair, seed = archives.opened(context.reads, officer, steps.shown(context, officer, k, code))
 
     def note(rows: Rows) -> Glass:
+        _is_still(rows, officer)
         now, at = _asked(context, rows, officer, ident), context.clock.now()
         if now.opened is None:
             glass_rows.set_glass(rows, ident, opened=at, ends=at + now.minutes * MINUTE)
@@ -261,6 +268,13 @@ def _officer(context: Context, ticket: bytes) -> Account:
     if (own is None or not own.single) and not steps.is_on(context.reads, account.id):
         raise Denied(policies.SECOND)
     return account
+
+
+def _is_still(rows: Rows, officer: Account) -> None:
+    """Raise `Denied` for whom somebody made no officer, or stopped, while their password was looked at."""
+    now = ledger.account(rows, officer.id)
+    if now is None or not now.has("officer") or now.credential_version != officer.credential_version:
+        raise Denied(archives.NOT_OFFICER)
 
 
 def _named(context: Context, officer: Account, address: str) -> Account:

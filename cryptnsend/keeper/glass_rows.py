@@ -36,3 +36,11 @@ def set_glass(rows: Rows, ident: int, **values: int) -> None:
     """Change columns of a glass break; their names are ours, never a caller's."""
     places = ", ".join(f"{name} = :{name}" for name in values)
     rows.execute(f"UPDATE glass_breaks SET {places} WHERE id = :id", {**values, "id": ident})  # noqa: S608
+
+
+def end_all(rows: Rows, officer: int, now: int) -> None:
+    """End every glass break that an account asked for, open or not yet, because it is no officer any more."""
+    rows.execute(
+        "UPDATE glass_breaks SET ends = :now WHERE officer = :officer AND (ends IS NULL OR ends > :now)",
+        {"officer": officer, "now": now},
+    )

@@ -16,6 +16,7 @@ from cryptnsend.keeper import (
     archives,
     cards,
     contacts,
+    glass_rows,
     hook_rows,
     ledger,
     mailed,
@@ -223,6 +224,8 @@ def _replay(context: Context, rows: Rows, entry: Entry) -> None:
 def _set_state(context: Context, account: Account, state: str) -> None:
     def note(rows: Rows) -> None:
         ledger.set_account(rows, account.id, state=state, credential_version=account.credential_version + 1)
+        if state == "disabled":
+            glass_rows.end_all(rows, account.id, context.clock.now())
         cards.renew(context, rows, account_holder(account.id))
 
     context.commit(note)

@@ -17,6 +17,7 @@ from cryptnsend.keeper import (
     archives,
     cards,
     contacts,
+    glass_rows,
     ledger,
     mailed,
     owner,
@@ -104,6 +105,7 @@ def set_roles(context: Context, ticket: bytes, k: bytes, address: str, roles: li
             archives.share(context, rows, seed, renewed)
         elif "officer" not in wanted:
             archives.unshare(rows, renewed)
+            glass_rows.end_all(rows, renewed.id, context.clock.now())
         owner.journal_roles(context, rows, renewed)
 
     context.commit(change)
@@ -136,6 +138,7 @@ def hand_over(context: Context, ticket: bytes, k: bytes, address: str, to: str, 
         # The pairs stay as they are, under a password that opens nothing any more. Were they withheld, as an address
         # that is taken away leaves them, the keeper would open the leaver's earlier mail for the colleague.
         ledger.set_account(rows, leaver.id, state="disabled", credential_version=leaver.credential_version + 1)
+        glass_rows.end_all(rows, leaver.id, context.clock.now())
         cards.renew(context, rows, account_holder(leaver.id))
         cards.renew(context, rows, account_holder(heir.id))
 

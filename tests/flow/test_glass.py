@@ -157,6 +157,32 @@ def test_any_officer_ends_it_before_its_time(house: House, clinic: int, message:
         glass(house).broken(olive, ident)
 
 
+@pytest.mark.parametrize("how", ["roles", "disable", "hand-over", "owner"])
+def test_it_ends_for_good_with_the_role_of_who_asked(house: House, clinic: int, message: int, how: str) -> None:
+    """A role that is given back later, within the time that was asked for, opens nothing again."""
+    broken = opened(house)
+    otto, olive, people = house.session(OTTO), house.account(OLIVE), house.portal.organisations
+    if how == "roles":
+        people.set_roles(otto, olive, ["subscriber"], PASSWORD, SOURCE)
+        people.set_roles(otto, olive, ["subscriber", "officer"], PASSWORD, SOURCE)
+    elif how == "disable":
+        people.disable(otto, olive, PASSWORD, SOURCE)
+        people.enable(otto, olive, PASSWORD, SOURCE)
+    elif how == "hand-over":
+        people.hand_over(otto, olive, BOB, PASSWORD, SOURCE)
+    else:
+        house.owner.owner.disable(OLIVE)
+        house.owner.owner.enable(OLIVE)
+    row = house.engine.query("SELECT session, sealed, ended FROM glass_breaks")[0]
+    assert (row["session"], row["sealed"], row["ended"]) == (None, None, house.clock.now())
+    assert house.audited(clinic).count(("keeper", "glass.ended")) == 1
+    known = house._ledger.query("SELECT ends FROM glass_breaks")[0]
+    assert known["ends"] <= house.clock.now()
+    if how != "hand-over":
+        with pytest.raises(Ended):
+            glass(house).open(house.session(OLIVE), PASSWORD, house.number(OLIVE), broken.id, SOURCE)
+
+
 def test_it_is_open_in_the_browser_that_asked_and_in_no_other(house: House, clinic: int, message: int) -> None:
     ident = ask(house, house.session(OLIVE))
     again = house.session(OLIVE)

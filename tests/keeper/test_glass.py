@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 
 from cryptnsend.core import keys
 from cryptnsend.core.errors import CryptnSendError, Denied, Ended, WrongSecret
 from cryptnsend.core.model import archive_holder
+from cryptnsend.keeper import archives
 from cryptnsend.keeper.glass import WAITS
 
 from .conftest import PARAMS, Person, Running, subscriber
@@ -186,6 +188,39 @@ def test_it_ends_by_itself_and_by_any_officers_word(keeper: Running, clinic: Cli
         keeper.portal.glass_running(first.ticket, again.glass.id)
     with pytest.raises(Ended):
         keeper.portal.glass_export(first.ticket, again.glass.id, 1, bytes(32))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE accounts SET roles = 'subscriber' WHERE id = :id",
+        "UPDATE accounts SET credential_version = credential_version + 1 WHERE id = :id",
+    ],
+)
+def test_a_role_that_is_taken_while_the_password_is_looked_at_counts_already(
+    keeper: Running, clinic: Clinic, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    """Requests are answered side by side: what another one commits in the middle of this one decides."""
+    _, first, _ = clinic
+    before = archives.opened
+
+    def overtaken(*given: Any) -> Any:
+        found = before(*given)
+        keeper.engine.write(lambda rows: rows.execute(statement, {"id": first.opened.account})).result()
+        return found
+
+    asked = ask(keeper, first, minutes=480)
+    monkeypatch.setattr(archives, "opened", overtaken)
+    with pytest.raises(Denied):
+        keeper.portal.glass_open(first.ticket, first.k, shown(keeper, first), asked.glass.id)
+    monkeypatch.undo()
+    keeper.engine.write(lambda rows: rows.execute("UPDATE accounts SET roles = 'subscriber,officer'")).result()
+    known = keeper.engine.query("SELECT count(*) AS n FROM glass_breaks")[0]["n"]
+    first.opened = keeper.portal.open_second(keeper.portal.hold(first.address, first.k), shown(keeper, first))
+    monkeypatch.setattr(archives, "opened", overtaken)
+    with pytest.raises(Denied):
+        ask(keeper, first)
+    assert keeper.engine.query("SELECT count(*) AS n FROM glass_breaks")[0]["n"] == known == 1
 
 
 def test_a_question_nobody_answers_is_over_after_a_day(keeper: Running, clinic: Clinic) -> None:

@@ -62,6 +62,11 @@ def over(reader: Reader, now: int, waits: int) -> list[Row]:
     )
 
 
+def of_officer(rows: Rows, officer: int) -> list[Row]:
+    """Return (id, org) of those that an account asked for and that are not over."""
+    return rows.query("SELECT id, org FROM glass_breaks WHERE officer = ? AND ended IS NULL", (officer,))
+
+
 def one(reader: Reader, org: int, ident: int) -> Row | None:
     """Return one glass break of an organisation."""
     found = reader.query(f"{_WHOLE} WHERE b.org = :org AND b.id = :id", org=org, id=ident)
