@@ -127,6 +127,13 @@ class Reached:
         """Whether it was ordinary mail and did not get there, so that there is no notice to send again."""
         return self.state == "bounced" and self.way is not None and self.way.kind == "relay"
 
+    @property
+    def never_left(self) -> bool:
+        """Whether this was to be ordinary mail and was called off before it left, as held mail that is thrown away."""
+        return (
+            self.state == "ended" and self.way is not None and (self.way.kind, self.way.state) == ("relay", "cancelled")
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class SentEntry:

@@ -222,6 +222,8 @@ def summary(entry: SentEntry) -> tuple[str, str, str]:
             "good",
             gettext("%(n)d of %(all)d opened", n=opened, all=total) if total > 1 else gettext("Opened"),
         )
+    if total and all(each.never_left for each in reached):
+        return "", "reply", gettext("Not sent")
     if count("ended") == total and total:
         return "", "clock", gettext("Time is up")
     if count("delayed") or any(each.way and each.way.late_at for each in reached):

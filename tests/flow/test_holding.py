@@ -157,7 +157,8 @@ def test_thrown_away_it_never_leaves_and_its_key_is_gone(held: tuple[Desk, int])
     assert to_pat(desk) == []
     assert states(house, message) == [("relay", "cancelled")]
     assert house.engine.query("SELECT queue_wrap FROM deliveries WHERE kind = 'relay'") == [{"queue_wrap": None}]
-    assert house.pickup.status(house.session(ANN), message).recipients[0].state == "ended"
+    reached = house.pickup.status(house.session(ANN), message).recipients[0]
+    assert (reached.state, reached.never_left) == ("ended", True)
 
 
 def test_if_nobody_decides_it_is_sent_encrypted_after_four_hours(held: tuple[Desk, int]) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cryptnsend.core.dlp.detect import REASONS, RULES, Finding
 from cryptnsend.flow.heldmail import rule_in_words
 from cryptnsend.flow.holding import HeldMessage, Quarantined
+from cryptnsend.flow.views import Reached
+from cryptnsend.flow.ways import Way
 from tests.portal.conftest import Visitor
-from tests.portal.world import DAY, NOW, World
+from tests.portal.world import DAY, NOW, PAT, World
 
 EVIL = '"><script>alert(1)</script>.pdf'
 HELD = HeldMessage(
@@ -49,6 +53,19 @@ def test_it_leaves_as_it_is_only_with_a_reason(ann: Visitor, world: World) -> No
     assert world.held[21].state == "plain"
 
 
+@pytest.mark.parametrize(("kind", "state", "said"), [
+    ("relay", "cancelled", "Not sent"), ("relay", "delivered", "Time is up"), ("notice", "cancelled", "Time is up"),
+])  # fmt: skip
+def test_what_was_thrown_away_says_that_it_was_not_sent(
+    ann: Visitor, world: World, kind: str, state: str, said: str
+) -> None:
+    one = Reached(PAT, "Pat Lee", "ended", NOW, "", False, way=Way(kind, state, 1))
+    world.sent[21] = replace(world.sent[21], recipients=(one,))
+    page = ann.get("/sent/21").text
+    assert [words for words in ("Not sent", "Time is up") if words in page] == [said]
+    assert said in ann.get("/sent").text
+
+
 def test_a_choice_that_is_none_changes_nothing(ann: Visitor, world: World) -> None:
     world.held[21] = HELD
     ann.get("/held/21")
@@ -57,8 +74,6 @@ def test_a_choice_that_is_none_changes_nothing(ann: Visitor, world: World) -> No
 
 
 def test_where_the_organisation_forbids_it_there_is_no_such_button(ann: Visitor, world: World) -> None:
-    from dataclasses import replace
-
     world.held[21] = replace(HELD, may_plain=False)
     assert 'value="plain"' not in ann.get("/held/21").text
 
