@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import smtplib
@@ -189,6 +191,25 @@ def test_commands_at_the_same_time_without_a_server_do_not_stop_each_others_keep
     assert [each.returncode for each in done] == [0, 0, 0], [each.stderr for each in done]
     listed = json.loads(command(home, "subscriber", "list", "--json").stdout)
     assert [row["address"] for row in listed] == addresses
+
+
+def test_who_watches_a_long_look_at_the_vault_sees_how_far_it_is_and_a_script_does_not(served, subscriber):
+    assert submit(served, subscriber, served.home.ports()["submissions"])[0] == 250
+    master, terminal = os.openpty()
+    with open(master, "rb", buffering=0) as screen:
+        asked = [sys.executable, "-m", "cryptnsend", "vault", "verify", "--home", str(served.path)]
+        watched = subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=terminal, text=True)
+        os.close(terminal)
+        shown = b""
+        with contextlib.suppress(OSError):  # the terminal's other end is closed
+            while part := screen.read(4096):
+                shown += part
+        said = watched.communicate(timeout=180)[0]
+    assert (watched.returncode, "0 things are wrong" in said) == (0, True)
+    for what in (b"database", b"content"):
+        assert re.search(what + rb"  \[#+\]  100%", shown), shown
+    unwatched = command(served.path, "vault", "verify")
+    assert (unwatched.returncode, unwatched.stderr) == (0, "")
 
 
 def test_a_backup_taken_while_mail_arrives_can_be_restored_and_opened(served, subscriber, short_folder):
