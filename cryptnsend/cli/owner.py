@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import html
 import os
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from urllib.parse import quote
 
 from cryptnsend import rights
 from cryptnsend.config import Config
+from cryptnsend.core import qr
 from cryptnsend.core.errors import ConfigError, Denied, KeeperGone, NoGrant, SealBroken
 from cryptnsend.core.model import INSTALLATION
 from cryptnsend.home import Home, locked, write_private
@@ -128,14 +130,16 @@ def _wait_for_keeper(home: Home) -> None:
 
 
 class Kept(NamedTuple):
-    """A recovery file that was written, and its code, which is told this once."""
+    """A recovery file that was written, the same as a sheet to print, and its code, which is told this once."""
 
     file: str
+    sheet: str
     code: str
 
     def __str__(self) -> str:
         return (
-            f"A recovery file is {self.file}. Carry it to a safe place away from this machine, then delete it here.\n"
+            f"A recovery file is {self.file}; to print, with a QR code: {self.sheet}.\n"
+            "Carry it to a safe place away from this machine, then delete both here.\n"
             f"Its code, shown this once, belongs in another place: {self.code}"
         )
 
@@ -163,9 +167,32 @@ def keep_recovery(config: Config, name: str, recovery: RecoveryFile | None) -> l
     file = quote(name, safe="@+")
     if len(file) > LONGEST:
         file = f"{file[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
-    place = Home(config.server.home).recovery / f"{file}.txt"
+    folder = Home(config.server.home).recovery
+    place, paper = folder / f"{file}.txt", folder / f"{file}.html"
     write_private(place, recovery.text.encode())
-    return [Kept(str(place), recovery.code)]
+    write_private(paper, printable_sheet(recovery.text).encode())
+    return [Kept(str(place), str(paper), recovery.code)]
+
+
+def printable_sheet(text: str) -> str:
+    """
+    Return a recovery file as one page of HTML that any browser prints on one sheet, and that fetches nothing.
+
+    The QR code has the very text but for the advice, so that what a phone reads, saved, is the file again.
+    """
+    from cryptnsend.keeper.recovery import without_hints
+
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Recovery file</title>\n'
+        "<style>\n"
+        "body { font: 12pt/1.4 sans-serif; max-width: 17cm; margin: 1.5cm auto; color: #000; background: #fff }\n"
+        "pre { font: 11pt/1.5 monospace; white-space: pre-wrap; overflow-wrap: anywhere }\n"
+        "</style></head><body>\n"
+        f"<pre>{html.escape(text)}</pre>\n{qr.svg(without_hints(text))}\n"
+        "<p>A phone reads the square as the text above.\n"
+        "Saved as a file, or typed by hand, the text is the recovery file.</p>\n"
+        "</body></html>\n"
+    )
 
 
 def serve_command(config: Config, role: str) -> list[str]:

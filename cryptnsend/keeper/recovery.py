@@ -2,11 +2,15 @@
 
 A file holds a key under a code that stands nowhere else, so that neither is worth anything alone. The code carries its
 own chance; the file may therefore lie on a disk for a while, but belongs off the server.
+
+It is to survive as paper: a person can type it, and a phone reads it from a QR code. A check value tells what was typed
+wrong from a wrong code.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import textwrap
 from binascii import Error as NotBase64
 from dataclasses import dataclass, field
@@ -79,10 +83,27 @@ def sheet(text: str) -> Sheet:
             fields[name.strip().lower()] = value.strip()
     try:
         kind, organisation, pair = fields["kind"], int(fields["organisation"].split()[0]), int(fields["pair"])
-        wrap = base64.b64decode(fields["wrap 1"] + fields["wrap 2"] + fields["wrap 3"], validate=True)
+        # Who types from paper may well set the letters in groups.
+        body = "".join("".join(fields[f"wrap {place}"].split()) for place in (1, 2, 3))
+        wrap = base64.b64decode(body, validate=True)
     except (KeyError, IndexError, ValueError, NotBase64):
         raise SealBroken("This recovery file is damaged.") from None
+    # Files of before the check value have none.
+    if fields.get("check", "").lower() not in ("", _check(kind, organisation, pair, wrap)):
+        raise SealBroken(
+            "This recovery file has a character that is not as it was: compare it with the paper, or scan again."
+        )
     return Sheet(kind, organisation, pair, wrap)
+
+
+def without_hints(text: str) -> str:
+    """Return a recovery file without the advice at its end: what a QR code has to hold, so that it stays coarse."""
+    return text.rstrip().rpartition("\n\n")[0] or text
+
+
+def _check(kind: str, organisation: int, pair: int, wrap: bytes) -> str:
+    """Return eight hexadecimal digits that are others if one character of the file is; nothing secret is in them."""
+    return hashlib.sha256(f"{kind}|{organisation}|{pair}|{wrap.hex()}".encode()).hexdigest()[:8]
 
 
 def _written(kind: str, organisation: int, name: str, pair: int, wrap: bytes, now: int) -> str:
@@ -98,6 +119,7 @@ def _written(kind: str, organisation: int, name: str, pair: int, wrap: bytes, no
         f"Pair: {pair}",
         f"Made: {datetime.fromtimestamp(now / 1000, UTC):%Y-%m-%d %H:%M} UTC",
         *(f"Wrap {place + 1}: {body[place * third : (place + 1) * third]}" for place in range(3)),
+        f"Check: {_check(kind, organisation, pair, wrap)}",
         "",
         "Print this or store it away from the server. It opens only together with its code, which was shown once.",
         "Keep the code somewhere else.",

@@ -10,11 +10,13 @@ from typing import Any
 from flask import Blueprint, abort, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext, lazy_gettext
 from itsdangerous import BadSignature
+from markupsafe import Markup
 
-from cryptnsend.core import words
+from cryptnsend.core import qr, words
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Throttled, WrongSecret
 from cryptnsend.flow.views import Part
 from cryptnsend.flow.views_accounts import Doing
+from cryptnsend.keeper.recovery import without_hints
 from cryptnsend.portal.account import ADDRESS_LENGTH
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.language import say
@@ -330,8 +332,13 @@ def recovery_file() -> Any:
     except Denied as denied:
         page["refused"] = say(denied)
         return render_template("recovery-again.html", **page), WRONG
-    text = render_template("recovery-file.html", file=made.text, code=made.code, address=somebody.address, again=True)
-    return make_response(text)
+    shown = {"file": made.text, "picture": scannable(made.text), "code": made.code, "address": somebody.address}
+    return make_response(render_template("recovery-file.html", **shown, again=True))
+
+
+def scannable(file: str) -> Markup:
+    """Return the drawing that a phone reads a recovery file from."""
+    return Markup(qr.svg(without_hints(file), scale=4))  # noqa: S704 - a drawing, in which no character of what is drawn stands
 
 
 @blueprint.post("/account/recovery-file/safe")

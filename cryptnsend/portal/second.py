@@ -11,12 +11,12 @@ import binascii
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import segno
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask_babel import gettext
 from markupsafe import Markup
 from werkzeug.wrappers import Response as Answer
 
+from cryptnsend.core import qr
 from cryptnsend.core.errors import Denied, Ended, SecondStep, Throttled, WrongSecret
 from cryptnsend.flow.views_accounts import SignedIn
 from cryptnsend.portal import passkeys
@@ -200,5 +200,4 @@ def picture(secret: str, address: str) -> Markup:
     """Return the QR code of a secret as a drawing, in the form that programs for such numbers read."""
     label = quote(f"CryptnSend:{address}")
     uri = f"otpauth://totp/{label}?{urlencode({'secret': secret, 'issuer': 'CryptnSend'})}"
-    drawn = segno.make(uri, error="m").svg_inline(scale=5, border=2, dark="#000", light="#fff", svgclass="qr")
-    return Markup(drawn)  # noqa: S704 - segno draws it from a text of ours; no character of it stands in it
+    return Markup(qr.svg(uri))  # noqa: S704 - a drawing, in which no character of what is drawn stands

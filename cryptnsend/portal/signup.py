@@ -17,6 +17,7 @@ from cryptnsend.flow.belongings import call_back_number
 from cryptnsend.flow.views_accounts import SignedIn
 from cryptnsend.portal.account import ADDRESS_LENGTH
 from cryptnsend.portal.desk import desk
+from cryptnsend.portal.estate import scannable
 from cryptnsend.portal.language import say, spoken
 from cryptnsend.portal.recipient import not_the_code, too_weak
 from cryptnsend.portal.security import WRONG, check_form
@@ -166,7 +167,7 @@ def welcome(fresh: SignedIn, address: str) -> Any:
     forget("invite")
     if fresh.recovery_file:
         # Shown in the answer itself: it goes nowhere else, and cannot be asked for again.
-        return start_session_here(
-            fresh, "recovery-file.html", file=fresh.recovery_file, code=fresh.recovery_code, address=address
-        )
+        file = fresh.recovery_file
+        shown = {"file": file, "picture": scannable(file), "code": fresh.recovery_code, "address": address}
+        return start_session_here(fresh, "recovery-file.html", **shown)
     return start_session(redirect(url_for("programs.setup"), 303), fresh)

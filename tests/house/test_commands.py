@@ -152,6 +152,30 @@ def test_the_recovery_file_brings_the_master_key_back(installed, short_folder):
     assert (again.exit_code, "there is a master key here already" in again.output) == (4, True)
 
 
+def test_what_a_phone_reads_from_the_printed_sheet_is_the_recovery_file(installed, short_folder, browser):
+    home, code = installed
+    text = (home / "recovery" / "installation.txt").read_text()
+    page = browser.new_page(viewport={"width": 794, "height": 1123})  # A4 at 96 dots an inch
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((home / "recovery" / "installation.html").as_uri())
+    page.screenshot(path=short_folder / "sheet.png")
+    assert page.evaluate("document.documentElement.scrollHeight") <= 1123  # one sheet of paper
+    page.close()
+    assert len(asked) == 1
+    assert code not in (home / "recovery" / "installation.html").read_text()
+    read = subprocess.run(
+        ["zbarimg", "--raw", "-q", short_folder / "sheet.png"], capture_output=True, text=True, check=True
+    )
+    assert read.stdout.strip()
+    assert text.startswith(read.stdout.strip())
+    scanned, other = short_folder / "scanned.txt", short_folder / "other"
+    scanned.write_text(read.stdout)
+    assert run("init", "--home", other, "--hostname", "mail.example", "--for-restore").exit_code == 0
+    assert run("recover", scanned, "--home", other, "--password-stdin", input=f"{code}\n").exit_code == 0
+    assert (other / "keeper" / "master.key").read_bytes() == (home / "keeper" / "master.key").read_bytes()
+
+
 def test_a_recovery_file_is_worth_nothing_without_its_code(installed, short_folder):
     home, code = installed
     assert run("init", "--home", short_folder / "other", "--hostname", "mail.example", "--for-restore").exit_code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 
@@ -87,6 +88,22 @@ def test_a_recovery_file_opens_with_its_own_code_only(keeper: Running) -> None:
         with pytest.raises(SealBroken):
             read(damaged, one.code)
     assert read("\n  " + one.text.replace("\n", "\r\n"), one.code.lower().replace("-", " ")).key
+
+
+def test_a_recovery_file_that_was_typed_by_hand_opens_and_one_wrong_letter_is_told(keeper: Running) -> None:
+    ann = subscriber(keeper, ANN)
+    made = keeper.portal.archive_recovery(ann.ticket, ann.k)
+    first = re.search(r"Wrap 1: (.+)", made.text)[1]
+    typed = made.text.replace(first, " ".join(first[at : at + 4] for at in range(0, len(first), 4)))
+    assert read(typed, made.code) == read(made.text, made.code)
+    for place, letter in enumerate(first):
+        wrong = first[:place] + ("a" if letter != "a" else "b") + first[place + 1 :]
+        with pytest.raises(SealBroken, match="compare it with the paper"):
+            read(made.text.replace(first, wrong), made.code)
+    with pytest.raises(SealBroken, match="compare it with the paper"):
+        read(re.sub(r"Pair: (\d+)", lambda found: f"Pair: {int(found[1]) + 1}", made.text), made.code)
+    older = re.sub(r"Check: .*\n", "", made.text)
+    assert read(older, made.code) == read(made.text, made.code)
 
 
 def test_the_installations_recovery_file_gives_the_master_key_back(keeper: Running) -> None:

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from cryptnsend.core import qr
 from cryptnsend.portal.estate import DOINGS, DONE_BY_OPERATOR, browser_name
 from tests.portal.conftest import Visitor
 from tests.portal.world import ANN, CODE, PASSWORD, World
@@ -183,6 +184,7 @@ def test_another_recovery_file_asks_for_the_password_and_is_shown_once(officer: 
     page = officer.post("/account/recovery-file", {"password": PASSWORD, "code": "123456"})
     assert "CRYPTNSEND RECOVERY" in page.text
     assert "1111-2222" in page.text
+    assert qr.svg("CRYPTNSEND RECOVERY\nabcd efgh", scale=4) in page.text
     assert page.headers["Cache-Control"] == "no-store"
     assert "CRYPTNSEND RECOVERY" not in officer.get("/account/recovery-file").text
 
