@@ -157,6 +157,16 @@ def test_times_are_in_the_readers_zone_with_a_script_and_say_utc_without(make_pa
     assert "Mon 16 November, 11:06 UTC" in plain.inner_text("dl")
 
 
+def test_a_time_that_comes_later_is_in_the_readers_zone_too(make_page: MakePage) -> None:
+    page = make_page("ann", timezone_id="America/Denver")
+    page.goto("/write")
+    page.fill("#to", "somebody@new.example")
+    page.press("#to", "Tab")
+    page.locator("#people time").first.wait_for()
+    assert "It works until" in page.inner_text("#people")
+    assert "UTC" not in page.inner_text("#people")
+
+
 def test_a_value_is_copied_with_one_button(make_page: MakePage, base: str) -> None:
     page = make_page("ann")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=base)

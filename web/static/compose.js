@@ -29,6 +29,7 @@
     if (!answer || !answer.ok || who !== looked) return; // the button says it again
     const found = new DOMParser().parseFromString(await answer.text(), "text/html");
     people.replaceChildren(...Array.from(found.body.childNodes, (each) => document.importNode(each, true)));
+    people.dispatchEvent(new Event("brought", { bubbles: true }));
   };
   form.addEventListener("change", (event) => {
     if (event.target.dataset.people !== undefined || event.target.name === "way") look();

@@ -22,6 +22,7 @@
     }
   };
   localise(document);
+  document.addEventListener("brought", (event) => localise(event.target)); // a part that another script has fetched
 
   // Parts of the page that say how something goes, asked for again while that is under way.
   for (const live of document.querySelectorAll("[data-live]")) {
