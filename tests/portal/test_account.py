@@ -206,12 +206,16 @@ def test_a_message_is_taken_back_and_given_back(ann: Visitor, world: World) -> N
     page = ann.get("/sent/21").text
     assert "You can undo this for 7 days." in page
     assert "1 person has read it" in page
-    ann.post("/sent/21/expire")
-    assert "Taken back." in ann.follow().text
+    ann.post("/sent/21/expire", {"address": PAT})
+    assert "The others can still open it." in ann.follow().text
     assert "Undo: give it back" in ann.get("/sent/19").text
+    ann.post("/sent/19/expire")
+    assert "It can no longer be opened." in ann.follow().text
     ann.post("/sent/19/restore")
     assert "Given back." in ann.follow().text
-    assert [call for call in world.calls if call.startswith(("expire", "restore"))] == ["expire all", "restore all"]
+    assert [call for call in world.calls if call.startswith(("expire", "restore"))] == [
+        f"expire {PAT}", "expire all", "restore all"
+    ]  # fmt: skip
 
 
 def test_what_came_back_says_why(ann: Visitor) -> None:
