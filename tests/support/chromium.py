@@ -29,7 +29,8 @@ def browser() -> Iterator[Browser]:
     A browser without windows; what it opens waits long before it gives up.
 
     Its pages get no worker unless a test asks for one: each would be fetched for every context, and one that is closed
-    meanwhile complains on its console.
+    meanwhile complains on its console. Nothing moves, either: a colour on its way to another one has a contrast of
+    neither, which whoever looks at that moment finds too low.
     """
     binary = shutil.which("chromium")
     assert binary, "chromium is missing: apt-get install chromium"
@@ -41,6 +42,7 @@ def browser() -> Iterator[Browser]:
 
 
 def _patient(new_context: Any, **values: Any) -> BrowserContext:
-    context: BrowserContext = new_context(**{"service_workers": "block", **values})
+    defaults = {"service_workers": "block", "reduced_motion": "reduce"}
+    context: BrowserContext = new_context(**(defaults | values))
     context.set_default_timeout(PATIENCE)
     return context
