@@ -23,6 +23,7 @@ PAUSE = 10 * MINUTE  # between two notices to one recipient
 MOST = 6  # notices of one message to one recipient
 TOO_SOON = "The last notice left a moment ago, or there were many. Wait, or call them."
 MARK = 16  # hexadecimal digits of a hash that are shown
+UNTOLD = frozenset({"sender.reported"})  # it would name the only recipient; for officers and who runs the server
 
 
 class Following:
@@ -119,7 +120,7 @@ class Following:
         self._engine.write(write).result()
 
     def proof(self, session: Session, message: int) -> Evidence:
-        """Return what the audit trail says of an own message since it was sealed."""
+        """Return what the audit trail says of an own message since it was sealed, except that it was reported."""
         about = self._sent.owned(session, message)
         people = {
             account_holder(row["account"]): row["canonical"]
@@ -135,7 +136,7 @@ class Following:
                 "by" in msgspec.json.decode(row["detail"], type=dict[str, object]),
             )
             for row in audit.about(self._engine, about["org"], str(message))
-            if row["seq"] <= head.seq
+            if row["seq"] <= head.seq and row["action"] not in UNTOLD
         ]  # fmt: skip
         return Evidence(events, head.seq, head.hash.hex()[:MARK])
 

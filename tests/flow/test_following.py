@@ -122,6 +122,18 @@ def test_what_is_deleted_for_good_is_not_given_back_and_its_key_goes(house: Hous
     assert house.pickup.show(ann, message).text == "All is well.\n"  # its author and the archive keep it
 
 
+def test_a_sender_does_not_learn_from_the_proof_that_a_recipient_reported_them(house: House, ann: Session) -> None:
+    message = house.submit(ANN, [PAT], house.mail())
+    pat = house.register(PAT, message)
+    house.pickup.show(pat, message)
+    house.accounts.block(pat, message, report=True)
+    actions = [each.action for each in following(house).proof(ann, message).events]
+    assert "message.opened" in actions
+    assert "sender.reported" not in actions
+    org = house.engine.query("SELECT org FROM messages")[0]["org"]
+    assert (f"account:{pat.account}", "sender.reported") in house.audited(org)  # officers see it
+
+
 def test_the_trail_proves_who_opened_a_message_and_when(house: House, ann: Session) -> None:
     message = house.submit(ANN, [PAT, JUNE], house.mail(to=[PAT, JUNE]))
     before = following(house).proof(ann, message)
