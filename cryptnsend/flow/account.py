@@ -162,7 +162,7 @@ class Accounts(Belongings, Oversight, Estate, Passkeys, Wishing):
         params = self._settings.argon
         k = passwords.derive(password, salt, params)
         opened = self._keeper.register(proof, salt, params.encode(), k, name, locale)
-        self._take(opened, "account.registered", {})
+        self._take(opened, "account.registered", {"source": source, "agent": agent})
         self._seen(opened, source)
         return SignedIn(self._enter(opened, address, agent))
 
@@ -190,7 +190,7 @@ class Accounts(Belongings, Oversight, Estate, Passkeys, Wishing):
         """
         current = self._confirmed(session, password, source)
         opened = self._keeper.subscribe(session.ticket, current, id, code)
-        self._take(opened, "account.subscribed", {})
+        self._take(opened, "account.subscribed", {"source": source, "agent": agent})
         self._sessions.drop(session)
         recovery = opened.recovery
         return SignedIn(
@@ -215,7 +215,7 @@ class Accounts(Belongings, Oversight, Estate, Passkeys, Wishing):
         self._check_strength(password, [shown], self._inviting(ident))
         salt, k = self._k_by_mail(ident, password, source)
         opened = self._keeper.signup(ident, code, salt, self._settings.argon.encode(), k, shown, locale)
-        self._take(opened, "account.subscribed", {})
+        self._take(opened, "account.subscribed", {"source": source, "agent": agent})
         self._seen(opened, source)
         recovery = opened.recovery
         return SignedIn(

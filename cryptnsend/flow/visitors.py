@@ -162,7 +162,7 @@ class Visitors(People):
         self._check_strength(password, [shown])
         salt, k = self._k_by_mail(ident, password, source)
         opened = self._keeper.visit(ident, code, salt, self._settings.argon.encode(), k, shown, locale)
-        self._take(opened, "account.registered", {"by": "visit"})
+        self._take(opened, "account.registered", {"by": "visit", "source": source, "agent": agent})
         self._seen(opened, source)
         return SignedIn(self._enter(opened, opened.addresses[0], agent))
 
