@@ -77,8 +77,13 @@ def take_over(shared: str) -> Any:
 @blueprint.get("/write/<int:draft>")
 @needs_subscriber
 def edit(draft: int) -> Any:
-    """Go on with a draft."""
-    found = desk().drafts.draft(signed_in(), draft)
+    """Go on with a draft. Who comes back to one after it was sent is told where it is now."""
+    try:
+        found = desk().drafts.draft(signed_in(), draft)
+    except NoGrant:
+        title = gettext("This draft is not here")
+        meaning = gettext("It was sent, and stands under “Sent”, or it was thrown away.")
+        return render_template("error.html", title=title, meaning=meaning, number="", waiting=""), 404
     if found.parent:
         return redirect(url_for("letters.read", message=found.parent, _anchor="reply"), 303)
     return page(drafted(found))

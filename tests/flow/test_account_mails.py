@@ -28,7 +28,7 @@ def test_a_mailed_code_goes_to_the_address_it_proves_and_is_not_for_telling(desk
     mail = sent(desk, ANN)
     code = desk.house.keeper("courier").mail_code(desk.row("code")["subject_id"]).code
     assert re.search(rf"^ {{4}}{code}$", faces(mail)[0], re.MULTILINE)
-    assert "Tell it to nobody, us neither." in words(mail)
+    assert "Tell it to nobody, not even to us." in words(mail)
     assert code not in str(mail["Subject"])
     assert links_in(faces(mail)[0]) == []
 

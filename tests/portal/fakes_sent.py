@@ -104,6 +104,8 @@ class FakeFollowing:
         if message not in self.world.sent:
             raise NoGrant("There is nothing here.")
         events = [
+            Event(NOW - 4_000_000, "notice.sent", "server", 400, "1100223344556677"),
+            Event(NOW - 3_500_000, "delivery.failed", "server", 401, "2200223344556677"),
             Event(NOW - 3_000_000, "message.opened", "maria@outlook.example", 412, "9f2c41aa03b7d5e8"),
             Event(NOW - 2_000_000, "message.fetched", PAT, 413, "0011223344556677", True),
             Event(NOW - 1_000_000, "grant.suspended", "you", 417, "7711223344556677"),

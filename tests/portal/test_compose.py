@@ -340,11 +340,19 @@ def test_deleting_for_good_asks_once_more(ann: Visitor, world: World) -> None:
     assert "It is deleted for good." in ann.follow().text
 
 
+def test_who_comes_back_to_a_draft_that_was_sent_reads_where_it_is_now(ann: Visitor) -> None:
+    answer = ann.get("/write/987654")
+    assert answer.status_code == 404
+    assert "stands under “Sent”" in answer.text
+
+
 def test_the_proof_says_who_opened_it_and_who_did_not(ann: Visitor) -> None:
     page = ann.get("/sent/21/proof").text
     assert "entry 412 of the audit trail" in page
     assert page.count("Not opened here") == 2
     assert "the trail had 420 entries" in page
+    assert "Their mail server took the notice" in page
+    assert "<code>" not in page  # words for everything, no names of a program's own
     assert ann.get("/sent/99/proof").status_code == 404
 
 

@@ -118,6 +118,17 @@ def test_a_draft_with_a_form_is_gone_on_with(page: Page) -> None:
     assert "<b>in</b>" in made(page)[0]
 
 
+def test_a_new_message_that_was_kept_is_there_when_the_page_is_loaded_anew(page: Page) -> None:
+    page.clock.install()
+    page.goto("/write")
+    page.fill("input[name=subject]", "Results")
+    with page.expect_response("**/write/draft"):
+        page.clock.fast_forward(3500)
+    page.wait_for_url("**/write/9*")
+    page.reload()
+    expect(page.locator("input[name=subject]")).to_have_value("Results")
+
+
 def test_without_the_package_the_plain_field_does(page: Page) -> None:
     page.route("**/squire.js*", lambda route: route.fulfill(body="", content_type="text/javascript"))
     page.goto("/write")

@@ -249,7 +249,7 @@
             open.delete(this);
             this.state = "kept";
             keep(said.files);
-            if (said.draft) form.elements.draft.value = said.draft;
+            if (said.draft) form.dispatchEvent(new CustomEvent("kept", { detail: said.draft }));
           } else if (!whole && status >= 200 && status < 300) {
             this.at = Number(answer.getResponseHeader("Upload-Offset"));
             this.progress(this.at);

@@ -123,7 +123,10 @@
       else if (answer.type === "opaqueredirect") location.replace(document.body.dataset.away); // signed out; it is kept
       else {
         // A new message hears which draft it is; from then on it is kept in that one.
-        if (answer.status === 200 && form.elements.draft) form.elements.draft.value = await answer.text();
+        if (answer.status === 200 && form.elements.draft) {
+          const detail = await answer.text();
+          form.dispatchEvent(new CustomEvent("kept", { detail }));
+        }
         told.textContent = answer.ok ? told.dataset.saved : told.dataset.gone;
         told.hidden = false;
         if (answer.ok) alive();
@@ -131,6 +134,11 @@
       form.dataset.saving = "";
       if (goes) form.requestSubmit(goes);
     };
+    form.addEventListener("kept", ({ detail }) => {
+      form.elements.draft.value = detail;
+      // Loaded anew, the page brings the draft, not an empty form.
+      if (form.dataset.place) history.replaceState(null, "", form.dataset.place + detail);
+    });
     form.addEventListener("input", () => {
       changed = true;
       clearTimeout(waits);
