@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 
 from cryptnsend.core.errors import Denied, Ended, SecondStep, WrongSecret
-from cryptnsend.core.passwords import new_recovery_code, recovery_key
 from tests.support.authenticator import Passkey
 
 from .conftest import Make, Running, subscriber
 from .passkeys import ANN, added, ann_with, shown, stepped
-from .test_second import number
+from .test_second import check_the_recovery_code_ends_the_step, number
 
 
 @pytest.fixture
@@ -65,14 +64,7 @@ def test_number_or_passkey_is_the_second_step_where_there_are_both(keeper: Runni
 
 def test_a_lost_passkey_is_no_end_the_recovery_code_ends_the_step(keeper: Running) -> None:
     ann, _ = stepped(keeper)
-    assert ann.opened is not None
-    code = new_recovery_code(lambda n: b"r" * n)
-    keeper.portal.store_wraps(ann.ticket, "recovery", recovery_key(code), ann.opened.seeds)
-    held = keeper.portal.hold(ANN, ann.k)
-    with pytest.raises(WrongSecret):
-        keeper.portal.open_recovered(held, recovery_key(new_recovery_code(lambda n: b"s" * n)))
-    assert keeper.portal.open_recovered(held, recovery_key(code)).account == ann.account
-    assert keeper.portal.open(ANN, ann.k).account == ann.account
+    check_the_recovery_code_ends_the_step(keeper, ann)
 
 
 def test_a_trusted_browser_needs_no_passkey_until_it_is_forgotten(keeper: Running) -> None:

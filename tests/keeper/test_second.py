@@ -99,6 +99,10 @@ def test_what_is_held_ends_soon_and_with_the_password(keeper: Running) -> None:
 
 def test_the_recovery_code_stands_in_for_a_lost_phone_and_ends_the_second_step(keeper: Running) -> None:
     ann, _ = enrolled(keeper)
+    check_the_recovery_code_ends_the_step(keeper, ann)
+
+
+def check_the_recovery_code_ends_the_step(keeper: Running, ann: Person) -> None:
     assert ann.opened is not None
     code = new_recovery_code(lambda n: b"r" * n)
     keeper.portal.store_wraps(ann.ticket, "recovery", recovery_key(code), ann.opened.seeds)
