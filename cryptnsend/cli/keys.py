@@ -13,14 +13,16 @@ import click
 
 from cryptnsend import rights
 from cryptnsend.cli.options import Commands, home_option, json_option, moment, show_json, show_table, tell
-from cryptnsend.cli.owner import is_served, keep_recovery, must_be_restored, opened, owned
+from cryptnsend.cli.owner import Kept, is_served, keep_recovery, must_be_restored, opened, owned
+from cryptnsend.clock import SystemClock
 from cryptnsend.config import NEXT, Config
 from cryptnsend.core.errors import ConfigError, Denied
 from cryptnsend.home import Home, locked, sync_folder
 from cryptnsend.store.sqlite import SqliteEngine
 
 if TYPE_CHECKING:
-    from cryptnsend.keeper.requests import OwnKey
+    from cryptnsend.keeper.providers import Provider
+    from cryptnsend.keeper.requests import OwnKey, RecoveryFile
 
 ROTATED = ("link", "recovery", "queue", "pending")
 COLUMNS = {"name": "key", "number": "number", "made": "made", "in_use": "in use"}
@@ -97,22 +99,34 @@ def master(config: Config, provider: str | None, as_json: bool) -> None:
     is used when [keeper] provider says so; that of a token has no recovery file. For env the new key is what the
     variable holds whose name is that of [keeper] key_variable with _NEXT behind it.
     """
+    from cryptnsend.keeper import recovery
+
     wanted = provider or config.keeper.provider
     if (config.keeper.provider, wanted) != ("file", "file"):
         with _alone(config) as engine:
-            _moved(config, engine, wanted)
+            after = _moved(config, engine, wanted)
+        # The keeper that these settings would start has the key of before.
+        sheet = None if wanted == "pkcs11" else recovery.master_file(after, SystemClock().now(), os.urandom)
+        kept = _kept(config, sheet)
         with opened(config) as app:
             app.owner.note_rotation("master")
-        tell(as_json, {"provider": wanted, "recovery": []}, _what_comes_next(config, wanted))
+            if sheet:
+                app.owner.note_recovery()
+        words = [_what_comes_next(config, wanted), *map(str, kept)]
+        tell(as_json, {"provider": wanted, "recovery": [each._asdict() for each in kept]}, "\n".join(words))
         return
     with _alone(config) as engine:
         place = _replaced(config, engine)
     with owned(config) as app:
         sheet = app.owner.recovery_file()
         app.owner.note_rotation("master")
-    kept = keep_recovery(config, f"installation-{datetime.now(UTC):%Y-%m-%d-%H%M}", sheet)
+    kept = _kept(config, sheet)
     words = [f"The new master key is in {place}.", *map(str, kept)]
     tell(as_json, {"master_key": str(place), "recovery": [each._asdict() for each in kept]}, "\n".join(words))
+
+
+def _kept(config: Config, sheet: RecoveryFile | None) -> list[Kept]:
+    return keep_recovery(config, f"installation-{datetime.now(UTC):%Y-%m-%d-%H%M%S}", sheet)
 
 
 @contextlib.contextmanager
@@ -131,8 +145,8 @@ def _alone(config: Config) -> Iterator[SqliteEngine]:
             rights.renew(config)
 
 
-def _moved(config: Config, engine: SqliteEngine, wanted: str) -> None:
-    """Put the ledger under a new master key in another place than now."""
+def _moved(config: Config, engine: SqliteEngine, wanted: str) -> Provider:
+    """Put the ledger under a new master key in another place than now, and return who has it."""
     from cryptnsend.app.strongroom import provider, token
     from cryptnsend.keeper import providers, secrets
 
@@ -146,9 +160,9 @@ def _moved(config: Config, engine: SqliteEngine, wanted: str) -> None:
         raise Denied(f"{variable}{NEXT} has to hold a new key, 32 octets as base64, which {variable} does not hold.")
     before = provider(config)
     if wanted == "env":
-        after: providers.Provider = providers.EnvProvider(variable + NEXT, os.environ, os.urandom)
+        after: Provider = providers.EnvProvider(variable + NEXT, os.environ, os.urandom)
         if secrets.opens(engine, after):
-            return  # an earlier try got as far as that
+            return after  # an earlier try got as far as that
     elif wanted == "pkcs11":
         after = token(config)
         token(config).make()
@@ -158,6 +172,7 @@ def _moved(config: Config, engine: SqliteEngine, wanted: str) -> None:
         after = providers.FileProvider(place, os.urandom)
         providers.make_master_key(place, os.urandom)
     secrets.rewrap(engine, before, after)
+    return after
 
 
 def _what_comes_next(config: Config, wanted: str) -> str:

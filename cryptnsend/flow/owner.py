@@ -324,8 +324,12 @@ class Owner(OwnersKeys):
     def recovery_file(self) -> RecoveryFile:
         """Make a recovery file of the master key."""
         made = self._keeper.recovery_file()
-        self._engine.write(lambda rows: self._audit(rows, INSTALLATION, "recovery.made", "installation", {})).result()
+        self.note_recovery()
         return made
+
+    def note_recovery(self) -> None:
+        """Put into the audit trail that a recovery file of the master key was made."""
+        self._engine.write(lambda rows: self._audit(rows, INSTALLATION, "recovery.made", "installation", {})).result()
 
     def keys(self) -> list[OwnKey]:
         """Return which keys of its own the keeper has, never the keys."""

@@ -8,7 +8,6 @@ from cryptnsend.core.contracts import Rows
 from cryptnsend.core.errors import Denied
 from cryptnsend.core.keys import box, unbox
 from cryptnsend.core.model import account_holder
-from cryptnsend.core.passwords import new_recovery_code, recovery_key
 from cryptnsend.core.seal import framed
 from cryptnsend.keeper import (
     accounts,
@@ -129,8 +128,7 @@ def open_file(context: Context, name: str, sealed: bytes) -> bytes:
 
 def recovery_file(context: Context) -> RecoveryFile:
     """Make a recovery file of the installation."""
-    code = new_recovery_code(context.rng)
-    return recovery.master_file(context.provider.sealed_copy(recovery_key(code)), code, context.clock.now())
+    return recovery.master_file(context.provider, context.clock.now(), context.rng)
 
 
 def restored(context: Context) -> None:

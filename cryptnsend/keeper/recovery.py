@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from cryptnsend.core.errors import SealBroken
 from cryptnsend.core.model import Random
 from cryptnsend.core.passwords import new_recovery_code, recovery_key, unwrap_seed, wrap_seed
+from cryptnsend.keeper.providers import Provider
 from cryptnsend.keeper.requests import RecoveryFile
 
 TITLE = "CryptnSend recovery file"
@@ -57,8 +58,10 @@ def archive_file(organisation: int, name: str, pair: int, seed: bytes, now: int,
     return RecoveryFile(_written(ARCHIVE, organisation, name, pair, wrap, now), code)
 
 
-def master_file(wrap: bytes, code: str, now: int) -> RecoveryFile:
-    """Return a recovery file for the installation: the master key as its provider wrapped it under *code*."""
+def master_file(provider: Provider, now: int, rng: Random) -> RecoveryFile:
+    """Return a new recovery file for the installation. Raises `NoMasterKey`, `ConfigError` for a key in a token."""
+    code = new_recovery_code(rng)
+    wrap = provider.sealed_copy(recovery_key(code))
     return RecoveryFile(_written(MASTER, 0, "installation", 0, wrap, now), code)
 
 

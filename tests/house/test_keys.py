@@ -91,8 +91,7 @@ def test_the_master_key_is_replaced_with_the_server_stopped_and_its_recovery_fil
     made = operator.json("keys", "master")
     assert place.read_bytes() != before
     assert not place.with_name("master.key.next").exists()
-    (kept,) = made["recovery"]
-    assert sheet(Path(kept["file"]).read_text()).opened(kept["code"]).key
+    assert recovered(made) == place.read_bytes()
     house.start_keeper()
     assert house.pickup.show(house.session(PAT), message).subject == "Results"
     assert pat.account
@@ -105,6 +104,12 @@ def test_the_master_key_is_replaced_with_the_server_stopped_and_its_recovery_fil
     operator("keys", "master")
     house.start_keeper()
     assert house.session(PAT).account == pat.account
+
+
+def recovered(answer: dict[str, Any]) -> bytes:
+    """Return the master key that the recovery file of an answer gives back, as a file has it."""
+    (kept,) = answer["recovery"]
+    return base64.b64encode(sheet(Path(kept["file"]).read_text()).opened(kept["code"]).key) + b"\n"
 
 
 def test_a_master_key_that_is_not_the_ledgers_is_not_replaced(house: House, operator: Operator, message: int) -> None:
@@ -138,8 +143,9 @@ def test_the_master_key_moves_into_a_token_and_out_of_it(
         assert {row["name"] for row in operator.json("keys", "list")} >= {"link"}  # by a keeper of its own
         assert [each.level for each in master_key(Config.load(house.home.config_file))] == ["ok"]
         place.unlink()
-        operator("keys", "master", "--to", "file")
+        out = operator.json("keys", "master", "--to", "file")
     assert place.read_bytes() != before
+    assert recovered(out) == place.read_bytes()
     house.start_keeper()
     assert house.session(ANN).account
 
@@ -153,13 +159,14 @@ def test_the_master_key_moves_into_the_environment_is_replaced_there_and_moves_o
     house.stop_keeper()
     assert f"{coming}, which should hold the master key, is empty" in operator("keys", "master", "--to", "env", code=5)
 
-    def moved(to: str, code: int = 0, **variables: str) -> str:
+    def moved(to: str, *more: str, code: int = 0, **variables: str) -> str:
         with monkeypatch.context() as settings:
             for variable, key in variables.items():
                 settings.setenv(variable, key)
-            return operator("keys", "master", "--to", to, code=code)
+            return operator("keys", "master", "--to", to, *more, code=code)
 
     said = moved("env", **{coming: one})
+    assert "A recovery file is" in said
     assert f"what {coming} holds in {name}" in said
     assert one not in said
     place.unlink()
@@ -173,7 +180,7 @@ def test_the_master_key_moves_into_the_environment_is_replaced_there_and_moves_o
     with monkeypatch.context() as settings:
         settings.setenv(name, two)
         assert {row["name"] for row in operator.json("keys", "list")} >= {"link"}  # by a keeper of its own
-    moved("file", **{name: two})
+    assert recovered(json.loads(moved("file", "--json", **{name: two}))) == place.read_bytes()
     monkeypatch.delenv("CRYPTNSEND_KEEPER_PROVIDER")
     assert place.read_bytes() not in (before, f"{two}\n".encode())
     house.start_keeper()
