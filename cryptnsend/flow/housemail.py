@@ -21,7 +21,7 @@ from cryptnsend.flow.parcels import Moot
 from cryptnsend.flow.reports import Report, build_report
 from cryptnsend.flow.tlsreports import report_file, report_mail
 from cryptnsend.keeper.requests import Code
-from cryptnsend.store.records import deliveries, hooks, kept, listing, mailing, reports, transport
+from cryptnsend.store.records import accounts, deliveries, hooks, kept, listing, mailing, reports, transport
 
 
 class HouseMail(HeldMail):
@@ -66,8 +66,11 @@ class HouseMail(HeldMail):
             letter = self._own(row, "invitation", invited.address, words("You are invited to send secure mail"), values)
             return replace(letter, links=(*letter.links, Link(invited.row, invited.expires)))
         told = self._keeper.mail_code(row["subject_id"])
-        if told.expires <= self._clock.now() and told.purpose != "exists":
+        if told.code and told.expires <= self._clock.now():
             raise Moot("the code ended before it could leave")
+        if not told.code:
+            row = self._for_owner(row, told.address)
+        words = self._words(row)
         values = {
             "purpose": told.purpose,
             "code": told.code,  # to be copied, not said
@@ -76,7 +79,13 @@ class HouseMail(HeldMail):
             "recipient": told.address,
             "host": self._host(row),
         }
-        return self._own(row, "code", told.address, words("Your CryptnSend code"), values)
+        subject = words("Your CryptnSend code") if told.code else words("About your CryptnSend account")
+        return self._own(row, "code", told.address, subject, values)
+
+    def _for_owner(self, row: Row, address: str) -> Row:
+        """Return the row of a mail in the language of who has the address: it may be a stranger who asked."""
+        owner = accounts.by_address(self._engine, address)
+        return {**row, "language": owner["locale"] or row["language"]} if owner else row
 
     def _alert(self, row: Row) -> Letter:
         if row["template"] == "kept":

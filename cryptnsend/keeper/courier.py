@@ -49,7 +49,7 @@ def mail_code(context: Context, ident: int) -> MailCode:
         raise NoGrant("There is nothing to mail.")
     if row.expires <= context.clock.now() or row.era != ledger.era(context.reads):
         raise NoGrant("This code is over; there is nothing to mail.")
-    code = "" if row.purpose in ("exists", mailed.CLOSED) else mailed.code_of(context, row)
+    code = "" if row.purpose in (*mailed.HAS_ACCOUNT.values(), mailed.CLOSED) else mailed.code_of(context, row)
     return MailCode(row.address, code, row.purpose, row.expires)
 
 

@@ -34,6 +34,8 @@ from cryptnsend.keeper.rows import Account, MailCode, Owner
 
 SIGN_UPS = {"closed": (), "invite": ("invite",), "open": ("invite", "signup")}
 PURPOSES = ("reset", "signup", "alias", "visit")
+# What is mailed to an address that has an account already says so, and what was tried; it carries no code.
+HAS_ACCOUNT = {"signup": "exists", "visit": "exists-visit", "alias": "exists-alias"}
 CLOSED = "closed"  # what is mailed says only that an account is
 MINUTE = 60_000  # milliseconds
 LAST_WORD = 7 * DAY  # for which that mail may be under way
@@ -388,7 +390,7 @@ def _fitting(owner: Owner, purpose: str) -> str:
     """Return what will be mailed: the code, a word that there is an account, or nothing."""
     if purpose == "reset":
         return "reset" if owner.may_sign_in else "nothing"
-    return "exists" if owner.account else purpose
+    return HAS_ACCOUNT[purpose] if owner.account else purpose
 
 
 def _sign_up_purposes(context: Context) -> tuple[str, ...]:

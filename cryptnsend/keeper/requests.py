@@ -335,8 +335,8 @@ class MailCode(Secret, frozen=True):
     """The code to mail, and the only address it may go to."""
 
     address: str
-    code: str  # '' for purpose exists: there is an account already, and the mail says so instead
-    purpose: str  # reset, signup, alias, exists
+    code: str  # '' for the exists purposes: there is an account already, and the mail says so instead
+    purpose: str  # reset, signup, visit, alias, exists, exists-visit, exists-alias
     expires: int
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from cryptnsend.flow import account, belongings, estate, oversight, resetting, upkeep
 from cryptnsend.flow.parcels import Moot
+from cryptnsend.flow.visitors import Own
 from tests.flow.conftest import Desk, faces, links_in, parsed
 from tests.flow.letters import sent, words
 from tests.support.house import PASSWORD, SOURCE
@@ -45,6 +46,30 @@ def test_an_unknown_address_gets_no_mail(desk: Desk, ann: int) -> None:
     desk.house.accounts.start_reset(EVE, "192.0.2.1")
     desk.deliver()
     assert desk.answers.sent == []
+
+
+def test_who_has_an_address_is_told_in_their_own_language_that_somebody_wanted_to_add_it(desk: Desk, ann: int) -> None:
+    house = desk.house
+    house.accounts.set_language(house.register(PAT, house.submit(ANN, [PAT], house.mail())), "es")
+    eve = house.register(EVE, house.submit(ANN, [EVE], house.mail()))
+    desk.deliver()
+    desk.answers.sent.clear()
+    house.accounts.start_alias(eve, PAT, SOURCE)
+    mail = sent(desk, PAT)
+    assert str(mail["Subject"]) == "Acerca de su cuenta de CryptnSend"
+    assert f"Alguien quiso añadir {PAT} a otra cuenta." in words(mail)
+    assert EVE not in faces(mail)[0]
+
+
+def test_who_writes_a_letter_and_has_an_account_is_led_to_it(desk: Desk, ann: int) -> None:
+    house = desk.house
+    house.register(PAT, house.submit(ANN, [PAT], house.mail()))
+    house.portal.visitors.save(house.session(ANN), Own("dr-ruiz", True, True, "Welcome.", "Bienvenidos."))
+    desk.deliver()
+    desk.answers.sent.clear()
+    house.portal.visitors.start("dr-ruiz", PAT, SOURCE, "en", worked=True)
+    mail = sent(desk, PAT)
+    assert "wanted to write a letter here" in words(mail)
 
 
 def test_an_invitation_has_link_and_code_and_goes_to_the_invited_only(desk: Desk) -> None:

@@ -106,7 +106,7 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     },
     **{
         f"code for {each}": ("code", CODE | {"purpose": each})
-        for each in ("reset", "signup", "visit", "alias", "exists", "open")
+        for each in ("reset", "signup", "visit", "alias", "exists", "exists-visit", "exists-alias", "open")
     },
     "invitation": ("invitation", INVITED),
     "invitation to an organisation": ("invitation", INVITED | {"organisation": "Ruiz Family Practice"}),
