@@ -6,7 +6,7 @@ and unknown addresses get the same work and the same answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -128,9 +128,10 @@ class Accounts(Belongings, Oversight, Estate, Passkeys, Wishing):
             return unlocked.opened
         return opened
 
-    def session(self, cookie: str) -> Session | None:
-        """Return who is signed in by this cookie, or None."""
-        return self._sessions.find(cookie)
+    def session(self, cookie: str, source: str = "", agent: str = "") -> Session | None:
+        """Return who is signed in by this cookie, or None; what they do is done from *source*, with *agent*."""
+        found = self._sessions.find(cookie)
+        return replace(found, source=source, agent=agent) if found else None
 
     def away(self, cookie: str) -> Away | None:
         """Return whose session this cookie named until its time was over; see `Sessions.away`."""
@@ -145,7 +146,7 @@ class Accounts(Belongings, Oversight, Estate, Passkeys, Wishing):
 
         def write(rows: Rows) -> None:
             sessions.end_all(rows, session.account)
-            self._append(rows, session.organisation, session.account, "account.signed-out", {})
+            self._did(rows, session, "account.signed-out", {})
 
         self._engine.write(write).result()
 
@@ -249,7 +250,7 @@ class Accounts(Belongings, Oversight, Estate, Passkeys, Wishing):
 
         def told(rows: Rows) -> None:
             about = (opened.organisation, opened.account, opened.tell_subscribers)
-            resetting.follow(rows, *about, self._clock.now(), self._random)
+            resetting.follow(rows, *about, self._clock.now(), self._random, {"source": source, "agent": agent})
 
         take_opened(self._engine, self._keeper, self._clock, self._random, opened, told, ends_sessions=True)
         self._wake()

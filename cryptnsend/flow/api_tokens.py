@@ -107,7 +107,7 @@ class ApiTokens(People):
         def write(rows: Rows) -> None:
             api.add(rows, made.id, session.organisation, session.account, shown, text, now, ends)
             detail: dict[str, object] = {"token": made.id, "scopes": text, "days": days}
-            self._append(rows, session.organisation, session.account, "token.added", detail)
+            self._did(rows, session, "token.added", detail)
 
         self._engine.write(write).result()
         self._alert(session.account, "new-token")
@@ -123,7 +123,7 @@ class ApiTokens(People):
 
         def write(rows: Rows) -> None:
             api.revoke(rows, token, now)
-            self._append(rows, session.organisation, session.account, "token.revoked", {"token": token})
+            self._did(rows, session, "token.revoked", {"token": token})
 
         self._engine.write(write).result()
 

@@ -18,6 +18,7 @@ from cryptnsend.flow import holdings
 from cryptnsend.flow.account import Proof
 from cryptnsend.flow.adoption import Adoption
 from cryptnsend.flow.mainrows import new_phrase, write_card, write_contact
+from cryptnsend.flow.noting import note_act
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.throttling import Throttle
 from cryptnsend.flow.views import Waiting
@@ -188,8 +189,7 @@ class Arrival:
                 accounts.set_state(rows, card.account, "weak" if card.weak else "active")
             if contact.statement:
                 write_contact(rows, contact, now, self._random)
-            holder = account_holder(session.account)
-            audit.append(rows, link["org"], now, holder, "code.proven", str(link["message"]), {})
+            note_act(rows, session, link["org"], now, "code.proven", str(link["message"]), {})
 
         self._engine.write(write).result()
         addresses = {*session.addresses, contact.address}

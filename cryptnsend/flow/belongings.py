@@ -76,7 +76,7 @@ class Belongings(People):
 
         def write(rows: Rows) -> None:
             devices.revoke(rows, session.account, device, now)
-            self._append(rows, session.organisation, session.account, "device.revoked", {"device": device})
+            self._did(rows, session, "device.revoked", {"device": device})
 
         self._engine.write(write).result()
         self._alert(session.account, "device-revoked")
@@ -90,7 +90,7 @@ class Belongings(People):
         def write(rows: Rows) -> None:
             for each in live:
                 devices.revoke(rows, session.account, each["id"], now)
-                self._append(rows, session.organisation, session.account, "device.revoked", {"device": each["id"]})
+                self._did(rows, session, "device.revoked", {"device": each["id"]})
 
         self._engine.write(write).result()
         if live:

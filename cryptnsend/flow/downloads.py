@@ -22,6 +22,7 @@ from cryptnsend.core.linkedfiles import LinkedFile
 from cryptnsend.core.model import Random, account_holder, new_id
 from cryptnsend.core.seal import open_sealed, pad, seal, unpad
 from cryptnsend.flow.filereading import FileReading, chosen, files_beside
+from cryptnsend.flow.noting import note_act
 from cryptnsend.flow.opening import Opener
 from cryptnsend.flow.sent import Sent
 from cryptnsend.flow.sessions import Session
@@ -82,9 +83,9 @@ class Downloads:
             linked.add_ticket(rows, ticket)
             if row["role"] == "author":
                 return
-            ident, actor = new_id(now, self._random), account_holder(session.account)
+            ident = new_id(now, self._random)
             linked.add_download(rows, linked.DownloadRow(ident, row["org"], message, one.id, session.account, now))
-            audit.append(rows, row["org"], now, actor, "file.downloaded", str(message), {"file": str(one.id)})
+            note_act(rows, session, row["org"], now, "file.downloaded", str(message), {"file": str(one.id)})
 
         self._engine.write(write).result()
         return secret.hex()

@@ -9,6 +9,7 @@ from cryptnsend.core.errors import Denied, NoGrant
 from cryptnsend.core.model import account_holder
 from cryptnsend.flow import closing
 from cryptnsend.flow.destinations import human
+from cryptnsend.flow.noting import note_act
 from cryptnsend.flow.people import People, canonical_or_nobody
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views_accounts import Blocked, Started
@@ -60,7 +61,7 @@ class Estate(People):
 
         def write(rows: Rows) -> None:
             if oversight.block(rows, session.account, about["subscriber"]):
-                audit.append(rows, session.organisation, now, holder, "sender.blocked", str(about["subscriber"]), {})
+                note_act(rows, session, session.organisation, now, "sender.blocked", str(about["subscriber"]), {})
             if report:
                 audit.append(rows, about["org"], now, holder, "sender.reported", str(message), {})
                 if not oversight.is_reported(rows, message):
@@ -82,7 +83,7 @@ class Estate(People):
         def write(rows: Rows) -> None:
             if not oversight.unblock(rows, session.account, contact):
                 raise NoGrant("There is nothing here.")
-            self._append(rows, session.organisation, session.account, "sender.unblocked", {"contact": contact})
+            self._did(rows, session, "sender.unblocked", {"contact": contact})
 
         self._engine.write(write).result()
 

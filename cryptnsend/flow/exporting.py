@@ -16,11 +16,12 @@ from cryptnsend.core.linkedfiles import PART, LinkedFile
 from cryptnsend.core.model import Random, account_holder
 from cryptnsend.flow import saving
 from cryptnsend.flow.filereading import FileReading, files_beside
+from cryptnsend.flow.noting import note_act
 from cryptnsend.flow.opening import NOTHING, Opener
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Part
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.store.records import audit, listing
+from cryptnsend.store.records import listing
 from cryptnsend.store.vault import Stored, Vault
 
 
@@ -131,7 +132,7 @@ class Exporting:
         about = listing.message(self._engine, message)
         if about is None:
             raise NoGrant(NOTHING)
-        now, holder, detail = self._clock.now(), account_holder(session.account), {**self._by, "form": form}
+        now, detail = self._clock.now(), {**self._by, "form": form}
         self._engine.write(
-            lambda rows: audit.append(rows, about["org"], now, holder, "message.exported", str(message), detail)
+            lambda rows: note_act(rows, session, about["org"], now, "message.exported", str(message), detail)
         ).result()

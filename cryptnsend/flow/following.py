@@ -12,6 +12,7 @@ import msgspec
 from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.errors import Denied
 from cryptnsend.core.model import Random, account_holder, new_id
+from cryptnsend.flow.noting import note_act
 from cryptnsend.flow.policies import Policies
 from cryptnsend.flow.sent import Sent
 from cryptnsend.flow.sessions import Session
@@ -143,7 +144,7 @@ class Following:
     def _note(
         self, rows: Rows, session: Session, org: int, message: int, action: str, detail: dict[str, object]
     ) -> None:
-        audit.append(rows, org, self._clock.now(), account_holder(session.account), action, str(message), detail)
+        note_act(rows, session, org, self._clock.now(), action, str(message), detail)
 
 
 def _somebody(actor: str) -> str:

@@ -280,7 +280,7 @@ class Mailboxes:
         now = self._clock.now()
         for mine in listing.mine_of(rows, session.account, message):
             by = {"by": "mail program"}
-            note_opened(rows, mine["org"], message, mine["address"], session.account, now, self._random, by)
+            note_opened(rows, mine["org"], message, mine["address"], session, now, self._random, by)
 
     # -- copies and endings -------------------------------------------------------------------------------------------
 

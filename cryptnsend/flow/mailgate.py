@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from cryptnsend.core import passwords
@@ -97,7 +97,7 @@ class MailGate(Gate):
         """Return whose password it is, with what it opens; errors as `Gate.authenticate`."""
         found = super().authenticate(username, password, source)
         assert isinstance(found, Reader)  # noqa: S101 - `_let_in` made it; this tells the type checker
-        return found
+        return replace(found, session=replace(found.session, source=source))
 
     def _by_password(self, name: str, password: str) -> Known:
         salt = self._keeper.salt(name)

@@ -19,7 +19,6 @@ from cryptnsend.core.html import tidy, to_text
 from cryptnsend.core.linkedfiles import PART, written
 from cryptnsend.core.lookalikes import closest
 from cryptnsend.core.mime import Enclosure, Outgoing, build_message
-from cryptnsend.core.model import account_holder
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.core.organisation import INSTEAD_OF_CODE as INSTEAD
 from cryptnsend.core.typed import read_people
@@ -28,13 +27,14 @@ from cryptnsend.flow.admit import Admission, Draft, Plan
 from cryptnsend.flow.beside import Beside, told
 from cryptnsend.flow.drafting import Drafts
 from cryptnsend.flow.granting import Addressee, Author, Envelope, needs_code
+from cryptnsend.flow.noting import note_act
 from cryptnsend.flow.passing import Passing
 from cryptnsend.flow.sent import Sent
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.uploading import Uploads
 from cryptnsend.flow.views import Addressed, Checked, Known, Upload, Wishes, Writing
 from cryptnsend.keeper.client import Keeper
-from cryptnsend.store.records import audit, messages, people
+from cryptnsend.store.records import messages, people
 
 CODE = INSTEAD[0]
 KNOWN = 20_000  # people that a new address is compared with, the latest
@@ -208,8 +208,8 @@ class NewMail:
             def write(rows: Rows) -> None:
                 kept.write(rows)
                 if way != CODE:
-                    holder, detail, now = account_holder(session.account), {"instead": way}, self._clock.now()
-                    audit.append(rows, session.organisation, now, holder, "code.allowed", str(begun.message), detail)
+                    org, now, about = session.organisation, self._clock.now(), str(begun.message)
+                    note_act(rows, session, org, now, "code.allowed", about, {"instead": way})
 
             sent = begun.commit_now(write, partial(self._beside.bind, session, begun.message, beside)).message
         kept.done()

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cryptnsend.core.contracts import Rows
-from cryptnsend.core.model import INSTALLATION, Random, account_holder, new_id
+from cryptnsend.core.model import INSTALLATION, Random, new_id
 from cryptnsend.flow import hooking
-from cryptnsend.store.records import audit, listing, messages, plans
+from cryptnsend.flow.noting import note_act
+from cryptnsend.flow.sessions import Session
+from cryptnsend.store.records import listing, messages, plans
 
 TEMPLATE = "opened"
 
@@ -17,22 +19,22 @@ def note_opened(
     org: int,
     message: int,
     address: int,
-    account: int,
+    session: Session,
     now: int,
     random: Random,
     detail: Mapping[str, object] | None = None,
 ) -> bool:
     """
-    Note that *account* was shown a message sent to *address*; False if it had been before.
+    Note that whoever is signed in was shown a message sent to *address*; False if it had been before.
 
     The mail to an author who asked for it names nobody and nothing: it leads to their own page.
     """
     if not listing.opened(rows, org, message, address, now):
         return False
-    audit.append(rows, org, now, account_holder(account), "message.opened", str(message), detail or {})
+    note_act(rows, session, org, now, "message.opened", str(message), detail or {})
     hooking.ring_author(rows, message, "opened", now, random)
     author = plans.wants_to_hear(rows, org, message)
-    if author is not None and author != account:
+    if author is not None and author != session.account:
         told = messages.Delivery(
             new_id(now, random), INSTALLATION, "alert", "", message, None, author, TEMPLATE,
             "", "{}", "opportunistic", now, None, None, now,

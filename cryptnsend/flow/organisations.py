@@ -217,7 +217,7 @@ class Organisations(People):
         def write(rows: Rows) -> None:
             for each, who, shown in asked:
                 invitations.put(rows, each.id, session.organisation, who, shown, session.account, now, each.expires)
-                self._append(rows, session.organisation, session.account, "account.invited", {"address": who})
+                self._did(rows, session, "account.invited", {"address": who})
             messages.add_deliveries(rows, mails)
 
         self._engine.write(write).result()

@@ -41,7 +41,7 @@ class Oversight(People):
         def write(rows: Rows) -> None:
             if not oversight.end_browser(rows, session.account, id_hash):
                 raise NoGrant("There is no such browser.")
-            self._append(rows, session.organisation, session.account, "account.signed-out", {"browser": "another"})
+            self._did(rows, session, "account.signed-out", {"browser": "another"})
 
         self._engine.write(write).result()
 
@@ -50,7 +50,7 @@ class Oversight(People):
 
         def write(rows: Rows) -> None:
             sessions.set_rest(rows, session.organisation, session.account, minutes)
-            self._append(rows, session.organisation, session.account, "account.rest", {"minutes": minutes})
+            self._did(rows, session, "account.rest", {"minutes": minutes})
 
         self._engine.write(write).result()
 
@@ -79,7 +79,7 @@ class Oversight(People):
 
         def write(rows: Rows) -> None:
             oversight.mark(rows, session.organisation, session.account, oversight.RECOVERY_FILE, now)
-            self._append(rows, session.organisation, session.account, "recovery.confirmed", {})
+            self._did(rows, session, "recovery.confirmed", {})
 
         self._engine.write(write).result()
 
@@ -96,7 +96,7 @@ class Oversight(People):
         mails += [self._mail("alert", "recovery-file-made-by-officer", each) for each in others]
 
         def write(rows: Rows) -> None:
-            self._append(rows, session.organisation, session.account, "recovery.made", {})
+            self._did(rows, session, "recovery.made", {})
             messages.add_deliveries(rows, mails)
 
         self._engine.write(write).result()

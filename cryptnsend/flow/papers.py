@@ -12,13 +12,13 @@ from typing import NamedTuple
 from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.document_key import document_key
 from cryptnsend.core.errors import Refusal
-from cryptnsend.core.model import account_holder
 from cryptnsend.flow.documents import FILE, Copy, Documents
+from cryptnsend.flow.noting import note_act
 from cryptnsend.flow.opening import Opener
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views import Letter, Part
 from cryptnsend.pdf.press import NotMade
-from cryptnsend.store.records import audit, listing
+from cryptnsend.store.records import listing
 
 SHOWN = "document.key-shown"
 
@@ -54,10 +54,10 @@ class Papers:
         row = self._opener.grant(session, message)
         content_key = self._opener.keys(session, row)[:32]
         addresses = self._addresses(session, message)
-        org, now, holder = row["org"], self._clock.now(), account_holder(session.account)
+        org, now = row["org"], self._clock.now()
 
         def write(rows: Rows) -> None:
-            audit.append(rows, org, now, holder, SHOWN, str(message), {})
+            note_act(rows, session, org, now, SHOWN, str(message), {})
 
         self._engine.write(write).result()
         return letter, [Key(each, document_key(content_key, message, each)) for each in addresses]

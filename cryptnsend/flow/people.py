@@ -17,6 +17,7 @@ from cryptnsend.core.model import INSTALLATION, Random, account_holder, new_id
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.flow.adoption import Adoption
 from cryptnsend.flow.mainrows import take_opened
+from cryptnsend.flow.noting import note_act
 from cryptnsend.flow.policies import Policies
 from cryptnsend.flow.sessions import Session, Sessions
 from cryptnsend.flow.throttling import NOBODY, Throttle, network_of
@@ -167,9 +168,10 @@ class People:
         take_opened(self._engine, self._keeper, self._clock, self._random, opened, note, ends_sessions=ends_sessions)
 
     def _note(self, session: Session, action: str, detail: dict[str, object]) -> None:
-        self._engine.write(
-            lambda rows: self._append(rows, session.organisation, session.account, action, detail)
-        ).result()
+        self._engine.write(lambda rows: self._did(rows, session, action, detail)).result()
+
+    def _did(self, rows: Rows, session: Session, action: str, detail: dict[str, object]) -> None:
+        note_act(rows, session, session.organisation, self._clock.now(), action, str(session.account), detail)
 
     def _append(self, rows: Rows, org: int, account: int, action: str, detail: dict[str, object]) -> None:
         audit.append(rows, org, self._clock.now(), account_holder(account), action, str(account), detail)

@@ -312,7 +312,7 @@ class Pickup(Received):
             placements.see(rows, account, message)  # what was read on the page is read in every mail program
             if mine is None or not is_first:
                 return False
-            return note_opened(rows, row["org"], message, mine["address"], account, now, self._random)
+            return note_opened(rows, row["org"], message, mine["address"], session, now, self._random)
 
         if self._engine.write(write).result():
             self._sent.ring()

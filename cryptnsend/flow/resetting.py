@@ -7,7 +7,7 @@ the warning by stopping a server.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.model import INSTALLATION, Random, account_holder, new_id
@@ -16,9 +16,21 @@ from cryptnsend.keeper.requests import Reset
 from cryptnsend.store.records import accounts, audit, messages, oversight, sessions
 
 
-def follow(rows: Rows, org: int, account: int, subscribers: Sequence[int], now: int, random: Random) -> None:
-    """Write down that an account was reset, and let its owner be told, and the senders whose codes count no more."""
-    audit.append(rows, org, now, account_holder(account), "account.reset", str(account), {})
+def follow(
+    rows: Rows,
+    org: int,
+    account: int,
+    subscribers: Sequence[int],
+    now: int,
+    random: Random,
+    origin: Mapping[str, object] | None = None,
+) -> None:
+    """
+    Write down that an account was reset, and let its owner be told, and the senders whose codes count no more.
+
+    *origin*: from where, where that is known still.
+    """
+    audit.append(rows, org, now, account_holder(account), "account.reset", str(account), origin or {})
     oversight.mark(rows, org, account, oversight.RESET, now)
     told = [(account, "password-reset"), *((each, "contact-reset") for each in subscribers)]
     mails = [

@@ -63,6 +63,14 @@ class Session:
     secret: bytes = field(repr=False)
     closed: tuple[int, ...] = field(default=(), repr=False)
     rest: int = 0  # minutes without a tap after which its owner wants it to end; 0 for as late as may be
+    source: str = ""  # the network address of this request or connection
+    agent: str = ""  # what its browser calls itself
+
+    @property
+    def origin(self) -> dict[str, object]:
+        """From where this is done, as a row of the audit trail tells it; empty where nobody knows."""
+        told: dict[str, object] = {"source": self.source, "agent": self.agent}
+        return {name: value for name, value in told.items() if value}
 
     @classmethod
     def unkept(cls, opened: Opened, address: str, id_hash: bytes = b"") -> Session:

@@ -327,7 +327,7 @@ class Visitors(People):
         def write(rows: Rows) -> None:
             if not visitors.block(rows, session.organisation, session.account, visitor, since):
                 raise NoGrant("There is no such visitor here.")
-            self._append(rows, session.organisation, session.account, action, {})
+            self._did(rows, session, action, {})
 
         self._engine.write(write).result()
 

@@ -126,7 +126,7 @@ class Webhooks(People):
 
         def write(rows: Rows) -> None:
             hooks.end(rows, hook, now)
-            self._append(rows, session.organisation, session.account, f"{self.ACTION}.removed", {"hook": hook})
+            self._did(rows, session, f"{self.ACTION}.removed", {"hook": hook})
 
         self._engine.write(write).result()
 

@@ -88,7 +88,7 @@ class Wishing(People):
         def write(rows: Rows) -> None:
             wishes.keep(rows, session.organisation, session.account, after)
             detail: dict[str, object] = {"wanted": sorted(mail for mail in after if after[mail])}
-            self._append(rows, session.organisation, session.account, "account.mails", detail)
+            self._did(rows, session, "account.mails", detail)
 
         self._engine.write(write).result()
         if before[WARNING] and not after[WARNING]:

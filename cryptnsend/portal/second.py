@@ -30,6 +30,7 @@ from cryptnsend.portal.visits import (
     needs_session,
     recall,
     remember,
+    session_of,
     signed_in,
     source,
     start_session,
@@ -119,7 +120,7 @@ def late() -> Answer:
 def entered(cookie: str) -> Answer:
     """Give the browser its session, and trust it from now on where that was asked for."""
     answer, days = start_session(after_sign_in(), SignedIn(cookie)), desk().config.sessions.trusted_days
-    somebody = desk().accounts.session(cookie)
+    somebody = session_of(cookie)
     if "trust" in request.form and somebody is not None and days:
         shown = base64.urlsafe_b64encode(desk().accounts.trust(somebody)).decode()
         answer.set_cookie(

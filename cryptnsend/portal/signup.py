@@ -30,6 +30,7 @@ from cryptnsend.portal.visits import (
     needs_session,
     recall,
     remember,
+    session_of,
     signed_in,
     source,
     start_session,
@@ -156,7 +157,7 @@ def finish() -> Any:
     except Denied as denied:
         page["code_error"] = say(denied)
         return render_template("sign-up-code.html", **page), WRONG
-    somebody = desk().accounts.session(fresh.cookie) if begun.get("phone") else None
+    somebody = session_of(fresh.cookie) if begun.get("phone") else None
     if somebody is not None:
         desk().accounts.set_number(somebody, begun["phone"])
     return welcome(fresh, begun["address"])

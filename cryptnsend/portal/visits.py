@@ -31,9 +31,14 @@ def visitor() -> Session | None:
     """Return the session of this request, or None; looked up once, when a page first asks."""
     if "visitor" not in g:
         cookie = request.cookies.get(SESSION_COOKIE, "")
-        g.visitor = desk().accounts.session(cookie) if cookie else None
+        g.visitor = session_of(cookie) if cookie else None
         g.was_signed_in = bool(cookie) and g.visitor is None
     return cast("Session | None", g.visitor)
+
+
+def session_of(cookie: str) -> Session | None:
+    """Return the session that a cookie names, of this request, or None."""
+    return desk().accounts.session(cookie, source(), agent())
 
 
 def signed_in() -> Session:
@@ -120,7 +125,7 @@ def start_session(answer: Answer, fresh: SignedIn) -> Answer:
 def start_session_here(fresh: SignedIn, template: str, **values: Any) -> Answer:
     """Give the browser its new session along with a page that is shown this once, as to somebody signed in."""
     session.clear()  # before the page, whose forms carry a token of the session from now on
-    g.visitor = desk().accounts.session(fresh.cookie)
+    g.visitor = session_of(fresh.cookie)
     answer = make_response(render_template(template, **values))
     answer.set_cookie(SESSION_COOKIE, fresh.cookie, secure=True, httponly=True, samesite="Lax", path="/")
     return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import quopri
 
 import pytest
@@ -141,11 +142,37 @@ def test_the_access_log_has_ones_own_doings_with_when_what_and_from_where(
     log = house.accounts.access_log(again)
     assert [(each.action, each.message) for each in log[:2]] == [("account.signed-in", 0), ("message.opened", message)]
     assert (log[0].source, log[0].agent) == ("198.51.100.9", "Firefox at work")
+    assert (log[1].source, log[1].agent) == (SOURCE, AGENT)
     earlier = house.accounts.access_log(again, before=log[0].at)
     assert [each.action for each in earlier] == [each.action for each in log[1:]]
     ann = house.session(ANN)
     assert not [each for each in house.accounts.access_log(ann) if each.action.startswith("message.")]
     assert house.accounts.access_log(ann, limit=1)
+
+
+def test_the_audit_trail_of_a_senders_organisation_does_not_say_where_its_recipients_are(
+    house: House, pat: Session, message: int
+) -> None:
+    house.pickup.show(pat, message)
+    house.add_subscriber(BOB)
+    house.prove(pat, PAT, house.submit(BOB, [PAT], house.mail(author=BOB)))
+    chain = house.engine.query("SELECT action, detail FROM audit WHERE org <> :org", org=pat.organisation)
+    opened = [json.loads(row["detail"]) for row in chain if row["action"] == "message.opened"]
+    assert opened == [{"where": "withheld"}]
+    assert SOURCE not in "".join(row["detail"] for row in chain if row["action"].startswith(("message.", "code.")))
+    log = house.accounts.access_log(pat)
+    assert [each.source for each in log if each.action == "message.opened"] == [SOURCE]
+    assert SOURCE in [each.source for each in log if each.action == "code.proven"]
+
+
+def test_who_reads_mail_of_their_own_organisation_does_not_do_it_twice(house: House) -> None:
+    clinic = house.organisation("Clinic")
+    for each in (ANN, BOB):
+        house.add_subscriber(each, organisation=clinic)
+    message = house.submit(ANN, [BOB], house.mail(to=[BOB]))
+    house.pickup.show(house.session(BOB), message)
+    rows = house.engine.query("SELECT org, detail FROM audit WHERE action = 'message.opened'")
+    assert [(row["org"], json.loads(row["detail"])["source"]) for row in rows] == [(clinic, SOURCE)]
 
 
 def test_the_access_log_has_what_the_operator_did_to_the_account_and_its_messages(house: House, message: int) -> None:

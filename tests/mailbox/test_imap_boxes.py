@@ -129,6 +129,8 @@ def test_what_is_seen_counts_as_opened_once(house: House, client: imaplib.IMAP4_
     opened = house.engine.query("SELECT action FROM audit WHERE action = 'message.opened'")
     assert len(opened) == 1
     assert house.engine.query("SELECT count(*) AS n FROM recipients WHERE first_opened IS NOT NULL") == [{"n": 1}]
+    log = house.accounts.access_log(house.session(ANN))
+    assert [each.source for each in log if each.action == "message.opened"] == ["127.0.0.1"]
 
 
 def test_a_message_moves_and_does_not_come_back(house: House, client: imaplib.IMAP4_SSL) -> None:

@@ -139,7 +139,7 @@ class FakeAccounts:
     def forget_browsers(self, session: Any) -> None:
         self.world.calls.append("forget_browsers")
 
-    def session(self, cookie: str) -> FakeSession | None:
+    def session(self, cookie: str, source: str = "", agent: str = "") -> FakeSession | None:
         return self.world.sessions.get(cookie)
 
     def away(self, cookie: str) -> FakeSession | None:

@@ -259,11 +259,13 @@ class House:
     def session(self, address: str, password: str = PASSWORD, source: str = SOURCE, agent: str = AGENT) -> Session:
         """Sign in on a page, with the number of this moment where `second` was called."""
         try:
-            return self.found(self.accounts.sign_in(address, password, source, agent))
+            return self.found(self.accounts.sign_in(address, password, source, agent), source, agent)
         except SecondStep as step:
             if address not in self._phones:
                 raise
-            return self.found(self.accounts.second_step(address, step.held, self.number(address), source, agent))
+            return self.found(
+                self.accounts.second_step(address, step.held, self.number(address), source, agent), source, agent
+            )
 
     def second(self, address: str) -> None:
         """Let somebody sign in with a number from now on, whose phone this house holds."""
@@ -279,9 +281,9 @@ class House:
         made = TOTP(self._phones[address], 6, SHA1(), 30, enforce_key_length=False)  # noqa: S303 - RFC 6238
         return made.generate(self.clock.now() // 1000).decode()
 
-    def found(self, entered: str | SignedIn) -> Session:
-        """Return the session that a cookie names."""
-        session = self.accounts.session(entered if isinstance(entered, str) else entered.cookie)
+    def found(self, entered: str | SignedIn, source: str = SOURCE, agent: str = AGENT) -> Session:
+        """Return the session that a cookie names, of a request from *source*."""
+        session = self.accounts.session(entered if isinstance(entered, str) else entered.cookie, source, agent)
         assert session is not None
         return session
 

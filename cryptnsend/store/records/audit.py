@@ -18,6 +18,7 @@ from cryptnsend.core.seal import framed, framed_fields
 
 OPERATOR = "owner"  # the actor of what was done on the command line
 START = bytes(32)  # what stands in for the hash before the first row
+WITHHELD = "withheld"  # value of `where` in a row whose twin, in the chain of the actor's own organisation, says where
 _PAGE = 1000  # rows read at once
 _AUDIT = Later(9, "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
 _ENCODER = msgspec.json.Encoder(order="sorted")

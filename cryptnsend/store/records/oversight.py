@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from cryptnsend.core.contracts import Reader, Row, Rows
 from cryptnsend.core.model import account_holder
 from cryptnsend.store.records.audit import OPERATOR as OPERATOR
+from cryptnsend.store.records.audit import WITHHELD
 
 ROUTINE = "message.sealed"  # what everybody who sends does all day; not part of anybody's access log
 CLOSING = "closing"  # a mark: the keeper is being asked to close the account, and the rows are to follow
@@ -41,17 +42,20 @@ def doings(reader: Reader, account: int, before: int, limit: int) -> list[Row]:
     """
     Return what an account did, and what the operator did to it or its messages, the latest first.
 
-    All are older than *before*, in UTC milliseconds.
+    All are older than *before*, in UTC milliseconds. What stands in another organisation's chain as well is told once,
+    by the row of their own, which says from where.
     """
     return reader.query(
         "SELECT at, actor, action, object, detail FROM ("
         " SELECT * FROM (SELECT at, seq, actor, action, object, detail FROM audit"
-        "  WHERE actor = :holder AND at < :before AND action <> 'message.sealed' ORDER BY at DESC LIMIT :limit) AS own"
+        "  WHERE actor = :holder AND at < :before AND action <> 'message.sealed'"
+        "  AND detail NOT LIKE :withheld ORDER BY at DESC LIMIT :limit) AS own"
         " UNION ALL SELECT * FROM (SELECT t.at, t.seq, t.actor, t.action, t.object, t.detail FROM concerned k"
         "  JOIN audit t ON t.org = k.org AND t.seq = k.seq WHERE k.account = :account AND k.at < :before"
         "  ORDER BY k.at DESC LIMIT :limit) AS others"
         ") AS both_ ORDER BY at DESC, seq DESC LIMIT :limit",
         holder=account_holder(account),
+        withheld=f'%"where":"{WITHHELD}"%',
         account=account,
         before=before,
         limit=limit,
