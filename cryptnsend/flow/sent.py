@@ -309,6 +309,8 @@ class Sent:
                     suspended=over,
                     way=self._way(about, row, now),
                     reminded=row["reminded_at"],
+                    told=row["notified"] is not None,
+                    may_return=grant is not None and grant["state"] == "suspended" and grant["ends"] > now,
                 )
             )
         expired = about["expires"] is not None and about["expires"] <= now

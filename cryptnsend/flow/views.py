@@ -116,6 +116,8 @@ class Reached:
     suspended: bool = False
     way: Way | None = None  # why it went as it did, once something was to leave
     reminded: int | None = None  # when they were last reminded by this server
+    told: bool = False  # a notice of it has left for them
+    may_return: bool = False  # it was taken back from them, and can still be given back
 
     @property
     def awaits_word(self) -> bool:
@@ -129,10 +131,8 @@ class Reached:
 
     @property
     def never_left(self) -> bool:
-        """Whether this was to be ordinary mail and was called off before it left, as held mail that is thrown away."""
-        return (
-            self.state == "ended" and self.way is not None and (self.way.kind, self.way.state) == ("relay", "cancelled")
-        )
+        """Whether this was called off before anything of it left: had back in time, or held mail that is thrown away."""
+        return self.state == "ended" and not self.told and self.way is not None and self.way.state == "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +146,11 @@ class SentEntry:
     attachments: int = 0
     ends: int | None = None
     taken_back: bool = False
+
+    @property
+    def never_left(self) -> bool:
+        """Whether it was called off before anything of it left for anybody."""
+        return bool(self.recipients) and all(each.never_left for each in self.recipients)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +175,11 @@ class Status:
     undo_until: int | None = None
     tell: bool = False  # whether its author hears when it is opened
     instead: str = "code"  # what stands in for the code: code (nothing), mail, none
+
+    @property
+    def never_left(self) -> bool:
+        """Whether it was called off before anything of it left for anybody."""
+        return bool(self.recipients) and all(each.never_left for each in self.recipients)
 
 
 @dataclass(frozen=True, slots=True)

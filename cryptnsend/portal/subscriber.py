@@ -202,6 +202,8 @@ def summary(entry: SentEntry) -> tuple[str, str, str]:
     def count(*states: str) -> int:
         return sum(1 for each in reached if each.state in states)
 
+    if entry.never_left:
+        return "", "reply", gettext("Not sent")
     if entry.at > desk().now() and not entry.taken_back:
         return "", "clock", gettext("Leaves later")
     if entry.taken_back:
@@ -222,8 +224,6 @@ def summary(entry: SentEntry) -> tuple[str, str, str]:
             "good",
             gettext("%(n)d of %(all)d opened", n=opened, all=total) if total > 1 else gettext("Opened"),
         )
-    if total and all(each.never_left for each in reached):
-        return "", "reply", gettext("Not sent")
     if count("ended") == total and total:
         return "", "clock", gettext("Time is up")
     if count("delayed") or any(each.way and each.way.late_at for each in reached):

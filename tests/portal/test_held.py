@@ -54,12 +54,14 @@ def test_it_leaves_as_it_is_only_with_a_reason(ann: Visitor, world: World) -> No
 
 
 @pytest.mark.parametrize(("kind", "state", "said"), [
-    ("relay", "cancelled", "Not sent"), ("relay", "delivered", "Time is up"), ("notice", "cancelled", "Time is up"),
+    ("relay", "cancelled", "Not sent"), ("relay", "delivered", "Time is up"), ("notice", "cancelled", "Not sent"),
+    ("reminder", "cancelled", "Time is up"),
 ])  # fmt: skip
-def test_what_was_thrown_away_says_that_it_was_not_sent(
+def test_what_was_called_off_before_it_left_says_that_it_was_not_sent(
     ann: Visitor, world: World, kind: str, state: str, said: str
 ) -> None:
-    one = Reached(PAT, "Pat Lee", "ended", NOW, "", False, way=Way(kind, state, 1))
+    way = Way(kind.replace("reminder", "notice"), state, 1)
+    one = Reached(PAT, "Pat Lee", "ended", NOW, "", False, way=way, told=kind == "reminder")
     world.sent[21] = replace(world.sent[21], recipients=(one,))
     page = ann.get("/sent/21").text
     assert [words for words in ("Not sent", "Time is up") if words in page] == [said]

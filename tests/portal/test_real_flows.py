@@ -172,6 +172,32 @@ def test_what_ran_out_says_so(app: Portal, house: House) -> None:
     assert "This message was kept until" in page.text
 
 
+def test_its_author_reads_that_its_time_is_up_and_not_that_they_took_it_back(app: Portal, house: House) -> None:
+    message = house.submit(ANN, [PAT], house.mail())
+    house.clock.forward(31 * DAY)
+    house.upkeep.once()
+    page = signed_in(app, ANN).get(f"/sent/{message}").text
+    assert "Time is up" in page
+    assert "Taken back" not in page
+
+
+def test_what_was_called_off_before_it_left_is_not_called_sent(app: Portal, house: House) -> None:
+    message = house.submit(ANN, [PAT], house.mail())
+    ann = signed_in(app, ANN)
+    ann.get(f"/sent/{message}")
+    ann.post(f"/sent/{message}/expire")
+    page = ann.get(f"/sent/{message}").text
+    assert "Not sent" in page
+    assert "Give it back" in page  # it would leave after all
+    assert not re.search(r">Taken back<|Sent (?:today|\d)", page)
+    assert "Not sent" in ann.get("/sent").text
+    house.pickup.shred(house.session(ANN), message)
+    house.upkeep.once()
+    page = ann.get(f"/sent/{message}").text
+    assert "Nobody got it or was told of it" in page
+    assert "Give it back" not in page
+
+
 def test_a_number_that_no_row_can_have_is_no_number(app: Portal, house: House) -> None:
     house.submit(ANN, [PAT], house.mail())
     ann = signed_in(app, ANN)
