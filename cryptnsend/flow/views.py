@@ -131,7 +131,7 @@ class Reached:
 
     @property
     def never_left(self) -> bool:
-        """Whether this was called off before anything of it left: had back in time, or held mail that is thrown away."""
+        """Whether this was called off before anything of it left: had back in time, or held and thrown away."""
         return self.state == "ended" and not self.told and self.way is not None and self.way.state == "cancelled"
 
 
