@@ -35,6 +35,11 @@ def test_a_file_goes_on_where_the_connection_broke(served: House, browser: Brows
         page.get_by_text("It goes on by itself as soon as there is one.").wait_for()
         assert relay.broke.is_set()
         assert page.get_by_role("button", name="Send", exact=True).last.is_disabled()
+        page.locator("#subject").click()
+        with page.expect_event("dialog", lambda dialog: dialog.type == "beforeunload") as asked:
+            page.once("dialog", lambda dialog: dialog.dismiss())  # stay
+            page.evaluate("setTimeout(() => location.reload())")
+        assert asked.value
         relay.mend()
         expect(page.get_by_role("checkbox", name="film.mp4")).to_be_checked(timeout=60_000)
         assert relay.up - before < len(FILM) + 1_500_000  # what had arrived did not come again

@@ -166,6 +166,7 @@
             clearTimeout(still);
             this.request = null;
             if (request.responseURL && new URL(request.responseURL).pathname !== new URL(url, location.href).pathname) {
+              document.body.dataset.leaving = "1";
               location.replace(document.body.dataset.away); // signed out meanwhile
               return;
             }
@@ -302,6 +303,9 @@
       add(Array.from(field.files));
       field.value = "";
     });
+    // Whoever leaves in the middle would send the message later without the file, and not know. The end of a session
+    // asks nobody: what is on the page must not stay there.
+    window.addEventListener("beforeunload", (event) => { if (open.size && !document.body.dataset.leaving) event.preventDefault(); });
     form.addEventListener("share", (event) => add(event.detail)); // what another app of the phone sent here
     if (window.matchMedia("(pointer: coarse)").matches) {
       // The camera alone: the picture goes up from the page and is not kept among the phone's own.

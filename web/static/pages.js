@@ -3,6 +3,11 @@
 (function () {
   const words = document.getElementById("script-words").dataset; // translated by the server
 
+  const leave = () => { // the session has ended: nothing that is still under way holds the page
+    document.body.dataset.leaving = "1";
+    location.replace(document.body.dataset.away);
+  };
+
   // Times in the reader's own zone instead of UTC.
   const styles = {
     long: { weekday: "long", day: "numeric", month: "long", year: "numeric", hour: "2-digit", minute: "2-digit", hour12: false },
@@ -120,7 +125,7 @@
         redirect: "manual", keepalive: leaving,
       }).catch(() => null);
       if (!answer) changed = true; // no connection: with the next key
-      else if (answer.type === "opaqueredirect") location.replace(document.body.dataset.away); // signed out; it is kept
+      else if (answer.type === "opaqueredirect") leave(); // signed out; it is kept
       else {
         // A new message hears which draft it is; from then on it is kept in that one.
         if (answer.status === 200 && form.elements.draft) {
@@ -207,7 +212,6 @@
       toast.append(text, button);
       document.body.append(toast);
     };
-    const leave = () => location.replace(document.body.dataset.away);
     alive = begin;
     document.addEventListener("alive", begin); // a file that goes up keeps the session
     begin();
