@@ -1,12 +1,14 @@
 """Which words make up the passphrases that we generate?
 
-A list of our own: 2,048 plain English words of three to seven letters, so that each word drawn is exactly 11 bits. No
-word sounds like another of them where we noticed, and none is one that people would rather not read aloud to a patient.
-The list never changes its size; a passphrase in use does not depend on it.
+A list of our own for each language: 2,048 plain words of three to seven letters, so that each word drawn is exactly 11
+bits. The English one is here, and what is said of it holds for the others too: no word sounds like another of them
+where we noticed, and none is one that people would rather not read aloud to a patient. A list never changes its size; a
+passphrase in use does not depend on it.
 """
 
 from __future__ import annotations
 
+from cryptnsend.core import words_spanish
 from cryptnsend.core.model import Random
 
 BITS = 11  # of chance in each word
@@ -120,18 +122,24 @@ wonder wood wool word work world wrap wreath wrench writer yacht yard yarn yawn 
 yogurt young youth zebra zenith zephyr zero zest zigzag zinc zipper zodiac zone zoo zoom
 """
 WORDS = tuple(_LIST.split())
+LISTS = {"en": WORDS, "es": words_spanish.WORDS}
 
 
-def passphrase(rng: Random, bits: int = 80) -> str:
-    """Return words joined by hyphens that hold at least *bits* bits of chance: eight of them for 80."""
+def passphrase(rng: Random, bits: int = 80, language: str = "en") -> str:
+    """
+    Return words joined by hyphens that hold at least *bits* bits of chance: eight of them for 80.
+
+    They are of *language*, a code of ISO 639-1; English where there is no list for it.
+    """
+    known = LISTS.get(language, WORDS)
     count = -(-bits // BITS)
     if count < 1:
         raise ValueError("a passphrase has at least one word")
     # 2,048 divides 65,536: every word is equally likely.
     drawn = rng(2 * count)
-    return "-".join(WORDS[int.from_bytes(drawn[i : i + 2], "big") % len(WORDS)] for i in range(0, 2 * count, 2))
+    return "-".join(known[int.from_bytes(drawn[i : i + 2], "big") % len(known)] for i in range(0, 2 * count, 2))
 
 
-def suggestion(rng: Random) -> str:
+def suggestion(rng: Random, language: str = "en") -> str:
     """Return a passphrase that a person can keep in mind: five words, 55 bits, behind Argon2id."""
-    return passphrase(rng, 5 * BITS)
+    return passphrase(rng, 5 * BITS, language)

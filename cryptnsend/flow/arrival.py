@@ -82,8 +82,12 @@ class Arrival:
             org=message["look_org"],
         )
 
-    def prove(self, token: str, code: str, source: str) -> Proof:
-        """Check a sender's code for a newcomer; raise WrongSecret with the tries left, Ended, or Throttled."""
+    def prove(self, token: str, code: str, source: str, language: str = "") -> Proof:
+        """
+        Check a sender's code for a newcomer, whose check words are of *language*.
+
+        Raises WrongSecret with the tries left, Ended, or Throttled.
+        """
         link = self._link(token)
         self._throttle.check(link["address"], source)
         try:
@@ -95,10 +99,10 @@ class Arrival:
             self._used_up(link)
             raise
         # Whoever has an account may yet sign in to it, and know their mails by the words agreed with it.
-        self._proven(link, anew=proof.may_register and not proof.has_account)
+        self._proven(link, language, anew=proof.may_register and not proof.has_account)
         return Proof.of(proof)
 
-    def agree(self, token: str) -> None:
+    def agree(self, token: str, language: str = "") -> None:
         """
         Agree on check words with somebody who showed the code and is about to take the address from another account.
 
@@ -109,7 +113,7 @@ class Arrival:
         def write(rows: Rows) -> None:
             known = cards.address(rows, link["address"])
             if known is not None:
-                accounts.renew_phrase(rows, known[0], link["subscriber"], new_phrase(self._random))
+                accounts.renew_phrase(rows, known[0], link["subscriber"], new_phrase(self._random, language))
             audit.append(
                 rows, link["org"], now, address_holder(link["address"]), "contact.anew", str(link["message"]), {}
             )
@@ -233,7 +237,7 @@ class Arrival:
         account = accounts.account(self._engine, message["subscriber"])
         return account is not None and account["state"] == "closed"
 
-    def _proven(self, link: Row, *, anew: bool, how: str = "") -> None:
+    def _proven(self, link: Row, language: str, *, anew: bool, how: str = "") -> None:
         """
         Note a proof, and agree on the words that mails to this person will carry, before a password is chosen.
 
@@ -246,7 +250,7 @@ class Arrival:
             if known is not None:
                 phrase, owner = accounts.contact_phrase(rows, known[0], link["subscriber"])
                 if anew and (not phrase or owner is not None):
-                    accounts.renew_phrase(rows, known[0], link["subscriber"], new_phrase(self._random))
+                    accounts.renew_phrase(rows, known[0], link["subscriber"], new_phrase(self._random, language))
             detail = {"how": how} if how else {}
             audit.append(rows, link["org"], now, holder, "code.proven", str(link["message"]), detail)
 

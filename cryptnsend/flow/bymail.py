@@ -49,7 +49,7 @@ class ByMail(Arrival):
         self._wake()
         return Started(proof.id, proof.expires)
 
-    def prove_mailed(self, token: str, ident: int, code: str, source: str) -> Proof:
+    def prove_mailed(self, token: str, ident: int, code: str, source: str, language: str = "") -> Proof:
         """Check a mailed code for a newcomer; errors as `prove`, and Denied."""
         link = self._link(token)
         self._throttle.check(link["address"], source)
@@ -58,7 +58,7 @@ class ByMail(Arrival):
         except WrongSecret:
             self._wrong(link, source)
             raise
-        self._proven(link, anew=not proof.has_account, how="mail")
+        self._proven(link, language, anew=not proof.has_account, how="mail")
         return Proof.of(proof)
 
     def prove_mailed_as(self, session: Session, token: str, ident: int, code: str, source: str) -> None:

@@ -116,9 +116,14 @@ def write_contact(rows: Rows, contact: ContactRow, now: int, random: Random) -> 
     )
     if not phrase or earlier not in (None, contact.account):
         agreed = accounts.own_phrase(rows, contact.account) if not phrase else ""
-        accounts.set_phrase(rows, known[0], contact.subscriber, agreed or new_phrase(random))
+        accounts.set_phrase(rows, known[0], contact.subscriber, agreed or new_phrase(random, _language(rows, contact)))
 
 
-def new_phrase(random: Random) -> str:
+def new_phrase(random: Random, language: str) -> str:
     """Return two words that every mail to a recipient carries from their first message on."""
-    return words.passphrase(random, 2 * words.BITS).replace("-", " ")
+    return words.passphrase(random, 2 * words.BITS, language).replace("-", " ")
+
+
+def _language(rows: Rows, contact: ContactRow) -> str:
+    """Return the language of the mails to a contact: their own, or that of who writes to them."""
+    return accounts.language(rows, contact.account) or accounts.language(rows, contact.subscriber)

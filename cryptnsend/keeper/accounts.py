@@ -178,7 +178,7 @@ def add_passphrase(context: Context, rows: Rows, account: Account) -> None:
     known = ledger.passphrases(rows, account.id)
     if known:
         since = max(since, known[0][0] + 1)
-    made = words.passphrase(context.rng).encode()
+    made = words.passphrase(context.rng, language=account.locale).encode()
     boxed = keys.box(context.secrets.key("outer"), made, framed("passphrase", account.id, since), context.rng)
     ledger.add_passphrase(rows, account.id, since, boxed)
 

@@ -118,7 +118,7 @@ def forgot_code() -> Any:
         return render_template("forgot-code.html", **page)
     page["code"] = typed = "".join(request.form.get("code", "").split())[:20]
     if "suggest" in request.form:
-        page["suggestion"] = words.suggestion(desk().pieces.random)
+        page["suggestion"] = words.suggestion(desk().pieces.random, spoken())
         return render_template("forgot-code.html", **page)
     chosen = request.form.get("password", "")
     page["error"] = too_weak(chosen, [begun["address"]])
@@ -163,7 +163,7 @@ def password() -> Any:
     if request.method != "POST":
         return render_template("change-password.html", error=None, old_error=None, suggestion=None)
     if "suggest" in request.form:
-        suggestion = words.suggestion(desk().pieces.random)
+        suggestion = words.suggestion(desk().pieces.random, spoken())
         return render_template("change-password.html", error=None, old_error=None, suggestion=suggestion)
     somebody, chosen = signed_in(), request.form.get("password", "")
     weakness = too_weak(chosen, [somebody.address, somebody.name])

@@ -19,7 +19,7 @@ from cryptnsend.flow.views_accounts import Doing
 from cryptnsend.keeper.recovery import without_hints
 from cryptnsend.portal.account import ADDRESS_LENGTH
 from cryptnsend.portal.desk import desk
-from cryptnsend.portal.language import say
+from cryptnsend.portal.language import say, spoken
 from cryptnsend.portal.letters import ZIP_SECONDS, download, signer
 from cryptnsend.portal.passkeys import typed_number, typed_password
 from cryptnsend.portal.recipient import digits, not_the_code
@@ -359,7 +359,7 @@ def recovery_file_is_safe() -> Any:
 def export() -> Any:
     """Show the password of a ZIP with all own messages; the button then brings the file."""
     if request.method != "POST":
-        password = words.passphrase(desk().pieces.random)
+        password = words.passphrase(desk().pieces.random, language=spoken())
         return render_template("export.html", password=password, proof=signer().dumps(password))
     try:
         password = signer().loads(request.form.get("proof", ""), max_age=ZIP_SECONDS)

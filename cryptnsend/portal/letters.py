@@ -29,6 +29,7 @@ from cryptnsend.flow.searching import LONGEST
 from cryptnsend.flow.views import Entry, Letter, Part, Waiting
 from cryptnsend.portal import framing
 from cryptnsend.portal.desk import desk
+from cryptnsend.portal.language import spoken
 from cryptnsend.portal.looking import shown_as
 from cryptnsend.portal.recipient import OVER, digits, not_the_code
 from cryptnsend.portal.security import FILE_POLICY, WRONG, allow_saving, check_form
@@ -195,7 +196,7 @@ def locked_zip(message: int) -> Any:
     """Show the password of a ZIP that is about to be made; the button then brings the file."""
     letter = desk().pickup.show(signed_in(), message)
     if request.method != "POST":
-        password = words.passphrase(desk().pieces.random)
+        password = words.passphrase(desk().pieces.random, language=spoken())
         return render_template("zip.html", letter=letter, password=password, proof=signer().dumps(password))
     try:
         password = signer().loads(request.form.get("proof", ""), max_age=ZIP_SECONDS)

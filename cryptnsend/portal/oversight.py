@@ -26,7 +26,7 @@ from cryptnsend.flow.views import Part
 from cryptnsend.portal.desk import desk
 from cryptnsend.portal.fetching import handed_over
 from cryptnsend.portal.governing import Officers
-from cryptnsend.portal.language import say
+from cryptnsend.portal.language import say, spoken
 from cryptnsend.portal.letters import ZIP_SECONDS, download, signer
 from cryptnsend.portal.organisation import is_staff
 from cryptnsend.portal.passkeys import typed_number
@@ -405,7 +405,7 @@ def export(ident: int) -> Any:
     """Show the password of a ZIP with all that the glass break opens; the button then brings the file."""
     seen = officers().glass.broken(officer(), ident)
     if request.method != "POST":
-        password = words.passphrase(desk().pieces.random)
+        password = words.passphrase(desk().pieces.random, language=spoken())
         count = len(officers().casework.found(seen))
         return render_template(
             "glass-export.html", seen=seen, password=password, proof=signer().dumps(password), count=count

@@ -87,7 +87,7 @@ def code(token: str) -> Any:
         if somebody is not None and is_same_person(somebody, found.to):
             desk().pickup.prove_as(somebody, token, typed, source())
             return redirect(onward(token, found), 303)
-        proof = desk().pickup.prove(token, typed, source())
+        proof = desk().pickup.prove(token, typed, source(), spoken())
     except WrongSecret as wrong:
         return code_page(token, found, not_the_code(wrong)), WRONG
     except Ended:
@@ -136,7 +136,7 @@ def mailed(token: str) -> Any:
             desk().pickup.prove_mailed_as(somebody, token, int(begun["id"]), typed, source())
             forget("mailed")
             return redirect(onward(token, found), 303)
-        proof = desk().pickup.prove_mailed(token, int(begun["id"]), typed, source())
+        proof = desk().pickup.prove_mailed(token, int(begun["id"]), typed, source(), spoken())
     except WrongSecret as wrong:
         page["error"] = not_the_code(wrong)
         return render_template("mailed-code.html", **page), WRONG
@@ -202,7 +202,7 @@ def anew() -> Any:
     token, ticket = recall("link"), recall("proof")
     if not isinstance(token, str) or not isinstance(ticket, str):
         return render_template("start-again.html"), 410
-    desk().pickup.agree(token)
+    desk().pickup.agree(token, spoken())
     remember("anew", True)
     return redirect(url_for("recipient.choose"), 303)
 
@@ -222,7 +222,7 @@ def choose() -> Any:
     if request.method != "POST":
         return render_template("choose-password.html", **page)
     if "suggest" in request.form:
-        page["suggestion"] = words.suggestion(desk().pieces.random)
+        page["suggestion"] = words.suggestion(desk().pieces.random, spoken())
         return render_template("choose-password.html", **page)
     chosen = request.form.get("password", "")
     page["error"] = too_weak(chosen, [found.to, found.sender_name, found.sender_address])

@@ -136,7 +136,7 @@ def finish() -> Any:
         return render_template("sign-up-code.html", **page)
     page["code"] = typed = "".join(request.form.get("code", "").split())[:20]
     if "suggest" in request.form:
-        page["suggestion"] = words.suggestion(desk().pieces.random)
+        page["suggestion"] = words.suggestion(desk().pieces.random, spoken())
         return render_template("sign-up-code.html", **page)
     chosen = request.form.get("password", "")
     page["error"] = too_weak(chosen, [begun["address"], begun["name"]])

@@ -145,7 +145,7 @@ def prove(handle: str) -> Any:
         return _second(shown)
     shown["code"] = typed = "".join(request.form.get("code", "").split())[:20]
     if "suggest" in request.form:
-        shown["suggestion"] = words.suggestion(desk().pieces.random)
+        shown["suggestion"] = words.suggestion(desk().pieces.random, spoken())
         return _second(shown)
     password = request.form.get("password", "")
     shown["error"] = too_weak(password, [begun["address"], begun["name"]])

@@ -6,6 +6,7 @@ import pytest
 
 from cryptnsend.core.errors import CryptnSendError, Denied, NoGrant, SealBroken, WrongSecret
 from cryptnsend.core.model import account_holder
+from cryptnsend.core.words import LISTS
 from cryptnsend.store.records import deliveries
 from tests.flow.admitting import sent
 from tests.support.house import DAY, OTHER, PASSWORD, SOURCE, House, MakeHouse
@@ -264,3 +265,22 @@ def test_who_gets_an_address_back_gets_words_that_the_intruder_does_not_know(mak
     pat = house.found(house.accounts.register(proof.ticket, PASSWORD, "", SOURCE, "", "en"))
     assert pat.account != intruder.account
     assert house.pickup.waiting(token).phrase == shown != known
+
+
+def test_check_words_are_of_the_language_of_who_reads_them(house: House, ann: int) -> None:
+    message = sent(house, [PAT])
+    token = house.link(message, PAT)
+    house.pickup.prove(token, house.code(ANN, PAT), SOURCE, "es")
+    agreed = house.pickup.waiting(token).phrase
+    assert set(agreed.split()) <= set(LISTS["es"])
+
+
+def test_check_words_stay_when_their_reader_chooses_another_language(house: House, ann: int) -> None:
+    message = sent(house, [PAT])
+    pat = house.register(PAT, message)
+    agreed = house.pickup.waiting(house.link(message, PAT)).phrase
+    house.accounts.set_language(pat, "es")
+    house.add_subscriber(BOB, name="Bob Holm")
+    house.prove(pat, PAT, sent(house, [PAT], BOB))
+    assert house.pickup.waiting(house.link(sent(house, [PAT], BOB), PAT)).phrase == agreed
+    assert house.pickup.waiting(house.link(message, PAT)).phrase == agreed

@@ -103,7 +103,7 @@ class FakePickup:
     def ask_message(self, session: Any, message: int, source: str) -> None:
         self.world.calls.append(f"ask {message}")
 
-    def prove(self, token: str, code: str, source: str) -> FakeProof:
+    def prove(self, token: str, code: str, source: str, language: str = "") -> FakeProof:
         self.world.calls.append("prove")
         self._check(code)
         found = self.world.waiting[token]
@@ -113,7 +113,7 @@ class FakePickup:
         self.world.calls.append(f"mail_code {token}")
         return Started(81, NOW + 600_000)
 
-    def prove_mailed(self, token: str, ident: int, code: str, source: str) -> FakeProof:
+    def prove_mailed(self, token: str, ident: int, code: str, source: str, language: str = "") -> FakeProof:
         self.world.calls.append(f"prove_mailed {ident}")
         self._check(code)
         found = self.world.waiting[token]
@@ -123,7 +123,7 @@ class FakePickup:
         self.world.calls.append("prove_mailed_as")
         self._check(code)
 
-    def agree(self, token: str) -> None:
+    def agree(self, token: str, language: str = "") -> None:
         self.world.calls.append("agree")
 
     def prove_as(self, session: Any, token: str, code: str, source: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from cryptnsend import settings
 from cryptnsend.core.errors import Denied
+from cryptnsend.core.words import LISTS
 from cryptnsend.flow.views import Reached
 from cryptnsend.flow.ways import Way
 from cryptnsend.portal import Portal
@@ -76,6 +77,18 @@ def test_a_suggestion_keeps_the_code_that_was_typed(visitor: Visitor) -> None:
     page = visitor.post("/forgot/code", {"code": CODE, "suggest": "1"}).text
     assert f'value="{CODE}"' in page
     assert "How about these words?" in page
+
+
+@pytest.mark.parametrize("language", sorted(LISTS))
+def test_suggested_words_are_of_the_language_of_the_page(visitor: Visitor, language: str) -> None:
+    visitor.get("/forgot")
+    visitor.post("/language", {"language": language, "back": "/forgot"})
+    visitor.follow()
+    visitor.post("/forgot", {"address": PAT})
+    visitor.follow()
+    page = visitor.post("/forgot/code", {"code": CODE, "suggest": "1"}).text
+    suggested, *_ = re.findall(r">([a-z]{3,7}(?:-[a-z]{3,7}){4})<", page)
+    assert set(suggested.split("-")) <= set(LISTS[language])
 
 
 def test_no_step_can_be_taken_before_the_first(visitor: Visitor) -> None:

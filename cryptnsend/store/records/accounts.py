@@ -141,6 +141,12 @@ def contact_phrase(rows: Rows, address: int, subscriber: int) -> tuple[str, int 
     return (found[0]["phrase"], found[0]["account"]) if found else ("", None)
 
 
+def language(rows: Rows, account: int | None) -> str:
+    """Return the language that an account's owner chose; "" for nobody, and where none was chosen."""
+    found = rows.query("SELECT locale FROM accounts WHERE id = :id", {"id": account})
+    return str(found[0]["locale"]) if found else ""
+
+
 def own_phrase(rows: Rows, account: int) -> str:
     """Return the check phrase that this account has with its other senders, or ""."""
     found = rows.query(
