@@ -35,7 +35,7 @@ from cryptnsend.portal.visits import (
     visitor,
 )
 from cryptnsend.portal.visits import forget as forget_fact
-from cryptnsend.portal.writing import FORM_EXTRA, arrived_files, chosen, kept_files, nonce_of, told, too_long
+from cryptnsend.portal.writing import FORM_EXTRA, arrived_files, chosen, kept_files, no_draft, nonce_of, told, too_long
 
 blueprint = Blueprint("compose", __name__)
 
@@ -81,9 +81,7 @@ def edit(draft: int) -> Any:
     try:
         found = desk().drafts.draft(signed_in(), draft)
     except NoGrant:
-        title = gettext("This draft is not here")
-        meaning = gettext("It was sent, and stands under “Sent”, or it was thrown away.")
-        return render_template("error.html", title=title, meaning=meaning, number="", waiting=""), 404
+        return no_draft()
     if found.parent:
         return redirect(url_for("letters.read", message=found.parent, _anchor="reply"), 303)
     return page(drafted(found))

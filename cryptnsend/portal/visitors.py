@@ -54,7 +54,17 @@ from cryptnsend.portal.visits import (
     start_session,
     visitor,
 )
-from cryptnsend.portal.writing import FORM_EXTRA, arrived_files, chosen, kept_files, nonce_of, number_of, told, too_long
+from cryptnsend.portal.writing import (
+    FORM_EXTRA,
+    arrived_files,
+    chosen,
+    kept_files,
+    no_draft,
+    nonce_of,
+    number_of,
+    told,
+    too_long,
+)
 
 blueprint = Blueprint("visitors", __name__)
 
@@ -178,7 +188,10 @@ def _second(shown: dict[str, Any]) -> str:
 def write(handle: str) -> Any:
     """Show an empty letter or form, or the draft that is asked for."""
     page, ident = _welcome(handle), request.args.get("draft", 0, type=row_number)
-    draft = desk().drafts.draft(signed_in(), ident) if 0 < ident < 1 << 63 else None
+    try:
+        draft = desk().drafts.draft(signed_in(), ident) if 0 < ident < 1 << 63 else None
+    except NoGrant:
+        return no_draft()
     if draft is None:
         return _letter(page, filling.chosen_form(handle, request.args.get("form", 0, type=row_number)))
     filled = filling.of_draft(handle, draft)

@@ -40,6 +40,13 @@ FORMS = ("writing.reply", "writing.save")
 MOST_TEXT = 500_000  # characters
 
 
+def no_draft() -> tuple[str, int]:
+    """Return the answer to who comes back to a draft that was sent, or thrown away."""
+    title = gettext("This draft is not here")
+    meaning = gettext("It was sent, and stands under “Sent”, or it was thrown away.")
+    return render_template("error.html", title=title, meaning=meaning, number="", waiting=""), 404
+
+
 @blueprint.before_request
 def _check() -> Response | None:
     """Answer HEAD with nothing; let a reply be large before its form is read, but only from whom we know."""

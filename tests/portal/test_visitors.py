@@ -236,6 +236,8 @@ def test_a_virus_does_not_leave_and_everything_else_is_kept(app: Portal, house: 
     assert sent.status_code == 303
     assert "x.jpg" in sofia.follow().text
     assert sofia.get("/drafts").text.count("x.jpg") == 0
+    gone = sofia.get(f"/to/dr-ruiz/write?draft={draft[1]}")
+    assert (gone.status_code, "This draft is not here" in gone.text) == (404, True)
 
 
 def test_the_spam_filter_sees_a_letter_as_the_mail_it_becomes_with_where_its_writer_is(make_house: MakeHouse) -> None:

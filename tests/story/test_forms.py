@@ -79,7 +79,11 @@ def test_a_stranger_fills_in_a_form_and_its_subscriber_reads_a_table(
     page.wait_for_url("**/write?form=*")
     assert no_sideways_scroll(page)
     page.fill("#answer-q1", "Iron 100 mg\n=Aspirin")
-    if scripts:  # what a browser stops by itself is asked again by the server
+    if scripts:  # what was typed is kept, and is in its form when the page is loaded anew
+        page.wait_for_url("**/write?draft=*")
+        page.reload()
+        assert page.input_value("#answer-q1") == "Iron 100 mg\n=Aspirin"
+        # What a browser stops by itself is asked again by the server
         page.locator("main form").evaluate("form => { form.noValidate = true; }")
         page.fill("#answer-q2", "1849-01-01")
         page.click("button:has-text('Send it locked')")
