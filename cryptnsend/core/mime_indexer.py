@@ -18,6 +18,7 @@ from cryptnsend.core.mime_index import MAX_KEPT, VERSION, ImapText, Index, Part,
 MAX_DEPTH = 100
 MAX_PARTS = 1000
 _MAX_HEADER = 256 * 1024  # octets of one part's header that are read
+_WORTH_LOOKING = 4096  # octets of a block from which on a look before it is copied pays
 _MAX_LINE = 1000  # a longer line is no delimiter
 _MAX_FALSE = 400_000  # lines that begin like a delimiter and are none, by what each costs; the rest is opaque
 _MAX_MAILBOXES = 1000
@@ -70,9 +71,28 @@ class Indexer:
         self._size += len(block)
         if self._header_at is None and not any(frame.delimiter or frame.lines_before >= 0 for frame in self._open):
             return  # a single opaque body: nothing to find in it
+        if self._passed_over(block):
+            return
         self._buffer += block
         self._run(final=False)
         self._trim()
+
+    def _passed_over(self, block: bytes) -> bool:
+        """Take *block* without a copy of it, if no part can end in it and no line counts; else change nothing."""
+        if self._header_at is not None or len(block) < _WORTH_LOOKING:
+            return False
+        if any(frame.lines_before >= 0 or frame.hit >= 0 for frame in self._open):
+            return False
+        delimiters = {frame.delimiter for frame in self._open if frame.delimiter}
+        kept = max(map(len, delimiters)) - 1
+        seam = bytes(self._buffer) + block[:kept]
+        if not len(self._buffer) <= kept <= len(block) or any(each in seam or each in block for each in delimiters):
+            return False
+        self._buffer = bytearray(block[len(block) - kept :])
+        self._base = self._size - kept
+        for frame in self._open:
+            frame.checked = max(frame.checked, self._size - len(frame.delimiter) + 1)
+        return True
 
     def finish(self) -> Index:
         """Return the index of everything that was fed; nothing may be fed afterwards."""
@@ -164,7 +184,10 @@ class Indexer:
         self._digest.append(part.type == "multipart/digest")
         # A multipart without a boundary is described to mail programs as text, which has lines.
         if part.type.startswith("text/") or is_message(part) or (part.type.startswith("multipart/") and not boundary):
-            self._count_to(body)
+            if any(each.lines_before >= 0 for each in self._open):
+                self._count_to(body)
+            else:  # nobody asked for the lines before
+                self._counted = max(self._counted, body)
             frame.lines_before = self._lines
         if encloses and room:
             self._header_at, self._searched = body, body - 2

@@ -53,12 +53,15 @@ class VaultWriter:
         if self._blob is not None:
             self._blob[1].write(octets)
             return
-        self._held += octets
-        if len(self._held) > INLINE:
-            key = self._key()
-            self._blob = key, self._blobs.writer(key)
-            held, self._held = bytes(self._held), bytearray()
-            self._blob[1].write(held)
+        if len(self._held) + len(octets) <= INLINE:
+            self._held += octets
+            return
+        key, held = self._key(), self._held
+        self._blob = key, self._blobs.writer(key)
+        self._held = bytearray()
+        if held:
+            self._blob[1].write(bytes(held))
+        self._blob[1].write(octets)
 
     def close(self) -> Stored:
         """Make the octets durable, but for the blob's name, and say where they rest; raise `StoreBroken`."""

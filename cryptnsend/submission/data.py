@@ -14,6 +14,7 @@ from cryptnsend.submission.contract import Submission
 from cryptnsend.submission.limits import Limits
 
 _END = b"\r\n.\r\n"
+_LAST = (b"\r", b"\n", b".")  # what all beginnings of it end with
 _HOPS = 300  # dots of one piece that are looked at one by one; where there are more, all pieces are split instead
 
 
@@ -91,6 +92,8 @@ class Content:
 
 def _held(octets: bytes) -> int:
     """Return how many octets at the end may turn out to be the start of the end of data."""
+    if octets[-1:] not in _LAST:
+        return 0
     for length in (4, 3, 2, 1):
         if octets.endswith(_END[:length]):
             return length
@@ -111,6 +114,10 @@ class Header:
 
         Raises `Refusal` when the block is larger than the limit.
         """
+        blank = content.find(b"\r\n\r\n") if not self._block else -1
+        if 0 < blank <= self._limit - 4 and not content.startswith(b"\r\n"):  # all in one piece, as usual
+            self.complete = True
+            return content[: blank + 4], content[blank + 4 :]
         look = max(0, len(self._block) - 3)
         self._block += content
         if self._block.startswith(b"\r\n"):  # no header field at all

@@ -16,30 +16,31 @@ class Inbox:
     """
 
     def __init__(self) -> None:
-        self._octets = bytearray()
+        self._whole = b""  # a piece that found nothing waiting, as it came: most are taken like that, and never copied
+        self._octets = bytearray()  # more than one piece, or the rest of one
         self._searched = 0  # no LF before this offset
         self._skipping = False
 
     def __len__(self) -> int:
-        return len(self._octets)
+        return len(self._whole) or len(self._octets)
 
     def feed(self, octets: bytes) -> None:
         """Append what arrived."""
-        self._octets += octets
+        if self._whole or self._octets:
+            self._gathered().extend(octets)
+        else:
+            self._whole = octets
 
     def unread(self, octets: bytes) -> None:
         """Put back, in front, what was taken too much."""
-        self._octets[:0] = octets
+        self._gathered()[:0] = octets
         self._searched = 0
 
     def clear(self) -> None:
         """Forget everything (RFC 3207 §4.2)."""
+        self._whole = b""
         self._octets.clear()
         self._searched, self._skipping = 0, False
-
-    def has_line(self) -> bool:
-        """Say whether `line` would answer at once."""
-        return self._octets.find(b"\n", self._searched) >= 0
 
     def line(self, limit: int) -> bytes | None:
         """
@@ -47,16 +48,20 @@ class Inbox:
 
         Raises `LineTooLong` once the end of a line of more than *limit* octets was seen.
         """
-        end = self._octets.find(b"\n", self._searched) + 1
-        if not end:
-            if len(self._octets) > limit:
-                self._skipping = True
-                self._octets.clear()
-            self._searched = len(self._octets)
-            return None
-        line = bytes(self._octets[:end])
-        del self._octets[:end]
-        self._searched = 0
+        if self._whole and self._whole.find(b"\n") == len(self._whole) - 1:  # a command, and nothing behind it
+            line, self._whole = self._whole, b""
+        else:
+            octets = self._gathered()
+            end = octets.find(b"\n", self._searched) + 1
+            if not end:
+                if len(octets) > limit:
+                    self._skipping = True
+                    octets.clear()
+                self._searched = len(octets)
+                return None
+            line = bytes(octets[:end])
+            del octets[:end]
+            self._searched = 0
         if self._skipping or len(line) > limit:
             self._skipping = False
             raise LineTooLong
@@ -64,7 +69,14 @@ class Inbox:
 
     def take(self) -> bytes:
         """Return everything that is here."""
-        octets = bytes(self._octets)
+        octets = self._whole or bytes(self._octets)
+        self._whole = b""
         self._octets.clear()
         self._searched = 0
         return octets
+
+    def _gathered(self) -> bytearray:
+        if self._whole:
+            self._octets += self._whole
+            self._whole = b""
+        return self._octets

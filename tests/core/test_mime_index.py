@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cryptnsend.core import mime_indexer
 from cryptnsend.core.mime import Index, Indexer, index_message
 from cryptnsend.core.mime_indexer import MAX_DEPTH, MAX_PARTS
 
@@ -58,6 +59,27 @@ pieces = st.sampled_from(
     ]
 )
 messages = st.lists(pieces | st.binary(max_size=5), max_size=40).map(b"".join)
+
+
+@settings(max_examples=200)
+@given(messages, st.lists(st.integers(1, 30), min_size=1, max_size=5))
+def test_blocks_that_hold_no_delimiter_are_passed_over_without_a_difference(octets, sizes):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mime_indexer, "_WORTH_LOOKING", 1)
+        passed_over = in_blocks(octets, sizes)
+    assert passed_over == index_message(octets)
+
+
+@pytest.mark.parametrize("cut", range(-8, 12))
+def test_a_delimiter_cut_between_two_large_blocks_is_found(cut):
+    inner = b"Content-Type: multipart/mixed; boundary=ab\r\n\r\n--ab\r\n\r\n%b\r\n--ab--\r\n" % (b"in\r\n" * 3000)
+    head = HEAD + b"Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n"
+    first = head + b"Content-Type: application/pdf\r\n\r\n" + b"A" * 9000
+    octets = first + b"\r\n--a\r\n" + inner + b"\r\n--a--\r\n"
+    index = in_blocks(octets, [len(first) + cut, 5000])
+    assert index == index_message(octets)
+    assert [part.type for part in index.root.parts] == ["application/pdf", "multipart/mixed"]
+    assert index.root.parts[0].body_end == len(first)
 
 
 @settings(max_examples=300)
