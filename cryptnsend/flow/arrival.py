@@ -218,6 +218,8 @@ class Arrival:
         if not any(each["state"] == "active" for each in held):
             if is_over(message, self._clock.now()):
                 return "expired", message["expires"]
+            if not held and not audit.was_recalled(self._engine, message["org"], message["id"]):
+                return "closed", None
             taken = [each["ends"] for each in held if each["ends"]]
             return "suspended", max(taken) - self._undo if taken else None
         own = any(

@@ -34,7 +34,7 @@ class Asking(ByMail):
         about = listing.message(self._engine, link["message"])
         if about is None or found.state == "left":
             raise Ended(DEAD_LINK)
-        self._ask(about, link["address"], AGAIN if found.state in ("expired", "suspended") else CODE, source)
+        self._ask(about, link["address"], AGAIN if found.state in ("expired", "suspended", "closed") else CODE, source)
         return found
 
     def ask_own(self, session: Session, token: str, source: str) -> None:

@@ -286,7 +286,7 @@ class Sent:
         now = self._clock.now()
         names = {_canonical(each.address): each.name for each in (*index.to, *index.cc)} if index else {}
         held = grants.recipients(self._engine, about["org"], about["id"])
-        reached, taken, open_to = [], [], 0
+        reached, taken, open_to, recalled = [], [], 0, None
         for row in listing.reached(self._engine, about["org"], about["id"]):
             grant = _grant_of(held, row, about["subscriber"])
             over = row["decision"] != "relay" and (grant is None or grant["state"] != "active")
@@ -294,6 +294,8 @@ class Sent:
                 taken.append(int(grant["ends"]))
             elif not over:
                 open_to += 1
+            elif recalled is None:
+                recalled = audit.was_recalled(self._engine, about["org"], about["id"])
             state, at = _state(row, over)
             reached.append(
                 Reached(
@@ -311,6 +313,7 @@ class Sent:
                     reminded=row["reminded_at"],
                     told=row["notified"] is not None,
                     may_return=grant is not None and grant["state"] == "suspended" and grant["ends"] > now,
+                    closed=over and grant is None and not recalled,
                 )
             )
         expired = about["expires"] is not None and about["expires"] <= now

@@ -24,7 +24,7 @@ class Waiting:
     to: str
     display_id: str
     # new: the sender's code is needed · known: proven before · expired · suspended: taken back · left: the code is
-    # needed, and whoever could tell it has closed their account
+    # needed, and whoever could tell it has closed their account · closed: the account that had it has been
     state: str
     has_account: bool
     phrase: str = ""  # check phrase of this contact, '' before the first
@@ -118,6 +118,7 @@ class Reached:
     reminded: int | None = None  # when they were last reminded by this server
     told: bool = False  # a notice of it has left for them
     may_return: bool = False  # it was taken back from them, and can still be given back
+    closed: bool = False  # what they had of it ended with their account
 
     @property
     def awaits_word(self) -> bool:

@@ -41,7 +41,7 @@ from cryptnsend.portal.visits import (
 blueprint = Blueprint("recipient", __name__)
 blueprint.before_request(check_form)
 
-OVER = ("expired", "suspended", "left")  # states of a message that no code opens any more
+OVER = ("expired", "suspended", "left", "closed")  # states of a message that no code opens any more
 NOT_DIGITS = re.compile(r"[\s\-.]")
 
 

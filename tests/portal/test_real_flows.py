@@ -15,7 +15,7 @@ import pyzipper
 from cryptnsend.portal import Portal
 from tests.portal.conftest import Visitor
 from tests.portal.real import ANN, HOLM, JUNE, PAT, first_visit, nonce, portal, signed_in, text
-from tests.support.house import DAY, PASSWORD, House, MakeHouse
+from tests.support.house import DAY, PASSWORD, SOURCE, House, MakeHouse
 
 
 @pytest.fixture
@@ -196,6 +196,28 @@ def test_what_was_called_off_before_it_left_is_not_called_sent(app: Portal, hous
     page = ann.get(f"/sent/{message}").text
     assert "Nobody got it or was told of it" in page
     assert "Give it back" not in page
+
+
+@pytest.mark.parametrize("is_opened", [True, False])
+def test_who_closes_an_account_does_not_read_that_its_sender_took_a_message_back(
+    app: Portal, house: House, is_opened: bool
+) -> None:
+    message = house.submit(ANN, [PAT], house.mail())
+    first_visit(app, house, message)
+    if not is_opened:
+        message = house.submit(ANN, [PAT], house.mail())
+    token = house.link(message, PAT)
+    house.accounts.close(house.session(PAT), PASSWORD, SOURCE)
+    for _ in range(2):  # at once, and when its keys are gone
+        page = Visitor(app).get(f"/m/{token}")
+        assert page.status_code == 410
+        assert "The account that could open this is closed" in page.text
+        assert "Ask Dr. Ruiz to send it again" in page.text
+        house.upkeep.once()
+    status = signed_in(app, ANN).get(f"/sent/{message}").text
+    assert "Taken back" not in status
+    assert ("Opened" if is_opened else "Their account is closed") in status
+    assert Visitor(app).get(f"/m/{token}/ask").status_code == 200
 
 
 def test_a_number_that_no_row_can_have_is_no_number(app: Portal, house: House) -> None:

@@ -152,6 +152,16 @@ def about(reader: Reader, org: int, object: str, limit: int = 500) -> list[Row]:
     )
 
 
+def was_recalled(reader: Reader, org: int, message: int) -> bool:
+    """Say whether somebody ever took a message back, from whomever; what ends by itself gives a reason."""
+    found = reader.query(
+        "SELECT detail FROM audit WHERE org = :org AND object = :object AND action = 'grant.suspended'",
+        org=org,
+        object=str(message),
+    )
+    return any("reason" not in msgspec.json.decode(row["detail"]) for row in found)
+
+
 def recalled_by_officer(reader: Reader, org: int, message: int) -> bool:
     """Say whether an officer took a message back since it was last given back."""
     found = reader.query(
