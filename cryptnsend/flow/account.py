@@ -264,7 +264,7 @@ class Accounts(Belongings, Oversight, Estate, Passkeys, Wishing):
         self._engine.write(lambda rows: accounts.bump(rows, session.account)).result()
         k = passwords.derive(new, salt, params)
         opened = self._keeper.change(session.ticket, old_k, salt, params.encode(), k)
-        self._take(opened, "account.password-changed", {}, ends_sessions=True)
+        self._take(opened, "account.password-changed", {"source": source, "agent": agent}, ends_sessions=True)
         self._alert(opened.account, "password-changed")
         return SignedIn(self._enter(opened, session.address, agent))
 
@@ -315,7 +315,7 @@ class Accounts(Belongings, Oversight, Estate, Passkeys, Wishing):
         self._unlocked(session, unlocked, "passkey")
 
     def _unlocked(self, session: Session, unlocked: requests.Unlocked, by: str) -> None:
-        self._take(unlocked.opened, "account.unlocked", {"by": by})
+        self._take(unlocked.opened, "account.unlocked", {**session.origin, "by": by})
         self._alert(session.account, "unlocked")
         fresh = self._sessions.refresh(session, unlocked.opened, self._version(session.account), unlocked.seeds)
         self._adoption.adopt(fresh.account, fresh.addresses, fresh.seeds, fresh.ticket)

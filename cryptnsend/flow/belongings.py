@@ -126,7 +126,7 @@ class Belongings(People):
                 raise Denied("Replies cannot arrive readable here: the rules of this server or organisation forbid it.")
             k = self._confirmed(session, password, source)
         opened = self._keeper.profile(session.ticket, name=shown, form=form, k=k)
-        self._take(opened, "account.profile", {"form": form})
+        self._take(opened, "account.profile", {**session.origin, "form": form})
         self._engine.write(lambda rows: accounts.set_profile(rows, session.account, shown, number)).result()
         if is_new:
             self._alert(session.account, "replies-readable")
@@ -138,7 +138,11 @@ class Belongings(People):
 
     def set_language(self, session: Session, language: str) -> None:
         """Speak *language* (a tag of RFC 5646) to this account from now on, on pages and in mails."""
-        self._take(self._keeper.profile(session.ticket, locale=language), "account.language", {"language": language})
+        self._take(
+            self._keeper.profile(session.ticket, locale=language),
+            "account.language",
+            {**session.origin, "language": language},
+        )
 
     def _may_tls(self, org: int) -> bool:
         return self._policies.now(org).tls_replies

@@ -37,7 +37,7 @@ class Estate(People):
     def finish_alias(self, session: Session, ident: int, code: str) -> None:
         """Take the mailed code: the address is theirs. It proves no contact. Raises WrongSecret, Ended, Denied."""
         opened = self._keeper.alias(session.ticket, ident, code)
-        self._take(opened, "account.address-added", {})
+        self._take(opened, "account.address-added", session.origin)
         self._alert(session.account, "address-added")
 
     # -- senders one does not want ------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from cryptnsend.core.addresses import Mailbox, canonical
+from cryptnsend.core.cards import read_card
 from cryptnsend.core.charsets import one_line
 from cryptnsend.core.contracts import Clock, Engine, Rows
 from cryptnsend.core.errors import Denied, Ended, NoGrant, Refusal, Sentence
@@ -19,6 +20,7 @@ from cryptnsend.core.html import tidy, to_text
 from cryptnsend.core.linkedfiles import PART, written
 from cryptnsend.core.lookalikes import closest
 from cryptnsend.core.mime import Enclosure, Outgoing, build_message
+from cryptnsend.core.model import account_holder
 from cryptnsend.core.names import safe_display_name
 from cryptnsend.core.organisation import INSTEAD_OF_CODE as INSTEAD
 from cryptnsend.core.typed import read_people
@@ -102,6 +104,15 @@ class NewMail:
         """Say whether the rules let this subscriber send ordinary mail on purpose."""
         held = self._admission.policies.now(session.organisation)
         return held.plain_token and held.may_send_plain(session.addresses, session.roles) and not session.weak
+
+    def plain_from(self, session: Session) -> int | None:
+        """Return from when an account that signed up by itself may send ordinary mail; None where it is no newcomer."""
+        signed, key = self._keeper.card(account_holder(session.account)), self._keeper.anchors().card_key
+        if signed is None:
+            return None
+        card, settings = read_card(signed, key), self._admission.settings
+        is_new = settings.is_newcomer(card, self._clock.now())
+        return card.open_since + settings.newcomer if is_new and card.open_since else None
 
     def may_pdf(self, session: Session) -> bool:
         """Say whether the rules let this subscriber send locked PDFs."""

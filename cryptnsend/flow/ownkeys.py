@@ -235,7 +235,7 @@ class OwnKeys(People):
         # The row goes first: what no card names is no key, and a card without its row would stop what leaves.
         self._engine.write(write).result()
         opened = self._asked(session, k, code, address, key.kind, mark)
-        detail: dict[str, object] = {"kind": key.kind, "fingerprint": key.fingerprint}
+        detail = {**session.origin, "kind": key.kind, "fingerprint": key.fingerprint}
         self._take(opened, "key.added", detail | ({"address": address} if address else {}))
 
     def _forget(self, session: Session, address: str, kind: str, password: str, source: str, code: str) -> None:
@@ -244,8 +244,8 @@ class OwnKeys(People):
         k = self._confirmed(session, password, source)
         opened = self._asked(session, k, code, address, kind, b"")
         self._engine.write(lambda rows: records.drop(rows, session.account, address, kind)).result()
-        detail: dict[str, object] = {"kind": kind, "address": address} if address else {"kind": kind}
-        self._take(opened, "key.removed", detail)
+        detail = {**session.origin, "kind": kind}
+        self._take(opened, "key.removed", detail | ({"address": address} if address else {}))
 
     def _asked(self, session: Session, k: bytes, code: str, address: str, kind: str, mark: bytes) -> Opened:
         if address:

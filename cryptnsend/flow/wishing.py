@@ -71,7 +71,9 @@ class Wishing(People):
         k = self._confirmed(session, password, source)
         opened = self._keeper.set_friends(session.ticket, k, named)
         added, removed = sorted({*named} - {*before}), sorted({*before} - {*named})
-        self._take(opened, "account.friends", {"count": len(named), "added": added, "removed": removed})
+        self._take(
+            opened, "account.friends", {**session.origin, "count": len(named), "added": added, "removed": removed}
+        )
         self._alert(session.account, "friends-changed")
 
     def mails(self, session: Session) -> dict[str, bool]:

@@ -237,6 +237,7 @@ def page(form: Form, error: str | None = None, shared: str = "", *, stopped: boo
         instead=instead,
         way=form.writing.wishes.way or usual_way,
         may_plain=desk().newmail.may_plain(signed_in()),
+        plain_from=desk().newmail.plain_from(signed_in()),
         may_pdf=desk().newmail.may_pdf(signed_in()),
         senders=desk().newmail.senders(signed_in()),
         known=desk().newmail.known(signed_in(), limit=SUGGESTED),

@@ -54,7 +54,11 @@ def friends() -> Any:
     """Show and take the list of people who get ordinary mail."""
     somebody, accounts = signed_in(), desk().accounts
     page: dict[str, Any] = {"typed": ", ".join(accounts.friends(somebody)), "error": None, "problem": None}
-    page |= {"may_plain": desk().newmail.may_plain(somebody), "may_friends": accounts.may_have_friends(somebody)}
+    page |= {
+        "may_plain": desk().newmail.may_plain(somebody),
+        "plain_from": desk().newmail.plain_from(somebody),
+        "may_friends": accounts.may_have_friends(somebody),
+    }
     if request.method != "POST":
         return render_template("friends.html", **page)
     page["typed"] = typed = request.form.get("friends", "")[:20_000]

@@ -8,7 +8,7 @@ import pytest
 
 from cryptnsend.core.errors import Denied, Refusal, WrongSecret
 from cryptnsend.flow.sessions import Session
-from tests.support.house import OTHER, PASSWORD, SOURCE, House, MakeHouse
+from tests.support.house import AGENT, OTHER, PASSWORD, SOURCE, House, MakeHouse
 
 ANN, MUM, PAT = "ann@gmail.example", "mum@home.example", "pat@yahoo.example"
 
@@ -41,9 +41,10 @@ def test_friends_get_ordinary_mail_and_everybody_else_a_notice(house: House, ann
 def test_the_trail_names_who_was_added_and_who_removed(house: House, ann: Session) -> None:
     house.accounts.set_friends(ann, f"{PAT}, {MUM}", PASSWORD, SOURCE)
     rows = house.engine.query("SELECT detail FROM audit WHERE action = 'account.friends' ORDER BY seq")
+    where = {"source": SOURCE, "agent": AGENT}
     assert [json.loads(row["detail"]) for row in rows] == [
-        {"count": 2, "added": ["joe@home.example", MUM], "removed": []},
-        {"count": 2, "added": [PAT], "removed": ["joe@home.example"]},
+        {**where, "count": 2, "added": ["joe@home.example", MUM], "removed": []},
+        {**where, "count": 2, "added": [PAT], "removed": ["joe@home.example"]},
     ]
 
 

@@ -39,9 +39,14 @@ def decision(house: House, message: int, to: str = PAT) -> tuple[str, str]:
 
 
 def test_a_newcomer_sends_nothing_in_plain_for_a_week(house: House) -> None:
+    since = house.clock.now()
     sign_up(house)
     assert decision(house, write(house, [PAT], ":: lunch")) == ("vault", "newcomer")
+    until = house.portal.newmail.plain_from(house.session(ANN))
+    assert until is not None
+    assert since + 7 * DAY <= until <= house.clock.now() + 7 * DAY
     house.clock.forward(7 * DAY)
+    assert house.portal.newmail.plain_from(house.session(ANN)) is None
     assert decision(house, write(house, [BOB], ":: lunch"), BOB) == ("relay", "plain-token")
 
 

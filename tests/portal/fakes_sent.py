@@ -36,6 +36,9 @@ class FakeNewMail:
     def may_plain(self, session: Any) -> bool:
         return self.world.may_plain
 
+    def plain_from(self, session: Any) -> int | None:
+        return self.world.plain_from
+
     def may_pdf(self, session: Any) -> bool:
         return self.world.may_pdf
 

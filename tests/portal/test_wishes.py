@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.portal.conftest import Visitor
 from tests.portal.test_compose import KNOWN, fill
-from tests.portal.world import CODE, PASSWORD, World
+from tests.portal.world import CODE, DAY, NOW, PASSWORD, World
 
 
 def test_the_page_offers_what_the_server_allows_and_sends_what_was_chosen(ann: Visitor, world: World) -> None:
@@ -101,3 +103,11 @@ def test_where_the_rules_let_nobody_have_friends_the_page_says_so(ann: Visitor, 
 def test_where_no_ordinary_mail_is_allowed_the_page_of_friends_says_so(ann: Visitor, world: World) -> None:
     world.may_plain = False
     assert "do not let you send ordinary mail" in ann.get("/account/friends").text
+
+
+def test_who_signed_up_a_few_days_ago_reads_from_when_they_may_send_ordinary_mail(ann: Visitor, world: World) -> None:
+    world.plain_from = NOW + 3 * DAY
+    assert "Your account is new: until" in ann.get("/account/friends").text
+    page = ann.get("/write").text
+    assert "a new account sends none in its first days" in page
+    assert re.search(r'value="plain" disabled', page)

@@ -75,6 +75,7 @@ class World:
     found_in_files: Sequence[Finding] = ()
     threads: dict[int, list[Turn]] = field(default_factory=dict)
     may_plain: bool = True
+    plain_from: int | None = None
     may_pdf: bool = True
     may_friends: bool = True
     usual_way: str = "code"
