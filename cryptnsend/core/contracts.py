@@ -181,7 +181,8 @@ class Blobs(Protocol):
     Ciphertext at rest, by random key. Every implementation passes tests/contracts/test_blobs.py.
 
     `put` returns when the octets are durable under their final name, but for the folder entry: `settle` makes the
-    names of all finished puts durable, and is called before the COMMIT of the rows that name them.
+    names of all finished puts durable, and the octets that a writer left to it. It is called before the COMMIT of the
+    rows that name them.
     """
 
     def put(self, key: str, chunks: Iterable[bytes]) -> int:
@@ -191,7 +192,7 @@ class Blobs(Protocol):
         """Open *key* for streaming; the blob exists once `close` returned, and never after `abort`."""
 
     def settle(self, keys: Sequence[str]) -> None:
-        """Make the names of these finished blobs durable."""
+        """Make the names of these finished blobs durable, and their octets where `close` left that to be done."""
 
     def open(self, key: str, start: int = 0) -> Iterator[bytes]:
         """Yield the octets from *start* on in pieces; raise KeyError if there is no such blob."""
@@ -211,11 +212,15 @@ class BlobWriter(Protocol):
 
     def write(self, octets: bytes) -> None: ...
 
-    def close(self) -> int:
-        """Make the octets durable and return how many there are."""
+    def close(self, *, flush: bool = True) -> int:
+        """Make the octets durable, or leave that to `settle` unless *flush*, and return how many there are."""
 
     def abort(self) -> None:
-        """Throw away what was written; does nothing once `close` returned; safe to call twice and after a failure."""
+        """
+        Throw away what was written; safe to call twice and after a failure.
+
+        Once `close` returned the blob stays; but octets that were not flushed until now can be settled no more.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -300,8 +300,9 @@ class Draft:
         while True:
             sealed = self._sealed
             try:
-                if sealed is None:  # small enough to be sealed with the others of the batch
-                    return await submit(lambda rows: self._fill(rows, used), (), self._close)
+                if sealed is None:  # small enough to be sealed, and flushed, with the others of the batch
+                    blobs: list[str] = []
+                    return await submit(lambda rows: self._fill(rows, used), blobs, partial(self._close_for, blobs))
                 return await submit(lambda rows: self._fill(rows, used), sealed.blobs, None)
             except Unvouched as missing:
                 await in_thread(partial(self._house.holders.learn, missing, asked))
@@ -380,9 +381,14 @@ class Draft:
             raise RuntimeError("a draft is filled into rows before it was sealed")
         return self._sealed
 
-    def _close(self) -> None:
+    def _close_for(self, batch: list[str]) -> None:
+        """Do what `_close` does without a flush, and name to the *batch* what it has to flush."""
+        self._close(flush=False)
+        batch.extend(self._durable.blobs)
+
+    def _close(self, *, flush: bool = True) -> None:
         """Seal the last octets and make them durable; what is known then fits into one transaction."""
-        self._sealed = self._sealing.close(self._author.organisation)
+        self._sealed = self._sealing.close(self._author.organisation, flush=flush)
         if self._origin == "smtp":
             self._macs = self._resend_macs()
 

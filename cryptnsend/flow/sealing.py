@@ -22,11 +22,12 @@ from cryptnsend.store.records import messages
 from cryptnsend.store.vault import INLINE, Vault
 
 _HELD = INLINE - 512  # octets that are held; sealed, they still fit into a row
+_ALONE = 2 * 1024 * 1024  # octets from which on flushing a message takes so long that a batch should not wait for it
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A message whose octets are all sealed and durable, but for the names of its blobs, and what its header said."""
+    """A message whose octets are all sealed and durable once its blobs are settled, and what its header said."""
 
     contents: tuple[messages.Content, ...]
     blobs: tuple[str, ...]
@@ -48,8 +49,8 @@ class Sealing:
 
     @property
     def waits(self) -> bool:
-        """Say whether `close` will wait for a disk."""
-        return self._stream is not None and self._stream.writer.spilled
+        """Say whether the message is so large that its flush should not be left to the batch."""
+        return self._stream is not None and self._stream.writer.spilled and self._size >= _ALONE
 
     def header(self, octets: bytes) -> None:
         """Take the whole header block with its empty line, as submitted."""
@@ -78,8 +79,12 @@ class Sealing:
         """Return BLAKE3 of the octets as submitted: in each processor at hand a third of what SHA-256 costs."""
         return self._flow().digest.digest()
 
-    def close(self, org: int) -> Sealed:
-        """Seal the last octets and the indexes, and make the body durable, or take it inline if it is small."""
+    def close(self, org: int, *, flush: bool = True) -> Sealed:
+        """
+        Seal the last octets and the indexes, and make the body durable, or take it inline if it is small.
+
+        Unless *flush*, a body that is not inline becomes durable when its blob is settled.
+        """
         stream, index = self._flow(), self.index()
         stream.writer.write(stream.sealer.finalize())
         parts = [("index", seal(stream.content_key, self._message, "index", pad(index.to_octets())))]
@@ -88,7 +93,7 @@ class Sealing:
             parts.append(("author_index", seal(stream.author_key, self._message, "author_index", pad(said))))
         parts += [(part, seal(stream.content_key, self._message, part, pad(octets))) for part, octets in self._beside]
         contents = [messages.Content(org, self._message, part, keys.SUITE, 0, body, None) for part, body in parts]
-        raw = stream.writer.close()
+        raw = stream.writer.close(flush=flush)
         contents.append(messages.Content(org, self._message, "raw", keys.SUITE, self._size, raw.body, raw.blob_key))
         blobs = () if raw.blob_key is None else (raw.blob_key,)
         return Sealed(tuple(contents), blobs, stream.content_key + stream.author_key, self._size, index)

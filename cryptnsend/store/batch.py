@@ -99,7 +99,7 @@ class Batcher:
 
         *ready* runs on this thread before the transaction begins; if it raises, so does this, and *fn* is not run.
         Raise what *fn* raised (its rows are undone, others go on), or `StoreBroken`/`StoreFull` if the commit failed.
-        *blobs* are the keys that its rows name: their folder entries are made durable first.
+        *blobs* are the keys that its rows name, which *ready* may still add to: they are made durable first.
         """
         if self._closed:
             raise StoreBroken("The store is closed.")

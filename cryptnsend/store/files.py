@@ -1,8 +1,8 @@
 """Blobs as files of one flat folder.
 
 The row makes a blob real, so a file gets its final, random name at once: no temporary name, no rename. Its octets are
-durable when `close` returns; its folder entry when `settle` returned, once for a whole batch. A failed fsync is fatal
-for that blob: the kernel reports such an error once and then forgets it, so a second try would prove nothing.
+durable when `close` returns, or with the folder entry when `settle` returned, once for a whole batch. A failed fsync is
+fatal for that blob: the kernel reports such an error once and then forgets it, so a second try would prove nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class FileBlobs:
         self._mode = mode
         self._guard = threading.Lock()
         self._unsettled: set[str] = set()  # finished here, folder entry not known to be durable
-        self._doubtful: set[str] = set()  # the folder's fsync failed after they were finished
+        self._doubtful: set[str] = set()  # an fsync failed after they were finished, or will never come
+        self._unflushed: dict[str, int] = {}  # finished files that `settle` has to flush, still open
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -55,12 +56,18 @@ class FileBlobs:
             raise _broken(error) from error
 
     def settle(self, keys: Sequence[str]) -> None:
-        """Make the names of these finished blobs durable; raise `StoreBroken` if one is missing or in doubt."""
+        """
+        Make the names of these finished blobs durable, and octets that were not flushed yet.
+
+        Raise `StoreFull`/`StoreBroken` if one is missing or in doubt.
+        """
         with self._guard:
             doubtful = self._doubtful.intersection(keys)
             waiting = set(self._unsettled)
+            unflushed = {} if doubtful else {key: self._unflushed.pop(key) for key in keys if key in self._unflushed}
         if doubtful:
             raise StoreBroken("The store's disk failed.")
+        self._flush(unflushed)
         try:
             for key in keys:
                 os.stat(_checked(key), dir_fd=self._folder, follow_symlinks=False)
@@ -101,6 +108,9 @@ class FileBlobs:
             with self._guard:
                 self._unsettled.discard(key)
                 self._doubtful.discard(key)
+                fd = self._unflushed.pop(key, -1)
+            if fd >= 0:
+                os.close(fd)
 
     def keys(self) -> Iterator[tuple[str, int]]:
         """Yield every (key, UTC milliseconds of its last change); files of other kinds in the folder are not ours."""
@@ -114,6 +124,22 @@ class FileBlobs:
                     continue
                 yield entry.name, changed // 1_000_000
 
+    def _flush(self, unflushed: dict[str, int]) -> None:
+        left = dict(unflushed)
+        try:
+            for key, fd in unflushed.items():
+                try:
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)
+                    del left[key]
+        except OSError as error:
+            with self._guard:
+                self._doubtful.update(left, (key,))
+            for fd in left.values():
+                os.close(fd)
+            raise _broken(error) from error
+
     def close(self) -> None:
         """Let go of the folder; safe to call twice."""
         folder, self._folder = self._folder, -1
@@ -126,9 +152,20 @@ class FileBlobs:
         except FileNotFoundError:
             raise KeyError(key) from None
 
-    def _finished(self, key: str) -> None:
+    def _finished(self, key: str, unflushed: int | None = None) -> None:
         with self._guard:
             self._unsettled.add(key)
+            if unflushed is not None:
+                self._unflushed[key] = unflushed
+
+    def _given_up(self, key: str) -> None:
+        """Let go of a finished file that nobody has begun to settle; a row must not name it any more."""
+        with self._guard:
+            fd = self._unflushed.pop(key, -1)
+            if fd >= 0:
+                self._doubtful.add(key)
+        if fd >= 0:
+            os.close(fd)
 
 
 class FileWriter:
@@ -149,11 +186,19 @@ class FileWriter:
             self.abort()
             raise _broken(error) from error
 
-    def close(self) -> int:
-        """Make the octets durable and return how many there are; raise `StoreBroken`, leaving nothing."""
+    def close(self, *, flush: bool = True) -> int:
+        """
+        Make the octets durable and return how many there are; raise `StoreBroken`, leaving nothing.
+
+        Unless *flush*, that is left to `settle`, which does it for a whole batch.
+        """
         if self._fd < 0:
             raise StoreBroken("This blob was given up.")
         fd, self._fd = self._fd, -1
+        if not flush:
+            self._finished = True
+            self._blobs._finished(self._key, fd)
+            return self._size
         try:
             try:
                 os.fsync(fd)
@@ -167,11 +212,13 @@ class FileWriter:
         return self._size
 
     def abort(self) -> None:
-        """Throw away what was written; nothing happens after `close` returned or when called again."""
+        """Throw away what was written; after `close` returned only what nobody has settled or flushed is given up."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
-        if not self._finished:
+        if self._finished:
+            self._blobs._given_up(self._key)
+        else:
             self._finished = True
             self._blobs.delete(self._key)
 

@@ -45,7 +45,7 @@ class VaultWriter:
 
     @property
     def spilled(self) -> bool:
-        """Say whether `close` will wait for a disk."""
+        """Say whether `close` will wait for a disk, if it is to flush."""
         return self._blob is not None
 
     def write(self, octets: bytes) -> None:
@@ -63,19 +63,24 @@ class VaultWriter:
             self._blob[1].write(bytes(held))
         self._blob[1].write(octets)
 
-    def close(self) -> Stored:
-        """Make the octets durable, but for the blob's name, and say where they rest; raise `StoreBroken`."""
+    def close(self, *, flush: bool = True) -> Stored:
+        """
+        Make the octets durable, but for the blob's name, and say where they rest; raise `StoreBroken`.
+
+        Unless *flush*, octets of a blob become durable with its name.
+        """
         if self._blob is None:
             return Stored(bytes(self._held), None)
         key, writer = self._blob
-        writer.close()
+        writer.close(flush=flush)
         return Stored(None, key)
 
     def abort(self) -> None:
         """
         Throw away what was written; safe at any time.
 
-        A blob that `close` has finished stays: a row that names it may be on its way, and `sweep` finds it if not.
+        A blob that `close` has finished stays: a row that names it may be on its way, and `sweep` finds it if not. If
+        it was not flushed either, and is not about to be, that row is refused.
         """
         self._held.clear()
         if self._blob is not None:

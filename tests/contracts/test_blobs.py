@@ -126,6 +126,32 @@ def test_aborted_leaves_nothing(blobs: Blobs) -> None:
     blobs.put(KEY, [b"the key is free again"])
 
 
+def test_octets_whose_flush_is_left_to_settling_are_there_for_whoever_opens_the_place_next(
+    place: Any, blobs: Blobs
+) -> None:
+    for key in (KEY, OTHER):
+        writer = blobs.writer(key)
+        writer.write(b"sealed " + key.encode())
+        assert writer.close(flush=False) == 47
+    blobs.settle([KEY, OTHER])
+    writer.abort()
+    blobs.settle([KEY, OTHER])
+    assert read(place.blobs(), OTHER) == b"sealed " + OTHER.encode()
+
+
+def test_what_was_given_up_before_it_was_flushed_is_settled_no_more(blobs: Blobs) -> None:
+    writer = blobs.writer(KEY)
+    writer.write(b"sealed")
+    writer.close(flush=False)
+    writer.abort()
+    with pytest.raises(StoreBroken):
+        blobs.settle([KEY])
+    blobs.delete(KEY)
+    assert held(blobs) == []
+    blobs.put(KEY, [b"the key is free again"])
+    blobs.settle([KEY])
+
+
 def test_chunks_that_fail_leave_nothing(blobs: Blobs) -> None:
     def chunks() -> Iterator[bytes]:
         yield b"half"

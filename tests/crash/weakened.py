@@ -5,6 +5,7 @@ No setting of the product makes any of these. They are patched into the process 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import sys
 import threading
@@ -52,6 +53,10 @@ def folder_unflushed() -> None:
     """Flush the file of a body, but not the folder that has its name."""
 
     def careless(blobs: FileBlobs, keys: Sequence[str]) -> None:
+        unflushed: dict[str, int] = vars(blobs)["_unflushed"]
+        for fd in [unflushed.pop(key) for key in keys if key in unflushed]:
+            os.fsync(fd)
+            os.close(fd)
         unsettled: set[str] = vars(blobs)["_unsettled"]
         unsettled.difference_update(keys)
 

@@ -65,6 +65,53 @@ def test_octets_are_flushed_on_close_and_the_folder_once_per_settle(blobs: FileB
     assert disk.flushed == ["file"] * 3 + ["folder"]
 
 
+def unflushed(blobs: FileBlobs, *keys: str) -> None:
+    for key in keys:
+        writer = blobs.writer(key)
+        writer.write(b"x")
+        writer.close(flush=False)
+
+
+def test_flushes_that_are_left_to_settling_come_before_that_of_the_folder(blobs: FileBlobs, disk: Disk) -> None:
+    unflushed(blobs, KEY, OTHER, THIRD)
+    assert disk.flushed == []
+    blobs.settle([KEY, OTHER])
+    assert disk.flushed == ["file", "file", "folder"]
+    blobs.settle([KEY, THIRD])
+    assert disk.flushed == ["file", "file", "folder", "file", "folder"]
+
+
+def test_a_failed_flush_while_settling_is_fatal_for_all_that_it_should_have_settled(
+    blobs: FileBlobs, disk: Disk
+) -> None:
+    unflushed(blobs, KEY, OTHER, THIRD)
+    disk.fsync_fails.add("file")
+    with pytest.raises(StoreBroken) as broken:
+        blobs.settle([KEY, OTHER])
+    assert broken.value.code == 451
+    for key in (KEY, OTHER):
+        with pytest.raises(StoreBroken):
+            blobs.settle([key])
+    assert disk.flushed == []
+    blobs.settle([THIRD])
+    assert disk.flushed == ["file", "folder"]
+
+
+def test_no_file_stays_open_whatever_becomes_of_it(blobs: FileBlobs, disk: Disk) -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    for key in (KEY, OTHER):
+        unflushed(blobs, key)
+    disk.fsync_fails.add("file")
+    with pytest.raises(StoreBroken):
+        blobs.settle([KEY, OTHER])
+    writer = blobs.writer(THIRD)
+    writer.close(flush=False)
+    writer.abort()
+    unflushed(blobs, "d4" * 20)
+    blobs.delete("d4" * 20)
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
 def test_short_writes_are_continued(blobs: FileBlobs, disk: Disk) -> None:
     disk.write_at_most = 3
     assert blobs.put(KEY, [b"0123456789"]) == 10
