@@ -108,6 +108,7 @@ class Sent:
             undo_until=max(taken) if taken else None,
             tell=bool((plans.of(self._engine, about["org"], message) or {}).get("tell")),
             instead=self._instead(about),
+            locked=not self._opener.opens(session, row),
         )
 
     def expire(self, session: Session, message: int, address: str | None = None) -> None:
@@ -243,6 +244,7 @@ class Sent:
             attachments=len(files_of(index)) if index else 0,
             ends=about["expires"],
             taken_back=bool(taken),
+            locked=not self._opener.opens(session, row),
         )
 
     def _index(self, session: Session, row: Row) -> Index | None:

@@ -147,6 +147,7 @@ class SentEntry:
     attachments: int = 0
     ends: int | None = None
     taken_back: bool = False
+    locked: bool = False  # its author's present password does not open it, so there is no subject to show
 
     @property
     def never_left(self) -> bool:
@@ -176,6 +177,7 @@ class Status:
     undo_until: int | None = None
     tell: bool = False  # whether its author hears when it is opened
     instead: str = "code"  # what stands in for the code: code (nothing), mail, none
+    locked: bool = False  # its author's present password does not open it, so there is no subject to show
 
     @property
     def never_left(self) -> bool:

@@ -175,7 +175,7 @@ def status_page(
         beside=(beside := beside_of(found.message)),
         links=desk().filelinks.listing(signed_in(), found.message) if beside else (),
         may_link=bool(beside) and desk().filelinks.allowed(signed_in()),
-        downloads=desk().downloads.done(signed_in(), found.message),
+        downloads=() if found.locked else desk().downloads.done(signed_in(), found.message),
         now=desk().now(),
         longest=desk().now() + desk().rules(signed_in()).life_most_days * 86_400_000,
     )

@@ -15,7 +15,7 @@ import pyzipper
 from cryptnsend.portal import Portal
 from tests.portal.conftest import Visitor
 from tests.portal.real import ANN, HOLM, JUNE, PAT, first_visit, nonce, portal, signed_in, text
-from tests.support.house import DAY, PASSWORD, SOURCE, House, MakeHouse
+from tests.support.house import DAY, OTHER, PASSWORD, SOURCE, House, MakeHouse
 
 
 @pytest.fixture
@@ -218,6 +218,21 @@ def test_who_closes_an_account_does_not_read_that_its_sender_took_a_message_back
     assert "Taken back" not in status
     assert ("Opened" if is_opened else "Their account is closed") in status
     assert Visitor(app).get(f"/m/{token}/ask").status_code == 200
+
+
+def test_after_a_reset_by_mail_what_was_sent_is_called_locked_and_not_without_a_subject(
+    app: Portal, house: House
+) -> None:
+    message = house.submit(ANN, [PAT], house.mail())
+    house.reset(ANN, OTHER)
+    ann = signed_in(app, ANN, OTHER)
+    for page in ("/sent", f"/sent/{message}"):
+        shown = ann.get(page).text
+        assert "(locked)" in shown
+        assert "(no subject)" not in shown
+    assert 'href="/account/unlock"' in shown
+    # What can be done to a message is for who shows that it is theirs: nothing leads to a page that refuses.
+    assert re.findall(r'(?:action|href)="(/(?:sent|messages)/\d[^"]*)"', shown) == []
 
 
 def test_a_number_that_no_row_can_have_is_no_number(app: Portal, house: House) -> None:
