@@ -34,6 +34,7 @@ from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.throttling import Throttle
 from cryptnsend.flow.views import Part
 from cryptnsend.keeper.client import Keeper
+from cryptnsend.keeper.recovery import chain
 from cryptnsend.keeper.requests import GlassOpened
 from cryptnsend.store.records import accounts, archive, audit, glass, grants, messages, oversight
 from cryptnsend.store.records.audit import OPERATOR
@@ -381,10 +382,10 @@ class GlassBreaks:
         if len(why) < SHORTEST_REASON:
             raise Denied("Say in a sentence why this mailbox has to be opened. It stands in the audit trail.")
         said = self._keeper.recovered(ticket)
-        organisation = said.organisation
+        organisation, seeds = said.organisation, chain(pair, seed, said.earlier)
         session = Session(
             account=0, organisation=organisation, roles=(), address="", addresses=(), name="", locale="", weak=False,
-            seeds={pair: seed}, ticket=ticket, locked_pairs=(), id_hash=self._random(32), secret=b"",
+            seeds=seeds, ticket=ticket, locked_pairs=(), id_hash=self._random(32), secret=b"",
         )  # fmt: skip
         whose, others = self._concerned(organisation, name)
         detail = {"mailbox": name, "reason": why, "recovery": str(pair)}

@@ -9,6 +9,7 @@ from cryptnsend.core.contracts import Row, Rows
 from cryptnsend.core.errors import NoGrant
 from cryptnsend.core.model import account_holder
 from cryptnsend.flow.adoption import NEWEST
+from cryptnsend.flow.mainrows import take_opened
 from cryptnsend.flow.people import People
 from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.views_accounts import Browser, Doing
@@ -102,6 +103,32 @@ class Oversight(People):
         self._engine.write(write).result()
         self._wake()
         return made
+
+    def replace_archive_key(self, session: Session, password: str, code: str, source: str) -> RecoveryFile | None:
+        """
+        Give the archive a new key and return its recovery file, this once; None where it takes two officers.
+
+        Who opened the archive opens all of it; who only has what opened it before opens nothing that is sent from now
+        on, and recovery files of before open nothing here any more. All officers are told, and asked for the new file.
+        Raises WrongSecret, Throttled, NoGrant where this officer does not open the archive, and Denied.
+        """
+        k = self._confirmed(session, password, source)
+        opened = self._keeper.archive_replace(session.ticket, k, code)
+        officers = oversight.officers(self._engine, session.organisation)
+        mails = [
+            self._mail("alert", "archive-key" if each == session.account else "archive-key-by-officer", each)
+            for each in officers
+        ]
+
+        def note(rows: Rows) -> None:
+            for each in officers:
+                oversight.unmark(rows, each, oversight.RECOVERY_FILE)
+            self._did(rows, session, "archive.key-replaced", {})
+            messages.add_deliveries(rows, mails)
+
+        take_opened(self._engine, self._keeper, self._clock, self._random, opened, note)
+        self._wake()
+        return opened.recovery
 
 
 def _doing(row: Row) -> Doing:

@@ -35,6 +35,7 @@ ONCE = frozenset(
         "hook_add",
         "hook_rotate",
         "new_passphrase",
+        "archive_replace",
         "organisation_add",
         "invite",
         "invite_member",
@@ -409,6 +410,10 @@ class Keeper(Posting, Ruling, GlassRequests, PasskeyRequests, TokenRequests):
     def archive_recovery(self, ticket: bytes, k: bytes, code: str = "") -> q.RecoveryFile:
         """Make a recovery file of the archive, as an officer; *code* is the number of the second step, if there is."""
         return self._ask(q.RecoveryFile, "archive_recovery", ticket=ticket, k=k, code=code)
+
+    def archive_replace(self, ticket: bytes, k: bytes, code: str = "") -> q.Opened:
+        """Give the archive a new key, as an officer; `recovery` is its file, None where it takes two officers."""
+        return self._ask(q.Opened, "archive_replace", ticket=ticket, k=k, code=code)
 
     def set_policy(self, ticket: bytes, k: bytes, text: str, code: str = "") -> q.PolicyTaken:
         """Say, as an officer with a second step, which rules the organisation has of its own."""

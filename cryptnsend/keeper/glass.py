@@ -74,7 +74,7 @@ def ask(
         ledger.insert(rows, "glass_breaks", made)
 
     context.commit(note)
-    return GlassOpened(_said(made), {pair.id: seed} if alone else {})
+    return GlassOpened(_said(made), archives.whole(context.reads, pair, seed) if alone else {})
 
 
 def agree(context: Context, ticket: bytes, k: bytes, code: str, ident: int) -> GlassBreak:
@@ -114,7 +114,7 @@ def open_agreed(context: Context, ticket: bytes, k: bytes, code: str, ident: int
             glass_rows.set_glass(rows, ident, opened=at, ends=at + now.minutes * MINUTE)
         return _known(rows, officer, ident)
 
-    return GlassOpened(_said(context.commit(note)), {pair.id: seed})
+    return GlassOpened(_said(context.commit(note)), archives.whole(context.reads, pair, seed))
 
 
 def end(context: Context, ticket: bytes, ident: int) -> GlassBreak:
@@ -175,7 +175,7 @@ def recovered(context: Context, ticket: bytes) -> Recovered:
         raise Denied(NOT_THIS_FILE)
     if needs_two(context.reads, found.org):
         raise Denied(TWO_FIRST)
-    return Recovered(found.org, shown.ends)
+    return Recovered(found.org, shown.ends, tuple(archives.earlier(context.reads, found.holder)))
 
 
 def seal_recovered(context: Context, ticket: bytes, entries: int, digest: bytes) -> Witnessed:

@@ -13,14 +13,16 @@ import base64
 import hashlib
 import textwrap
 from binascii import Error as NotBase64
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from cryptnsend.core import keys
 from cryptnsend.core.errors import SealBroken
 from cryptnsend.core.model import Random
 from cryptnsend.core.passwords import new_recovery_code, recovery_key, unwrap_seed, wrap_seed
 from cryptnsend.keeper.providers import Provider
-from cryptnsend.keeper.requests import RecoveryFile
+from cryptnsend.keeper.requests import Earlier, RecoveryFile
 
 TITLE = "CryptnSend recovery file"
 MASTER, ARCHIVE = "master key", "archive"
@@ -63,6 +65,22 @@ def master_file(provider: Provider, now: int, rng: Random) -> RecoveryFile:
     code = new_recovery_code(rng)
     wrap = provider.sealed_copy(recovery_key(code))
     return RecoveryFile(_written(MASTER, 0, "installation", 0, wrap, now), code)
+
+
+def chain(pair: int, seed: bytes, sealed: Sequence[Earlier]) -> dict[int, bytes]:
+    """Return the seeds of a pair and of all that came before it, by their ids. Raise `SealBroken` if one fits none."""
+    found, newest = {pair: seed}, pair
+    by_successor = {each.successor: each for each in sealed}
+    while newest in by_successor:
+        before = by_successor.pop(newest)
+        opened = keys.open_with(
+            found[newest], before.sealed, label="archive", owner=before.holder, holder=before.holder, ref=before.pair
+        )
+        if keys.public_of(opened) != before.public:
+            raise SealBroken("The archive's seed does not belong to its pair.")
+        found[before.pair] = opened
+        newest = before.pair
+    return found
 
 
 def read(text: str, code: str) -> Recovered:

@@ -122,11 +122,22 @@ class GlassBreak(Said, frozen=True):
     second: int | None = None  # the officer who is to agree, where two are needed
 
 
+class Earlier(Said, frozen=True):
+    """The seed of an earlier pair of an archive, sealed to the pair that came after it, its *successor*."""
+
+    pair: int
+    successor: int
+    holder: str
+    public: bytes
+    sealed: bytes
+
+
 class Recovered(Said, frozen=True):
-    """Whose archive a recovery file opened, and until when an export may leave."""
+    """Whose archive a recovery file opened, until when an export may leave, and what else its seed opens."""
 
     organisation: int
     ends: int
+    earlier: tuple[Earlier, ...] = ()
 
 
 class GlassOpened(Secret, frozen=True):

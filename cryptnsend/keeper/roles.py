@@ -237,6 +237,7 @@ _PORTAL: dict[str, Callable[..., Any]] = {
     "passphrase": own.passphrase,
     "new_passphrase": own.new_passphrase,
     "archive_recovery": own.officers_recovery,
+    "archive_replace": own.archive_replace,
     "set_policy": policies.set_by_officer,
     "set_look": looks.set_by_staff,
     "close_account": own.close,

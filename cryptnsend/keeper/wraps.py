@@ -17,6 +17,7 @@ from cryptnsend.keeper.rows import Account, Pair, Wrap
 
 # Kinds as the ledger has them, and what the wrap itself is bound to: an earlier password is a password.
 PASSWORD, EARLIER, RECOVERY, OFFICER = "password", "earlier", "recovery", "officer"
+SUCCESSOR = "successor"  # of an archive's pair: sealed to the one that came after it
 _BOUND = {PASSWORD: "password", EARLIER: "password", RECOVERY: "recovery"}
 WRONG_PASSWORD = "The address or the password is not right."  # noqa: S105
 

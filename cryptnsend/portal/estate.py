@@ -5,6 +5,7 @@ For everybody who has one, subscriber or not. Grave acts ask for the password an
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, abort, make_response, redirect, render_template, request, url_for
@@ -73,6 +74,7 @@ DOINGS = {  # what the access log says of an action of the audit trail
     "account.language": lazy_gettext("Chose a language"),
     "account.address-added": lazy_gettext("Added an address"),
     "recovery.made": lazy_gettext("Made a recovery file"),
+    "archive.key-replaced": lazy_gettext("Gave the archive a new key"),
     "recovery.confirmed": lazy_gettext("Confirmed the recovery file"),
     "device.added": lazy_gettext("Made a device password"),
     "device.revoked": lazy_gettext("Removed a device password"),
@@ -305,19 +307,40 @@ def browser_name(agent: str) -> str:
 @needs_session
 def recovery_file() -> Any:
     """Make another recovery file of the archive, and show it, this once."""
-    somebody = signed_in()
-    if "officer" not in somebody.roles:
+    if "officer" not in signed_in().roles:
         abort(404)
-    page: dict[str, Any] = {
-        "missing": desk().accounts.recovery_file_is_missing(somebody),
-        "error": None,
-        "refused": None,
-    }
-    page["has_second"] = desk().accounts.has_second_step(somebody)
+    page = _recovery_page()
     if request.method != "POST":
         return render_template("recovery-again.html", **page)
+    return _made(page, "recovery-again.html", desk().accounts.recovery_file)
+
+
+@blueprint.route("/account/archive-key", methods=["GET", "POST"])
+@needs_session
+def archive_key() -> Any:
+    """Give the archive a new key, and show the recovery file that fits it, this once."""
+    if "officer" not in signed_in().roles:
+        abort(404)
+    page = _recovery_page()
+    if request.method != "POST":
+        return render_template("archive-key.html", **page)
+    return _made(page, "archive-key.html", desk().accounts.replace_archive_key)
+
+
+def _recovery_page() -> dict[str, Any]:
+    somebody, accounts = signed_in(), desk().accounts
+    return {
+        "missing": accounts.recovery_file_is_missing(somebody),
+        "has_second": accounts.has_second_step(somebody),
+        "refused": None,
+        "error": None,
+    }
+
+
+def _made(page: dict[str, Any], template: str, make: Callable[[Any, str, str, str], Any]) -> Any:
+    somebody = signed_in()
     try:
-        made = desk().accounts.recovery_file(somebody, request.form.get("password", ""), typed_number(), source())
+        made = make(somebody, request.form.get("password", ""), typed_number(), source())
     except Throttled:
         raise
     except WrongSecret:
@@ -326,12 +349,13 @@ def recovery_file() -> Any:
             if page["has_second"]
             else gettext("That is not your password.")
         )
-        return render_template("recovery-again.html", **page), WRONG
-    except NoGrant:
-        raise
-    except Denied as denied:
+        return render_template(template, **page), WRONG
+    except Denied as denied:  # NoGrant too: this officer has no share in the archive
         page["refused"] = say(denied)
-        return render_template("recovery-again.html", **page), WRONG
+        return render_template(template, **page), WRONG
+    if made is None:  # where it takes two officers, none of them gets what opens it alone
+        remember("saved", "archive-key")
+        return redirect(url_for("account.overview"), 303)
     shown = {"file": made.text, "picture": scannable(made.text), "code": made.code, "address": somebody.address}
     return make_response(render_template("recovery-file.html", **shown, again=True))
 

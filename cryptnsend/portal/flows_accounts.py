@@ -144,6 +144,9 @@ class Accounts(Protocol):
     def access_log(self, session: Any, before: int | None = None, limit: int = 50) -> Sequence[Doing]: ...
     def recovery_file_is_missing(self, session: Any) -> bool: ...
     def confirm_recovery_file(self, session: Any) -> None: ...
+    def replace_archive_key(self, session: Any, password: str, code: str, source: str) -> Any:
+        """Return the new recovery file (text and code), None where it takes two officers; errors as `recovery_file`."""
+
     def recovery_file(self, session: Any, password: str, code: str, source: str) -> Any:
         """Return another recovery file of the archive (`text`, `code`), this once."""
 

@@ -275,6 +275,11 @@ class FakeAccounts:
             raise Denied("It takes two officers.")
         return RecoveryFile("CRYPTNSEND RECOVERY\nabcd efgh", "1111-2222")
 
+    def replace_archive_key(self, session: Any, password: str, code: str, source: str) -> RecoveryFile | None:
+        made = self.recovery_file(session, password, code, source)
+        self.world.calls.append("replace_archive_key")
+        return None if code == "333333" else made
+
     def start_alias(self, session: Any, address: str, source: str) -> Started:
         if "@" not in address:
             raise Denied("This is not an address.")

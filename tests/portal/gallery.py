@@ -97,7 +97,17 @@ PAGES = [  # who looks, at what
     *(("pat", url) for url in ("/account/browsers", "/account/log", "/account/export", "/account/close")),
     *(("ann", url) for url in ("/kept", *(f"/kept/{number}" for number in range(31, 36)), "/kept?before=33")),
     *(("pat", url) for url in ("/kept", "/kept/31")),
-    *(("officer", url) for url in ("/messages", "/account", "/account/recovery-file", "/account/close", "/drafts")),
+    *(
+        ("officer", url)
+        for url in (
+            "/messages",
+            "/account",
+            "/account/recovery-file",
+            "/account/archive-key",
+            "/account/close",
+            "/drafts",
+        )
+    ),
     *(("", url) for url in ("/answer/objects", "/closed")),
     *(("weak", url) for url in ("/messages", "/account", "/account/unlock", "/forgot/done")),
     *(("ann", url) for url in ("/messages", "/messages/11", "/sent", "/sent/21", "/sent/19", "/m/known", "/account")),
@@ -168,6 +178,7 @@ FORMS: list[tuple[str, str, dict[str, str], str]] = [  # who, page, what is type
     ("pat", "/account/addresses", {"#address": "pat.lee@work.example"}, "main form .button"),
     ("pat", "/account/close", {"#password": PASSWORD}, "main form .button"),
     ("officer", "/account/recovery-file", {"#password": PASSWORD}, "main form .button.second"),
+    ("officer", "/account/archive-key", {"#password": "wrong"}, "main form .button:not(.second)"),
     ("", "/answer/objects", {"#address": ANN}, "main form .button"),
     ("", "/m/new/ask", {}, "main form .button"),
     ("pat", "/account/number", {"#password": PASSWORD}, "main form .button"),

@@ -189,6 +189,23 @@ def test_another_recovery_file_asks_for_the_password_and_is_shown_once(officer: 
     assert "CRYPTNSEND RECOVERY" not in officer.get("/account/recovery-file").text
 
 
+def test_the_archive_gets_a_new_key_by_password_and_its_file_is_shown_once(officer: Visitor, world: World) -> None:
+    assert 'href="/account/archive-key"' in officer.get("/account/recovery-file").text
+    officer.get("/account/archive-key")
+    page = officer.post("/account/archive-key", {"password": "wrong"})
+    assert (page.status_code, "That is not your password." in page.text) == (422, True)
+    assert "replace_archive_key" not in world.calls
+    world.second_step = True
+    page = officer.post("/account/archive-key", {"password": PASSWORD, "code": "222222"})
+    assert (page.status_code, "It takes two officers." in page.text) == (422, True)
+    page = officer.post("/account/archive-key", {"password": PASSWORD, "code": "123456"})
+    assert "CRYPTNSEND RECOVERY" in page.text
+    assert page.headers["Cache-Control"] == "no-store"
+    officer.get("/account/archive-key")
+    assert officer.post("/account/archive-key", {"password": PASSWORD, "code": "333333"}).location == "/account"
+    assert "because it takes two of you to open it" in officer.follow().text
+
+
 def test_the_first_file_is_confirmed_on_the_page_that_shows_it(officer: Visitor, world: World) -> None:
     officer.get("/account")
     assert officer.post("/account/recovery-file/safe", {"first": "1"}).location == "/setup"
@@ -200,6 +217,7 @@ def test_the_first_file_is_confirmed_on_the_page_that_shows_it(officer: Visitor,
 def test_without_an_archive_there_is_no_recovery_file(ann: Visitor, pat: Visitor) -> None:
     for somebody in (ann, pat):
         assert somebody.get("/account/recovery-file").status_code == 404
+        assert somebody.get("/account/archive-key").status_code == 404
         assert "Recovery file" not in somebody.get("/account").text
         assert "Is your recovery file" not in somebody.get("/messages").text
 

@@ -112,6 +112,8 @@ ACTS = (
     Act("held.quarantine", GET, OFFICER, alone=True),
     Act("estate.recovery_file", GET, OFFICER, alone=True),
     Act("estate.recovery_file", POST, OFFICER, form=PROVEN, alone=True),
+    Act("estate.archive_key", GET, OFFICER, alone=True),
+    Act("estate.archive_key", POST, OFFICER, form=PROVEN, alone=True),
     Act("estate.recovery_file_is_safe", POST, OFFICER, alone=True),
 )  # fmt: skip
 

@@ -119,7 +119,8 @@ def test_hidden_fields_that_name_another_organisation_are_not_believed(governed:
         typed = {each for each in NAMES if each in " ".join(act.form.values())}
         for path in ("", "?" + "&".join(f"{name}={value}" for name, value in lies.items())):
             answer = governed.send(visitor, act, lies, more_path=path)
-            assert answer.status_code in (200, 303, 403, 404, 410, 422), act.name
+            # 429: each try has a number that was wrong, and of those there are few.
+            assert answer.status_code in (200, 303, 403, 404, 410, 422, 429), act.name
             assert [each for each in NAMES if each in answer.text and each not in typed] == [], act.name
     # Numbers that were tried, and mails to Rival's own people, stand in rows that name no organisation.
     moved = changed(before, governed.rows(governed.rival))
@@ -141,7 +142,7 @@ def test_without_a_second_step_no_page_of_theirs_opens(governed: Governed) -> No
         if act.endpoint == "estate.recovery_file_is_safe":
             continue  # whoever was just given the file by the server's owner says so before anything else
         answer = governed.send(visitor, act)
-        if act.endpoint == "estate.recovery_file":
+        if act.endpoint in ("estate.recovery_file", "estate.archive_key"):
             assert answer.status_code == (200 if act.method == GET else 422)
             assert "Kind: archive" not in answer.text
         else:
@@ -169,7 +170,7 @@ def test_without_the_password_again_nothing_is_done_that_asks_for_it(governed: G
     before = governed.rows()
     own = {"ident": governed.house.account(BOB), "glass": governed.glass}
     asked = [act for act in ACTS if {"password", "password-0"} & set(act.form) and "glass" not in act.place]
-    assert len(asked) == 14
+    assert len(asked) == 15
     for act in asked:
         for typed in ("", "wrong horse battery"):
             governed.house.clock.forward(60_000)

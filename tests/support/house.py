@@ -38,10 +38,12 @@ from cryptnsend.flow.sessions import Session
 from cryptnsend.flow.upkeep import Upkeep
 from cryptnsend.flow.views_accounts import SignedIn
 from cryptnsend.home import Home, file_mode, write_private
+from cryptnsend.keeper import ledger
 from cryptnsend.keeper.client import Keeper
 from cryptnsend.keeper.context import Settings
 from cryptnsend.keeper.providers import FileProvider, make_master_key
 from cryptnsend.keeper.requests import LinkRow
+from cryptnsend.keeper.rows import Wrap
 from cryptnsend.keeper.schema import STEPS as LEDGER_STEPS
 from cryptnsend.keeper.server import serve
 from cryptnsend.logs import logger
@@ -154,6 +156,10 @@ class House:
     @property
     def upkeep(self) -> Upkeep:
         return self.courier.upkeep
+
+    def wraps(self, holder: str) -> list[Wrap]:
+        """Return what the keeper's ledger has the seeds of a holder's pairs sealed in."""
+        return self._ledger.write(lambda rows: ledger.wraps(rows, holder)).result()
 
     def keeper(self, role: str) -> Keeper:
         """Return the keeper as *role* sees it."""
