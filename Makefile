@@ -127,9 +127,10 @@ clean:
 	$(BIN)/python -m pip install --quiet -e '.[dev,fuzz]'
 	@touch $@
 
-# Firefox's reader of PDFs, which the tests let open what is sent.
+# Firefox's reader of PDFs, which the tests let open what is sent. A folder has its name once it is whole: what was broken
+# off would count as made.
 .venv/pdfjs: | .venv/.npm
-	@! command -v npm >/dev/null || npm install --prefix $@ --ignore-scripts --omit=optional --no-audit --no-fund --silent pdfjs-dist@4.8.69
+	@! command -v npm >/dev/null || { npm install --prefix $@.part --ignore-scripts --omit=optional --no-audit --no-fund --silent pdfjs-dist@4.8.69 && mv $@.part $@; }
 
 .venv/sslyze: | .venv/.packages
 	@$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet 'sslyze>=6.3,<7' || { rm -rf $@; exit 1; }
@@ -142,7 +143,7 @@ clean:
 
 .venv/lighthouse: | .venv/.packages
 	@command -v npm >/dev/null || { echo "npm is missing. On Debian: sudo apt-get install npm" >&2; exit 1; }
-	@npm install --prefix $@ --ignore-scripts --no-audit --no-fund --silent lighthouse@12
+	@npm install --prefix $@.part --ignore-scripts --no-audit --no-fund --silent lighthouse@12 && mv $@.part $@
 
 .venv/.debian: Makefile | .venv/.packages
 	@missing=; for tool in $(TOOLS); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
