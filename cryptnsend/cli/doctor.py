@@ -121,7 +121,10 @@ def archives(config: Config) -> Iterator[Finding]:
     more = f" and {len(waiting) - MANY} more" if len(waiting) > MANY else ""
     words = f"No officer has said that the recovery file is in a safe place: {', '.join(names)}{more}."
     page = f"{Home(config.server.home).base_url(config)}/account/recovery-file"
-    remedy = f"They do so, or make the file again, at {page}. Without the file, a lost password loses the archive."
+    remedy = (
+        f"They do so, or make the file again, at {page} (where it takes two officers: after `cryptnsend archive rule one`)"
+        ". Without the file, a lost password loses the archive."
+    )
     yield warning("archives", words, remedy)
 
 

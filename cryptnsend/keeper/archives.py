@@ -105,7 +105,8 @@ def replace(context: Context, rows: Rows, account: Account, seeds: Mapping[int, 
     """
     Give the archive a new pair, opened by every officer who opened the one before; return its id and seed.
 
-    Nothing is sealed to the earlier pair from now on. Recovery files of before open nothing here any more.
+    Nothing is sealed to the earlier pair from now on. Recovery files of before open nothing here any more. An officer
+    who may not sign in is left out, and another officer lets them in when they may again.
     """
     pair, seed = opened(rows, account, seeds)
     ledger.set_pair(rows, pair.id, state="retired")
@@ -119,12 +120,16 @@ def replace(context: Context, rows: Rows, account: Account, seeds: Mapping[int, 
         # To the officer's pair that had it before, current or not: who is on the way back after a reset finds it there.
         own = ledger.pair(rows, wrap.ref)
         officer = accounts.row(rows, int(own.holder.removeprefix("account:"))) if own is not None else None
-        if own is not None and officer is not None and officer.org == account.org and officer.has("officer"):
+        if own is not None and officer is not None and _may_open(officer, account.org):
             _seal_to(rows, made, fresh, own)
         ledger.drop_wrap(rows, wrap)
     ledger.set_wrap(rows, Wrap(pair.id, wraps.SUCCESSOR, made.id, b"", "", chained))
     cards.renew(context, rows, pair.holder)
     return {made.id: fresh}
+
+
+def _may_open(officer: Account, org: int) -> bool:
+    return officer.org == org and officer.has("officer") and officer.state not in ("disabled", "closed")
 
 
 def whole(reads: ledger.Reads, pair: Pair, seed: bytes) -> dict[int, bytes]:

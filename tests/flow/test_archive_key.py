@@ -178,6 +178,20 @@ def test_only_an_officer_with_password_and_number_who_opens_the_archive_replaces
     assert oversight.officers(house.engine, clinic)
 
 
+def test_an_officer_who_may_not_sign_in_is_left_out_until_another_lets_them_in(house: House, clinic: int) -> None:
+    written(house, "first")
+    organisations, otto = house.portal.organisations, house.account(OTTO)
+    organisations.disable(house.session(OLIVE), otto, PASSWORD, SOURCE)
+    replaced(house)
+    written(house, "second")
+    organisations.enable(house.session(OLIVE), otto, PASSWORD, SOURCE)
+    with pytest.raises(NoGrant):
+        subjects(house, OTTO)
+    house.clock.forward(MINUTE)
+    roles(house, OTTO, "officer")
+    assert subjects(house, OTTO) == ["first", "second"]
+
+
 def test_what_is_chained_wrongly_opens_nothing(house: House, clinic: int) -> None:
     written(house, "first")
     new = replaced(house)

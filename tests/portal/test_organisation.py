@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
 from cryptnsend.core.organisation import SETTINGS
+from tests.portal import fakes_organisation
 from tests.portal.conftest import Visitor
 from tests.portal.world import ANN, PASSWORD, FakeSession, World
 
@@ -199,6 +201,16 @@ def test_what_is_asked_about_somebody_is_sent_under_the_names_that_are_read(
     labelled = re.findall(r'<label class="label" for="(\S+)"', form[0])
     assert len(labelled) == len(fields - {"role"})
     assert [len(re.findall(rf'<input class="[\w ]+" id="{each}"', page)) for each in labelled] == [1] * len(labelled)
+
+
+def test_an_officers_role_is_taken_away_beside_the_way_to_a_new_key_of_the_archive(
+    make_app: Any, people: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    officer = replace(fakes_organisation.PEOPLE[1], id=14, roles=("subscriber", "officer"))
+    monkeypatch.setattr(fakes_organisation, "PEOPLE", (*fakes_organisation.PEOPLE, officer))
+    visitor = visit(make_app, "officer")
+    assert "/account/archive-key" in visitor.get("/organisation/people/14").text
+    assert "/account/archive-key" not in visitor.get("/organisation/people/11").text
 
 
 def test_a_domain_shows_the_record_and_is_looked_for(make_app: Any, people: World) -> None:
