@@ -122,8 +122,8 @@ def archives(config: Config) -> Iterator[Finding]:
     words = f"No officer has said that the recovery file is in a safe place: {', '.join(names)}{more}."
     page = f"{Home(config.server.home).base_url(config)}/account/recovery-file"
     remedy = (
-        f"They do so, or make the file again, at {page} (where it takes two officers: after `cryptnsend archive rule one`)"
-        ". Without the file, a lost password loses the archive."
+        f"They do so, or make the file again, at {page}. Where it takes two officers, `cryptnsend archive rule one`"
+        " comes first. Without the file, a lost password loses the archive."
     )
     yield warning("archives", words, remedy)
 
