@@ -15,6 +15,7 @@
 #   make fuzz [ARGS=seconds]   each target of tests/fuzz for a minute, or so many seconds; what fails becomes a vector
 #   make scan                  sslyze at every port with TLS, wapiti at the pages of a server of its own: 20 minutes
 #   make audit                 pip-audit: known holes in the packages that are installed; needs PyPI's own answers
+#   make image [ARGS=...]      the container of examples/Containerfile, by podman; with BUILDER="docker build", by docker
 #   make sbom                  bills of materials (CycloneDX) into dist/: packages of Python and of npm
 #   make clean                 remove everything that make made
 
@@ -36,7 +37,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: demo test test-long torture lint docs words screenshots lighthouse bench bench-check fuzz scan audit sbom clean
+.PHONY: demo test test-long torture lint docs words screenshots lighthouse bench bench-check fuzz scan audit image sbom clean
 
 demo: .venv/.packages .venv/.npm
 	$(BIN)/cryptnsend demo $(ARGS)
@@ -91,6 +92,12 @@ audit: .venv/.packages .venv/bills
 	@mkdir -p build
 	$(BIN)/python -m pip freeze --exclude-editable >build/installed.txt
 	.venv/bills/bin/pip-audit --strict --disable-pip --no-deps --progress-spinner off -r build/installed.txt
+
+# In podman's own format an image has no health check.
+BUILDER ?= podman build --format docker
+image: .venv/.npm
+	@command -v $(firstword $(BUILDER)) >/dev/null || { echo "$(firstword $(BUILDER)) is missing. On Debian: sudo apt-get install podman" >&2; exit 1; }
+	$(BUILDER) $(ARGS) -f examples/Containerfile -t cryptnsend .
 
 sbom: .venv/.packages .venv/bills
 	@mkdir -p dist

@@ -42,3 +42,10 @@ def test_it_has_the_ports_and_rights_of_the_unit() -> None:
     (given,) = re.findall(r"--cap-add ([A-Z_,]+)", FILE.read_text())
     (unit,) = re.findall(r"(?m)^CapabilityBoundingSet=(.*)$", UNIT.read_text())
     assert {f"CAP_{name}" for name in given.split(",")} == set(unit.split())
+
+
+def test_every_build_by_podman_keeps_the_health_check() -> None:
+    assert len(instructions("HEALTHCHECK")) == 1
+    builds = re.findall(r"podman build[^\n]*", FILE.read_text() + (ROOT / "Makefile").read_text())
+    assert len(builds) == 2
+    assert all(each.startswith("podman build --format docker") for each in builds)
