@@ -50,6 +50,11 @@ class Holding(MPServer):
     def __init__(self, held: socket.socket, **options: Any):
         address, port = held.getsockname()[:2]
         super().__init__("cryptnsend portal", address=address, port=port, **options)
+        if certificate := options.get("ssl_cert"):
+            # granian follows links once and for all. Programs that renew certificates set theirs anew, so that each new
+            # worker has to follow them again.
+            chain, key = (str(each.absolute()) for each in (certificate, options["ssl_key"]))
+            vars(self).update(ssl_ctx=(self.ssl_ctx[0], chain, key, *self.ssl_ctx[3:]))
         self._held = held
 
     def _init_shared_socket(self) -> None:

@@ -152,6 +152,30 @@ def test_a_new_certificate_is_taken_up_without_a_gap_and_a_broken_one_is_not(por
     wait_for(is_new, "the new certificate")
 
 
+def test_links_that_are_set_anew_are_followed_as_certbot_has_them(short_folder):
+    config = make_home(short_folder / "home")
+    tls = Home(config.server.home).tls
+
+    def linked(number: int) -> None:
+        for name in ("certificate", "key"):
+            (tls / f"{name}.pem").rename(tls / f"{name}{number}.pem")
+            (tls / f"{name}.pem").symlink_to(f"{name}{number}.pem")
+
+    linked(1)
+    running = Portal(config.server.home)
+    try:
+        first = running.certificate()
+        for name in ("certificate", "key"):
+            (tls / f"{name}.pem").unlink()
+        make_certificate(config)
+        linked(2)
+        wait_for(lambda: running.certificate() != first, "the new certificate")
+    finally:
+        running.process.terminate()
+        running.process.wait(60)
+        running.log.close()
+
+
 def test_it_ends_with_an_error_when_its_worker_dies(portal):
     worker = int(portal.ask("/")[1])
     assert worker != portal.process.pid
