@@ -22,8 +22,8 @@
 PYTHON ?= python3
 WORKERS ?= $(shell echo $$(($$(nproc) + 2)))
 BIN = .venv/bin
-DEBIAN = chromium postfix libsasl2-modules dovecot-core dovecot-imapd swaks libnet-ssleay-perl msmtp neomutt isync offlineimap3 fetchmail getmail6 thunderbird curl p7zip-full strace e2fsprogs gcc libc6-dev libssl-dev fonts-dejavu-core fonts-noto-core libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 poppler-utils qpdf mupdf-tools gnupg gpg-agent openssl knot unbound clamav-daemon rspamd tesseract-ocr softhsm2 systemd zbar-tools
-TOOLS = chromium postfix doveadm /usr/lib/dovecot/imap swaks msmtp neomutt mbsync offlineimap fetchmail getmail thunderbird curl 7z strace mkfs.ext4 gcc knotd unbound clamd rspamd tesseract pdftoppm qpdf mutool gpg gpgconf openssl softhsm2-util systemd-analyze zbarimg
+DEBIAN = chromium postfix libsasl2-modules dovecot-core dovecot-imapd swaks libnet-ssleay-perl msmtp neomutt isync offlineimap3 fetchmail getmail6 thunderbird curl p7zip-full strace e2fsprogs gcc libc6-dev libssl-dev fonts-dejavu-core fonts-noto-core libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 poppler-utils qpdf mupdf-tools gnupg gpg-agent openssl knot unbound clamav-daemon rspamd tesseract-ocr softhsm2 systemd zbar-tools certbot
+TOOLS = chromium postfix doveadm /usr/lib/dovecot/imap swaks msmtp neomutt mbsync offlineimap fetchmail getmail thunderbird curl 7z strace mkfs.ext4 gcc knotd unbound clamd rspamd tesseract pdftoppm qpdf mutool gpg gpgconf openssl softhsm2-util systemd-analyze zbarimg certbot
 
 # The tests run Debian's servers in folders and on ports of their own. While the file POLICY is there, packages start none
 # by themselves: two of them would want the same port, and an installation fails with its server.
