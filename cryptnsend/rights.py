@@ -29,6 +29,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -315,20 +316,21 @@ class _Wanted(NamedTuple):
 
 def _settle_files(folder: int, wanted: _Wanted) -> None:
     with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_file(follow_symlinks=False):
-                _settle_file(entry.name, folder, wanted)
+        names = [(entry.name, entry.inode()) for entry in entries if entry.is_file(follow_symlinks=False)]
+    # Blobs share files; a second name of a file elsewhere is not ours to hand on.
+    here = Counter(inode for _, inode in names)
+    for name, inode in names:
+        _settle_file(name, folder, wanted, here[inode])
 
 
-def _settle_file(name: str, folder: int | None, wanted: _Wanted) -> None:
+def _settle_file(name: str, folder: int | None, wanted: _Wanted, names: int = 1) -> None:
     try:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except OSError:  # gone since, or not what it was: a running server's temporary file, or somebody plays with links
         return
     try:
         found = os.fstat(fd)
-        # A second name of a file elsewhere is not ours to hand on.
-        if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+        if stat.S_ISREG(found.st_mode) and found.st_nlink <= names:
             wanted.give(fd)
     finally:
         os.close(fd)

@@ -189,7 +189,7 @@ class Blobs(Protocol):
         """Store the chunks under *key* and return how many octets; raise `StoreFull`/`StoreBroken`, leaving nothing."""
 
     def writer(self, key: str) -> BlobWriter:
-        """Open *key* for streaming; the blob exists once `close` returned, and never after `abort`."""
+        """Open *key* for streaming; it exists once `close` flushed or `settle` returned, and never after `abort`."""
 
     def settle(self, keys: Sequence[str]) -> None:
         """Make the names of these finished blobs durable, and their octets where `close` left that to be done."""

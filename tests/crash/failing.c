@@ -1,5 +1,5 @@
 /*
- * Lets one call fail: of those of one name that open, write, flush, rename or cut a file under FAILING_UNDER, the one
+ * Lets one call fail: of those of one name that open, write, flush, link, rename or cut a file under FAILING_UNDER, the one
  * whose turn it is. Preloaded into a role. What is to fail, and what did, stands in a file that both sides have mapped (FAILING_CONTROL).
  */
 #define _GNU_SOURCE
@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 struct control {
@@ -118,12 +119,21 @@ OPEN(open64)
 OPENAT(openat)
 OPENAT(openat64)
 ON(ssize_t, write, (int fd, const void *from, size_t count), (fd, from, count))
+ON(ssize_t, writev, (int fd, const struct iovec *from, int count), (fd, from, count))
 ON(ssize_t, pwrite, (int fd, const void *from, size_t count, off_t at), (fd, from, count, at))
 ON(ssize_t, pwrite64, (int fd, const void *from, size_t count, off64_t at), (fd, from, count, at))
 ON(int, fsync, (int fd), (fd))
 ON(int, fdatasync, (int fd), (fd))
 ON(int, ftruncate, (int fd, off_t length), (fd, length))
 ON(int, ftruncate64, (int fd, off64_t length), (fd, length))
+
+int linkat(int fd, const char *old, int folder, const char *path, int flags)
+{
+    static int (*real)(int, const char *, int, const char *, int);
+    if (!real)
+        real = next("linkat");
+    return fails_on("linkat", folder) ? -1 : real(fd, old, folder, path, flags);
+}
 
 int rename(const char *from, const char *to)
 {

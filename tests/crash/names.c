@@ -92,6 +92,29 @@ OPEN(open64)
 OPENAT(openat)
 OPENAT(openat64)
 
+int linkat(int from, const char *old, int folder, const char *path, int flags)
+{
+    static int (*real)(int, const char *, int, const char *, int);
+    if (!real)
+        real = next("linkat");
+    int result = real(from, old, folder, path, flags);
+    if (!result && log_fd >= 0) {
+        /* An open file would be known by either of its names. */
+        char link[64], line[PATH_MAX * 2 + 3];
+        int before = errno;
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", folder);
+        ssize_t length = readlink(link, line + 1, PATH_MAX);
+        if (length > 0 && !strncmp(line + 1, under, under_length)) {
+            line[0] = '+';
+            length += snprintf(line + 1 + length, PATH_MAX, "/%s\n", path);
+            if (write(log_fd, line, (size_t)length + 1) < 0)
+                abort();
+        }
+        errno = before;
+    }
+    return result;
+}
+
 int fsync(int fd)
 {
     static int (*real)(int);

@@ -6,6 +6,7 @@ without meeting the fault.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import mmap
 import os
@@ -16,7 +17,7 @@ import struct
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,10 @@ from tests.support.roles import Roles
 
 SOURCE = Path(__file__).with_name("failing.c")
 CONTROL = struct.Struct("=qqqq16s")
-CALLS = ("open", "write", "pwrite", "pwrite64", "fsync", "fdatasync", "ftruncate", "ftruncate64", "rename")
+CALLS = (
+    "open", "write", "writev", "pwrite", "pwrite64", "fsync", "fdatasync", "ftruncate", "ftruncate64", "linkat",
+    "rename",
+)  # fmt: skip
 MOST = 400  # calls that a message may take, so that a loop ends
 
 
@@ -68,21 +72,37 @@ class Door:
     heard: dict[str, int]  # code by tag; 0 where the connection was cut
 
     def send(self, tag: str, size: int) -> int:
-        octets = (
-            f"From: {ANN}\r\nTo: {tag}@yahoo.example\r\nSubject: {tag}\r\nMessage-ID: <{tag}@gmail.example>\r\n\r\n"
-        ).encode() + (b"z" * 70 + b"\r\n") * (size // 72 + 1)
         try:
             with self.program.connect() as client:
                 client.mail(ANN)
                 code, _ = client.rcpt(f"{tag}@yahoo.example")
                 if code == 250:
-                    code, _ = client.data(octets)
+                    code, _ = client.data(mail(tag, size))
         except smtplib.SMTPResponseException as refused:
             code = refused.smtp_code
         except (OSError, smtplib.SMTPException):
             code = 0
         self.heard[tag] = code
         return code
+
+    def send_together(self, tags: Sequence[str], size: int) -> None:
+        """Send mails that end at the same moment, each on a session of its own."""
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(self.program.connect()) for _ in tags]
+            for client, tag in zip(clients, tags, strict=True):
+                client.mail(ANN)
+                client.rcpt(f"{tag}@yahoo.example")
+                assert client.docmd("DATA")[0] == 354
+                client.send(mail(tag, size))
+            for client in clients:
+                client.send(b".\r\n")
+            for client, tag in zip(clients, tags, strict=True):
+                self.heard[tag] = client.getreply()[0]
+
+
+def mail(tag: str, size: int) -> bytes:
+    header = f"From: {ANN}\r\nTo: {tag}@yahoo.example\r\nSubject: {tag}\r\nMessage-ID: <{tag}@gmail.example>\r\n\r\n"
+    return header.encode() + (b"z" * 70 + b"\r\n") * (size // 72 + 1)
 
 
 @pytest.fixture
@@ -122,9 +142,33 @@ def test_whichever_call_fails_a_message_is_absent_or_durable(door: Door, error: 
     assert door.send("before", size) == 250
     calls = ("open",) if error == errno.EMFILE else CALLS  # no descriptor is left, which only an opening can meet
     met = Counter({call: _until_none_fails(door, call, error, size) for call in calls})
-    needed = {"open", "pwrite64", "fdatasync"} | ({"write", "fsync"} if size > INLINE else set())
+    needed = {"open", "pwrite64", "fdatasync"} | ({"writev", "fsync"} if size > INLINE else set())
     needed &= set(calls)
     assert all(met[call] for call in needed), f"the fault met too little: {met}"
+    absent_or_durable(door)
+    print(os.strerror(error), {call: count for call, count in met.items() if count}, Counter(door.heard.values()))
+
+
+@pytest.mark.parametrize("error", [errno.EIO, pytest.param(errno.ENOSPC, marks=pytest.mark.long)])
+def test_whichever_call_fails_on_a_file_that_messages_share_each_of_them_is_absent_or_durable(
+    door: Door, error: int
+) -> None:
+    for call, turn in (("linkat", 1), ("linkat", 2), ("writev", 1), ("fsync", 1), ("fsync", 2)):
+        for attempt in range(MOST):  # until three of them met in one file
+            tags = [f"{call}-{turn}-{attempt}-{one}" for one in range(3)]
+            door.fault.set(call, turn, error)
+            door.send_together(tags, 60_000)
+            if door.fault.end():
+                break
+        else:
+            raise AssertionError(f"{call} was never met")
+        assert [code for code in map(door.heard.get, tags) if code != 250], "it failed, and nothing was refused"
+        door.send_together([f"{tag}-after" for tag in tags], 60_000)
+        assert {door.heard[f"{tag}-after"] for tag in tags} == {250}
+    absent_or_durable(door)
+
+
+def absent_or_durable(door: Door) -> None:
     door.roles.stop()
     found = find(door.roles.config, ANN, PASSWORD)
     yes = {tag for tag, code in door.heard.items() if code == 250}
@@ -135,7 +179,6 @@ def test_whichever_call_fails_a_message_is_absent_or_durable(door: Door, error: 
     assert not found.unreadable
     assert not found.without_delivery
     assert all(code == 250 or 400 <= code < 500 for code in door.heard.values()), door.heard
-    print(os.strerror(error), {call: count for call, count in met.items() if count}, Counter(door.heard.values()))
 
 
 def _until_none_fails(door: Door, call: str, error: int, size: int) -> int:

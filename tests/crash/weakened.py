@@ -57,6 +57,8 @@ def folder_unflushed() -> None:
         for fd in [unflushed.pop(key) for key in keys if key in unflushed]:
             os.fsync(fd)
             os.close(fd)
+        held: dict[str, list[bytes]] = vars(blobs)["_held"]
+        blobs._bundle({key: held.pop(key) for key in keys if key in held})
         unsettled: set[str] = vars(blobs)["_unsettled"]
         unsettled.difference_update(keys)
 

@@ -210,8 +210,9 @@ def test_what_is_whose(config: Config, as_root: bool) -> None:
     if not as_root:
         return
     home = Home(config.server.home)
-    for file in (home.ledger, home.main_db, home.blobs / "a1b2c3d4"):
+    for file in (home.ledger, home.main_db, home.blobs / "a1b2c3d4", home.blobs / "b1b2c3d4~"):
         file.touch(mode=0o600)
+    os.link(home.blobs / "b1b2c3d4~", home.blobs / "c1b2c3d4~")  # two blobs in one file
     for name in ("relay.password", "signer.pem", "signer.key"):
         (home.path / name).touch(mode=0o600)
     delivery = dataclasses.replace(config.delivery, smarthost_password_file="relay.password")
@@ -225,7 +226,8 @@ def test_what_is_whose(config: Config, as_root: bool) -> None:
     assert found["keeper/ledger.db"] == (keeper, group, "600")
     assert found["data"] == found["data/blobs"] == (0, group, "2770")
     assert found["data/main.db"] == (0, group, "660")
-    assert found["data/blobs/a1b2c3d4"] == (0, group, "640")
+    for name in ("a1b2c3d4", "b1b2c3d4~", "c1b2c3d4~"):
+        assert found[f"data/blobs/{name}"] == (0, group, "640")
     assert found["dkim/rsa1.pem"] == (courier, group, "600")
     assert found["relay.password"] == (courier, group, "600")
     assert found["signer.key"] == found["signer.pem"] == (PEOPLE.uids["portal"], group, "600")
@@ -259,12 +261,15 @@ def test_nothing_that_a_role_puts_in_its_folders_lets_root_give_away_something_e
     home.main_db.symlink_to(home.keeper / "master.key")
     (home.blobs / "b1b2b3b4").symlink_to(outside)
     os.link(outside, home.spool / "second-name")
+    for name in ("c1c2c3c4~", "d1d2d3d4~"):
+        os.link(outside, home.blobs / name)
     (home.main_db.parent / "main.db-wal").mkdir()
     rights.settle(users, PEOPLE, deep=True)
     for path in (home.keeper / "master.key", outside):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert outside.stat().st_uid == 0
-    (home.blobs / "b1b2b3b4").unlink()
+    for name in ("b1b2b3b4", "c1c2c3c4~", "d1d2d3d4~"):
+        (home.blobs / name).unlink()
     home.blobs.rmdir()
     home.blobs.symlink_to(tmp_path)
     with pytest.raises(rights.NotApart, match="cannot be used as a folder"):

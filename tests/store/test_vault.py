@@ -153,7 +153,7 @@ folder = Path(sys.argv[1])
 blobs = Blobs(folder / "blobs")
 engine = SqliteEngine(folder / "main.db", settle=blobs.settle)
 writer = Vault(blobs, os.urandom, folder / "hold").writer()
-writer.write(b"s" * 50_000)
+writer.write(b"s" * 500_000)
 here("blob half written")
 stored = writer.close()
 
@@ -193,7 +193,7 @@ def test_a_crash_between_two_steps_leaves_litter_at_most(house: House, step: str
     assert list(house.vault.verify(house.engine)) == []
     if kept:
         stored = Stored(**house.engine.query("SELECT body, blob_key FROM contents WHERE message = 1")[0])
-        assert b"".join(house.vault.open(stored)) == b"s" * 50_000
+        assert b"".join(house.vault.open(stored)) == b"s" * 500_000
 
 
 def test_keys_are_random_and_fit_for_a_file_name(house: House) -> None:
