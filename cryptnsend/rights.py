@@ -36,6 +36,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cryptnsend.config import Config, web_root
+from cryptnsend.core.contracts import BUNDLE
 from cryptnsend.core.errors import ConfigError
 from cryptnsend.home import FOLDERS, Home
 
@@ -317,7 +318,8 @@ class _Wanted(NamedTuple):
 def _settle_files(folder: int, wanted: _Wanted) -> None:
     with os.scandir(folder) as entries:
         names = [(entry.name, entry.inode()) for entry in entries if entry.is_file(follow_symlinks=False)]
-    # Blobs share files; a second name of a file elsewhere is not ours to hand on.
+    # Blobs share files; a second name of a file elsewhere is not ours to hand on. Counting alone would not tell:
+    # whoever takes a name of theirs away meanwhile makes the sum right. So the file has to begin as ours do, too.
     here = Counter(inode for _, inode in names)
     for name, inode in names:
         _settle_file(name, folder, wanted, here[inode])
@@ -330,7 +332,8 @@ def _settle_file(name: str, folder: int | None, wanted: _Wanted, names: int = 1)
         return
     try:
         found = os.fstat(fd)
-        if stat.S_ISREG(found.st_mode) and found.st_nlink <= names:
+        is_shared = 1 < found.st_nlink <= names and os.pread(fd, len(BUNDLE), 0) == BUNDLE
+        if stat.S_ISREG(found.st_mode) and (found.st_nlink == 1 or is_shared):
             wanted.give(fd)
     finally:
         os.close(fd)

@@ -176,6 +176,9 @@ class Migration(Protocol):
     def statements(self) -> Sequence[str]: ...
 
 
+BUNDLE = b"CSBUNDL1"  # how a file that several blobs share begins
+
+
 class Blobs(Protocol):
     """
     Ciphertext at rest, by random key. Every implementation passes tests/contracts/test_blobs.py.

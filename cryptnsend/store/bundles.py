@@ -14,7 +14,9 @@ import os
 import struct
 from collections.abc import Mapping, Sequence
 
-MAGIC = b"CSBUNDL1"
+from cryptnsend.core.contracts import BUNDLE
+
+MAGIC = BUNDLE
 MOST = 32  # blobs in a file: as long as one of them is kept, the octets of all are
 _COUNT = struct.Struct(">H")
 _PLACE = struct.Struct(">QQ")

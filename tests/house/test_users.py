@@ -19,6 +19,7 @@ from cryptnsend.config import Config
 from cryptnsend.home import Home, file_mode
 from cryptnsend.lending import Lending
 from cryptnsend.making import make_certificate
+from cryptnsend.store import bundles
 from tests.support.apart import PEOPLE, Apart, MakeApart, modes, with_users
 from tests.support.waiting import wait_for
 
@@ -212,6 +213,7 @@ def test_what_is_whose(config: Config, as_root: bool) -> None:
     home = Home(config.server.home)
     for file in (home.ledger, home.main_db, home.blobs / "a1b2c3d4", home.blobs / "b1b2c3d4~"):
         file.touch(mode=0o600)
+    (home.blobs / "b1b2c3d4~").write_bytes(bundles.MAGIC)
     os.link(home.blobs / "b1b2c3d4~", home.blobs / "c1b2c3d4~")  # two blobs in one file
     for name in ("relay.password", "signer.pem", "signer.key"):
         (home.path / name).touch(mode=0o600)
@@ -265,10 +267,16 @@ def test_nothing_that_a_role_puts_in_its_folders_lets_root_give_away_something_e
         os.link(outside, home.blobs / name)
     (home.main_db.parent / "main.db-wal").mkdir()
     rights.settle(users, PEOPLE, deep=True)
+    # As if names of it elsewhere had been counted here, and taken away since.
+    (home.blobs / "e1e2e3e4~").write_bytes(b"secret")
+    (home.blobs / "e1e2e3e4~").chmod(0o600)
+    os.link(home.blobs / "e1e2e3e4~", home.blobs / "f1f2f3f4~")
+    rights.settle(users, PEOPLE, deep=True)
+    assert stat.S_IMODE((home.blobs / "f1f2f3f4~").stat().st_mode) == 0o600
     for path in (home.keeper / "master.key", outside):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert outside.stat().st_uid == 0
-    for name in ("b1b2b3b4", "c1c2c3c4~", "d1d2d3d4~"):
+    for name in ("b1b2b3b4", "c1c2c3c4~", "d1d2d3d4~", "e1e2e3e4~", "f1f2f3f4~"):
         (home.blobs / name).unlink()
     home.blobs.rmdir()
     home.blobs.symlink_to(tmp_path)
