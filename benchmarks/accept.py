@@ -8,6 +8,7 @@ mail is opened and compared at the end, and the run fails if a single message is
     make bench                              beside Postfix alone: all loads, five rounds
     make bench ARGS="--beside postfix --beside exim --beside aiosmtpd"
     make bench ARGS="--rounds 2 --load 4k-8 --load 4k-32"
+    make bench ARGS="--processes 2"         with so many processes for submission, side by side
     make bench ARGS=--memory                one hundred submissions of 25 MiB at once, ours only
     make bench ARGS=--publish               all loads; table and picture are written into README.md
 """
@@ -102,9 +103,9 @@ class Numbers:
 class Bench:
     """One run: our server and its peers, the client, and what was measured so far."""
 
-    def __init__(self, folder: Path, *, beside: Sequence[str], people: int):
+    def __init__(self, folder: Path, *, beside: Sequence[str], people: int, processes: int):
         self.generator = Generator(folder)
-        self.server = Server(folder / "home")
+        self.server = Server(folder / "home", CRYPTNSEND_SUBMISSION_PROCESSES=str(processes))
         print(f"Making a home with {people} subscribers ...", flush=True)
         self.server.make(people)
         tls = self.server.config.tls
@@ -312,6 +313,7 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="so much of each load's messages")
     parser.add_argument("--beside", action="append", choices=[*PEERS, "nobody"], help="repeatable; default: postfix")
     parser.add_argument("--people", type=int, default=PEOPLE, help="subscribers, a multiple of twenty")
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help="of ours, for submission; default: 1")
     parser.add_argument("--memory", nargs="?", type=int, const=MEMORY.sessions, metavar="SESSIONS")
     parser.add_argument("--check", action="store_true", help="fail if a median is over its target")
     parser.add_argument("--folder", type=Path, help="where to work, on the disk to be measured; default: under /tmp")
@@ -328,7 +330,7 @@ def main() -> int:
     try:
         publishing.check(asked.publish)
         beside = [each for each in asked.beside or ["postfix"] if each != "nobody"]
-        bench = Bench(folder, beside=beside, people=asked.people)
+        bench = Bench(folder, beside=beside, people=asked.people, processes=asked.processes)
         if asked.memory is not None:
             good = memory(bench, asked.memory)
         else:

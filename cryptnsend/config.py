@@ -54,6 +54,7 @@ class Config:
     passwords: settings.Passwords = field(default_factory=settings.Passwords)
     argon2: settings.Argon2 = field(default_factory=settings.Argon2)
     delivery: settings_post.Delivery = field(default_factory=settings_post.Delivery)
+    submission: settings_doors.Submission = field(default_factory=settings_doors.Submission)
     inbound: settings_doors.Inbound = field(default_factory=settings_doors.Inbound)
     scan: settings_post.Scan = field(default_factory=settings_post.Scan)
     dlp: settings_post.Dlp = field(default_factory=settings_post.Dlp)

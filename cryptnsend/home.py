@@ -213,12 +213,24 @@ def locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def bind(address: str, port: int, *, shared: bool = False) -> socket.socket:
-    """
-    Return a bound TCP socket; port 0 takes a free one, `::` takes IPv4 too. Raises OSError if the port is taken.
+def bind(address: str, port: int) -> socket.socket:
+    """Return a bound TCP socket; port 0 takes a free one, `::` takes IPv4 too. Raises OSError if the port is taken."""
+    return _bind(address, port, shared=False)
 
-    *shared* lets several processes bind the same port, among which the system spreads connections (SO_REUSEPORT).
+
+def bind_beside(bound: socket.socket) -> socket.socket:
     """
+    Return another socket on the port of *bound*, for one more process: the system spreads connections over them.
+
+    Call it before anybody listens. The first of them is bound as if alone, so a port that another server has, even one
+    that would share it, is taken; only from then on it is shared (SO_REUSEPORT), and with our own user alone.
+    """
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    address, port = bound.getsockname()[:2]
+    return _bind(address, port, shared=True)
+
+
+def _bind(address: str, port: int, *, shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:

@@ -10,6 +10,19 @@ from cryptnsend.settings import setting
 
 
 @dataclass(frozen=True, slots=True)
+class Submission:
+    """Sending by mail programs: SMTP."""
+
+    processes: int = setting(
+        1,
+        "Processes that take mail at the ports of submission side by side; each takes an equal part of [limits]"
+        " connections and counts connections_per_ip for itself.",
+        low=1,
+        high=64,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Mailbox:
     """Reading by mail programs: IMAP and POP."""
 

@@ -9,6 +9,7 @@ The keeper starts first and stops last, because the others need it to finish wha
 
 We open the doors' ports, which may need root, and hand each role its own as descriptors `--door NAME=N`. So a role can
 be another user from its first instruction on, and while it starts again whoever knocks waits instead of being refused.
+Several processes may play one role side by side, each with a name of its own here and with sockets on the same ports.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ class Supervisor:
     on_ready: Callable[[], None] = lambda: None
     environs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by role; ours where none is given
     launches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by role, for Popen: user and groups
-    doors: Callable[[str], Mapping[str, socket.socket]] = lambda _role: {}  # binds the ports of a role, by their names
+    # Binds the ports of a role, by their names; nobody listens before the last of them is bound.
+    doors: Callable[[str], Mapping[str, socket.socket]] = lambda _role: {}
     tend: Callable[[], None] = lambda: None  # called at least twice a second
     output: IO[bytes] | None = None  # standard output of the roles, if it is not ours
     lock: Path | None = None  # what makes us the only one in our role; for a whole server the home's is all it takes
@@ -95,6 +97,8 @@ class Supervisor:
                 self._roles[name] = Role(name, argv, self.doors(name))
                 for door in self._roles[name].doors.values():
                     stack.callback(door.close)
+            for role in self._roles.values():
+                for door in role.doors.values():
                     door.listen(BACKLOG)
             self.tend()
             bell = stack.enter_context(_signals(self._stop))
@@ -167,8 +171,10 @@ class Supervisor:
                 said = b""
             if said:
                 role.is_ready = True
-                if role.doors:
-                    self.home.announce({name: door.getsockname()[1] for name, door in role.doors.items()})
+                # A role may be ready only when we stop already: its doors are closed, and nobody is to look for them.
+                open_ = {name: door for name, door in role.doors.items() if door.fileno() >= 0}
+                if open_:
+                    self.home.announce({name: door.getsockname()[1] for name, door in open_.items()})
             else:
                 # The line is closed but the process may still be ending: stop listening, `_bury` sees it die.
                 selector.unregister(role.line)

@@ -67,9 +67,10 @@ def _submission(config: Config, ready: Callable[[], None], inherited: Doors) -> 
             home.announce(ports)
         ready()
 
-    figures = config.limits
+    # What is a limit of the machine's is shared out among the processes, of which each sees only its own clients.
+    figures, processes = config.limits, config.submission.processes
     # What waits for a scanner waits longer than what waits for a disk; so there are more who may.
-    pool = None if built.scanning.is_idle else ThreadPoolExecutor(SCANS, "submission")
+    pool = None if built.scanning.is_idle else ThreadPoolExecutor(max(1, SCANS // processes), "submission")
     server.serve(
         doors,
         gatekeeper=built.gate,
@@ -83,9 +84,10 @@ def _submission(config: Config, ready: Callable[[], None], inherited: Doors) -> 
             size=figures.message_octets,
             recipients=figures.recipients,
             header=figures.header_octets,
-            connections=figures.connections,
+            connections=-(-figures.connections // processes),
             per_source=figures.connections_per_ip,
             idle=figures.idle_seconds,
+            auth_threads=max(1, limits.Limits().auth_threads // processes),
         ),
         help_url=lambda topic: f"{home.base_url(config)}/help/{topic}",
         ready=opened,

@@ -11,11 +11,11 @@ import click
 from cryptnsend import logs, metrics, rights
 from cryptnsend.cli.options import home_option
 from cryptnsend.cli.owner import is_served, must_be_restored, serve_command
-from cryptnsend.cli.plays import DOORS, PLAYS, bound_to, count, forget_counts
+from cryptnsend.cli.plays import DOORS, PLAYS, Doors, bound_to, count, forget_counts
 from cryptnsend.config import NEXT, Config
 from cryptnsend.core.errors import CryptnSendError
 from cryptnsend.hardening import harden
-from cryptnsend.home import Home
+from cryptnsend.home import Home, bind_beside
 from cryptnsend.lending import Lending
 from cryptnsend.supervisor import Line, Supervisor, alone
 
@@ -48,7 +48,7 @@ def serve(
         # Nobody arranges a home anew under the feet of a server that runs on it.
         with alone(home.serve_lock, home.path, shared=role is not None):
             people = _people(config, others_run)
-        if role is None or people is not None:
+        if role is None or people is not None or len(_players(config, role)) > 1:
             ctx.exit(_supervise(config, people, role))
     assert role is not None  # noqa: S101 - a supervisor names it
     line = None if supervised is None else Line(supervised)
@@ -87,6 +87,15 @@ def _supervise(config: Config, people: rights.People | None, only: str | None) -
     closed = {"inbound": not config.inbound.enabled, "mailbox": not config.mailbox.enabled}
     wanted = [role for role in ROLES if not closed.get(role)]
     roles = wanted if only is None else [only]
+    parts = {player: role for role in roles for player in _players(config, role)}
+    held: dict[str, Doors] = {}
+
+    def doors(player: str) -> Doors:
+        role = parts[player]
+        if role in held:
+            return {name: bind_beside(door) for name, door in held[role].items()}
+        held[role] = {name: bound_to(config, name) for name in DOORS.get(role, ())}
+        return held[role]
 
     def tell() -> None:
         ports = home.ports()
@@ -108,15 +117,24 @@ def _supervise(config: Config, people: rights.People | None, only: str | None) -
             stack.callback(lending.end)
         return Supervisor(
             home,
-            {role: serve_command(config, role) for role in roles},
-            environs={role: _environ(config, role) | (lending.environ(role) if lending else {}) for role in roles},
-            launches={} if people is None else {role: people.launch(role) for role in roles},
-            doors=lambda role: {name: bound_to(config, name) for name in DOORS.get(role, ())},
+            {player: serve_command(config, role) for player, role in parts.items()},
+            environs={
+                player: _environ(config, role) | (lending.environ(role) if lending else {})
+                for player, role in parts.items()
+            },
+            launches={} if people is None else {player: people.launch(role) for player, role in parts.items()},
+            doors=doors,
             tend=lending.renew if lending else lambda: None,
             output=output,
             lock=None if only is None else home.run / f"{only}.lock",
             on_ready=tell if only is None else lambda: None,
         ).run()
+
+
+def _players(config: Config, role: str) -> list[str]:
+    """Return the names of the processes that play *role*, as the supervisor and its log call them."""
+    count = config.submission.processes if role == "submission" else 1
+    return [role, *(f"{role}-{number}" for number in range(2, count + 1))]
 
 
 def _environ(config: Config, role: str) -> dict[str, str]:

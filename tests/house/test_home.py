@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from cryptnsend.config import Config
 from cryptnsend.core.errors import ConfigError
-from cryptnsend.home import Home, bind, write_private
+from cryptnsend.home import Home, bind, bind_beside, write_private
 from cryptnsend.making import create
 from tests.support.homes import make_home
 
@@ -138,6 +138,15 @@ def test_a_port_that_somebody_listens_at_is_refused(address):
         held.listen()
         with pytest.raises(OSError, match="in use"):
             bind(address, held.getsockname()[1])
+
+
+def test_a_port_that_processes_of_another_server_share_is_refused_too():
+    with bind("127.0.0.1", 0) as held, bind_beside(held) as beside:
+        assert beside.getsockname() == held.getsockname()
+        for bound in (held, beside):
+            bound.listen()
+        with pytest.raises(OSError, match="in use"):
+            bind("127.0.0.1", held.getsockname()[1])
 
 
 def test_the_address_of_all_takes_ipv4_too():

@@ -129,6 +129,21 @@ def test_a_role_that_comes_back_keeps_its_privileged_port_and_nobody_is_refused_
         smtplib.SMTP_SSL("localhost", port, context=server.context(), timeout=10)
 
 
+@pytest.mark.long
+def test_processes_that_share_a_port_of_roots_are_all_the_user_of_their_role(make_apart: MakeApart | None) -> None:
+    if make_apart is None:
+        return
+    server = make_apart(submission={"processes": 2})
+    server.start()
+    server.done("subscriber", "add", ANN, "--password-stdin", stdin=PASSWORD + "\n")
+    pids = server.pids()
+    uids = {name: Path(f"/proc/{pids[name]}").stat().st_uid for name in ("submission", "submission-2")}
+    assert set(uids.values()) == {PEOPLE.uids["submission"]}
+    os.kill(pids["submission"], 9)
+    assert [submit(server, f"Fine, {number}.")[0] for number in range(6)] == [250] * 6  # by both, or by who is left
+    server.stop()
+
+
 def test_one_role_as_root_is_its_own_user_too(make_apart: MakeApart | None) -> None:
     if make_apart is None:
         return

@@ -24,12 +24,11 @@ def main(folder: Path, options: dict[str, float]) -> None:
     intake = InMemoryIntake()
     intake.only_hash = bool(options.pop("only_hash", False))
     hold = options.pop("hold", 0.0)  # seconds that each commit takes
-    shared = int(options.pop("shared", 0))  # a port to share with other processes
     if files := int(options.pop("files", 0)):  # open at once
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     if hold:
         intake.before_commit = lambda: asyncio.sleep(hold)
-    sockets = [bind("127.0.0.1", shared, shared=bool(shared)), bind("127.0.0.1", 0)]
+    sockets = [bind("127.0.0.1", 0), bind("127.0.0.1", 0)]
     ports = [each.getsockname()[1] for each in sockets]
     log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr), processors=[structlog.processors.JSONRenderer()])
     serve(

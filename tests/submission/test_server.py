@@ -128,35 +128,6 @@ def test_out_of_file_descriptors_is_logged_and_passes(start: Callable[..., Proce
     process.stop()
 
 
-def test_two_processes_share_a_port(start: Callable[..., Process]) -> None:
-    probe = bind("127.0.0.1", 0, shared=True)
-    port = probe.getsockname()[1]
-    first, second = start(shared=port), start(shared=port)
-    probe.close()
-    clients = []
-    try:
-        # A hash of its ports decides which process gets a connection: 64 times the same one, once in 10^19 runs.
-        shares = [0, 0]
-        while not all(shares) and len(clients) < 64:
-            clients.append(Client(first))
-            clients[-1].sign_in()
-            shares = [len(each.logged("signed in")) for each in (first, second)]
-        assert all(shares)
-        assert sum(shares) == len(clients)
-    finally:
-        for client in clients:
-            client.close()
-    first.stop()
-    second.stop()
-
-
-def test_without_sharing_a_port_in_use_is_an_error() -> None:
-    with bind("127.0.0.1", 0) as taken:
-        taken.listen()
-        with pytest.raises(OSError, match="in use"):
-            bind("127.0.0.1", taken.getsockname()[1])
-
-
 def test_ipv6_door_takes_ipv4_too() -> None:
     with bind("::", 0) as both:
         both.listen()
