@@ -9,6 +9,7 @@ mail is opened and compared at the end, and the run fails if a single message is
     make bench ARGS="--beside postfix --beside exim --beside aiosmtpd"
     make bench ARGS="--rounds 2 --load 4k-8 --load 4k-32"
     make bench ARGS="--processes 2"         with so many processes for submission, side by side
+    make bench ARGS="--beside nobody --load 4k-8 --vault 1000 --vault 1000000"    beside a million messages
     make bench ARGS=--memory                one hundred submissions of 25 MiB at once, ours only
     make bench ARGS=--publish               all loads; table and picture are written into README.md
 """
@@ -29,6 +30,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import copying
 import flushes
 import processes
 import publishing
@@ -101,16 +103,25 @@ class Numbers:
 
 
 class Bench:
-    """One run: our server and its peers, the client, and what was measured so far."""
+    """
+    One run: our server and its peers, the client, and what was measured so far.
 
-    def __init__(self, folder: Path, *, beside: Sequence[str], people: int, processes: int):
+    For each of *vaults* there is one more server of ours, with so many messages in it from the start.
+    """
+
+    def __init__(self, folder: Path, *, beside: Sequence[str], people: int, processes: int, vaults: Sequence[int]):
         self.generator = Generator(folder)
         self.server = Server(folder / "home", CRYPTNSEND_SUBMISSION_PROCESSES=str(processes))
-        print(f"Making a home with {people} subscribers ...", flush=True)
-        self.server.make(people)
+        self.filled = [Server(folder / f"home-{size}") for size in vaults]
+        for server, size in zip((self.server, *self.filled), (0, *vaults), strict=True):
+            print(f"Making a home with {people} subscribers ...", flush=True)
+            server.make(people)
+            if size:
+                server.name = f"{Server.name}, {size:,} messages"
+                copying.grow(server, size)
         tls = self.server.config.tls
         self.peers = [PEERS[each](folder / each, tls.certificate, tls.key, self.server.senders) for each in beside]
-        self.servers: list[Server | Peer] = [self.server, *self.peers]
+        self.servers: list[Server | Peer] = [self.server, *self.filled, *self.peers]
         self.numbers = Numbers()
         self.batches: list[verify.Batch] = []
         self.measured: dict[tuple[str, str], list[Figures]] = {}
@@ -175,9 +186,11 @@ class Bench:
 
     def submit(self, server: Server | Peer, load: Load, mark: Callable[[str], None]) -> list[Taken]:
         """Run the client once and remember what was promised to it."""
-        recipients = self.numbers.people(load, len(self.server.senders))
+        # Peers have the passwords of the first.
+        senders = (server if isinstance(server, Server) else self.server).senders
+        recipients = self.numbers.people(load, len(senders))
         first = self.numbers.messages(load.messages)
-        taken = self.generator.run(load, server.port, self.server.senders, recipients, first, mark)
+        taken = self.generator.run(load, server.port, senders, recipients, first, mark)
         name = f"{server.name} {load.name}"
         self.batches.append(verify.Batch(name, self.generator.message(load), taken, load.sampled))
         return taken
@@ -197,13 +210,13 @@ class Bench:
                     self.submit(server, few, lambda _, so_far=so_far: so_far.append(count.so_far()))
                     self.flushed[server.name, load.name] = (so_far[1] - so_far[0]) / few.messages
 
-    def check(self) -> verify.Report:
-        """Open samples of what our server took, and count all of it."""
-        return verify.verify(
-            self.server,
-            [batch for batch in self.batches if batch.name.startswith(Server.name)],
-            random.Random(self.numbers.message),
-        )
+    def check(self) -> str:
+        """Open samples of what each server of ours took, count all of it, and say what was found."""
+        said = []
+        for server in (self.server, *self.filled):
+            batches = [batch for batch in self.batches if batch.name.startswith(f"{server.name} ")]
+            said.append(str(verify.verify(server, batches, random.Random(self.numbers.message))))
+        return "; ".join(said)
 
 
 def _line(figures: Figures) -> str:
@@ -275,10 +288,20 @@ def everything(bench: Bench, loads: Sequence[Load]) -> list[str]:
     return lines
 
 
-def ratios(bench: Bench, load: Load, peer: str = Postfix.name) -> list[float]:
+def ratios(bench: Bench, load: Load, peer: str = Postfix.name, ours: str = Server.name) -> list[float]:
     """Return the ratio of CPU of each round."""
-    pairs = zip(bench.measured[Server.name, load.name], bench.measured.get((peer, load.name), []), strict=False)
+    pairs = zip(bench.measured[ours, load.name], bench.measured.get((peer, load.name), []), strict=False)
     return [one.cpu / other.cpu for one, other in pairs]
+
+
+def growths(bench: Bench, loads: Sequence[Load]) -> list[str]:
+    """Return, as a Markdown table, what a message costs in each fuller vault by what it costs in the first of them."""
+    first, *fuller = [each.name for each in bench.filled]
+    lines = [f"| load | CPU by that of {first} | {' | '.join(fuller)} |", "|---" * (2 + len(fuller)) + "|"]
+    for load in loads:
+        cells = [spread(ratios(bench, load, first, each)) for each in fuller]
+        lines.append(f"| {load.name} | 1 | {' | '.join(cells)} |")
+    return lines
 
 
 def missed(bench: Bench, loads: Sequence[Load]) -> list[str]:
@@ -314,6 +337,10 @@ def main() -> int:
     parser.add_argument("--beside", action="append", choices=[*PEERS, "nobody"], help="repeatable; default: postfix")
     parser.add_argument("--people", type=int, default=PEOPLE, help="subscribers, a multiple of twenty")
     parser.add_argument("--processes", type=int, default=1, metavar="N", help="of ours, for submission; default: 1")
+    parser.add_argument(
+        "--vault", type=int, action="append", default=[], metavar="N",
+        help="one more server of ours, with N messages in it; repeatable, the fewest first",
+    )  # fmt: skip
     parser.add_argument("--memory", nargs="?", type=int, const=MEMORY.sessions, metavar="SESSIONS")
     parser.add_argument("--check", action="store_true", help="fail if a median is over its target")
     parser.add_argument("--folder", type=Path, help="where to work, on the disk to be measured; default: under /tmp")
@@ -330,7 +357,7 @@ def main() -> int:
     try:
         publishing.check(asked.publish)
         beside = [each for each in asked.beside or ["postfix"] if each != "nobody"]
-        bench = Bench(folder, beside=beside, people=asked.people, processes=asked.processes)
+        bench = Bench(folder, beside=beside, people=asked.people, processes=asked.processes, vaults=sorted(asked.vault))
         if asked.memory is not None:
             good = memory(bench, asked.memory)
         else:
@@ -345,6 +372,8 @@ def main() -> int:
             said = everything(bench, loads)
             if any(found.values()):
                 said = [*table(bench, loads), "", *said]
+            if len(bench.filled) > 1:
+                said = [*said, "", *growths(bench, loads)]
             print("\n".join(said))
             targets = {load.name: load.target for load in loads if load.target is not None}
             note(asked.figures, found, targets)

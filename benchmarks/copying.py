@@ -4,17 +4,21 @@
 every table and entries in every index, an id and a time before those of the real ones, a conversation of its own, and
 keys that no program has. It cannot be opened: what was sealed is bound to the id it was sealed for, and sealed contents
 are cut to `KEPT` octets. So copies are what a page must not look at: a mailbox's older messages. The real ones are its
-newest, and everything that is opened is real.
+newest, and everything that is opened is real. `grow` does both for one mailbox.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+import time
 from collections.abc import Callable
 
+import filling
 from generator import Failed
-from server import Server
+from server import ORGANISATIONS, Server, sender_address
 
+REAL = 1_000  # messages that are sealed for real, unless somebody wants more
 KEPT = 256  # octets of each sealed content
 ID_BITS = 22  # an id is milliseconds, and so many bits below them
 PAUSE = 1000  # milliseconds between one copy of all and the next
@@ -46,6 +50,29 @@ OTHERS: dict[str, dict[str, str]] = {
         "created": "created - :ms",
     },
 }
+
+
+def grow(server: Server, size: int, *, reader: int = ORGANISATIONS, have: int = 0, real: int = REAL) -> int:
+    """
+    Let a *reader*, to whom subscriber 0 writes, have *size* messages instead of *have*; return how many they have.
+
+    *real* of them are sealed, by the keeper of the stopped server; the others are copies.
+    """
+    began = time.monotonic()
+    if have < min(size, real):
+        roles, server.roles = server.roles, ("keeper",)
+        server.start()
+        to, author = sender_address(reader), sender_address(0)
+        filling.fill(server, 0, to, (filling.mail(number, author, to) for number in range(have, min(size, real))))
+        server.stop()
+        server.roles = roles
+        have = min(size, real)
+    if have < size:
+        have = copy(server, size - have)
+    with contextlib.closing(sqlite3.connect(server.home.main_db)) as rows:
+        server.filled = rows.execute("SELECT max(id) FROM messages").fetchone()[0]
+    print(f"{have:,} messages after {time.monotonic() - began:.0f} s", flush=True)
+    return have
 
 
 def _statement(rows: sqlite3.Connection, table: str) -> str:

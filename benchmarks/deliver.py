@@ -8,6 +8,7 @@ mail has to arrive exactly once, and what Postfix delivers has to be what it was
 
     python benchmarks/deliver.py                              five rounds of 2,000 mails
     python benchmarks/deliver.py --rounds 2 --messages 200    a quick look
+    python benchmarks/deliver.py --vault 1000000              with a million messages in the vault
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import copying
 import processes
 import publishing
 from generator import KIB, Failed, Generator, Load
 from measuring import conditions, note, spread, summary, work_folder
 from postfix import Relay
-from server import Server, outsider
+from server import ORGANISATIONS, Server, outsider
 from sink import Arrived, Sink
 
 from cryptnsend import app as composition
@@ -38,7 +40,7 @@ from cryptnsend.store.records import deliveries
 
 MESSAGES = 1000  # each to somebody new, so that a notice and a receipt leave for it
 PARALLEL = 10  # connections
-PEOPLE = 20
+PEOPLE = ORGANISATIONS + 1
 PATIENCE = 900.0  # seconds for one round
 SETTLE = 0.5  # seconds after the last outcome, in which servers put connections away
 WAITS = "SELECT count(*) AS n FROM deliveries WHERE state IN ('due', 'leased', 'delayed')"
@@ -58,13 +60,15 @@ class Ours:
 
     name = Server.name
 
-    def __init__(self, folder: Path, sink: Sink, stack: ExitStack, *, messages: int, batches: int):
+    def __init__(self, folder: Path, sink: Sink, stack: ExitStack, *, messages: int, batches: int, vault: int):
         self.server = Server(
             folder / "home",
             CRYPTNSEND_DELIVERY_SMARTHOST=f"smtp://127.0.0.1:{sink.port}",
             CRYPTNSEND_DELIVERY_THREADS=str(PARALLEL),
         )
         self.server.make(PEOPLE)
+        if vault:
+            copying.grow(self.server, vault)
         load = Load("deliver", 4 * KIB, sessions=8, messages=messages * batches, fresh=True)
         self.server.start()
         try:
@@ -76,9 +80,9 @@ class Ours:
         self._engine = app.engine
         stack.callback(app.blobs.close)
         stack.callback(app.engine.close)
-        rows = self._engine.query("SELECT id FROM deliveries WHERE state = 'due' ORDER BY id")
-        idents = [row["id"] for row in rows]
-        self._turn(idents, deliveries.hold)
+        rows = self._engine.query("SELECT id, message FROM deliveries WHERE state = 'due' ORDER BY id")
+        self._turn([row["id"] for row in rows], deliveries.hold)
+        idents = [row["id"] for row in rows if row["message"] > self.server.filled]
         size = len(idents) // batches
         self._batches = [idents[at * size : (at + 1) * size] for at in range(batches)]
         self._ringer = Ringer(self.server.home.courier_wake)
@@ -157,6 +161,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--messages", type=int, default=MESSAGES, help="messages per round; each makes two mails")
+    parser.add_argument("--vault", type=int, default=0, metavar="N", help="messages that are in the vault before")
     parser.add_argument("--folder", type=Path, help="where to work, on the disk to be measured; default: under /tmp")
     parser.add_argument("--figures", type=Path, help="write the ratio of CPU to this file, as JSON")
     publishing.offer(parser, "deliver")
@@ -169,7 +174,7 @@ def main() -> int:
             sink = Sink(folder / "sink")
             stack.callback(sink.close)
             print(f"Submitting {asked.messages * (asked.rounds + 1)} messages ...", flush=True)
-            ours = Ours(folder, sink, stack, messages=asked.messages, batches=asked.rounds + 1)
+            ours = Ours(folder, sink, stack, messages=asked.messages, batches=asked.rounds + 1, vault=asked.vault)
             tls = ours.server.config.tls
             theirs = Theirs(folder / "postfix", tls.certificate, tls.key, to=sink.port, parallel=PARALLEL)
             for server in (ours, theirs):

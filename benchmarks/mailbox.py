@@ -8,6 +8,7 @@ memory is the highest resident set of the process that serves. What both answere
 
     python benchmarks/mailbox.py                              1,000, 10,000 and 100,000 messages
     python benchmarks/mailbox.py --rounds 1 --size 200        a quick look
+    python benchmarks/mailbox.py --vault 1000000              beside a million messages of others
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import copying
 import filling
 import processes
 import publishing
@@ -217,7 +219,7 @@ def _same(what: str, mine: bytes, yours: bytes) -> None:
 class House:
     """Both servers with the same mailboxes, on one folder; what an earlier run left there is used again."""
 
-    def __init__(self, folder: Path, sizes: Sequence[int], stack: ExitStack):
+    def __init__(self, folder: Path, sizes: Sequence[int], vault: int, stack: ExitStack):
         self.server = Server(
             folder / "home",
             # The hash of the main password as in service.
@@ -226,9 +228,11 @@ class House:
             CRYPTNSEND_ARGON2_LANES="4",
         )
         self._folder, self._stack = folder, stack
-        note = folder / "filled.json"
+        note = folder / f"filled-{vault}.json"
         if not note.exists():
-            self._fill(sizes, note)
+            if others := list(folder.glob("filled-*.json")):
+                raise Failed(f"{others[0]}: another vault was filled there; take another folder.")
+            self._fill(sizes, vault, note)
         known = {int(size): Sender(*reader) for size, reader in json.loads(note.read_text()).items()}
         if missing := set(sizes) - known.keys():
             raise Failed(f"{folder} was filled earlier, and not with {sorted(missing)} messages; take another folder.")
@@ -263,8 +267,10 @@ class House:
     def _maildir(self, reader: Sender) -> Maildir:
         return Maildir(self._folder / "mail" / reader.address)
 
-    def _fill(self, sizes: Sequence[int], note: Path) -> None:
+    def _fill(self, sizes: Sequence[int], vault: int, note: Path) -> None:
         self.server.make(ORGANISATIONS + len(sizes))
+        if vault:
+            copying.grow(self.server, vault)
         os.environ.update(SETTINGS)
         readers = []
         with owned(self.server.config) as app:
@@ -312,6 +318,7 @@ def main() -> int:
     parser.add_argument("--size", type=int, action="append", help="messages in a mailbox; may be repeated")
     parser.add_argument("--folder", type=Path, help="where to work, on the disk to be measured; default: under /tmp")
     parser.add_argument("--keep", type=Path, help="work in this folder, use what was filled there, and leave it there")
+    parser.add_argument("--vault", type=int, default=0, metavar="N", help="messages of others that are there besides")
     parser.add_argument("--lists", action="store_true", help="only what a list of messages needs: no bodies, searches")
     parser.add_argument("--check", action="store_true", help="fail if a median misses its target")
     parser.add_argument("--figures", type=Path, help="write the ratios of CPU to this file, as JSON")
@@ -324,7 +331,7 @@ def main() -> int:
     try:
         publishing.check(asked.publish)
         with ExitStack() as stack:
-            house = House(folder, sizes, stack)
+            house = House(folder, sizes, asked.vault, stack)
             ours, theirs, fast = house.start()
             for turn in range(asked.rounds):
                 for box in house.boxes:

@@ -9,6 +9,7 @@ whole tree: resident sets, memory that processes share counted for each.
     python benchmarks/memory.py --part idle --count 1000       so many signed-in connections that say nothing
     python benchmarks/memory.py --part day --count 12          so many days in fast motion: does it grow?
     python benchmarks/memory.py --part day --hours 8           as many days as go into eight hours
+    python benchmarks/memory.py --vault 1000000                beside a million messages
     python benchmarks/memory.py --publish                      table and picture are written into README.md
 """
 
@@ -35,6 +36,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import copying
 import picture
 import processes
 import publishing
@@ -293,6 +295,7 @@ def main() -> int:
     parser.add_argument("--size", type=int, help="octets of a mail or of the file")
     parser.add_argument("--count", type=int, help="sessions, connections or days")
     parser.add_argument("--hours", type=float, default=0.0, help="let days go by for so long, --count of them at least")
+    parser.add_argument("--vault", type=int, default=0, metavar="N", help="messages of others that are there before")
     parser.add_argument("--check", action="store_true", help="fail if a target is missed")
     parser.add_argument("--folder", type=Path, help="where to work; default: under /tmp")
     publishing.offer(parser, "memory")
@@ -311,6 +314,8 @@ def main() -> int:
         for name in [asked.part] if asked.part else parts:
             server = Server(folder / "home")
             server.make(PEOPLE)
+            if asked.vault:
+                copying.grow(server, asked.vault, reader=PEOPLE - ORGANISATIONS)
             found.append(parts[name](server))
         publish(asked.publish, found)
     except Failed as failed:

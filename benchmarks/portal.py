@@ -31,7 +31,6 @@ from typing import TypeVar
 sys.path.insert(0, str(Path(__file__).parent))
 
 import copying
-import filling
 import processes
 import publishing
 from generator import Failed
@@ -166,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server.make(ORGANISATIONS + 1)
         have = 0
         for size in sorted(asked.size or SIZES):
-            have = grow(server, have, size, asked.real)
+            have = copying.grow(server, size, have=have, real=asked.real)
             server.roles = ("keeper", "portal")
             server.start()
             results[size] = measure(server, size, asked.rounds)
@@ -192,22 +191,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     alt = "Milliseconds for each page, by messages in the mailbox"
     publishing.publish(asked.publish, drawn, alt, said, rounds=asked.rounds, ends=verdict)
     return int(bool(bad) and asked.check)
-
-
-def grow(server: Server, have: int, size: int, real: int) -> int:
-    """Let the mailbox have *size* messages, *real* of them sealed; return how many it has."""
-    began = time.monotonic()
-    if have < min(size, real):
-        server.roles = ("keeper",)
-        server.start()
-        to, author = sender_address(ORGANISATIONS), sender_address(0)
-        filling.fill(server, 0, to, (filling.mail(number, author, to) for number in range(have, min(size, real))))
-        server.stop()
-        have = min(size, real)
-    if have < size:
-        have = copying.copy(server, size - have)
-    print(f"{have:,} messages after {time.monotonic() - began:.0f} s", flush=True)
-    return have
 
 
 def growths(results: dict[int, dict[str, tuple[list[float], list[float], int]]]) -> dict[str, list[float]]:

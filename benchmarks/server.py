@@ -47,6 +47,7 @@ class Server:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.senders: list[Sender] = []
         self.archives: list[RecoveryFile] = []
+        self.filled = 0  # what was there before the benchmark has ids up to this one
 
     @property
     def roots(self) -> list[int]:
