@@ -15,7 +15,7 @@ from tests.benchmarks.programs import REPOSITORY
 from tests.benchmarks.test_check import program
 
 BENCHMARKS = REPOSITORY / "benchmarks"
-PLACES = ("accept", "accept-beside", "deliver", "mailbox", "memory", "memory-days", "portal")
+PLACES = ("accept", "deliver", "mailbox", "memory", "memory-days", "portal")
 SVG = "{http://www.w3.org/2000/svg}"
 
 
