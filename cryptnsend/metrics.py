@@ -53,7 +53,7 @@ METRICS = (
     Metric("portal_responses", "counter", ("method", "status"), "Answers of the portal, by class of their status."),
     Metric("sign_ins", "counter", ("role", "result"), "Passwords shown at a door or on the pages, by what came of it."),
     Metric("mailbox_commands", "counter", ("protocol", "command", "result"), "What mail programs that read asked for."),
-    Metric("role_starts", "counter", ("role",), "Starts of each role; all but the first are restarts."),
+    Metric("role_starts", "counter", ("role",), "Starts of each role; more than it has processes are restarts."),
     Metric("queue_deliveries", "gauge", ("state", "kind"), "Deliveries that are not settled."),
     Metric("queue_oldest_due_seconds", "gauge", (), "How long the delivery that is due for longest has been due."),
     Metric("queue_oldest_seconds", "gauge", (), "Age of the oldest delivery that is not settled."),
