@@ -119,12 +119,13 @@ def choose() -> Any:
 
 def _page_of_ours(path: str) -> str:
     """Return *path* if it is a page of this application that can be looked at, else the first page."""
-    parts = urlsplit(path)
-    if parts.scheme or parts.netloc or not path.startswith("/") or path.startswith(("//", "/\\")):
+    # What cannot be printed has no place in a header, and is not what the form was sent with.
+    if not path.isprintable() or not path.startswith("/") or path.startswith(("//", "/\\")):
         return url_for("home")
     try:
+        parts = urlsplit(path)
         current_app.create_url_adapter(request).match(parts.path, method="GET")  # type: ignore[union-attr]
-    except (HTTPException, RequestRedirect):
+    except (ValueError, HTTPException, RequestRedirect):
         return url_for("home")
     return path
 

@@ -69,6 +69,12 @@ def test_a_language_that_we_do_not_speak_is_english(visitor: Visitor) -> None:
 @pytest.mark.parametrize(
     "back",
     [
+        "/help\r\nX: y",
+        "/he\nlp",
+        "/\x00",
+        "//[x",
+        "http://[",
+        "/sign-in?a=\ud7ff\x7f",
         "https://evil.example/",
         "//evil.example/",
         "/\\evil.example/",
