@@ -73,8 +73,8 @@ class Supervisor:
     drain: float = 30.0
     patience: float = 10.0  # seconds to wait for the keeper; without one the doors still start, and answer 451
     on_ready: Callable[[], None] = lambda: None
-    environs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by role; ours where none is given
-    launches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by role, for Popen: user and groups
+    environs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by name; ours where none is given
+    launches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by name, for Popen: user and groups
     # Binds the ports of a role, by their names; nobody listens before the last of them is bound.
     doors: Callable[[str], Mapping[str, socket.socket]] = lambda _role: {}
     tend: Callable[[], None] = lambda: None  # called at least twice a second
@@ -171,10 +171,8 @@ class Supervisor:
                 said = b""
             if said:
                 role.is_ready = True
-                # A role may be ready only when we stop already: its doors are closed, and nobody is to look for them.
-                open_ = {name: door for name, door in role.doors.items() if door.fileno() >= 0}
-                if open_:
-                    self.home.announce({name: door.getsockname()[1] for name, door in open_.items()})
+                if role.doors:
+                    self.home.announce({name: door.getsockname()[1] for name, door in role.doors.items()})
             else:
                 # The line is closed but the process may still be ending: stop listening, `_bury` sees it die.
                 selector.unregister(role.line)
@@ -207,6 +205,7 @@ class Supervisor:
         for role in self._roles.values():
             for door in role.doors.values():
                 door.close()  # the role has it still; once that closes it too, whoever knocks is refused
+            role.doors = {}  # it may be ready only now, and nobody is to look for its ports
         doors = [role for role in self._roles.values() if role.name != KEEPER]
         keepers = [role for role in self._roles.values() if role.name == KEEPER]
         killed = False

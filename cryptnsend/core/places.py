@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 
@@ -37,10 +37,11 @@ def is_smarthost(value: str) -> bool:
 
     A `user@` may stand before the host, percent-encoded; a password never stands in a URL.
     """
-    url = urlsplit(value)
-    user, _, endpoint = url.netloc.rpartition("@")
+    url = _split(value)
+    user, _, endpoint = url.netloc.rpartition("@") if url else ("", "", "")
     return not value or (
-        url.scheme in ("smtp", "smtps")
+        url is not None
+        and url.scheme in ("smtp", "smtps")
         and ":" not in user
         and is_endpoint(endpoint)
         and not (url.path or url.query or url.fragment)
@@ -49,13 +50,24 @@ def is_smarthost(value: str) -> bool:
 
 def is_base_url(value: str) -> bool:
     """Say whether *value* is empty or an https origin without path."""
-    url = urlsplit(value)
+    url = _split(value)
     return not value or (
-        url.scheme == "https"
+        url is not None
+        and url.scheme == "https"
         and bool(url.hostname)
         and "@" not in url.netloc
         and not (url.path or url.query or url.fragment)
     )
+
+
+def _split(value: str) -> SplitResult | None:
+    """Return the parts of a URL; None where brackets or port are wrong, which the library tells by raising."""
+    try:
+        url = urlsplit(value)
+        url.port  # noqa: B018 - it is looked at only when it is asked for
+    except ValueError:
+        return None
+    return url
 
 
 def is_place(value: str) -> bool:

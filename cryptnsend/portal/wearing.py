@@ -80,7 +80,10 @@ def at_host() -> Worn | None:
 
 def asked() -> str:
     """Return the name that was asked, without port, in lower case."""
-    return (urlsplit(f"//{request.host}").hostname or "").rstrip(".") if _is_sane(request.host) else ""
+    try:
+        return (urlsplit(f"//{request.host}").hostname or "").rstrip(".") if _is_sane(request.host) else ""
+    except ValueError:  # brackets around what is no address
+        return ""
 
 
 def house() -> str:

@@ -4,7 +4,7 @@ Making a file and flushing it costs more than writing a mail of ordinary size. B
 therefore lie in one file, which has a name for each of them: hard links, so that deleting one is as simple as deleting
 a file of its own, and the octets go when the last name does.
 
-Layout: MAGIC, the number of blobs as u16, for each of them the length of its key as u8, the key, where it begins
+Layout: BUNDLE, the number of blobs as u16, for each of them the length of its key as u8, the key, where it begins
 and how many octets it has as u64 each, all big-endian; then the blobs, one behind the other in that order.
 """
 
@@ -16,19 +16,18 @@ from collections.abc import Mapping, Sequence
 
 from cryptnsend.core.contracts import BUNDLE
 
-MAGIC = BUNDLE
 MOST = 32  # blobs in a file: as long as one of them is kept, the octets of all are
 _COUNT = struct.Struct(">H")
 _PLACE = struct.Struct(">QQ")
-_TABLE = len(MAGIC) + _COUNT.size + MOST * (1 + 128 + _PLACE.size)  # octets at most
+_TABLE = len(BUNDLE) + _COUNT.size + MOST * (1 + 128 + _PLACE.size)  # octets at most
 _BUFFERS = 512  # given to the kernel at once; it takes 1,024
 
 
 def pack(blobs: Mapping[str, Sequence[bytes]]) -> list[bytes]:
     """Return the octets of a bundle in pieces; of each blob its pieces are given. At most `MOST` blobs."""
     sizes = {key: sum(map(len, pieces)) for key, pieces in blobs.items()}
-    at = len(MAGIC) + _COUNT.size + sum(1 + len(key) + _PLACE.size for key in blobs)
-    table = [MAGIC, _COUNT.pack(len(blobs))]
+    at = len(BUNDLE) + _COUNT.size + sum(1 + len(key) + _PLACE.size for key in blobs)
+    table = [BUNDLE, _COUNT.pack(len(blobs))]
     for key, size in sizes.items():
         table += [bytes((len(key),)), key.encode("ascii"), _PLACE.pack(at, size)]
         at += size
@@ -38,10 +37,10 @@ def pack(blobs: Mapping[str, Sequence[bytes]]) -> list[bytes]:
 def place(fd: int, key: str) -> tuple[int, int] | None:
     """Return where a blob begins in an open bundle and where it ends; None if it is not there, or the table damaged."""
     table = os.pread(fd, _TABLE, 0)
-    if not table.startswith(MAGIC):
+    if not table.startswith(BUNDLE):
         return None
     try:
-        (count,) = _COUNT.unpack_from(table, at := len(MAGIC))
+        (count,) = _COUNT.unpack_from(table, at := len(BUNDLE))
         at += _COUNT.size
         for _ in range(count):
             end = at + 1 + table[at]

@@ -16,10 +16,10 @@ import pytest
 
 from cryptnsend import rights
 from cryptnsend.config import Config
+from cryptnsend.core.contracts import BUNDLE
 from cryptnsend.home import Home, file_mode
 from cryptnsend.lending import Lending
 from cryptnsend.making import make_certificate
-from cryptnsend.store import bundles
 from tests.support.apart import PEOPLE, Apart, MakeApart, modes, with_users
 from tests.support.waiting import wait_for
 
@@ -228,7 +228,7 @@ def test_what_is_whose(config: Config, as_root: bool) -> None:
     home = Home(config.server.home)
     for file in (home.ledger, home.main_db, home.blobs / "a1b2c3d4", home.blobs / "b1b2c3d4~"):
         file.touch(mode=0o600)
-    (home.blobs / "b1b2c3d4~").write_bytes(bundles.MAGIC)
+    (home.blobs / "b1b2c3d4~").write_bytes(BUNDLE)
     os.link(home.blobs / "b1b2c3d4~", home.blobs / "c1b2c3d4~")  # two blobs in one file
     for name in ("relay.password", "signer.pem", "signer.key"):
         (home.path / name).touch(mode=0o600)
