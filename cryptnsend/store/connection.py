@@ -29,7 +29,10 @@ T = TypeVar("T")
 Values = dict[str, Any] | Sequence[Any]
 PATIENCE = 10.0  # seconds a write waits for other processes before it is refused with a 451
 STATEMENTS = 512  # remembered per connection
-CHECKPOINT = 4000  # pages in the log before it is copied into the database; 1000 costs more and smooths nothing
+# Octets of a page of a new database. A message touches a page or two of many lists, and what is written for it is their
+# number times this: a quarter of SQLite's default halves it. Older databases keep the size they were made with.
+PAGE = 1024
+CHECKPOINT = 8000  # pages in the log before it is copied into the database: fewer cost more, more make a mail wait
 
 _BROKEN = {
     sqlite3.SQLITE_BUSY: "The store is busy.",

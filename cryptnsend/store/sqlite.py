@@ -20,7 +20,7 @@ from sqlite_utils.migrations import Migrations
 from cryptnsend.core.contracts import Loop, Migration, Row, Rows
 from cryptnsend.core.errors import ConfigError, StoreBroken, StoreFull
 from cryptnsend.store.batch import Batcher
-from cryptnsend.store.connection import PATIENCE, SqliteTransaction, broken, connect, dicts
+from cryptnsend.store.connection import PAGE, PATIENCE, SqliteTransaction, broken, connect, dicts
 from cryptnsend.store.group import GroupCommit, Settle
 from cryptnsend.store.lock import Turnstile
 
@@ -165,6 +165,7 @@ class SqliteEngine:
                 db = connect(self.path)
                 try:
                     db.conn.execute(f"PRAGMA busy_timeout={int(self._patience * 1000)}")
+                    db.conn.execute(f"PRAGMA page_size={PAGE}")  # heeded while the file is empty
                     db.conn.execute("PRAGMA journal_mode=WAL")
                     db.conn.execute("SELECT count(*) FROM sqlite_master").fetchall()
                     db.conn.execute("PRAGMA busy_timeout=0")  # with others at work there was no crash to mend

@@ -33,7 +33,7 @@ class SqliteHarness:
 
     def small_engine(self) -> Engine:
         """Open the data with room for about 200 KiB and no more."""
-        return self._kept(SqliteEngine(self.path, max_pages=50))
+        return self._kept(SqliteEngine(self.path, max_pages=200))
 
     def engine_in(self, folder: Path) -> Engine:
         """Open other data, in a folder on a file system that the test controls."""

@@ -15,7 +15,7 @@ import pytest
 from sqlite_utils import Database
 
 from cryptnsend.core.errors import StoreBroken, StoreFull
-from cryptnsend.store.connection import broken, connect
+from cryptnsend.store.connection import PAGE, broken, connect
 from cryptnsend.store.lock import Turnstile
 from cryptnsend.store.schema import STEPS
 from cryptnsend.store.sqlite import SqliteEngine
@@ -39,7 +39,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_control_a_full_database_rolls_back_the_whole_transaction_and_later_rows_commit_one_by_one(path: Path) -> None:
-    conn = connect(path, max_pages=20).conn
+    conn = connect(path, max_pages=80).conn
     conn.execute("BEGIN IMMEDIATE")
     conn.execute("SAVEPOINT item")
     conn.execute("INSERT INTO things VALUES (1, 'acknowledged?')")
@@ -87,7 +87,7 @@ def test_every_connection_has_the_settings_that_durability_needs(path: Path) -> 
         "synchronous": 2,
         "foreign_keys": 1,
         "secure_delete": 1,
-        "wal_autocheckpoint": 4000,
+        "wal_autocheckpoint": 8000,
         "temp_store": 2,
     }
 
@@ -161,3 +161,25 @@ def test_the_turnstile_lets_the_one_who_waits_go_first(tmp_path: Path) -> None:
     for each in (greedy, patient, probe):
         each.close()
         each.close()
+
+
+def test_a_new_database_has_small_pages(path: Path) -> None:
+    with contextlib.closing(connect(path, readonly=True).conn) as conn:
+        assert conn.execute("PRAGMA page_size").fetchone() == (PAGE,)
+
+
+@pytest.mark.parametrize("journal", ["WAL", "DELETE"])
+def test_an_older_database_keeps_the_size_of_its_pages_and_all_it_holds(tmp_path: Path, journal: str) -> None:
+    path = tmp_path / "main.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as old:
+        old.execute("PRAGMA page_size=4096")
+        old.execute(f"PRAGMA journal_mode={journal}")
+        old.execute("CREATE TABLE things(id INTEGER PRIMARY KEY, what TEXT) STRICT")
+        old.execute("INSERT INTO things VALUES (1, ?)", ("before " * 1000,))
+    with opened(path) as engine:
+        engine.write(lambda rows: rows.execute("INSERT INTO things VALUES (2, 'after')")).result(10)
+        found = engine.query("SELECT what FROM things")
+        assert [row["what"] for row in found] == ["before " * 1000, "after"]
+    with contextlib.closing(connect(path, readonly=True).conn) as conn:
+        assert conn.execute("PRAGMA page_size").fetchone() == (4096,)
+        assert conn.execute("PRAGMA integrity_check").fetchone() == ("ok",)
