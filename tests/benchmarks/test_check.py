@@ -47,6 +47,13 @@ def test_what_is_kept_and_not_found_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     assert check.compare("deliver", {"a": 1.0, "gone": 1.0}) == ["deliver: gone"]
 
 
+def test_what_is_kept_is_the_median_of_three_looks_so_that_a_lucky_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    check = program("check")
+    left = looks(check, monkeypatch, {"a": 0.4, "b": 3.0}, {"a": 1.0, "b": 2.0}, {"a": 1.1, "b": 0.1})
+    assert check.typical("accept") == {"a": 1.0, "b": 2.0}
+    assert not left
+
+
 def test_ratios_are_kept_for_every_short_run() -> None:
     check = program("check")
     kept = json.loads(check.KEPT.read_text())
